@@ -1,0 +1,1 @@
+"""ctsftp: the SFTP landing server for client defined segments."""

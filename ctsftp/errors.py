@@ -1,0 +1,84 @@
+"""Every error that ctsftp raises on purpose, drawn as a tree.
+
+An error says what was tried, on what, and what to do about it. Three faults are kept apart: the
+peer's, the disk's and ours. Their translations stand in one place each: to SFTP status codes in
+`sftp.status`, to exit codes in `cli`.
+
+::
+
+    CtsftpError                 anything below
+    ├── UsageError              the admin asked for something impossible   (exit 2)
+    │   ├── SettingsError       a setting is missing, unknown or wrong
+    │   └── AmbiguousError      a name fits several things: say which
+    ├── RefusedError            the answer is no, and the reason           (exit 1)
+    │   └── NotFoundError       the thing is not there
+    ├── PeerError               the sender's fault, told to the sender
+    │   ├── PathRefusedError    a path out of the home, a link, a name that cannot be
+    │   ├── NoSuchPathError     nothing stands at that path
+    │   ├── PathTakenError      something stands at that path already
+    │   ├── IncompleteError     a file with holes, a failed write, a cut-off upload
+    │   ├── FileRefusedError    the file breaks the contract; the reason names the setting
+    │   └── LimitError          a limit was reached; names it
+    ├── DiskError               the disk's fault: full, failing, unreachable
+    └── StoreError              the database's fault: locked, corrupt, from the future
+"""
+
+
+class CtsftpError(Exception):
+    """Anything that ctsftp raises on purpose; its text is fit for the person it concerns."""
+
+
+class UsageError(CtsftpError):
+    """The admin asked for something impossible."""
+
+
+class SettingsError(UsageError):
+    """A setting is missing, unknown or wrong."""
+
+
+class AmbiguousError(UsageError):
+    """A name fits several things."""
+
+
+class RefusedError(CtsftpError):
+    """The answer is no, and the text says why."""
+
+
+class NotFoundError(RefusedError):
+    """The thing that was named is not there."""
+
+
+class PeerError(CtsftpError):
+    """The sender's fault; the text is sent to it."""
+
+
+class PathRefusedError(PeerError):
+    """A path that leads out of the home, through a link, or has a name that cannot be."""
+
+
+class NoSuchPathError(PeerError):
+    """Nothing stands at the path."""
+
+
+class PathTakenError(PeerError):
+    """Something stands at the path already."""
+
+
+class IncompleteError(PeerError):
+    """The bytes of a file are not all there: holes, a failed write, a cut-off upload."""
+
+
+class FileRefusedError(PeerError):
+    """The file breaks the contract; the text names the setting to change."""
+
+
+class LimitError(PeerError):
+    """A limit was reached; the text names it."""
+
+
+class DiskError(CtsftpError):
+    """The disk could not do what was asked: full, failing or unreachable."""
+
+
+class StoreError(CtsftpError):
+    """The database could not do what was asked: locked, corrupt, or of a newer version."""
