@@ -1,0 +1,5 @@
+"""`python -m ctsftp` is the command `ctsftp`."""
+
+from ctsftp.cli import main
+
+main()

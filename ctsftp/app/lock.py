@@ -1,0 +1,41 @@
+"""The lock on the data folder: its holder does the work, and there is one."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ctsftp.errors import SettingsError, UsageError
+
+
+class DataFolderBusyError(UsageError):
+    """Another process holds the data folder."""
+
+
+@contextmanager
+def data_lock(data_dir: Path) -> Iterator[None]:
+    """Hold `data_dir/lock`; the operating system lets go of it however the process ends."""
+    place = data_dir / "lock"
+    try:
+        data_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
+        fd = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as exc:
+        raise SettingsError(
+            f"The data folder {data_dir} cannot be used ({exc.strerror}): set CTSFTP_DATA_DIR to a folder you own."
+        ) from exc
+    try:
+        _take(fd, place)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _take(fd: int, place: Path) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(fd, 32, 0).decode(errors="replace").strip()
+        raise DataFolderBusyError(f"{place} is held by another ctsftp (process {holder}): stop it first.") from None
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)

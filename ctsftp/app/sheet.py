@@ -1,0 +1,45 @@
+"""The connection sheet: what a sender types into Responsys' form, and how its last logins went."""
+
+import socket
+from dataclasses import asdict
+from typing import Any
+
+from ctsftp.app.query import query
+from ctsftp.clients.hostkeys import load_or_create_host_keys
+from ctsftp.settings import Settings
+from ctsftp.store.records import Logins
+
+FILE_SETTINGS = {
+    "Name": "no prefix, your segment name, YYYYMMDD_HH24MI.csv",
+    "Character Set": "UTF-8",
+    "Field delimiter": "Comma",
+    "Field enclosure": "None",
+    "Column Header": "True",
+    "Encryption/Compression": "None",
+}
+CAUSES = {
+    "unknown_client": "there is no such client",
+    "disabled": "the client is disabled: ctsftp client enable",
+    "unknown_key": "the key is not in authorized_keys: ctsftp key add",
+    "outside_from": "the key is known, but not accepted from this address (its from= option)",
+    "expired": "the key has expired (its expiry-time= option)",
+    "sha1": "the key signed with SHA-1: allow_sha1 = true in client.toml lets it",
+}
+
+
+def connection_sheet(settings: Settings, client: str) -> dict[str, Any]:
+    """Gather a client's sheet; host keys are made if the server never ran."""
+    host_keys = load_or_create_host_keys(settings.host_keys)
+    logins = query(settings, lambda store: store.logins.facts(client), missing=Logins)
+    return {
+        "host": settings.sftp.public_host or socket.getfqdn(),
+        "host_is_guessed": settings.sftp.public_host is None,
+        "port": settings.sftp.port,
+        "directory": "/",
+        "username": client,
+        "authentication": "SSH key",
+        "host_keys": [{"type": key.algorithm, "fingerprint": key.fingerprint} for key in host_keys],
+        "file": FILE_SETTINGS,
+        "logins": asdict(logins),
+        "refusal_says": CAUSES.get(logins.refusal_cause or "", ""),
+    }

@@ -1,0 +1,36 @@
+"""How a command gets its work done: by the running `serve`, or, where none runs, by itself."""
+
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import uvloop
+
+from ctsftp.app.control import ask
+from ctsftp.settings import Settings
+
+T = TypeVar("T")
+
+LIVE_ONLY = frozenset({"sessions.recheck"})  # nothing to do where no server runs
+
+
+def run(work: Coroutine[None, None, T]) -> T:
+    """Run the event loop for `work`."""
+    return uvloop.run(work)
+
+
+def perform(settings: Settings, operation: str, arguments: dict[str, Any]) -> Any:
+    """Have an operation done; raise what it raises."""
+    return run(_perform(settings, operation, arguments))
+
+
+async def _perform(settings: Settings, operation: str, arguments: dict[str, Any]) -> Any:
+    try:
+        return await ask(settings.data_dir / "control.sock", operation, arguments)
+    except ConnectionRefusedError:
+        if operation in LIVE_ONLY:
+            return None
+    from ctsftp.app.engine import Engine  # noqa: PLC0415  SQLAlchemy and numpy cost a third of a second
+    from ctsftp.app.operations import perform_on  # noqa: PLC0415
+
+    async with Engine.open(settings) as engine:
+        return await perform_on(engine, operation, arguments)

@@ -1,0 +1,171 @@
+"""`ctsftp client`: the companies that send files."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ctsftp.app.work import perform
+from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.keyfiles import read_key_file
+from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
+from ctsftp.clients.folder import Client, Clients
+from ctsftp.errors import RefusedError
+
+
+@click.group("client")
+def command() -> None:
+    """Add, show, disable and remove clients.
+
+    \b
+    Example: ctsftp client add acme --key acme.pub
+    """
+
+
+@command.command()
+@click.argument("name")
+@click.option(
+    "--key", "keys", type=click.Path(path_type=Path, allow_dash=True), multiple=True, help="A public key file."
+)
+@pass_edge
+def add(edge: Edge, name: str, keys: tuple[Path, ...]) -> None:
+    """Add a client, with the public keys that it may sign in with.
+
+    \b
+    Example: ctsftp client add acme --key acme.pub
+    """
+    client = Clients(edge.settings.keys_dir).add(name, [read_key_file(file) for file in keys])
+    say(f"Added {name} with {len(client.keys.entries)} key(s) in {edge.settings.keys_dir / 'clients' / name}.")
+    if not keys:
+        say(f"It cannot sign in yet: ctsftp key add {name} FILE")
+
+
+@command.command("list")
+@json_option
+@pass_edge
+def list_(edge: Edge, as_json: bool) -> None:
+    """List all clients.
+
+    \b
+    Example: ctsftp client list
+    """
+    clients = Clients(edge.settings.keys_dir)
+    rows = [_row(clients.get(name)) for name in clients.names()]
+    if as_json:
+        print_json(rows)
+        return
+    columns: list[Column] = [
+        ("CLIENT", "client"),
+        ("ENABLED", lambda row: "yes" if row["enabled"] else "no"),
+        ("KEYS", "keys"),
+    ]
+    print_table(
+        rows, [*columns, ("PROBLEMS", lambda row: len(row["problems"]))], empty="No clients: ctsftp client add NAME"
+    )
+
+
+@command.command()
+@click.argument("name")
+@json_option
+@pass_edge
+def show(edge: Edge, name: str, as_json: bool) -> None:
+    """Show a client's connection sheet: what its sender types into Responsys; and its last logins.
+
+    \b
+    Example: ctsftp client show acme
+    """
+    from ctsftp.app.sheet import connection_sheet  # noqa: PLC0415  the database's imports take a third of a second
+
+    client = Clients(edge.settings.keys_dir).get(name)
+    sheet = connection_sheet(edge.settings, name)
+    if as_json:
+        print_json({**_row(client), **sheet})
+        return
+    print_facts(_sheet_facts(sheet))
+    for problem in client.problems:
+        say(f"Problem: {problem}")
+
+
+@command.command()
+@click.argument("name")
+@pass_edge
+def disable(edge: Edge, name: str) -> None:
+    """Let a client sign in no more, and end its sessions; its keys and segments stay.
+
+    \b
+    Example: ctsftp client disable acme
+    """
+    Clients(edge.settings.keys_dir).disable(name)
+    perform(edge.settings, "sessions.recheck", {})
+    say(f"Disabled {name}.")
+
+
+@command.command()
+@click.argument("name")
+@pass_edge
+def enable(edge: Edge, name: str) -> None:
+    """Let a disabled client sign in again.
+
+    \b
+    Example: ctsftp client enable acme
+    """
+    Clients(edge.settings.keys_dir).enable(name)
+    say(f"Enabled {name}.")
+
+
+@command.command()
+@click.argument("name")
+@pass_edge
+def remove(edge: Edge, name: str) -> None:
+    """Remove a client that has no segments, with its keys.
+
+    \b
+    Example: ctsftp client remove acme
+    """
+    clients = Clients(edge.settings.keys_dir)
+    from ctsftp.app.segments import find_segments  # noqa: PLC0415  the same
+
+    clients.get(name)
+    if segments := find_segments(edge.settings, name):
+        titles = ", ".join(f'"{segment.title}"' for segment in segments[:5])
+        raise RefusedError(f"{name} has {len(segments)} segment(s) ({titles}): retire and delete them first.")
+    clients.remove(name)
+    perform(edge.settings, "sessions.recheck", {})
+    say(f"Removed {name}.")
+
+
+def _sheet_facts(sheet: dict[str, Any]) -> list[tuple[str, object]]:
+    """Write the sheet in the words of Responsys' form, then how the last logins went."""
+    host = sheet["host"] + (" (a guess: set CTSFTP_SFTP__PUBLIC_HOST)" if sheet["host_is_guessed"] else "")
+    logins = sheet["logins"]
+    login, refusal = "none yet", "none"
+    if logins["login_at"]:
+        login = (
+            f"{short_time(logins['login_at'])} UTC from {logins['login_address']} with "
+            f"{logins['login_algorithm']} {logins['login_fingerprint']}"
+        )
+    if logins["refusal_at"]:
+        refusal = f"{short_time(logins['refusal_at'])} UTC from {logins['refusal_address']}: {sheet['refusal_says']}"
+        if logins["refusal_fingerprint"]:
+            refusal += f" ({logins['refusal_fingerprint']})"
+    return [
+        ("Destination", "External Server by SFTP"),
+        ("Host", host),
+        ("Port", str(sheet["port"])),
+        ("Directory", sheet["directory"]),
+        ("Username", sheet["username"]),
+        ("Authentication", sheet["authentication"]),
+        *(("Host key", f"{key['type']} {key['fingerprint']}") for key in sheet["host_keys"]),
+        *sheet["file"].items(),
+        ("Last login", login),
+        ("Last refusal", refusal),
+    ]
+
+
+def _row(client: Client) -> dict[str, Any]:
+    return {
+        "client": client.name,
+        "enabled": client.config.enabled,
+        "keys": len(client.keys.entries),
+        "problems": [str(problem) for problem in client.problems],
+    }

@@ -1,0 +1,16 @@
+"""`ctsftp demo`: the guided tour."""
+
+import click
+
+
+@click.command("demo")
+@click.option("--once", is_flag=True, help="End after the tour instead of staying up for your own sftp.")
+def command(once: bool) -> None:
+    """Show the whole way in a temporary folder: a server, a client, a key, a stock sftp put, a segment.
+
+    \b
+    Example: ctsftp demo --once
+    """
+    from ctsftp.demo.tour import tour  # noqa: PLC0415  the server's imports cost half a second
+
+    tour(stay=not once)

@@ -1,0 +1,103 @@
+"""`ctsftp key`: the public keys that a client may sign in with."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from ctsftp.app.work import perform
+from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.keyfiles import read_key_file
+from ctsftp.cli.output import Column, json_option, print_json, print_table, say, short_time
+from ctsftp.clients.folder import Clients
+
+
+@click.group("key")
+def command() -> None:
+    """Add, list and revoke a client's public keys.
+
+    \b
+    Example: ctsftp key add acme acme.pub --from 192.0.2.0/24
+    """
+
+
+@command.command()
+@click.argument("client")
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--from", "from_cidrs", multiple=True, metavar="CIDR", help="Accept it from these addresses only.")
+@click.option("--expires", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="Accept it until then (UTC).")
+@click.option("--comment", help="A note to recognise it by; else the key's own comment.")
+@pass_edge
+def add(
+    edge: Edge, client: str, file: Path, *, from_cidrs: tuple[str, ...], expires: datetime | None, comment: str | None
+) -> None:
+    """Add a public key (OpenSSH, RFC 4716 or PEM; `-` reads it from standard input).
+
+    \b
+    Example: ctsftp key add acme acme.pub --from 192.0.2.0/24 --expires 2027-12-31
+    """
+    key = read_key_file(file)
+    entry = Clients(edge.settings.keys_dir).add_key(
+        client,
+        key,
+        from_cidrs=from_cidrs,
+        expires=expires.replace(tzinfo=UTC) if expires else None,
+        comment=comment,
+    )
+    say(f"{client} can sign in with {entry.key.algorithm} {entry.key.fingerprint} from its next login on.")
+
+
+@command.command("list")
+@click.argument("client")
+@json_option
+@pass_edge
+def list_(edge: Edge, client: str, as_json: bool) -> None:
+    """List a client's keys.
+
+    \b
+    Example: ctsftp key list acme
+    """
+    keys = Clients(edge.settings.keys_dir).list_keys(client)
+    rows = [
+        {
+            "line": entry.line,
+            "type": entry.key.algorithm,
+            "bits": entry.key.bits,
+            "fingerprint": entry.key.fingerprint,
+            "from": list(entry.from_patterns),
+            "expires": entry.expires.astimezone(UTC).isoformat() if entry.expires else None,
+            "comment": entry.comment,
+        }
+        for entry in keys.entries
+    ]
+    if as_json:
+        print_json(rows)
+    else:
+        columns: list[Column] = [
+            ("TYPE", "type"),
+            ("BITS", "bits"),
+            ("FINGERPRINT", "fingerprint"),
+            ("COMMENT", "comment"),
+        ]
+        limits: list[Column] = [
+            ("FROM", lambda row: ",".join(row["from"]) or "anywhere"),
+            ("EXPIRES", lambda row: short_time(row["expires"])),
+        ]
+        print_table(rows, [*columns, *limits], empty=f"No keys: ctsftp key add {client} FILE")
+    for problem in keys.problems:
+        say(f"Problem: {problem}")
+
+
+@command.command()
+@click.argument("client")
+@click.argument("fingerprint")
+@pass_edge
+def revoke(edge: Edge, client: str, fingerprint: str) -> None:
+    """Revoke a key by its fingerprint; sessions that signed in with it end.
+
+    \b
+    Example: ctsftp key revoke acme SHA256:uNiVztksCsDhcc0u9e8BrWD2S8pN0uHk6ldSwTYlGf0
+    """
+    Clients(edge.settings.keys_dir).revoke(client, fingerprint)
+    perform(edge.settings, "sessions.recheck", {})
+    say(f"Revoked {fingerprint}.")

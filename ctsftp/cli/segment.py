@@ -1,0 +1,251 @@
+"""`ctsftp segment`: the lists of members, their history, and what an admin does to them."""
+
+import sys
+from typing import Any
+
+import click
+
+from ctsftp.app.query import query
+from ctsftp.app.segments import find_segment, find_segments, no_segment, resolve_segment
+from ctsftp.app.work import perform
+from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
+from ctsftp.store.records import Diff
+from ctsftp.store.store import Store
+
+client_option = click.option(
+    "--client", help="Whose segment it is; needed only where several clients have one so named."
+)
+
+COLUMNS: list[Column] = [
+    ("CLIENT", "client"),
+    ("SEGMENT", "segment"),
+    ("MEMBERS", "members"),
+    ("ENTERED", "entered"),
+    ("LEFT", "left"),
+    ("STAMP", "stamp"),
+    ("LOADED (UTC)", lambda row: short_time(row["loaded_at"])),
+    ("NUMBER", "number"),
+    ("", lambda row: "retired" if row["retired"] else ""),
+]
+HISTORY_COLUMNS: list[Column] = [
+    ("NUMBER", "number"),
+    ("MEMBERS", "members"),
+    ("ENTERED", "entered"),
+    ("LEFT", "left"),
+    ("STAMP", "stamp"),
+    ("LOADED (UTC)", lambda row: short_time(row["loaded_at"])),
+    ("", lambda row: "current" if row["current"] else ""),
+]
+
+
+@click.group("segment")
+def command() -> None:
+    """See the segments and their members.
+
+    \b
+    Example: ctsftp segment members "VIP Members"
+    """
+
+
+@command.command("list")
+@click.option("--client", help="Only this client's.")
+@json_option
+@pass_edge
+def list_(edge: Edge, client: str | None, as_json: bool) -> None:
+    """List the segments.
+
+    \b
+    Example: ctsftp segment list --json
+    """
+    rows = [segment.as_json() for segment in find_segments(edge.settings, client)]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows, COLUMNS, empty="No segments yet: a segment appears when its first file is loaded.")
+
+
+@command.command()
+@click.argument("name")
+@client_option
+@json_option
+@pass_edge
+def show(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
+    """Show one segment.
+
+    \b
+    Example: ctsftp segment show vip_members
+    """
+    row = find_segment(edge.settings, name, client).as_json()
+    if as_json:
+        print_json(row)
+        return
+    print_facts([("type", "Client Defined"), *((label.replace("_", " "), value) for label, value in row.items())])
+
+
+@command.command()
+@click.argument("name")
+@client_option
+@pass_edge
+def members(edge: Edge, name: str, client: str | None) -> None:
+    """Print the members' ids, one a line, ascending.
+
+    \b
+    Example: ctsftp segment members vip_members > vip.txt
+    """
+    query(edge.settings, lambda store: _print_members(store, name, client), missing=lambda: no_segment(name, client))
+
+
+@command.command()
+@click.argument("name")
+@client_option
+@json_option
+@pass_edge
+def history(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
+    """List a segment's snapshots that are kept, newest first.
+
+    \b
+    Example: ctsftp segment history vip_members
+    """
+    rows = query(edge.settings, lambda store: _history(store, name, client), missing=lambda: no_segment(name, client))
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows, HISTORY_COLUMNS, empty="No snapshots.")
+
+
+@command.command()
+@click.argument("name")
+@click.argument("numbers", nargs=-1, type=int, metavar="[FROM TO]")
+@client_option
+@json_option
+@pass_edge
+def diff(edge: Edge, name: str, numbers: tuple[int, ...], *, client: str | None, as_json: bool) -> None:
+    """Show who entered (+) and who left (-) between two snapshots; the last two, if none are named.
+
+    \b
+    Example: ctsftp segment diff vip_members 3 5
+    """
+    if len(numbers) not in {0, 2}:
+        raise click.UsageError("Name both snapshots, FROM and TO, or none: see `ctsftp segment history`.")
+    old, new = numbers or (None, None)
+    found = query(
+        edge.settings, lambda store: _diff(store, name, client, old, new), missing=lambda: no_segment(name, client)
+    )
+    if as_json:
+        print_json(
+            {
+                "from": found.old.number,
+                "to": found.new.number,
+                "entered": found.entered.tolist(),
+                "left": found.left.tolist(),
+            }
+        )
+        return
+    say(f"From {found.old.number} to {found.new.number}: {len(found.entered):,} entered, {len(found.left):,} left.")
+    for sign, ids in (("+", found.entered), ("-", found.left)):
+        for ct_user_id in ids.tolist():
+            click.echo(f"{sign}{ct_user_id}")
+
+
+@command.command()
+@click.argument("name")
+@click.argument("number", type=int, required=False)
+@client_option
+@json_option
+@pass_edge
+def rollback(edge: Edge, name: str, number: int | None, *, client: str | None, as_json: bool) -> None:
+    """Make an earlier snapshot current again: number NUMBER, else the one before the current.
+
+    The segment's uploads are then held until one is approved.
+
+    \b
+    Example: ctsftp segment rollback vip_members 3
+    """
+    row = perform(edge.settings, "segment.rollback", {"name": name, "client": client, "number": number})
+    _answer(row, f"is at snapshot {row['number']} again, with {row['members']:,} members.", as_json=as_json)
+
+
+@command.command()
+@click.argument("name")
+@client_option
+@json_option
+@pass_edge
+def retire(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
+    """Take a segment out of use: it has no members for its readers, and takes no files.
+
+    \b
+    Example: ctsftp segment retire vip_members
+    """
+    row = perform(edge.settings, "segment.retire", {"name": name, "client": client})
+    _answer(row, "is retired.", as_json=as_json)
+
+
+@command.command()
+@click.argument("name")
+@client_option
+@json_option
+@pass_edge
+def restore(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
+    """Put a retired segment back into use, as it was.
+
+    \b
+    Example: ctsftp segment restore vip_members
+    """
+    row = perform(edge.settings, "segment.restore", {"name": name, "client": client})
+    _answer(row, f"is in use again, with {row['members']:,} members.", as_json=as_json)
+
+
+@command.command()
+@click.argument("name")
+@client_option
+@json_option
+@pass_edge
+def delete(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
+    """Delete a retired segment and its history for good; the ledger keeps its uploads.
+
+    \b
+    Example: ctsftp segment delete vip_members
+    """
+    row = perform(edge.settings, "segment.delete", {"name": name, "client": client})
+    _answer(row, "is deleted.", as_json=as_json)
+
+
+def _answer(row: dict[str, Any], what: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(row)
+    else:
+        say(f'The segment "{row["segment"]}" of {row["client"]} {what}')
+
+
+async def _diff(store: Store, name: str, client: str | None, old: int | None, new: int | None) -> Diff:
+    segment = await resolve_segment(store, name, client)
+    return await store.segments.diff(segment.client, segment.key, old, new)
+
+
+async def _print_members(store: Store, name: str, client: str | None) -> None:
+    """Write the ids page by page, in constant memory."""
+    segment = await resolve_segment(store, name, client)
+    if segment.retired_at:
+        say(f'The segment "{segment.title}" is retired: it has no members until it is restored.')
+        return
+    async for page in store.snapshots.stream_members(segment.snapshot_id):
+        sys.stdout.buffer.write("\n".join(map(str, page.tolist())).encode() + b"\n")
+
+
+async def _history(store: Store, name: str, client: str | None) -> list[dict[str, Any]]:
+    segment = await resolve_segment(store, name, client)
+    return [
+        {
+            "number": snapshot.number,
+            "members": snapshot.members,
+            "entered": snapshot.entered,
+            "left": snapshot.left,
+            "stamp": snapshot.stamp,
+            "loaded_at": snapshot.published_at,
+            "upload_id": snapshot.upload_id,
+            "filename": snapshot.filename,
+            "current": snapshot.current,
+        }
+        for snapshot in await store.segments.history(segment.client, segment.key)
+    ]

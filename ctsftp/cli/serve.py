@@ -1,0 +1,23 @@
+"""`ctsftp serve`: everything."""
+
+import click
+
+from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.logs import configure_logs
+
+
+@click.command("serve")
+@click.option("--log-format", type=click.Choice(["console", "json"]), default="console", show_default=True)
+@pass_edge
+def command(edge: Edge, log_format: str) -> None:
+    """Serve SFTP, load what arrives, and sweep; until SIGTERM or Ctrl-C.
+
+    \b
+    Example: CTSFTP_SFTP__PORT=2022 ctsftp serve
+    """
+    settings = edge.settings
+    configure_logs(log_format)
+    from ctsftp.app.service import serve  # noqa: PLC0415  the server's imports cost half a second
+    from ctsftp.app.work import run  # noqa: PLC0415
+
+    run(serve(settings))

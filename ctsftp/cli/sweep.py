@@ -1,0 +1,31 @@
+"""`ctsftp sweep`: one sweep now."""
+
+import click
+
+from ctsftp.app.work import perform
+from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.output import json_option, print_facts, print_json
+
+
+@click.command("sweep")
+@json_option
+@pass_edge
+def command(edge: Edge, as_json: bool) -> None:
+    """Find now whatever the on-close hook missed, and load it.
+
+    \b
+    Example: ctsftp sweep
+    """
+    swept = perform(edge.settings, "sweep", {})
+    if as_json:
+        print_json(swept)
+        return
+    print_facts(
+        [
+            ("adopted files", swept["adopted"]),
+            ("uploads found", len(swept["queued"])),
+            ("old uploads deleted", swept["uploads_deleted"]),
+            ("old partials deleted", swept["partials_deleted"]),
+            ("old snapshots deleted", swept["snapshots_deleted"]),
+        ]
+    )

@@ -1,0 +1,158 @@
+"""`ctsftp upload`: the ledger of all uploads, and what an admin decides about one."""
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import click
+
+from ctsftp.app.query import query
+from ctsftp.app.work import perform
+from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
+from ctsftp.contract.codes import PAGES, Code
+from ctsftp.contract.states import State
+from ctsftp.errors import NotFoundError
+from ctsftp.store.records import Upload
+
+SHOWN_UPLOADS = 50
+COLUMNS: list[Column] = [
+    ("RECEIVED (UTC)", lambda row: short_time(row["received_at"])),
+    ("CLIENT", "client"),
+    ("FILE", "filename"),
+    ("STATE", lambda row: f"{row['state']} ({row['code']})" if row["code"] else row["state"]),
+    ("ROWS", "rows"),
+    ("MEMBERS", "members"),
+    ("DUPLICATES", "duplicates"),
+    ("REJECTED", "rejected"),
+    ("ID", "id"),
+]
+
+
+@click.group("upload")
+def command() -> None:
+    """See what became of each file, and decide about one that waits.
+
+    \b
+    Example: ctsftp upload list --state rejected
+    """
+
+
+@command.command("list")
+@click.option("--state", type=click.Choice([state.value for state in State]), help="Only those in this state.")
+@json_option
+@pass_edge
+def list_(edge: Edge, state: str | None, as_json: bool) -> None:
+    """List the uploads, newest first: the table shows 50, --json all.
+
+    \b
+    Example: ctsftp upload list --state held
+    """
+    limit = None if as_json else SHOWN_UPLOADS
+    wanted = State(state) if state else None
+    uploads = query(edge.settings, lambda store: store.ledger.uploads(state=wanted, limit=limit), missing=list[Upload])
+    rows = [upload.as_json() for upload in uploads]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows, COLUMNS, empty="No uploads.")
+
+
+@command.command()
+@click.argument("upload_id", metavar="ID")
+@json_option
+@pass_edge
+def show(edge: Edge, upload_id: str, as_json: bool) -> None:
+    """Show one upload: what became of it, why, and what to do.
+
+    \b
+    Example: ctsftp upload show 019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10
+    """
+    upload = query(edge.settings, lambda store: store.ledger.upload(upload_id), missing=_no_upload(upload_id))
+    row = upload.as_json()
+    if as_json:
+        print_json(row)
+        return
+    warnings = [(f"warning ({warning['code']})", warning["text"]) for warning in row.pop("warnings")]
+    times = {name: short_time(row.pop(name)) for name in ("received_at", "finished_at")}
+    print_facts([*((name.replace("_", " "), value) for name, value in (row | times).items()), *warnings, *_advice(row)])
+
+
+@command.command()
+@click.argument("upload_id", metavar="ID")
+@json_option
+@pass_edge
+def rejects(edge: Edge, upload_id: str, as_json: bool) -> None:
+    """List an upload's rejected rows, the first 1,000: line, value, reason.
+
+    \b
+    Example: ctsftp upload rejects 019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10
+    """
+    found = query(edge.settings, lambda store: store.ledger.rejects(upload_id), missing=_no_upload(upload_id))
+    rows = [{"line": row.line, "value": row.value, "reason": row.reason} for row in found]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows, [("LINE", "line"), ("VALUE", "value"), ("REASON", "reason")], empty="No rejected rows.")
+
+
+@command.command()
+@click.argument("upload_id", metavar="ID")
+@json_option
+@pass_edge
+def retry(edge: Edge, upload_id: str, as_json: bool) -> None:
+    """Read a rejected or failed upload again, as if it had just come.
+
+    \b
+    Example: ctsftp upload retry 019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10
+    """
+    _decide(edge, "upload.retry", upload_id, as_json=as_json)
+
+
+@command.command()
+@click.argument("upload_id", metavar="ID")
+@json_option
+@pass_edge
+def approve(edge: Edge, upload_id: str, as_json: bool) -> None:
+    """Apply a held or superseded upload to its segment.
+
+    \b
+    Example: ctsftp upload approve 019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10
+    """
+    _decide(edge, "upload.approve", upload_id, as_json=as_json)
+
+
+@command.command()
+@click.argument("upload_id", metavar="ID")
+@json_option
+@pass_edge
+def discard(edge: Edge, upload_id: str, as_json: bool) -> None:
+    """Drop a held upload: it is not applied.
+
+    \b
+    Example: ctsftp upload discard 019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10
+    """
+    _decide(edge, "upload.discard", upload_id, as_json=as_json)
+
+
+def _decide(edge: Edge, operation: str, upload_id: str, *, as_json: bool) -> None:
+    row: dict[str, Any] = perform(edge.settings, operation, {"upload_id": upload_id})
+    if as_json:
+        print_json(row)
+    else:
+        say(f"{row['filename']} is {row['state']}." + (f" {row['reason']}" if row["reason"] else ""))
+
+
+def _no_upload(upload_id: str) -> Callable[[], NoReturn]:
+    def missing() -> NoReturn:
+        raise NotFoundError(f"There is no upload {upload_id}: nothing was ever received here.")
+
+    return missing
+
+
+def _advice(row: dict[str, Any]) -> list[tuple[str, str]]:
+    """Tell what the page of the upload's code says, for the admin."""
+    if row["code"] not in set(Code):
+        return []
+    page = PAGES[Code(row["code"])]
+    facts = [("meaning", page.meaning), ("setting", page.setting), ("sender", page.sender), ("admin", page.admin)]
+    return [(label, text) for label, text in facts if text]

@@ -1,0 +1,88 @@
+"""Reads and edits client.toml: what holds for one client alone.
+
+A file that cannot be read as a whole disables its client: half a set of limits is not what anybody wrote down.
+"""
+
+import tomllib
+from typing import Annotated, Final
+
+import tomlkit
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraints, ValidationError
+from tomlkit.exceptions import TOMLKitError
+
+from ctsftp.clients.problem import Problem
+from ctsftp.errors import RefusedError
+
+MAX_CONFIG_BYTES: Final = 64 * 1024
+MAX_ID_COLUMNS: Final = 16
+
+# Strict: in TOML "no" is a string, and a string that passes for False is a surprise.
+_STRICT: Final = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
+
+
+class Guards(BaseModel):
+    """When an upload waits for an admin; None leaves it to the next wider setting (segment, client, server)."""
+
+    model_config = _STRICT
+
+    shrunk_ratio: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    shrunk_from: Annotated[int, Field(ge=0)] | None = None
+    future_days: Annotated[int, Field(ge=0)] | None = None
+
+
+class ClientConfig(BaseModel):
+    """What client.toml may say; an absent file says all of the defaults.
+
+    `max_rows` and `max_file_size_bytes` can only be narrower than the server's own; `segments` is keyed by title.
+    """
+
+    model_config = _STRICT
+
+    enabled: bool = True
+    id_columns: Annotated[tuple[Title, ...], Field(strict=False, max_length=MAX_ID_COLUMNS)] = ()
+    allow_sha1: bool = False
+    refuse_at_close: bool = True
+    max_rows: PositiveInt | None = None
+    max_file_size_bytes: PositiveInt | None = None
+    guards: Guards = Guards()
+    segments: dict[Title, Guards] = {}
+
+
+def parse_config(data: bytes) -> tuple[ClientConfig, tuple[Problem, ...]]:
+    """Read client.toml; a broken one is a disabled client and the problems that say which line or field."""
+    try:
+        return ClientConfig.model_validate(tomllib.loads(data.decode("utf-8"))), ()
+    except ValidationError as error:
+        texts = [_describe(list(fault["loc"]), fault["type"], fault["msg"]) for fault in error.errors()]
+    except UnicodeDecodeError:
+        texts = ["not UTF-8"]
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, which names the line, and numbers beyond reason.
+        texts = [f"no TOML: {error}"]
+    return ClientConfig(enabled=False), tuple(Problem(text=f"{text} (the client is disabled)") for text in texts)
+
+
+def set_enabled(data: bytes, *, enabled: bool) -> bytes:
+    """Return client.toml with `enabled` set, and all else, comments too, as it was.
+
+    RefusedError where the file is no TOML, or would still be broken when a client is enabled.
+    """
+    config, problems = parse_config(data)
+    if not problems and config.enabled is enabled:
+        return data
+    try:
+        document = tomlkit.parse(data.decode("utf-8"))
+        document["enabled"] = enabled
+        edited = tomlkit.dumps(document).encode()
+    except (TOMLKitError, ValueError, RecursionError) as error:
+        raise RefusedError(f"it is broken, which disables the client until it is repaired: {error}") from None
+    _, problems = parse_config(edited)
+    if enabled and problems:
+        raise RefusedError(f"it is broken, which disables the client until it is repaired: {problems[0].text}")
+    return edited
+
+
+def _describe(location: list[int | str], kind: str, message: str) -> str:
+    field = ".".join(str(part) for part in location)
+    return f"{field}: there is no such setting" if kind == "extra_forbidden" else f"{field}: {message}"

@@ -1,0 +1,88 @@
+"""The server's own keys: read from a folder, made where they are missing, never overwritten.
+
+Three kinds, since senders differ: Ed25519 for the present, ECDSA and RSA for Java clients that know nothing newer. A
+sender pins what it saw first, so a key that is broken or exposed is an admin's decision, and a loud refusal here.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import asyncssh
+
+from ctsftp.clients.files import faults, locked, make_folder, read_small_file, write_small_file
+from ctsftp.clients.keys import fingerprint
+from ctsftp.errors import RefusedError
+
+MAX_HOST_KEY_BYTES: Final = 64 * 1024
+RSA_BITS: Final = 3072
+
+_KEY_MODE: Final = 0o600
+_FOLDER_MODE: Final = 0o700
+# File names are OpenSSH's, so that an old server's keys can be put here as they are, and its senders notice nothing.
+_ALGORITHMS: Final = {
+    "ssh_host_ed25519_key": "ssh-ed25519",
+    "ssh_host_ecdsa_key": "ecdsa-sha2-nistp256",
+    "ssh_host_rsa_key": "ssh-rsa",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostKey:
+    """A host key; `key` holds the private half, so it is not printed."""
+
+    key: asyncssh.SSHKey
+    path: Path
+
+    @property
+    def algorithm(self) -> str:
+        """The kind of key, as in the first word of a known_hosts line's key."""
+        return self.key.get_algorithm()
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint that a sender's software shows at its first connection."""
+        return fingerprint(self.key.public_data)
+
+
+def load_or_create_host_keys(folder: Path) -> list[HostKey]:
+    """Read the three host keys, the preferred first, and make those whose files are missing.
+
+    RefusedError where one is broken, of another kind, or readable by others; it is left as it is.
+    """
+    if any(_is_missing(folder / name) for name in _ALGORITHMS):
+        make_folder(folder, mode=_FOLDER_MODE)
+        with locked(folder):
+            for name, algorithm in _ALGORITHMS.items():
+                if _is_missing(folder / name):
+                    _make(folder / name, algorithm)
+    return [_load(folder / name, algorithm) for name, algorithm in _ALGORITHMS.items()]
+
+
+def _is_missing(path: Path) -> bool:
+    with faults("read", path):
+        return not (path.exists() or path.is_symlink())
+
+
+def _make(path: Path, algorithm: str) -> None:
+    key = (
+        asyncssh.generate_private_key(algorithm, key_size=RSA_BITS)
+        if algorithm == "ssh-rsa"
+        else asyncssh.generate_private_key(algorithm)
+    )
+    write_small_file(path, key.export_private_key("openssh"), mode=_KEY_MODE)
+
+
+def _load(path: Path, algorithm: str) -> HostKey:
+    with faults("read", path):
+        data = read_small_file(path, max_bytes=MAX_HOST_KEY_BYTES, private=True)
+    try:
+        key = asyncssh.import_private_key(data)
+    except Exception:  # noqa: BLE001 - as with public keys: whatever the damage brings out, the key is broken
+        raise RefusedError(
+            f"{path} is no private key that can be read (broken, or with a passphrase): "
+            "restore it, or move it away for a new one"
+        ) from None
+    if key.get_algorithm() != algorithm:
+        raise RefusedError(f"{path} holds a key of the kind {key.get_algorithm()}, and {algorithm} belongs there")
+    return HostKey(key=key, path=path)

@@ -1,0 +1,318 @@
+"""Every code that an upload can end with, and the words for it: one table, read by people and programs.
+
+A code is short and never changes, since scripts and tickets hold it. Its page says what it means, which
+field of the Connect job's form to change, and who does what. A `Fault` carries a code and the reason told
+to the sender; `fault()` writes that reason so that it always names the field and the value to choose.
+Whatever came from the file is shown through `harmless()`: bounded, and without control characters.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+SHOWN_CHARACTERS = 60  # of a value that a reason quotes: enough to find it, too little to flood a log
+
+
+class Code(StrEnum):
+    """Why an upload was rejected, held or failed, or what to know about one that was accepted.
+
+    The rejections stand in the order in which they are looked for; the first that holds decides.
+    """
+
+    NAME = "name"
+    PACKED = "packed"
+    EMPTY_FILE = "empty_file"
+    CHARSET = "charset"
+    DELIMITER = "delimiter"
+    NO_HEADER = "no_header"
+    NO_ID_COLUMN = "no_id_column"
+    LINE_TOO_LONG = "line_too_long"
+    TOO_LARGE = "too_large"
+    TOO_MANY_REJECTED = "too_many_rejected"
+
+    ROLLED_BACK = "rolled_back"
+    FUTURE = "future"
+    EMPTY = "empty"
+    SHRUNK = "shrunk"
+
+    BYTE_ORDER_MARK = "byte_order_mark"
+    NOT_UTF8 = "not_utf8"
+    NO_LAST_NEWLINE = "no_last_newline"
+    ENCLOSURE = "enclosure"
+    TITLE_SPELLING = "title_spelling"
+    MOSTLY_CHANGED = "mostly_changed"
+
+    DISK = "disk"
+    DATABASE = "database"
+    LOADER_DIED = "loader_died"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a person needs to know about one code.
+
+    `setting` is a field of the Connect job's form and the value to choose ("" where no field is at fault);
+    `sender` and `admin` say what each of them does.
+    """
+
+    kind: str
+    meaning: str
+    setting: str
+    sender: str
+    admin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a file, in words for the person at the Connect job's form."""
+
+    code: Code
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A warning: the file is accepted, and somebody should know this."""
+
+    code: Code
+    text: str
+
+
+def harmless(value: str | bytes, *, limit: int = SHOWN_CHARACTERS) -> str:
+    """Return at most `limit` characters of a value, its unprintable ones escaped.
+
+    Bytes are decoded as UTF-8 with replacement. Line breaks, terminal sequences, invisible and
+    right-to-left marks come out as Python's escapes, so that the text can be printed, logged and sent
+    as it is; an escape counts as one character. A cut is marked by "…".
+    """
+    # No UTF-8 character has more than four bytes: a huge value is never decoded whole.
+    text = value if isinstance(value, str) else value[: limit * 4 + 4].decode("utf-8", "replace")
+    shown = "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text[:limit]
+    )
+    return f"{shown}…" if len(text) > limit else shown
+
+
+def fault(code: Code, found: str, *, setting: str = "") -> Fault:
+    """Return the fault of a file: what was found in it, and which field of the form to set to what.
+
+    `setting` stands in for the one on the code's page, where what was found shows a better one.
+    """
+    return Fault(code, _advise(found, setting or PAGES[code].setting))
+
+
+def notice(code: Code, found: str) -> Notice:
+    """Return a warning: what was found, and which field of the form to set to what, if one is at fault."""
+    return Notice(code, _advise(found, PAGES[code].setting))
+
+
+def _advise(found: str, setting: str) -> str:
+    return f"{found} In the Connect job's form, set {setting}." if setting else found
+
+
+def render_codes_page() -> str:
+    """Return the page `deploy/codes.md`: every code by kind, as Markdown with one heading a code."""
+    return "\n".join(_page_lines()) + "\n"
+
+
+def _page_lines() -> Iterator[str]:
+    yield "# The codes of an upload"
+    yield ""
+    yield "Printed from the table in `ctsftp/contract/codes.py`: change it there."
+    yield "`ctsftp upload show ID` names the code of an upload."
+    for kind, introduction in _KINDS.items():
+        yield from ("", f"## {kind.capitalize()}", "", introduction)
+        for code, page in PAGES.items():
+            if page.kind == kind:
+                yield from ("", f"### `{code}`", "", page.meaning, "")
+                yield f"- Setting: {f'`{page.setting}`' if page.setting else 'none'}"
+                yield f"- The sender: {page.sender}"
+                yield f"- The admin: {page.admin}"
+
+
+REJECTED, HELD, WARNING, FAILED = "rejected", "held", "warning", "failed"
+
+_KINDS = {
+    REJECTED: "The file breaks the contract. It is kept, and the segment is as it was. They are looked for in"
+    " this order; the first that holds decides.",
+    HELD: "The file is sound, but applying it could do harm: it waits for an admin.",
+    WARNING: "The file was accepted; somebody should know this.",
+    FAILED: "The fault is ours. The file is safe and is tried again by itself.",
+}
+
+_NOTHING = "nothing."
+_CORRECT_AND_RUN = "changes the setting and runs the job again."
+_TELL_SENDER = "passes the reason on to the sender, if the job's own notification did not."
+_CHECK_AND_DECIDE = "`ctsftp upload approve ID` applies the file, `ctsftp upload discard ID` drops it."
+_ID_COLUMN = "Select Object: your data source with the CTUserID column"
+
+PAGES: dict[Code, Page] = {
+    Code.NAME: Page(
+        REJECTED,
+        "The file's name has no date-time stamp or an impossible date, does not end in `.csv`, has no segment"
+        " name, or holds its stamp's date twice, which would make a new segment every day.",
+        "Name: no prefix, your segment name, YYYYMMDD_HH24MI.csv",
+        _CORRECT_AND_RUN,
+        _TELL_SENDER,
+    ),
+    Code.PACKED: Page(
+        REJECTED,
+        "The file is compressed or encrypted: gzip, zip (an Excel workbook is one), bzip2, xz, zstd or PGP.",
+        "Encryption/Compression: None",
+        _CORRECT_AND_RUN,
+        _TELL_SENDER,
+    ),
+    Code.EMPTY_FILE: Page(
+        REJECTED,
+        "The file has no bytes at all. Even an export without members has its header row.",
+        "Column Header: True",
+        "checks that the job ran to its end, and runs it again.",
+        _TELL_SENDER,
+    ),
+    Code.CHARSET: Page(
+        REJECTED,
+        "The file is UTF-16 or UTF-32, or holds NUL bytes.",
+        "Character Set: UTF-8",
+        _CORRECT_AND_RUN,
+        _TELL_SENDER,
+    ),
+    Code.DELIMITER: Page(
+        REJECTED,
+        "The columns are divided by tabs, semicolons or vertical bars.",
+        "Field delimiter: Comma",
+        _CORRECT_AND_RUN,
+        _TELL_SENDER,
+    ),
+    Code.NO_HEADER: Page(
+        REJECTED,
+        "The first line is already a row: it holds an id, and no title is CTUserID.",
+        "Column Header: True",
+        _CORRECT_AND_RUN,
+        _TELL_SENDER,
+    ),
+    Code.NO_ID_COLUMN: Page(
+        REJECTED,
+        "No column is titled CTUserID, or two are. Where RIID_ is the only column, no field was selected.",
+        _ID_COLUMN,
+        "selects the CTUserID column for the export, once, and runs the job again.",
+        "names further titles for the id column in the client's `client.toml`, where the sender cannot.",
+    ),
+    Code.LINE_TOO_LONG: Page(
+        REJECTED,
+        "A line is longer than 1 MiB: this is no list with one member a line.",
+        "Select Object: a data source with the CTUserID column and few others",
+        "leaves long columns out and runs the job again.",
+        _TELL_SENDER,
+    ),
+    Code.TOO_LARGE: Page(
+        REJECTED,
+        "The file has more rows than this client may send.",
+        "Select Object: a data source with fewer rows",
+        "narrows the audience, or asks the admin for more.",
+        "raises the client's limit on rows, then `ctsftp upload retry ID`.",
+    ),
+    Code.TOO_MANY_REJECTED: Page(
+        REJECTED,
+        "More than 10 % of the rows that hold an id (rows with an empty id aside) were rejected.",
+        "Select Object: a data source whose CTUserID column holds whole numbers only",
+        "corrects the column, without a spreadsheet in between, and runs the job again.",
+        "sends the list that `ctsftp upload rejects ID` prints to the sender.",
+    ),
+    Code.ROLLED_BACK: Page(
+        HELD,
+        "The segment was rolled back by an admin. Its uploads wait until one is approved.",
+        "",
+        "corrects the list, and tells the admin when it is right.",
+        _CHECK_AND_DECIDE,
+    ),
+    Code.FUTURE: Page(
+        HELD,
+        "The date in the file's name is too far ahead. Once it was applied, every file with a right date"
+        " would count as older.",
+        "",
+        "checks the clock of the exporting system and the date in the name.",
+        _CHECK_AND_DECIDE,
+    ),
+    Code.EMPTY: Page(
+        HELD,
+        "The file has no members, and the segment has some.",
+        "",
+        "checks whether the audience is really empty, and if not, what went wrong in the export.",
+        _CHECK_AND_DECIDE,
+    ),
+    Code.SHRUNK: Page(
+        HELD,
+        "The file has far fewer members than the segment.",
+        "",
+        "checks whether the audience is really that small, and if not, what went wrong in the export.",
+        _CHECK_AND_DECIDE,
+    ),
+    Code.BYTE_ORDER_MARK: Page(
+        WARNING, "The file begins with a UTF-8 byte-order mark. It was skipped.", "", _NOTHING, _NOTHING
+    ),
+    Code.NOT_UTF8: Page(
+        WARNING,
+        "The file holds bytes that are not UTF-8. Ids are digits, so none was misread.",
+        "Character Set: UTF-8",
+        "changes the setting at the next occasion.",
+        _NOTHING,
+    ),
+    Code.NO_LAST_NEWLINE: Page(
+        WARNING,
+        "The last line does not end with a line break. The file is complete, unless its export was cut off.",
+        "",
+        "looks whether the export ran to its end, if the count of members surprises.",
+        _NOTHING,
+    ),
+    Code.ENCLOSURE: Page(
+        WARNING,
+        "Values are enclosed in quotes. They were read without them.",
+        "Field enclosure: None",
+        "changes the setting at the next occasion.",
+        _NOTHING,
+    ),
+    Code.TITLE_SPELLING: Page(
+        WARNING,
+        "The segment's name is spelled in other upper and lower case than before. It is the same segment.",
+        "Name: your segment name, spelled as before",
+        "spells the name as before.",
+        _NOTHING,
+    ),
+    Code.MOSTLY_CHANGED: Page(
+        WARNING,
+        "More than half of the old members left, or more than half of the new ones just entered.",
+        "",
+        "checks that the job exports the data source of this segment.",
+        "`ctsftp segment diff NAME` shows the change, `ctsftp segment rollback NAME` takes it back.",
+    ),
+    Code.DISK: Page(
+        FAILED,
+        "The disk could not be read or written.",
+        "",
+        _NOTHING,
+        "frees or repairs the disk; `ctsftp doctor` tells which.",
+    ),
+    Code.DATABASE: Page(
+        FAILED,
+        "The database could not be reached or written.",
+        "",
+        _NOTHING,
+        "repairs the database; `ctsftp doctor` tells what it finds.",
+    ),
+    Code.LOADER_DIED: Page(
+        FAILED,
+        "The server died several times while it loaded this file. It is not tried again by itself.",
+        "",
+        _NOTHING,
+        "looks for the cause (memory, disk) in the log, then `ctsftp upload retry ID`.",
+    ),
+    Code.INTERNAL: Page(
+        FAILED,
+        "Something happened that ctsftp did not expect.",
+        "",
+        _NOTHING,
+        "reports the log's lines about this upload to the engineers.",
+    ),
+}

@@ -1,0 +1,110 @@
+"""What a file's name says: the segment, the stamp, or why it is refused.
+
+A segment file is named `<segment name>_YYYYMMDD_HH24MI.csv` and is read from the right, since the segment
+name may hold digits, underscores, spaces and any Unicode. The four digits are a version rather than a
+time of day: `0001` and `9999` are valid. Only the last part of a path counts.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import date
+
+from ctsftp.contract.codes import Code, Fault, fault, harmless
+
+PACKED_SUFFIXES = (
+    *(".gz", ".gzip", ".tgz", ".zip", ".bz2", ".xz", ".zst", ".zstd"),
+    *(".pgp", ".gpg", ".asc", ".7z", ".rar"),
+)
+
+_STAMP_AT_END = re.compile(r"(?P<day>[0-9]{8})_[0-9]{4}\Z")
+_SHOWN_NAME_CHARACTERS = 255  # a whole file name: it is what the sender looks for
+_INVISIBLE = frozenset({"Zs", "Zl", "Zp", "Cf"})  # Unicode categories: spaces and marks without a glyph
+_UNUSABLE = frozenset({"Cc", "Cs"})  # control characters, and the surrogates that stand for broken UTF-8
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFile:
+    """The name of a segment file: the segment's title, its identity, and the stamp `YYYYMMDD_NNNN`.
+
+    Stamps of equal form compare as text in the order of their date and version.
+    """
+
+    title: str
+    key: str
+    stamp: str
+
+    @property
+    def day(self) -> date:
+        """Return the stamp's date."""
+        return _day(self.stamp[:8])
+
+
+def read_name(path: str) -> SegmentFile | Fault | None:
+    """Read the name of a file at a path in a client's home.
+
+    None means an ignored file: neither a `.csv` nor nearly one. A name that begins with a dot is
+    ignored as well, since that is how lftp (`.in.NAME`) and others name a file that is not complete.
+    """
+    name = path.rpartition("/")[2]
+    extension = name[-4:].lower()
+    stem = name[:-4] if extension in {".csv", ".txt"} else name
+    stamp = _STAMP_AT_END.search(stem)
+    if not name or name.startswith("."):
+        return None
+    if name.lower().endswith(PACKED_SUFFIXES):
+        return fault(Code.PACKED, f'By its name, the file "{_shown(name)}" is compressed or encrypted.')
+    if extension != ".csv":
+        return _name_fault(name, "does not end in .csv") if stamp else None
+    if stamp is None:
+        return _name_fault(name, "does not end in a date-time stamp and .csv, as in VIP_20260131_0900.csv")
+    return _read_stamped(name, stem[: stamp.start()], stamp)
+
+
+def fold_title(text: str) -> str:
+    """Return a segment name as its title: underscores as spaces, white space folded, NFC."""
+    return unicodedata.normalize("NFC", " ".join(text.replace("_", " ").split()))
+
+
+def segment_key(text: str) -> str:
+    """Return the identity of a segment, from its title or underscore form in any case.
+
+    This is Unicode's canonical caseless matching (The Unicode Standard, D145), kept in NFC.
+    """
+    title = unicodedata.normalize("NFD", fold_title(text))
+    return unicodedata.normalize("NFC", title.casefold())
+
+
+def _read_stamped(name: str, prefix: str, stamp: re.Match[str]) -> SegmentFile | Fault:
+    """Read a name that has the form of a segment file's: `prefix` is what stands before its stamp."""
+    day = stamp["day"]
+    title = fold_title(prefix[:-1] if prefix.endswith(("_", "-", " ")) else prefix)
+    if not _is_date(day):
+        return _name_fault(name, f"holds {day}, which is no date (year, month, day)")
+    if any(unicodedata.category(character) in _UNUSABLE for character in name):
+        return _name_fault(name, "holds control characters or is not UTF-8")
+    if all(unicodedata.category(character) in _INVISIBLE for character in title):
+        return _name_fault(name, "has no segment name before its date-time stamp")
+    if day in prefix:
+        return _name_fault(name, f"holds the date {day} twice, which would make a new segment every day")
+    return SegmentFile(title=title, key=segment_key(title), stamp=stamp[0])
+
+
+def _name_fault(name: str, what: str) -> Fault:
+    return fault(Code.NAME, f'The file name "{_shown(name)}" {what}.')
+
+
+def _shown(name: str) -> str:
+    return harmless(name, limit=_SHOWN_NAME_CHARACTERS)
+
+
+def _is_date(digits: str) -> bool:
+    try:
+        _day(digits)
+    except ValueError:
+        return False
+    return True
+
+
+def _day(digits: str) -> date:
+    return date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))

@@ -1,0 +1,120 @@
+"""Judge a file that was read without a fault: what becomes of it, and why.
+
+`judge` is given all that it needs to know; it looks nothing up. The rules are asked in this order:
+
+1. duplicate: the same name and bytes were applied, or are held, already. Nothing can be lost by doing
+   nothing, and a job that sends a file twice must not trouble anybody, whatever the segment's state.
+2. retired: the segment takes no files at all; no other rule could change that.
+3. superseded: an older list must never replace a newer one. It is asked before the guards, since an
+   admin need not decide about a file that is out of date anyway. An equal stamp is a corrected export.
+4. held, by the guards: `rolled_back` first, since an admin's own decision about the segment stands
+   above what a file looks like; then `future`, which the name alone shows; then `empty` and `shrunk`. The
+   first that holds is the code, but the reason names all: who approves, approves them all.
+
+An approved upload was judged before and a person has said "apply this one". It skips every rule but
+`retired` (which `segment restore` ends): the stamp, the guards, and also `duplicate`, since the same bytes
+may by now be held a second time, and neither of the two could ever be applied.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from ctsftp.contract.codes import Code, Notice, harmless, notice
+from ctsftp.contract.names import SegmentFile
+from ctsftp.contract.states import State
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """When a sound file is held: limits in members, as a share of them, and in days."""
+
+    shrunk_from: int = 100
+    shrunk_ratio: float = 0.5
+    future_days: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFacts:
+    """What is known of a segment: `newest_stamp` is the newest ever published, `members` the current count."""
+
+    retired: bool
+    rolled_back: bool
+    newest_stamp: str | None
+    members: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The state that an upload goes to (`loaded`: apply it), the code of a held one, and the reason in words."""
+
+    state: State
+    code: Code | None = None
+    reason: str = ""
+
+
+def judge(
+    file: SegmentFile,
+    *,
+    members: int,
+    segment: SegmentFacts | None,
+    is_twin: bool,
+    approved: bool,
+    today: date,
+    guards: Guards,
+) -> Verdict:
+    """Return what becomes of a readable file with that many members.
+
+    `segment` is None for a new one; `is_twin` says that, of the *other* uploads of the same name, the
+    newest applied or held one has the same bytes; `today` is the date in UTC.
+    """
+    if is_twin and not approved:
+        return Verdict(State.DUPLICATE, reason="The same file was applied, or is held, already: nothing to do.")
+    if segment and segment.retired:
+        return Verdict(State.RETIRED, reason="The segment is retired: it takes no files until it is restored.")
+    if approved:
+        return Verdict(State.LOADED)
+    if segment and segment.newest_stamp and file.stamp < segment.newest_stamp:
+        reason = f"The stamp {file.stamp} is older than {segment.newest_stamp}, which was applied already."
+        return Verdict(State.SUPERSEDED, reason=reason)
+    held = list(_ask_guards(file, members, segment, today, guards))
+    if held:
+        return Verdict(State.HELD, held[0][0], " ".join(reason for _, reason in held))
+    return Verdict(State.LOADED)
+
+
+def change_notice(previous_members: int, entered: int, left: int) -> Notice | None:
+    """Return a warning if more than half of the previous members left, or of the present ones entered.
+
+    A segment that had no members before cannot have changed: then there is none.
+    """
+    present_members = previous_members + entered - left
+    if previous_members == 0 or (left * 2 <= previous_members and entered * 2 <= present_members):
+        return None
+    found = f"{left:,} of {previous_members:,} members left, and {entered:,} of {present_members:,} entered."
+    return notice(Code.MOSTLY_CHANGED, found)
+
+
+def title_notice(known_title: str, title: str) -> Notice | None:
+    """Return a warning if a file spells its segment's title otherwise than its first file did."""
+    if title == known_title:
+        return None
+    found = f'The segment is called "{harmless(known_title)}"; this file spells it "{harmless(title)}".'
+    return notice(Code.TITLE_SPELLING, found)
+
+
+def _ask_guards(
+    file: SegmentFile, members: int, segment: SegmentFacts | None, today: date, guards: Guards
+) -> Iterator[tuple[Code, str]]:
+    """Yield the code and the reason of every guard that holds the file, in their order."""
+    if segment and segment.rolled_back:
+        yield Code.ROLLED_BACK, "The segment was rolled back: its uploads are held until one is approved."
+    days_ahead = (file.day - today).days
+    if days_ahead > guards.future_days:
+        yield Code.FUTURE, f"The stamp {file.stamp} is {days_ahead:,} days ahead."
+    if segment is None or segment.members == 0:
+        return
+    if members == 0:
+        yield Code.EMPTY, f"The file has no members, and the segment has {segment.members:,}."
+    elif segment.members >= guards.shrunk_from and members < segment.members * guards.shrunk_ratio:
+        yield Code.SHRUNK, f"The file has {members:,} members, and the segment has {segment.members:,}."

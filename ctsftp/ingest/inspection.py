@@ -1,0 +1,21 @@
+"""What the first bytes of an upload show, asked while the sender waits for the answer to its CLOSE. Blocks."""
+
+from ctsftp.clients.config import ClientConfig
+from ctsftp.contract.codes import Fault
+from ctsftp.contract.names import read_name
+from ctsftp.contract.reader import HEAD_BYTES, inspect_head
+from ctsftp.ingest.reading import id_titles
+from ctsftp.spool.spool import StoredUpload
+
+
+def inspect(upload: StoredUpload, config: ClientConfig) -> Fault | None:
+    """Tell the fault for which the loader will reject this upload, if its name or its first bytes show one."""
+    if not config.refuse_at_close:
+        return None
+    name = read_name(upload.filename)
+    if name is None or isinstance(name, Fault):
+        return name
+    with upload.path.open("rb", buffering=0) as file:
+        head = file.read(HEAD_BYTES)
+        complete = not file.read(1)
+    return inspect_head(head, complete=complete, id_titles=id_titles(config))

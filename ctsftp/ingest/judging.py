@@ -1,0 +1,40 @@
+"""Puts before the pure judge what it needs: the guards that hold for a segment, and what was read."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+from ctsftp.clients.config import ClientConfig
+from ctsftp.contract.names import SegmentFile, segment_key
+from ctsftp.contract.verdict import Guards, SegmentFacts, Verdict, judge
+from ctsftp.ingest.reading import Reading
+
+Judge = Callable[[SegmentFacts | None, str | None], Verdict]
+
+
+def judge_of(name: SegmentFile, reading: Reading, *, guards: Guards, today: date, approved: bool = False) -> Judge:
+    """Make the judge of one file: told of its segment and of its twin's sha256, it says what becomes of it."""
+
+    def verdict(segment: SegmentFacts | None, twin: str | None) -> Verdict:
+        return judge(
+            name,
+            members=reading.members,
+            segment=segment,
+            is_twin=twin == reading.sha256,
+            approved=approved,
+            today=today,
+            guards=guards,
+        )
+
+    return verdict
+
+
+def guards_for(name: SegmentFile, config: ClientConfig, server: Guards) -> Guards:
+    """Gather the guards for one segment: its own, else its client's, else the server's."""
+    own = next((guards for title, guards in config.segments.items() if segment_key(title) == name.key), None)
+    found: dict[str, Any] = {}
+    for settings in (config.guards, own):
+        if settings:
+            found |= settings.model_dump(exclude_none=True)
+    return replace(server, **found)

@@ -1,0 +1,223 @@
+"""Takes one upload from `received` to where it ends: reads it, has it judged, and publishes what is to load.
+
+Faults are told apart here: the file's (rejected), ours (failed, tried again later) and a server that is
+stopping (back to `received`, as if nothing had happened).
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from ctsftp.clients.config import ClientConfig
+from ctsftp.contract.codes import Code, Fault
+from ctsftp.contract.ids import unix_ms_of
+from ctsftp.contract.names import SegmentFile, read_name
+from ctsftp.contract.states import State
+from ctsftp.contract.verdict import Verdict, change_notice
+from ctsftp.errors import CtsftpError, DiskError, StoreError
+from ctsftp.ingest.judging import guards_for, judge_of
+from ctsftp.ingest.reading import Reading, id_titles, read_file
+from ctsftp.ingest.settings import IngestSettings
+from ctsftp.spool.spool import StoredUpload
+from ctsftp.store.records import Facts, NewUpload, Uncounted, Upload
+from ctsftp.store.store import Store
+
+MAX_DOUBLINGS = 16
+MAX_INTERNAL_FAULTS = 3
+
+log = structlog.get_logger()
+
+
+class Loader:
+    """Loads uploads, one call each; calls for the same segment must not overlap (the queue sees to that)."""
+
+    def __init__(
+        self,
+        settings: IngestSettings,
+        *,
+        store: Store,
+        config_of: Callable[[str], ClientConfig],
+        now: Callable[[], datetime],
+        try_again: Callable[[StoredUpload, float], None],
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._config_of = config_of
+        self._now = now
+        self._try_again = try_again
+        self._attempts: dict[str, int] = {}
+
+    async def load(self, upload: StoredUpload) -> None:
+        """Take an upload to the end of its way, or note when to try again; never raises an `Exception`."""
+        try:
+            await self._load(upload)
+        except (DiskError, OSError) as exc:
+            await self._failed(upload, Code.DISK, f"The file could not be read: {exc}")
+        except StoreError as exc:
+            await self._failed(upload, Code.DATABASE, str(exc))
+        except Exception as exc:
+            log.exception("load failed", upload=upload.id)
+            await self._failed(
+                upload, Code.INTERNAL, f"The loader could not do it: {exc!r}. The server's log says more."
+            )
+
+    async def _load(self, upload: StoredUpload) -> None:
+        name = read_name(upload.filename)
+        row = await self._enter(upload, name)
+        if row.state is State.LOADING or (row.state is State.FAILED and row.retry_at):
+            # An earlier try of this process, which could not be written down to its end.
+            await self._store.ledger.move(upload.id, State.RECEIVED)
+        elif row.state is not State.RECEIVED:
+            return
+        if name is None:
+            await self._end(upload, State.IGNORED)
+        elif isinstance(name, Fault):
+            await self._end(upload, State.REJECTED, name)
+        else:
+            await self._store.ledger.move(upload.id, State.LOADING)
+            await self._load_segment_file(upload, name, approved=row.approved)
+
+    async def _enter(self, upload: StoredUpload, name: SegmentFile | Fault | None) -> Upload:
+        """Enter the upload in the ledger, if it is not there yet, and give its row."""
+        known = name if isinstance(name, SegmentFile) else None
+        await self._store.ledger.receive(
+            NewUpload(
+                id=upload.id,
+                client=upload.client,
+                filename=upload.filename,
+                segment_title=known.title if known else None,
+                segment_key=known.key if known else None,
+                stamp=known.stamp if known else None,
+                size=(await asyncio.to_thread(upload.path.stat)).st_size,
+                received_at=datetime.fromtimestamp(unix_ms_of(upload.id) / 1000, UTC),
+            )
+        )
+        return await self._store.ledger.upload(upload.id)
+
+    async def _load_segment_file(self, upload: StoredUpload, name: SegmentFile, *, approved: bool) -> None:
+        config = await asyncio.to_thread(self._config_of, upload.client)
+        try:
+            reading = await self._read(upload, config)
+            if reading.fault:
+                await self._end(upload, State.REJECTED, reading.fault, reading)
+                return
+            await self._judge_and_publish(upload, name, config, reading, approved=approved)
+        except asyncio.CancelledError:
+            await self._store.ledger.move(upload.id, State.RECEIVED, expect=State.LOADING)
+            raise
+
+    async def _read(self, upload: StoredUpload, config: ClientConfig) -> Reading:
+        """Read the file in a thread, which stops soon after this is cancelled."""
+        stopped = threading.Event()
+        limit = self._settings.max_rows
+        try:
+            return await asyncio.to_thread(
+                read_file,
+                upload.path,
+                id_titles=id_titles(config),
+                max_rows=min(limit, config.max_rows or limit),
+                go_on=lambda: not stopped.is_set(),
+            )
+        except asyncio.CancelledError:
+            stopped.set()
+            raise
+
+    async def _judge_and_publish(
+        self, upload: StoredUpload, name: SegmentFile, config: ClientConfig, reading: Reading, *, approved: bool
+    ) -> None:
+        """Judge; write a new snapshot if it is to load; judge again in the transaction that publishes it."""
+        verdict = judge_of(
+            name,
+            reading,
+            guards=guards_for(name, config, self._settings.guards),
+            today=self._now().date(),
+            approved=approved,
+        )
+        facts = await self._store.segments.facts_for(upload.client, name.key)
+        twin = await self._store.ledger.twin(upload.client, upload.filename, other_than=upload.id)
+        first = verdict(facts, twin)
+        if first.state is not State.LOADED:
+            await self._end(upload, first.state, first, reading)
+            return
+        snapshot = await self._store.snapshots.begin(upload.id)
+        await self._store.snapshots.add_members(snapshot, reading.ids)
+        outcome = await self._store.snapshots.publish(
+            upload.id,
+            snapshot,
+            judge=verdict,
+            rejects=reading.rejected_rows,
+            **_facts(reading),
+        )
+        log.info("verdict", upload=upload.id, client=upload.client, file=upload.filename, state=str(outcome.state))
+        if outcome.uncounted:
+            await self.count_changes(outcome.uncounted)
+
+    async def count_changes(self, uncounted: Uncounted) -> None:
+        """Count who entered and who left with a snapshot; it follows the publishing and never delays it."""
+        entered = left = 0
+        async for came, went in self._store.snapshots.stream_changes(uncounted.previous_id, uncounted.snapshot_id):
+            entered += len(came)
+            left += len(went)
+        notice = change_notice(uncounted.previous_members, entered, left)
+        await self._store.snapshots.set_changes(
+            uncounted.snapshot_id, entered=entered, left=left, warnings=[notice] if notice else []
+        )
+
+    async def _end(
+        self, upload: StoredUpload, state: State, why: Fault | Verdict | None = None, reading: Reading | None = None
+    ) -> None:
+        """Bring an upload that makes no snapshot to its end, or to where it waits for an admin."""
+        facts: Facts = _facts(reading) if reading else {}
+        facts["code"] = why.code if why else None
+        facts["reason"] = (why.reason if why else "") or None
+        await self._store.ledger.finish(
+            upload.id,
+            state,
+            rejects=reading.rejected_rows if reading else (),
+            **facts,
+        )
+        log.info(
+            "verdict",
+            upload=upload.id,
+            client=upload.client,
+            file=upload.filename,
+            state=str(state),
+            code=why.code if why else None,
+        )
+
+    async def _failed(self, upload: StoredUpload, code: Code, reason: str) -> None:
+        """Note a fault of ours, in the ledger if it can be had, and try again later; the wait doubles each time."""
+        attempts = self._attempts.get(upload.id, 0) + 1
+        self._attempts[upload.id] = attempts
+        delay_s = min(self._settings.retry_first_s * 2 ** min(attempts - 1, MAX_DOUBLINGS), self._settings.retry_most_s)
+        # The disk and the database heal; a bug, or too little memory, does not: that waits for `upload retry`.
+        gives_up = code is Code.INTERNAL and attempts >= MAX_INTERNAL_FAULTS
+        try:
+            await self._store.ledger.move(
+                upload.id,
+                State.FAILED,
+                expect=State.LOADING,
+                code=code,
+                reason=reason,
+                attempts=attempts,
+                retry_at=None if gives_up else self._now() + timedelta(seconds=delay_s),
+            )
+        except CtsftpError as exc:
+            log.warning("failure not written down", upload=upload.id, error=str(exc))
+        log.error("load failed", upload=upload.id, code=str(code), reason=reason, attempts=attempts)
+        if not gives_up:
+            self._try_again(upload, delay_s)
+
+
+def _facts(reading: Reading) -> Facts:
+    return {
+        "rows": reading.rows,
+        "members": reading.members,
+        "duplicates": reading.duplicates,
+        "rejected": reading.rejected,
+        "warnings": reading.notices,
+        "sha256": reading.sha256,
+    }

@@ -1,0 +1,125 @@
+"""The sweep: finds whatever the on-close hook did not, from the disk and the ledger alone.
+
+At start and then every `interval_s`: files that came into a home by other means are adopted; uploads on
+disk that the ledger does not know, and those that are due again, are queued; what has had its time is deleted.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+
+from ctsftp.errors import CtsftpError
+from ctsftp.ingest.queue import UploadQueue
+from ctsftp.spool.settings import SpoolSettings
+from ctsftp.spool.spool import Spool, StoredUpload
+from ctsftp.store.store import Store
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one sweep did; `queued` are the ids of the uploads that it found."""
+
+    adopted: int
+    queued: list[str] = field(default_factory=list)
+    uploads_deleted: int = 0
+    partials_deleted: int = 0
+    snapshots_deleted: int = 0
+
+
+class Sweeper:
+    """Sweeps when it is time, when the queue overflowed, and when asked."""
+
+    def __init__(
+        self,
+        *,
+        spool: Spool,
+        store: Store,
+        queue: UploadQueue,
+        settings: SpoolSettings,
+        interval_s: float,
+        max_file_size_bytes: int,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._spool = spool
+        self._store = store
+        self._queue = queue
+        self._settings = settings
+        self._interval_s = interval_s
+        self._max_file_size_bytes = max_file_size_bytes
+        self._now = now
+        self._turn = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Sweep at once and then for ever; a sweep that fails is logged, and the next one comes."""
+        while True:
+            try:
+                await self.sweep()
+            except (CtsftpError, OSError) as exc:
+                log.warning("sweep failed, the next one will come", error=str(exc))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._interval_s):
+                    await self._queue.overflowed.wait()
+                    await self._queue.wait_for()
+
+    async def sweep(self) -> Swept:
+        """Sweep once; two at a time wait for each other."""
+        async with self._turn:
+            self._queue.overflowed.clear()
+            adopted = await asyncio.to_thread(self._adopt)
+            queued = await self._find()
+            swept = Swept(
+                adopted=adopted,
+                queued=queued,
+                uploads_deleted=await self._delete_uploads(),
+                partials_deleted=await asyncio.to_thread(
+                    self._spool.drop_old_partials, keep_days=self._settings.keep_partials_days
+                ),
+                snapshots_deleted=await self._store.snapshots.prune(),
+            )
+        log.info("swept", **(asdict(swept) | {"queued": len(queued)}))
+        return swept
+
+    def _adopt(self) -> int:
+        """Make uploads of the files that came into a home by other means; they are queued like all others."""
+        adopted = 0
+        for client in self._spool.clients():
+            for path in self._spool.strangers(client, quiet_s=self._settings.adopt_after_s):
+                try:
+                    upload = self._spool.adopt(client, path, max_size_bytes=self._max_file_size_bytes)
+                except (CtsftpError, OSError) as exc:
+                    log.warning("file not adopted", client=client, path=str(path), error=str(exc))
+                    continue
+                if upload:
+                    log.info("file adopted", client=client, path=str(path), upload=upload.id)
+                    adopted += 1
+        return adopted
+
+    async def _find(self) -> list[str]:
+        """Queue what the ledger does not know and what is due, in the order of their CLOSE; stop when it is full."""
+        on_disk = {upload.id: upload for upload in await asyncio.to_thread(lambda: list(self._spool.uploads()))}
+        known = await self._store.ledger.known_ids(on_disk)
+        due = set(await self._store.ledger.due(self._now()))
+        queued: list[str] = []
+        for upload_id in sorted((on_disk.keys() - known) | (on_disk.keys() & due)):
+            if not self._queue.offer(on_disk[upload_id]):
+                break
+            queued.append(upload_id)
+        return queued
+
+    async def _delete_uploads(self) -> int:
+        """Delete the files of uploads that ended long ago; the ledger's rows stay."""
+        before = self._now() - timedelta(days=self._settings.keep_uploads_days)
+        on_disk = {upload.id: upload for upload in await asyncio.to_thread(lambda: list(self._spool.uploads()))}
+        prunable = await self._store.ledger.prunable(on_disk, before=before)
+        await asyncio.to_thread(self._delete_files, [on_disk[upload_id] for upload_id in sorted(prunable)])
+        return len(prunable)
+
+    def _delete_files(self, uploads: list[StoredUpload]) -> None:
+        for upload in uploads:
+            self._spool.remove_upload(upload)

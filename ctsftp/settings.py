@@ -1,0 +1,95 @@
+"""All settings, read once at the edge: a TOML file, then the environment. Each part owns its own group."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from ctsftp.errors import SettingsError
+from ctsftp.ingest.settings import IngestSettings, SweepSettings
+from ctsftp.sftp.settings import SftpSettings
+from ctsftp.spool.settings import SpoolSettings
+
+ENV_PREFIX = "CTSFTP_"
+CONFIG_PLACES = (Path("ctsftp.toml"), Path("/etc/ctsftp/ctsftp.toml"))
+
+
+class Settings(BaseSettings):
+    """Everything that can be set: `CTSFTP_SFTP__PORT` in the environment is `port` under `[sftp]` in the file."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        nested_model_default_partial_update=True,
+    )
+
+    data_dir: Path = Field(Path("data"), description="the spool, the database, the lock")
+    keys_dir: Path = Field(Path("keys"), description="client folders and host keys")
+    host_keys_dir: Path | None = Field(None, description="the host keys, where not in keys_dir/host")
+    database_url: str | None = Field(None, description="the database, where not data_dir/ctsftp.db")
+    sftp: SftpSettings = SftpSettings()
+    ingest: IngestSettings = IngestSettings()
+    sweep: SweepSettings = SweepSettings()
+    spool: SpoolSettings = SpoolSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over the file, which comes as arguments; nothing else is read."""
+        return env_settings, init_settings
+
+    @property
+    def database(self) -> str:
+        """The database's URL."""
+        return self.database_url or f"sqlite+aiosqlite:///{self.data_dir / 'ctsftp.db'}"
+
+    @property
+    def host_keys(self) -> Path:
+        """The folder of the host keys."""
+        return self.host_keys_dir or self.keys_dir / "host"
+
+
+def read_settings(config: Path | None = None) -> Settings:
+    """Read the settings, with absolute paths; raise `SettingsError` with one line that names what is wrong."""
+    file = config or next((place for place in CONFIG_PLACES if place.exists()), None)
+    try:
+        settings = Settings(**_read_toml(file))
+    except ValidationError as exc:
+        raise SettingsError(_describe(exc, file)) from None
+    paths = {
+        name: place.absolute()
+        for name in ("data_dir", "keys_dir", "host_keys_dir")
+        if (place := getattr(settings, name)) is not None
+    }
+    return settings.model_copy(update=paths)
+
+
+def _read_toml(file: Path | None) -> dict[str, Any]:
+    if file is None:
+        return {}
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except OSError as exc:
+        raise SettingsError(f"The settings file {file} cannot be read: {exc.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise SettingsError(f"The settings file {file} is not TOML: {exc}.") from None
+
+
+def _describe(exc: ValidationError, file: Path | None) -> str:
+    """Name the first wrong setting, in both its spellings, what is wrong, and how many more there are."""
+    errors = exc.errors()
+    first = errors[0]
+    names = [str(part) for part in first["loc"]]
+    where = f" (or {'.'.join(names)} in {file})" if file else ""
+    more = f" And {len(errors) - 1} more." if len(errors) > 1 else ""
+    return f"The setting {ENV_PREFIX}{'__'.join(names).upper()}{where} is wrong: {first['msg']}.{more}"

@@ -1,0 +1,159 @@
+"""A file while it is being written: its bytes, what is missing of them, and what went wrong."""
+
+import contextlib
+import os
+from pathlib import Path
+
+from ctsftp.errors import CtsftpError, DiskError, IncompleteError, LimitError
+from ctsftp.spool.coverage import Coverage
+from ctsftp.spool.disk import Disk, translated
+from ctsftp.spool.paths import HomePath
+
+
+class StagedFile:
+    """One open handle's file in staging; every handle has its own, also on the same path.
+
+    The first thing that goes wrong poisons it: every later write and the CLOSE answer with that
+    error, whatever the client does next (OpenSSH's client sends CLOSE after a failed write).
+    A handle belongs to one session, whose requests come one after another.
+    """
+
+    def __init__(
+        self,
+        disk: Disk,
+        fd: int,
+        path: Path,
+        target: HomePath,
+        *,
+        max_size_bytes: int,
+        seed_bytes: int = 0,
+    ) -> None:
+        self.path = path
+        self.target = target
+        self.fault: CtsftpError | None = None
+        self._disk = disk
+        self._fd: int | None = fd
+        self._max_size_bytes = max_size_bytes
+        self._coverage = Coverage(seed_bytes)
+        self._append_to: tuple[int, int] | None = None
+        self._shift_bytes = 0
+        self._doubtful = False
+
+    @property
+    def fd(self) -> int:
+        """The descriptor; `IncompleteError` once the file was closed."""
+        if self._fd is None:
+            raise IncompleteError(f"{self.target} was closed already.")
+        return self._fd
+
+    def begin_append(self, shown_bytes: int) -> None:
+        """Expect a client that appends to what is here, and was shown a file of `shown_bytes`.
+
+        Most count from the size that they were shown; libssh2 (curl --append) counts from 0. The
+        first write tells which.
+        """
+        self._append_to = (self._coverage.prefix_bytes, shown_bytes)
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Write all of `data` at `offset`, or raise and poison the file."""
+        if self.fault:
+            raise self.fault
+        if not data:
+            return
+        if self._append_to:
+            self._settle_append(offset, *self._append_to)
+        offset += self._shift_bytes
+        if offset + len(data) > self._max_size_bytes:
+            raise self._poisoned(LimitError(f"{self.target} is larger than the limit of {self._max_size_bytes} bytes."))
+        try:
+            written = self._disk.write(self.fd, data, offset)
+        except OSError as exc:
+            raise self._poisoned(DiskError(f"{self.target} could not be written: {exc.strerror}.")) from exc
+        if written != len(data):
+            raise self._poisoned(DiskError(f"{self.target} could not be written: the disk took a part of it."))
+        if not self._coverage.add(offset, offset + written):
+            raise self._poisoned(LimitError(f"{self.target} is written in too many separate pieces."))
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Read back what was written."""
+        with translated(f"{self.target} could not be read"):
+            return self._disk.read(self.fd, size, offset)
+
+    def truncate(self, size: int) -> None:
+        """Cut or extend the file; bytes that it gains this way are a hole until they are written."""
+        if self.fault:
+            raise self.fault
+        if size > self._max_size_bytes:
+            raise LimitError(f"{self.target} cannot be larger than {self._max_size_bytes} bytes.")
+        try:
+            self._disk.truncate(self.fd, size)
+        except OSError as exc:
+            self._doubtful = True
+            raise self._poisoned(DiskError(f"{self.target} could not be cut: {exc.strerror}.")) from exc
+        self._coverage.cut(size)
+        if self._append_to:  # what follows is appended to what is left
+            kept, shown = self._append_to
+            self._append_to = (min(kept, size), min(shown, size))
+
+    def stat(self) -> os.stat_result:
+        """Describe the file as it is now."""
+        with translated(f"{self.target} could not be looked at"):
+            return self._disk.fstat(self.fd)
+
+    def sync(self) -> None:
+        """Make what was written durable; a failure is final for this file (fsync is never tried twice)."""
+        if self.fault:
+            raise self.fault
+        try:
+            self._disk.fsync(self.fd)
+        except OSError as exc:
+            self._doubtful = True
+            raise self._poisoned(DiskError(f"{self.target} could not be made durable: {exc.strerror}.")) from exc
+
+    def seal(self) -> None:
+        """Check that every byte is there, make the file durable and close it."""
+        if self.fault:
+            raise self.fault
+        size = self.stat().st_size
+        if not self._coverage.is_whole(size):
+            raise self._poisoned(
+                IncompleteError(
+                    f"{self.target} has a hole after byte {self._coverage.prefix_bytes} of {size}: send it again whole."
+                )
+            )
+        self.sync()
+        self.close()
+
+    def keep_prefix(self) -> int:
+        """Reduce a cut-off file to its bytes without a hole, durable, and return their number; 0: not worth keeping.
+
+        A failed write leaves the bytes before it good. After a failed fsync nobody knows which
+        bytes are on disk, so none are kept. A file beyond a limit could never be completed.
+        """
+        prefix = self._coverage.prefix_bytes
+        if not prefix or self._doubtful or isinstance(self.fault, LimitError):
+            return 0
+        with translated(f"{self.target} could not be kept"):
+            self._disk.truncate(self.fd, prefix)
+            self._disk.fsync(self.fd)
+        return prefix
+
+    def close(self) -> None:
+        """Close the descriptor; closing twice is fine, and what fsync said of the bytes holds whatever close says."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            with contextlib.suppress(OSError):
+                self._disk.close(fd)
+
+    def _settle_append(self, offset: int, kept: int, shown: int) -> None:
+        """Find out from the first write whether this client counts from the size it was shown or from 0."""
+        self._append_to = None
+        if offset or not kept:
+            return
+        if kept != shown:
+            raise self._poisoned(IncompleteError(f"{self.target} was cut off earlier: send it again whole."))
+        self._shift_bytes = kept
+
+    def _poisoned(self, fault: CtsftpError) -> CtsftpError:
+        self.fault = fault
+        return fault

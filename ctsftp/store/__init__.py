@@ -1,0 +1,35 @@
+"""The store: tables, queries, migrations, and the one function that moves an upload from state to state.
+
+Nothing is updated in place: a load writes a new, immutable snapshot and then moves one pointer. That gives
+atomic publishing, history, rollback and differences, and a database that is never locked for long.
+"""
+
+from ctsftp.store.publishing import Judge
+from ctsftp.store.records import (
+    Clock,
+    Diff,
+    Facts,
+    Logins,
+    NewUpload,
+    Outcome,
+    Segment,
+    Snapshot,
+    Uncounted,
+    Upload,
+)
+from ctsftp.store.store import Store
+
+__all__ = [
+    "Clock",
+    "Diff",
+    "Facts",
+    "Judge",
+    "Logins",
+    "NewUpload",
+    "Outcome",
+    "Segment",
+    "Snapshot",
+    "Store",
+    "Uncounted",
+    "Upload",
+]

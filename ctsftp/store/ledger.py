@@ -1,0 +1,239 @@
+"""The ledger: every upload, what became of it, and what an admin may do about it."""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Unpack
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from ctsftp.contract.codes import Code, Notice
+from ctsftp.contract.rows import RejectedRow
+from ctsftp.contract.states import END_STATES, State
+from ctsftp.errors import RefusedError
+from ctsftp.store.database import Database
+from ctsftp.store.moves import keep_rejected_rows, move, state_of, warnings_column
+from ctsftp.store.records import Clock, Facts, NewUpload, Upload, iso
+from ctsftp.store.tables import rejected_rows, segments, snapshots, uploads
+
+MAX_DEATHS = 3
+# Failed uploads that are taken up again in one transaction, and ids that are listed.
+AGAIN_AT_ONCE = 1_000
+DUE_AT_ONCE = 100_000
+# A statement takes at most 999 parameters in old versions of SQLite.
+IDS_A_STATEMENT = 500
+
+
+class Ledger:
+    """The uploads; ids are UUIDv7, so their order is the order of the CLOSEs."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def receive(self, upload: NewUpload) -> bool:
+        """Enter an upload as `received`; False, and nothing is changed, if it is in the ledger."""
+        return await self._database.write(lambda conn: _receive(conn, upload))
+
+    async def known_ids(self, ids: Iterable[str]) -> set[str]:
+        """Tell which of these ids are in the ledger."""
+        wanted = list(ids)
+        return await self._database.read(lambda conn: _select_ids(conn, wanted, sa.true()))
+
+    async def move(self, upload_id: str, to: State, *, expect: State | None = None, **facts: Unpack[Facts]) -> bool:
+        """Move an upload; False, and nothing is done, if it is in another state than `expect`."""
+        now = self._clock()
+        return await self._database.write(lambda conn: move(conn, upload_id, to, now=now, expect=expect, **facts))
+
+    async def finish(
+        self,
+        upload_id: str,
+        to: State,
+        *,
+        rejects: Sequence[RejectedRow] = (),
+        **facts: Unpack[Facts],
+    ) -> None:
+        """Move an upload that makes no snapshot to the state in which it ends or waits."""
+        now = self._clock()
+
+        def work(conn: Connection) -> None:
+            move(conn, upload_id, to, now=now, **facts)
+            keep_rejected_rows(conn, upload_id, rejects)
+
+        await self._database.write(work)
+
+    async def due(self, now: datetime) -> list[str]:
+        """Move failed uploads whose time has come back to `received`; list all that wait to be loaded.
+
+        At most `DUE_AT_ONCE`, in the order of their CLOSE.
+        """
+        return await self._database.write(lambda conn: _due(conn, now))
+
+    async def recover(self) -> None:
+        """Take back what a dead process was loading; call it before anything loads.
+
+        After `MAX_DEATHS` such loads an upload fails and waits for an admin: it may be what kills.
+        """
+        now = self._clock()
+        await self._database.write(lambda conn: _recover(conn, now))
+
+    async def twin(self, client: str, filename: str, *, other_than: str) -> str | None:
+        """Tell the sha256 of the newest other upload of this name that was applied or is held, if any."""
+        return await self._database.read(lambda conn: twin(conn, client, filename, other_than=other_than))
+
+    async def approve(self, upload_id: str) -> None:
+        """Let a held or superseded upload be loaded whatever the guards say."""
+        advice = "Only held and superseded uploads can be approved."
+        allowed = (State.HELD, State.SUPERSEDED)
+        await self._decide(upload_id, State.RECEIVED, allowed, advice, approved=True)
+
+    async def discard(self, upload_id: str) -> None:
+        """Drop a held upload: it will not be loaded."""
+        advice = "Only held uploads can be discarded."
+        await self._decide(upload_id, State.DISCARDED, (State.HELD,), advice)
+
+    async def retry(self, upload_id: str) -> None:
+        """Read a rejected or failed upload again, as if it had just come."""
+        advice = "Only rejected and failed uploads can be tried again."
+        allowed = (State.REJECTED, State.FAILED)
+        await self._decide(upload_id, State.RECEIVED, allowed, advice, attempts=0, deaths=0)
+
+    async def uploads(
+        self, *, client: str | None = None, state: State | None = None, limit: int | None = None
+    ) -> list[Upload]:
+        """List uploads, newest first."""
+        query = sa.select(uploads).order_by(uploads.c.id.desc()).limit(limit)
+        if client is not None:
+            query = query.where(uploads.c.client == client)
+        if state is not None:
+            query = query.where(uploads.c.state == state)
+        rows = await self._database.read(lambda conn: conn.execute(query).mappings().all())
+        return [Upload(**row) for row in rows]
+
+    async def upload(self, upload_id: str) -> Upload:
+        """Tell all about one upload; `NotFoundError` if there is none."""
+        return await self._database.read(lambda conn: read_upload(conn, upload_id))
+
+    async def rejects(self, upload_id: str) -> list[RejectedRow]:
+        """List the rejected rows of an upload that were kept, by line; `NotFoundError` if there is no upload."""
+
+        def work(conn: Connection) -> list[RejectedRow]:
+            state_of(conn, upload_id)
+            columns = rejected_rows.c
+            query = sa.select(columns.line, columns.value, columns.reason).order_by(columns.line)
+            rows = conn.execute(query.where(columns.upload_id == upload_id))
+            return [RejectedRow(line, value, reason) for line, value, reason in rows]
+
+        return await self._database.read(work)
+
+    async def prunable(self, ids: Iterable[str], *, before: datetime) -> set[str]:
+        """Tell which of these uploads ended before a moment, so that their files may be deleted.
+
+        Never one that may yet be read, or whose snapshot is current.
+        """
+        wanted = list(ids)
+        current = sa.select(snapshots.c.upload_id).join(segments, segments.c.current_snapshot_id == snapshots.c.id)
+        done = sa.and_(
+            uploads.c.state.in_(END_STATES),
+            uploads.c.finished_at < iso(before),
+            uploads.c.id.not_in(current),
+        )
+        return await self._database.read(lambda conn: _select_ids(conn, wanted, done))
+
+    async def _decide(
+        self, upload_id: str, to: State, allowed: Collection[State], advice: str, **facts: Unpack[Facts]
+    ) -> None:
+        now = self._clock()
+
+        def work(conn: Connection) -> None:
+            state = state_of(conn, upload_id)
+            if state not in allowed:
+                raise RefusedError(f"The upload {upload_id} is {state}. {advice}")
+            move(conn, upload_id, to, now=now, **facts)
+
+        await self._database.write(work)
+
+
+def read_upload(conn: Connection, upload_id: str) -> Upload:
+    """Read a row of the ledger; `NotFoundError` if there is none."""
+    state_of(conn, upload_id)
+    return Upload(**conn.execute(sa.select(uploads).where(uploads.c.id == upload_id)).mappings().one())
+
+
+def twin(conn: Connection, client: str, filename: str, *, other_than: str) -> str | None:
+    """Tell the sha256 of the newest other upload of this name that was applied or is held.
+
+    What was applied to a segment that was then deleted no longer counts: sent again, it makes the segment anew.
+    """
+    applied = sa.and_(uploads.c.state == State.LOADED, uploads.c.finished_at >= segments.c.created_at)
+    same_segment = sa.and_(segments.c.client == uploads.c.client, segments.c.key == uploads.c.segment_key)
+    query = (
+        sa.select(uploads.c.sha256)
+        .outerjoin(segments, same_segment)
+        .where(uploads.c.client == client, uploads.c.filename == filename, uploads.c.id != other_than)
+        .where(sa.or_(uploads.c.state == State.HELD, applied))
+        .order_by(uploads.c.id.desc())
+        .limit(1)
+    )
+    return conn.execute(query).scalar_one_or_none()
+
+
+def add_warnings(conn: Connection, upload_id: str, notices: Sequence[Notice]) -> None:
+    """Add to the warnings of an upload, whatever its state."""
+    known = read_upload(conn, upload_id).warnings
+    changed = {"warnings": known + warnings_column(notices)}
+    conn.execute(uploads.update().where(uploads.c.id == upload_id).values(changed))
+
+
+def _receive(conn: Connection, upload: NewUpload) -> bool:
+    known = sa.select(uploads.c.id).where(uploads.c.id == upload.id)
+    if conn.execute(known).first():
+        return False
+    conn.execute(
+        uploads.insert().values(
+            id=upload.id,
+            client=upload.client,
+            filename=upload.filename,
+            segment_title=upload.segment_title,
+            segment_key=upload.segment_key,
+            stamp=upload.stamp,
+            state=State.RECEIVED,
+            warnings=[],
+            sha256=upload.sha256,
+            size=upload.size,
+            received_at=iso(upload.received_at),
+            approved=False,
+            attempts=0,
+            deaths=0,
+        )
+    )
+    return True
+
+
+def _due(conn: Connection, now: datetime) -> list[str]:
+    oldest_first = sa.select(uploads.c.id).order_by(uploads.c.id)
+    again = oldest_first.where(uploads.c.state == State.FAILED, uploads.c.retry_at <= iso(now))
+    for upload_id in conn.execute(again.limit(AGAIN_AT_ONCE)).scalars().all():
+        move(conn, upload_id, State.RECEIVED, now=now)
+    waiting = oldest_first.where(uploads.c.state == State.RECEIVED)
+    return list(conn.execute(waiting.limit(DUE_AT_ONCE)).scalars())
+
+
+def _recover(conn: Connection, now: datetime) -> None:
+    loading = sa.select(uploads.c.id, uploads.c.deaths).where(uploads.c.state == State.LOADING)
+    for upload_id, earlier in conn.execute(loading).all():
+        deaths = earlier + 1
+        if deaths < MAX_DEATHS:
+            move(conn, upload_id, State.RECEIVED, now=now, deaths=deaths)
+            continue
+        reason = f"The server died {deaths} times while it loaded this file; `ctsftp upload retry` tries again."
+        move(conn, upload_id, State.FAILED, now=now, deaths=deaths, code=Code.LOADER_DIED, reason=reason)
+
+
+def _select_ids(conn: Connection, ids: Sequence[str], condition: sa.ColumnElement[bool]) -> set[str]:
+    """Tell which of these ids are in the ledger and meet a condition; any number of ids."""
+    found: set[str] = set()
+    for start in range(0, len(ids), IDS_A_STATEMENT):
+        some = uploads.c.id.in_(ids[start : start + IDS_A_STATEMENT])
+        found.update(conn.execute(sa.select(uploads.c.id).where(some, condition)).scalars())
+    return found

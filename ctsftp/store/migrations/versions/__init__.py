@@ -1,0 +1,1 @@
+"""Each step of the tables' history, in the order of its number."""

@@ -1,0 +1,89 @@
+"""The one mover: every change of an upload's state, in the whole project, is made by `move`."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Unpack
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from ctsftp.contract.codes import Notice
+from ctsftp.contract.rows import KEPT_REJECTED, RejectedRow
+from ctsftp.contract.states import END_STATES, State, check_move
+from ctsftp.errors import NotFoundError
+from ctsftp.store.records import Facts, iso
+from ctsftp.store.tables import rejected_rows, uploads
+
+
+def move(
+    conn: Connection,
+    upload_id: str,
+    to: State,
+    *,
+    now: datetime,
+    expect: State | None = None,
+    **facts: Unpack[Facts],
+) -> bool:
+    """Move an upload to a state and note the facts about it, in the connection's transaction.
+
+    False, and nothing is done, if the upload is in another state than `expect`. An illegal move raises
+    what `check_move` raises, an unknown upload `NotFoundError`, counts that do not add up ValueError.
+    """
+    state = state_of(conn, upload_id)
+    if expect is not None and state is not expect:
+        return False
+    check_move(state, to)
+    values: dict[str, Any] = {
+        "state": to,
+        "code": None,
+        "reason": None,
+        "retry_at": None,
+        "finished_at": iso(now) if to in END_STATES else None,
+    }
+    if to is State.RECEIVED:
+        # It will be read again: what the last reading found is gone.
+        values |= {"rows": None, "members": None, "duplicates": None, "rejected": None, "warnings": []}
+        conn.execute(rejected_rows.delete().where(rejected_rows.c.upload_id == upload_id))
+    conn.execute(uploads.update().where(uploads.c.id == upload_id).values(values | _columns(facts)))
+    return True
+
+
+def state_of(conn: Connection, upload_id: str) -> State:
+    """Tell the state of an upload; `NotFoundError` if there is none."""
+    state: State | None = conn.execute(sa.select(uploads.c.state).where(uploads.c.id == upload_id)).scalar_one_or_none()
+    if state is None:
+        raise NotFoundError(f"There is no upload {upload_id}: `ctsftp upload list` shows them all.")
+    return state
+
+
+def keep_rejected_rows(conn: Connection, upload_id: str, rows: Sequence[RejectedRow]) -> None:
+    """Keep the first of an upload's rejected rows; the ledger has their exact count."""
+    if rows:
+        conn.execute(
+            rejected_rows.insert(),
+            [
+                {"upload_id": upload_id, "line": row.line, "value": row.value, "reason": row.reason}
+                for row in rows[:KEPT_REJECTED]
+            ],
+        )
+
+
+def warnings_column(notices: Iterable[Notice]) -> list[dict[str, str]]:
+    """Write warnings as the ledger keeps them."""
+    return [{"code": notice.code.value, "text": notice.text} for notice in notices]
+
+
+def _columns(facts: Facts) -> dict[str, Any]:
+    """Write facts as the ledger's columns."""
+    if {"rows", "members", "duplicates", "rejected"}.issubset(facts) and (
+        facts["rows"] != facts["members"] + facts["duplicates"] + facts["rejected"]
+    ):
+        raise ValueError(f"Every row must be accounted for, but these do not add up: {facts}.")
+    columns: dict[str, Any] = dict(facts)
+    if code := facts.get("code"):
+        columns["code"] = str(code)
+    if "warnings" in facts:
+        columns["warnings"] = warnings_column(facts["warnings"])
+    if moment := facts.get("retry_at"):
+        columns["retry_at"] = iso(moment)
+    return columns

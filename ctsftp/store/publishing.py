@@ -1,0 +1,145 @@
+"""Publishing: the one transaction in which a list of members becomes what readers see.
+
+It asks the judge about the segment as it is now, under the write lock: since the load began, an admin may
+have rolled the segment back, or retired it.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Row
+
+from ctsftp.contract.codes import harmless
+from ctsftp.contract.rows import RejectedRow
+from ctsftp.contract.states import State
+from ctsftp.contract.verdict import SegmentFacts, Verdict, title_notice
+from ctsftp.errors import StoreError
+from ctsftp.store.ledger import add_warnings, read_upload, twin
+from ctsftp.store.moves import keep_rejected_rows, move
+from ctsftp.store.records import Facts, Outcome, Uncounted, Upload, iso
+from ctsftp.store.tables import segments, snapshots, uploads
+
+# Given the segment, or None, and the sha256 of the upload's twin, or None. It must be pure: it is asked under the lock.
+Judge = Callable[[SegmentFacts | None, str | None], Verdict]
+
+
+def facts_for(conn: Connection, client: str, key: str | None) -> SegmentFacts | None:
+    """Tell what the judge needs to know about a segment, None if there is none."""
+    segment = _find(conn, client, key)
+    if segment is None:
+        return None
+    return SegmentFacts(
+        retired=segment.retired_at is not None,
+        rolled_back=segment.rolled_back,
+        newest_stamp=segment.newest_stamp,
+        members=segment.members,
+    )
+
+
+def publish(
+    conn: Connection,
+    upload_id: str,
+    snapshot_id: int,
+    *,
+    now: datetime,
+    judge: Judge,
+    rejects: Sequence[RejectedRow],
+    facts: Facts,
+) -> Outcome:
+    """Make a snapshot current and its upload loaded, or give the upload the state that the judge says."""
+    upload = read_upload(conn, upload_id)
+    _require_complete(conn, snapshot_id, upload_id, facts["members"])
+    verdict = judge(
+        facts_for(conn, upload.client, upload.segment_key),
+        twin(conn, upload.client, upload.filename, other_than=upload_id),
+    )
+    reason = verdict.reason or None
+    told: Facts = {**facts, "code": verdict.code, "reason": reason}
+    move(conn, upload_id, verdict.state, now=now, **told)
+    keep_rejected_rows(conn, upload_id, rejects)
+    if verdict.state is not State.LOADED:
+        return Outcome(state=verdict.state, code=verdict.code, reason=reason)
+    _supersede_held(conn, upload, now)
+    segment = _find(conn, upload.client, upload.segment_key)
+    if segment is None:
+        return _publish_first(conn, upload, snapshot_id, now=now, members=facts["members"])
+    return _publish_next(conn, upload, snapshot_id, segment, now=now)
+
+
+def _require_complete(conn: Connection, snapshot_id: int, upload_id: str, members: int) -> None:
+    """Raise a `StoreError` unless the snapshot is this upload's, unpublished, and as long as its file says."""
+    query = sa.select(snapshots.c.upload_id, snapshots.c.segment_id, snapshots.c.members)
+    found = conn.execute(query.where(snapshots.c.id == snapshot_id)).one_or_none()
+    if found != (upload_id, None, members):
+        raise StoreError(
+            f"The snapshot {snapshot_id} cannot be published for the upload {upload_id} with {members} members:"
+            f" the database holds {found}."
+        )
+
+
+def _publish_first(conn: Connection, upload: Upload, snapshot_id: int, *, now: datetime, members: int) -> Outcome:
+    """Make the segment, with this as its snapshot number 1: all its members have just entered."""
+    segment_id = conn.execute(
+        segments.insert()
+        .values(
+            client=upload.client,
+            key=upload.segment_key,
+            title=upload.segment_title,
+            current_snapshot_id=snapshot_id,
+            newest_stamp=upload.stamp,
+            rolled_back=False,
+            created_at=iso(now),
+        )
+        .returning(segments.c.id)
+    ).scalar_one()
+    _number(conn, snapshot_id, segment_id=segment_id, number=1, published_at=iso(now), entered=members, left=0)
+    return Outcome(state=State.LOADED, number=1)
+
+
+def _publish_next(conn: Connection, upload: Upload, snapshot_id: int, segment: Row[Any], *, now: datetime) -> Outcome:
+    """Move the segment's pointer to this snapshot."""
+    # The newest snapshot is never pruned, so no number is given twice.
+    newest = sa.select(sa.func.max(snapshots.c.number)).where(snapshots.c.segment_id == segment.id)
+    number = int(conn.execute(newest).scalar_one()) + 1
+    previous_id = segment.current_snapshot_id
+    conn.execute(
+        segments.update()
+        .where(segments.c.id == segment.id)
+        .values(
+            current_snapshot_id=snapshot_id,
+            newest_stamp=max(segment.newest_stamp, upload.stamp or ""),
+            # Whatever the judge lets in after a rollback, it is no longer the rolled back list that is shown.
+            rolled_back=False,
+        )
+    )
+    _number(conn, snapshot_id, segment_id=segment.id, number=number, published_at=iso(now), previous_id=previous_id)
+    if notice := title_notice(segment.title, upload.segment_title or ""):
+        add_warnings(conn, upload.id, [notice])
+    uncounted = Uncounted(snapshot_id=snapshot_id, previous_id=previous_id, previous_members=segment.members)
+    return Outcome(state=State.LOADED, number=number, uncounted=uncounted)
+
+
+def _number(conn: Connection, snapshot_id: int, **values: Any) -> None:
+    conn.execute(snapshots.update().where(snapshots.c.id == snapshot_id).values(values))
+
+
+def _supersede_held(conn: Connection, upload: Upload, now: datetime) -> None:
+    """Give up the held uploads of the segment that are older than this one, by their stamp, then by their CLOSE."""
+    columns = uploads.c
+    older = sa.or_(columns.stamp < upload.stamp, sa.and_(columns.stamp == upload.stamp, columns.id < upload.id))
+    held = sa.select(columns.id).where(
+        columns.client == upload.client,
+        columns.segment_key == upload.segment_key,
+        columns.state == State.HELD,
+        older,
+    )
+    reason = f"A newer file was loaded: {harmless(upload.filename, limit=255)}."
+    for upload_id in conn.execute(held).scalars().all():
+        move(conn, upload_id, State.SUPERSEDED, now=now, reason=reason)
+
+
+def _find(conn: Connection, client: str, key: str | None) -> Row[Any] | None:
+    query = sa.select(segments, snapshots.c.members).join(snapshots, snapshots.c.id == segments.c.current_snapshot_id)
+    return conn.execute(query.where(segments.c.client == client, segments.c.key == key)).one_or_none()

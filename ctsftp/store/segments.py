@@ -1,0 +1,219 @@
+"""The segments: what readers ask of them, and what an admin may do to them.
+
+A retired segment keeps its snapshots and is listed, but nobody is a member of it: it is out of use.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from ctsftp.contract.rows import MAX_ID, NO_IDS, Ids
+from ctsftp.contract.verdict import SegmentFacts
+from ctsftp.errors import NotFoundError, RefusedError
+from ctsftp.store import publishing, sqlite
+from ctsftp.store.changes import compare
+from ctsftp.store.database import Database
+from ctsftp.store.records import Clock, Diff, Segment, Snapshot, iso
+from ctsftp.store.snapshots import Snapshots, stream_members, unpublish
+from ctsftp.store.tables import segments, snapshot_members, snapshots, uploads
+
+
+class Segments:
+    """The segments of all clients, each named by its client and its key (`contract.names.segment_key`)."""
+
+    def __init__(self, database: Database, clock: Clock, snapshots: Snapshots) -> None:
+        self._database = database
+        self._clock = clock
+        self._snapshots = snapshots
+
+    async def segments(self, *, client: str | None = None) -> list[Segment]:
+        """List the segments, retired ones too, by client and title."""
+        return await self._database.read(partial(_select, client=client))
+
+    async def segment(self, client: str, key: str) -> Segment:
+        """Tell all about one segment; `NotFoundError` if there is none."""
+        return await self._database.read(lambda conn: _one(conn, client, key))
+
+    async def resolve_segment(self, key: str, *, client: str | None = None) -> list[Segment]:
+        """List the segments of that key, of one client or of all."""
+        return await self._database.read(partial(_select, key=key, client=client))
+
+    async def facts_for(self, client: str, key: str) -> SegmentFacts | None:
+        """Tell what the judge needs to know about a segment, None if there is none."""
+        return await self._database.read(lambda conn: publishing.facts_for(conn, client, key))
+
+    async def is_member(self, client: str, key: str, ct_user_id: int) -> bool:
+        """Tell whether a member is in a segment that is in use; no segment has no members."""
+        asked = np.array([ct_user_id], dtype=np.int64) if 0 < ct_user_id <= MAX_ID else NO_IDS
+        return bool((await self.members_among(client, key, asked)).size)
+
+    async def members_among(self, client: str, key: str, ids: Ids) -> Ids:
+        """Tell which of these ids are in a segment that is in use, ascending."""
+
+        def work(conn: Connection) -> Ids:
+            found = _select(conn, client=client, key=key)
+            if not found or found[0].retired_at:
+                return NO_IDS
+            return sqlite.select_members(conn, found[0].snapshot_id, ids)
+
+        return await self._database.read(work)
+
+    async def member_segments(self, ct_user_id: int) -> list[Segment]:
+        """List the segments in use that a member is in, of all clients."""
+        if not 0 < ct_user_id <= MAX_ID:
+            return []
+        return await self._database.read(partial(_select, with_member=ct_user_id))
+
+    async def history(self, client: str, key: str) -> list[Snapshot]:
+        """List a segment's snapshots that still exist, newest first; `NotFoundError` if there is no segment."""
+        return await self._database.read(lambda conn: _history(conn, client, key))
+
+    async def diff(self, client: str, key: str, old: int | None = None, new: int | None = None) -> Diff:
+        """Compare two snapshots by number: by default the current one with the one before it."""
+        history = await self.history(client, key)
+        new_one = _numbered(history, new) if new is not None else _current(history)
+        old_one = _numbered(history, old) if old is not None else _before(history, new_one)
+        entered, left = [NO_IDS], [NO_IDS]
+        streams = (stream_members(self._database, one.id) for one in (old_one, new_one))
+        async for came, went in compare(*streams):
+            entered.append(came)
+            left.append(went)
+        return Diff(old=old_one, new=new_one, entered=np.concatenate(entered), left=np.concatenate(left))
+
+    async def rollback(self, client: str, key: str, number: int | None = None) -> Segment:
+        """Make an earlier snapshot current again: the one of that number, else the one before the current.
+
+        The segment's uploads are then held until one is approved.
+        """
+
+        def work(conn: Connection) -> Segment:
+            history = _history(conn, client, key)
+            current = _current(history)
+            target = _before(history, current) if number is None else _numbered(history, number)
+            if target.current:
+                raise RefusedError(f"The snapshot {target.number} is the current one already.")
+            _update(conn, client, key, current_snapshot_id=target.id, rolled_back=True)
+            return _one(conn, client, key)
+
+        return await self._database.write(work)
+
+    async def retire(self, client: str, key: str) -> None:
+        """Take a segment out of use: it has no members for its readers, and takes no uploads."""
+
+        def work(conn: Connection) -> None:
+            segment = _one(conn, client, key)
+            if segment.retired_at:
+                raise RefusedError(f'The segment "{segment.title}" is retired already, since {segment.retired_at}.')
+            _update(conn, client, key, retired_at=iso(self._clock()))
+
+        await self._database.write(work)
+
+    async def restore(self, client: str, key: str) -> None:
+        """Put a retired segment back into use, as it was."""
+
+        def work(conn: Connection) -> None:
+            segment = _one(conn, client, key)
+            if not segment.retired_at:
+                raise RefusedError(f'The segment "{segment.title}" is in use: there is nothing to restore.')
+            _update(conn, client, key, retired_at=None)
+
+        await self._database.write(work)
+
+    async def delete(self, client: str, key: str) -> None:
+        """Delete a retired segment and its snapshots for good; the ledger keeps its uploads."""
+
+        def work(conn: Connection) -> None:
+            segment = _one(conn, client, key)
+            if not segment.retired_at:
+                raise RefusedError(
+                    f'The segment "{segment.title}" is in use: `ctsftp segment retire` takes it out of use first.'
+                )
+            unpublish(conn, [one.id for one in _history(conn, client, key)])
+            conn.execute(segments.delete().where(segments.c.client == client, segments.c.key == key))
+
+        await self._database.write(work)
+        await self._snapshots.delete_abandoned()
+
+
+def _select(
+    conn: Connection,
+    *,
+    client: str | None = None,
+    key: str | None = None,
+    with_member: int | None = None,
+) -> list[Segment]:
+    current = snapshots.c
+    query = (
+        sa.select(
+            *segments.c["client", "key", "title", "newest_stamp", "rolled_back", "retired_at"],
+            *current["members", "upload_id", "number", "entered", "left"],
+            current.id.label("snapshot_id"),
+            current.published_at.label("loaded_at"),
+            uploads.c.stamp,
+        )
+        .join(snapshots, current.id == segments.c.current_snapshot_id)
+        .join(uploads, uploads.c.id == current.upload_id)
+        .order_by(segments.c.client, segments.c.title)
+    )
+    if client is not None:
+        query = query.where(segments.c.client == client)
+    if key is not None:
+        query = query.where(segments.c.key == key)
+    if with_member is not None:
+        member = sa.exists().where(
+            snapshot_members.c.snapshot_id == segments.c.current_snapshot_id,
+            snapshot_members.c.ct_user_id == with_member,
+        )
+        query = query.where(segments.c.retired_at.is_(None), member)
+    return [Segment(**row) for row in conn.execute(query).mappings()]
+
+
+def _one(conn: Connection, client: str, key: str) -> Segment:
+    found = _select(conn, client=client, key=key)
+    if not found:
+        raise NotFoundError(f'The client {client} has no segment "{key}": `ctsftp segment list` shows them all.')
+    return found[0]
+
+
+def _history(conn: Connection, client: str, key: str) -> list[Snapshot]:
+    _one(conn, client, key)
+    is_current = (snapshots.c.id == segments.c.current_snapshot_id).label("current")
+    query = (
+        sa.select(
+            *snapshots.c["id", "number", "upload_id", "members", "entered", "left", "published_at"],
+            *uploads.c["filename", "stamp"],
+            is_current,
+        )
+        .join(segments, segments.c.id == snapshots.c.segment_id)
+        .join(uploads, uploads.c.id == snapshots.c.upload_id)
+        .where(segments.c.client == client, segments.c.key == key)
+        .order_by(snapshots.c.number.desc())
+    )
+    return [Snapshot(**row) for row in conn.execute(query).mappings()]
+
+
+def _update(conn: Connection, client: str, key: str, **values: object) -> None:
+    this = sa.and_(segments.c.client == client, segments.c.key == key)
+    conn.execute(segments.update().where(this).values(values))
+
+
+def _current(history: Sequence[Snapshot]) -> Snapshot:
+    return next(one for one in history if one.current)
+
+
+def _before(history: Sequence[Snapshot], snapshot: Snapshot) -> Snapshot:
+    earlier = next((one for one in history if one.number < snapshot.number), None)
+    if earlier is None:
+        raise RefusedError(f"There is no snapshot before number {snapshot.number}: see `ctsftp segment history`.")
+    return earlier
+
+
+def _numbered(history: Sequence[Snapshot], number: int) -> Snapshot:
+    found = next((one for one in history if one.number == number), None)
+    if found is None:
+        kept = ", ".join(str(one.number) for one in reversed(history))
+        raise NotFoundError(f"There is no snapshot number {number}: the ones that are kept are {kept}.")
+    return found

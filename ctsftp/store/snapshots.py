@@ -1,0 +1,222 @@
+"""Snapshots: written in short transactions, read in pages, deleted in chunks, and never changed.
+
+A snapshot belongs to no segment until it is published (`publishing`), and one that is to be deleted first
+loses its segment. So whatever is cut off in the middle looks alike: a snapshot of no segment, whose upload is
+not being loaded. `delete_abandoned` deletes those.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from functools import partial
+from itertools import groupby
+from typing import Unpack
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from ctsftp.contract.codes import Notice
+from ctsftp.contract.rows import Ids, RejectedRow
+from ctsftp.contract.states import State
+from ctsftp.errors import NotFoundError, StoreError
+from ctsftp.store import publishing, sqlite
+from ctsftp.store.changes import compare
+from ctsftp.store.database import Database
+from ctsftp.store.ledger import add_warnings
+from ctsftp.store.moves import state_of
+from ctsftp.store.records import Clock, Facts, Outcome, Uncounted, iso
+from ctsftp.store.tables import segments, snapshot_members, snapshots, uploads
+
+# An insert of so many holds the write lock for about 40 ms, a delete for about 13; a page of so many holds up
+# the event loop for about 5 ms while its text becomes numbers.
+INSERTED_AT_ONCE = 100_000
+DELETED_AT_ONCE = 20_000
+READ_AT_ONCE = 100_000
+
+KEPT_LAST = 5
+KEPT_DAYS = 7
+
+
+class Snapshots:
+    """The snapshots of all segments, by their id."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def begin(self, upload_id: str) -> int:
+        """Begin the snapshot of an upload that is being loaded; nobody sees it until it is published."""
+
+        def work(conn: Connection) -> int:
+            state = state_of(conn, upload_id)
+            if state is not State.LOADING:
+                raise ValueError(f"A snapshot is made by an upload that is loading, not {state}.")
+            added = snapshots.insert().values(upload_id=upload_id, members=0).returning(snapshots.c.id)
+            return int(conn.execute(added).scalar_one())
+
+        return await self._database.write(work)
+
+    async def add_members(self, snapshot_id: int, ids: Ids) -> None:
+        """Add members to a snapshot that is being written: an ascending array without repetitions.
+
+        A transaction a chunk: other writers get their turn in between.
+        """
+        for start in range(0, len(ids), INSERTED_AT_ONCE):
+            chunk = ids[start : start + INSERTED_AT_ONCE]
+            await self._database.write(partial(_insert, snapshot_id=snapshot_id, ids=chunk))
+
+    async def publish(
+        self,
+        upload_id: str,
+        snapshot_id: int,
+        *,
+        judge: publishing.Judge,
+        rejects: Sequence[RejectedRow] = (),
+        **facts: Unpack[Facts],
+    ) -> Outcome:
+        """Make a complete snapshot its segment's current one, together with the ledger's move, or neither.
+
+        `judge` is asked within the transaction, about the segment as it then is. If it no longer says
+        `loaded`, the upload moves to the state that it says, and the snapshot is left to `delete_abandoned`.
+        """
+        now = self._clock()
+        return await self._database.write(
+            lambda conn: publishing.publish(
+                conn, upload_id, snapshot_id, now=now, judge=judge, rejects=rejects, facts=facts
+            )
+        )
+
+    async def set_changes(self, snapshot_id: int, *, entered: int, left: int, warnings: Sequence[Notice] = ()) -> None:
+        """Note how many members entered and left with a snapshot, and what to warn of on its upload."""
+        this = snapshots.c.id == snapshot_id
+
+        def work(conn: Connection) -> None:
+            conn.execute(snapshots.update().where(this).values(entered=entered, left=left))
+            upload_id = conn.execute(sa.select(snapshots.c.upload_id).where(this)).scalar_one_or_none()
+            if upload_id and warnings:
+                add_warnings(conn, upload_id, warnings)
+
+        await self._database.write(work)
+
+    async def uncounted(self) -> list[Uncounted]:
+        """List the snapshots whose changes a process that died had yet to count, where they still can be."""
+        return await self._database.read(_uncounted)
+
+    def stream_members(self, snapshot_id: int) -> AsyncIterator[Ids]:
+        """Read a snapshot's ids, ascending, in pages; `StoreError` if it was deleted meanwhile."""
+        return stream_members(self._database, snapshot_id)
+
+    def stream_changes(self, old_id: int, new_id: int) -> AsyncIterator[tuple[Ids, Ids]]:
+        """Compare two snapshots in constant memory: pieces of who entered and who left, both ascending."""
+        return compare(stream_members(self._database, old_id), stream_members(self._database, new_id))
+
+    async def prune(self, *, keep_last: int = KEPT_LAST, keep_days: int = KEPT_DAYS) -> int:
+        """Delete old snapshots: not a segment's current one, its last, nor the last of each of the last days.
+
+        Days are UTC's, and today is the first of them. Returns how many snapshots were deleted.
+        """
+        if keep_last < 1:
+            raise ValueError("A segment's newest snapshot must stay: the next one is numbered after it.")
+        first_day = iso(self._clock() - timedelta(days=keep_days - 1))[:10]
+        await self._database.write(partial(_unpublish_old, keep_last=keep_last, first_day=first_day))
+        return await self.delete_abandoned()
+
+    async def delete_abandoned(self) -> int:
+        """Delete the snapshots that belong to no segment and are not being written; returns how many."""
+        abandoned = await self._database.read(_abandoned)
+        for snapshot_id in abandoned:
+            while not await self._database.write(partial(_delete_some, snapshot_id=snapshot_id)):
+                pass
+        return len(abandoned)
+
+
+async def stream_members(database: Database, snapshot_id: int) -> AsyncIterator[Ids]:
+    """Read a snapshot's ids, ascending, a page a transaction; `StoreError` if it was deleted meanwhile."""
+    missing = await database.read(partial(_count, snapshot_id=snapshot_id))
+    above = 0
+    while missing > 0:
+        page = await database.read(
+            partial(sqlite.read_members, snapshot_id=snapshot_id, above=above, limit=READ_AT_ONCE)
+        )
+        if not page.size or page.size > missing:
+            raise StoreError(f"The snapshot {snapshot_id} was deleted while it was read.")
+        missing -= page.size
+        above = int(page[-1])
+        yield page
+
+
+def unpublish(conn: Connection, snapshot_ids: Sequence[int]) -> None:
+    """Take snapshots out of their segment's history at once; `delete_abandoned` then deletes them bit by bit."""
+    for snapshot_id in snapshot_ids:
+        gone = snapshots.update().where(snapshots.c.id == snapshot_id)
+        conn.execute(gone.values(segment_id=None, number=None))
+
+
+def _insert(conn: Connection, *, snapshot_id: int, ids: Ids) -> None:
+    sqlite.insert_members(conn, snapshot_id, ids)
+    written = snapshots.update().where(snapshots.c.id == snapshot_id, snapshots.c.segment_id.is_(None))
+    if conn.execute(written.values(members=snapshots.c.members + len(ids))).rowcount != 1:
+        raise ValueError(f"The snapshot {snapshot_id} is not being written.")
+
+
+def _count(conn: Connection, *, snapshot_id: int) -> int:
+    """Tell how many members a published snapshot has; `NotFoundError` for one that is going away."""
+    published = sa.and_(snapshots.c.id == snapshot_id, snapshots.c.segment_id.is_not(None))
+    count = conn.execute(sa.select(snapshots.c.members).where(published)).scalar_one_or_none()
+    if count is None:
+        raise NotFoundError(f"The snapshot {snapshot_id} is not there any more.")
+    return int(count)
+
+
+def _uncounted(conn: Connection) -> list[Uncounted]:
+    old = snapshots.alias()
+    query = (
+        sa.select(snapshots.c.id, old.c.id, old.c.members)
+        .join(old, sa.and_(old.c.id == snapshots.c.previous_id, old.c.segment_id == snapshots.c.segment_id))
+        .where(snapshots.c.entered.is_(None))
+        .order_by(snapshots.c.id)
+    )
+    return [
+        Uncounted(snapshot_id=new_id, previous_id=old_id, previous_members=members)
+        for new_id, old_id, members in conn.execute(query)
+    ]
+
+
+def _unpublish_old(conn: Connection, *, keep_last: int, first_day: str) -> None:
+    columns = snapshots.c
+    query = (
+        sa.select(columns.id, columns.segment_id, columns.published_at, segments.c.current_snapshot_id)
+        .join(segments, segments.c.id == columns.segment_id)
+        .order_by(columns.segment_id, columns.number.desc())
+    )
+    for _, newest_first in groupby(conn.execute(query).all(), key=lambda row: row.segment_id):
+        days: set[str] = set()
+        for place, row in enumerate(newest_first):
+            day = row.published_at[:10]
+            last_of_day = day >= first_day and day not in days
+            days.add(day)
+            if place >= keep_last and not last_of_day and row.id != row.current_snapshot_id:
+                unpublish(conn, [row.id])
+
+
+def _abandoned(conn: Connection) -> list[int]:
+    query = (
+        sa.select(snapshots.c.id)
+        .join(uploads, uploads.c.id == snapshots.c.upload_id)
+        .where(snapshots.c.segment_id.is_(None), uploads.c.state != State.LOADING)
+    )
+    return list(conn.execute(query).scalars())
+
+
+def _delete_some(conn: Connection, *, snapshot_id: int) -> bool:
+    """Delete the first members of a snapshot; True when the last are gone, and the snapshot with them."""
+    mine = snapshot_members.c.snapshot_id == snapshot_id
+    ids = snapshot_members.c.ct_user_id
+    last = conn.execute(sa.select(ids).where(mine).order_by(ids).offset(DELETED_AT_ONCE - 1).limit(1)).scalar()
+    if last is None:
+        conn.execute(snapshot_members.delete().where(mine))
+        conn.execute(snapshots.delete().where(snapshots.c.id == snapshot_id))
+        return True
+    gone = conn.execute(snapshot_members.delete().where(mine, ids <= last)).rowcount
+    fewer = snapshots.update().where(snapshots.c.id == snapshot_id)
+    conn.execute(fewer.values(members=snapshots.c.members - gone))
+    return False

@@ -1,0 +1,187 @@
+"""What is SQLite's own: opening a file, its locks and its log, loading ids in bulk, its errors in words.
+
+Everything else in the store is portable. A second database is a second module with these names.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+from sqlalchemy import URL, Connection, event, inspect, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from ctsftp.contract.rows import Ids
+from ctsftp.errors import StoreError
+from ctsftp.store.tables import metadata, snapshot_members
+
+BUSY_TIMEOUT_MS = 5_000
+CHECKPOINT_TIMEOUT_MS = 100
+WAL_LIMIT_BYTES = 64 * 1024 * 1024
+READER_CONNECTIONS = 4
+FILE_MODE = 0o640
+
+
+def path_of(url: str) -> Path:
+    """Find the file that a database URL names; `StoreError` for what is no file of SQLite."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise StoreError(f"{url!r} is no database URL: use sqlite+aiosqlite:///PATH.") from error
+    if parsed.drivername != "sqlite+aiosqlite" or parsed.database in (None, "", ":memory:"):
+        raise StoreError(f"{parsed.render_as_string()} does not name a file: use sqlite+aiosqlite:///PATH.")
+    return Path(str(parsed.database)).absolute()
+
+
+def make_file(path: Path) -> None:
+    """Make an empty database file that only its owner and group may read, if there is none.
+
+    SQLite gives its log and shared memory the mode of the file.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
+    except OSError as error:
+        raise StoreError(f"The database {path} cannot be made: {error.strerror}.") from error
+
+
+def writer_engine(path: Path) -> AsyncEngine:
+    """Make the engine with the one connection that writes; a transaction takes the write lock when it begins."""
+    return _engine(path, ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"), "BEGIN IMMEDIATE", connections=1)
+
+
+def reader_engine(path: Path) -> AsyncEngine:
+    """Make the engine whose connections cannot write; a transaction sees one moment of the database."""
+    return _engine(path, ("query_only=ON",), "BEGIN", connections=READER_CONNECTIONS)
+
+
+def _engine(path: Path, pragmas: tuple[str, ...], begin: str, *, connections: int) -> AsyncEngine:
+    engine = create_async_engine(
+        URL.create("sqlite+aiosqlite", database=str(path)),
+        # The driver shall begin nothing by itself: transactions begin with `begin`, and DDL is part of them.
+        connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT_MS / 1000},
+        pool_size=connections,
+        max_overflow=0,
+        # A statement's parameters are members' ids, up to 100,000 of them: not for logs.
+        hide_parameters=True,
+    )
+    event.listen(engine.sync_engine, "connect", _set_pragmas(pragmas))
+    event.listen(engine.sync_engine, "begin", lambda conn: conn.exec_driver_sql(begin))
+    return engine
+
+
+def _set_pragmas(pragmas: tuple[str, ...]) -> Callable[[Any, Any], None]:
+    def on_connect(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        try:
+            for pragma in pragmas:
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
+        except sqlite3.Error:
+            # The pool does not yet know this connection, and would leave its thread behind.
+            connection.close()
+            raise
+
+    return on_connect
+
+
+def find_damage(conn: Connection) -> str | None:
+    """Look for damage in every table but the members, and tell the first that is found.
+
+    The members may be gigabytes, which no start can wait for: damage there is met by whoever reads them.
+    """
+    there = set(inspect(conn).get_table_names())
+    for table in there & metadata.tables.keys() - {snapshot_members.name}:
+        found = conn.exec_driver_sql(f"PRAGMA quick_check({table})").scalars().first()
+        if found != "ok":
+            return str(found)
+    return None
+
+
+def insert_members(conn: Connection, snapshot_id: int, ids: Ids) -> None:
+    """Add ids to a snapshot; fastest when they are ascending, since the b-tree then grows at its right end.
+
+    One statement with the ids as JSON is four times as fast as a parameter an id, and frees the GIL.
+    """
+    # As text: newer versions of SQLite take a BLOB for their own binary JSON.
+    text = orjson.dumps(np.ascontiguousarray(ids), option=orjson.OPT_SERIALIZE_NUMPY).decode()
+    conn.exec_driver_sql("INSERT INTO snapshot_members SELECT ?, value FROM json_each(?)", (snapshot_id, text))
+
+
+def read_members(conn: Connection, snapshot_id: int, *, above: int, limit: int) -> Ids:
+    """Read the first `limit` ids of a snapshot that are greater than `above`, ascending.
+
+    They come as one text: as rows, they would hold up the event loop three times as long.
+    """
+    return _ids(
+        conn.exec_driver_sql(
+            "SELECT group_concat(ct_user_id) FROM (SELECT ct_user_id FROM snapshot_members"
+            " WHERE snapshot_id = ? AND ct_user_id > ? ORDER BY ct_user_id LIMIT ?)",
+            (snapshot_id, above, limit),
+        ).scalar_one()
+    )
+
+
+def select_members(conn: Connection, snapshot_id: int, ids: Ids) -> Ids:
+    """Tell which of `ids` are in a snapshot, ascending."""
+    text = orjson.dumps(np.ascontiguousarray(ids), option=orjson.OPT_SERIALIZE_NUMPY).decode()
+    # A join with json_each instead of IN would scan the ids once for every member of the snapshot.
+    return _ids(
+        conn.exec_driver_sql(
+            "SELECT group_concat(ct_user_id) FROM snapshot_members"
+            " WHERE snapshot_id = ? AND ct_user_id IN (SELECT value FROM json_each(?))",
+            (snapshot_id, text),
+        ).scalar_one()
+    )
+
+
+def _ids(text: str | None) -> Ids:
+    """Read `1,2,3`; SQLite promises no order inside a group_concat, so it is made here."""
+    return np.sort(np.fromstring(text, dtype=np.int64, sep=",")) if text else np.empty(0, dtype=np.int64)
+
+
+async def truncate_wal(engine: AsyncEngine, path: Path) -> None:
+    """Write the log back into the database if it has grown past `WAL_LIMIT_BYTES`; call it between transactions.
+
+    SQLite's own checkpoints never shorten a log that some reader is always reading. A reader that is in the way is
+    waited for only briefly, since this holds the write lock; the next call tries again.
+    """
+    try:
+        if path.with_name(f"{path.name}-wal").stat().st_size <= WAL_LIMIT_BYTES:
+            return
+    except FileNotFoundError:
+        return
+    async with engine.connect() as conn:
+        driver: Any = (await conn.get_raw_connection()).driver_connection
+        for pragma in _CHECKPOINT:
+            await driver.execute_fetchall(f"PRAGMA {pragma}")
+
+
+_CHECKPOINT = (
+    f"busy_timeout={CHECKPOINT_TIMEOUT_MS}",
+    "wal_checkpoint(TRUNCATE)",
+    f"busy_timeout={BUSY_TIMEOUT_MS}",
+)
+
+
+def explain(error: BaseException | None, path: Path) -> str:
+    """Say in a sentence what SQLite could not do, and what to do about it."""
+    name = str(getattr(error, "sqlite_errorname", ""))
+    for prefix, sentence in _SENTENCES.items():
+        if name.startswith(prefix):
+            return f"The database {path} {sentence}"
+    return f"The database {path} could not do what was asked: {error}."
+
+
+_SENTENCES = {
+    "SQLITE_BUSY": f"is locked by another program, for over {BUSY_TIMEOUT_MS // 1000} s: close that program.",
+    "SQLITE_NOTADB": "is not an SQLite database. It was left as it is: restore a backup, or move it away.",
+    "SQLITE_CORRUPT": "is damaged. It was left as it is: restore a backup, or move it away.",
+    "SQLITE_FULL": "cannot grow: the disk is full.",
+    "SQLITE_READONLY": "cannot be written: see the owner and the mode of the file and its folder.",
+    "SQLITE_CANTOPEN": "cannot be opened: see the owner and the mode of the file and its folder.",
+    "SQLITE_IOERR": "could not be read or written: the disk failed.",
+}

@@ -1,0 +1,44 @@
+"""The store: the database, and the four things in it that the rest of ctsftp knows."""
+
+from typing import Self
+
+from ctsftp.store.database import Database
+from ctsftp.store.ledger import Ledger
+from ctsftp.store.logins import LoginBook
+from ctsftp.store.records import Clock
+from ctsftp.store.segments import Segments
+from ctsftp.store.snapshots import Snapshots
+
+
+class Store:
+    """An open database: its `ledger`, `snapshots`, `segments` and `logins`. `open` it, and `close` it.
+
+    Every method may raise `StoreError`. A cancelled write may have been done.
+    """
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self.ledger = Ledger(database, clock)
+        self.snapshots = Snapshots(database, clock)
+        self.segments = Segments(database, clock, self.snapshots)
+        self.logins = LoginBook(database, clock)
+
+    @classmethod
+    async def open(cls, url: str, *, clock: Clock, migrate: bool) -> Self:
+        """Open the database at `url`, such as sqlite+aiosqlite:////var/lib/ctsftp/ctsftp.db.
+
+        With `migrate` (for the process that holds the lock) it is made, or brought up to date. A database
+        that is missing, damaged, of a newer ctsftp or of another program is a `StoreError`, and is left as it is.
+        """
+        return cls(await Database.open(url, migrate=migrate), clock)
+
+    async def close(self) -> None:
+        """Wait for what is being written, and close the database; a second call does nothing."""
+        await self._database.close()
+
+    async def recover(self) -> list[str]:
+        """Clear away what a dead process left behind, before anything loads; list the uploads to load, in order."""
+        await self.ledger.recover()
+        await self.snapshots.delete_abandoned()
+        return await self.ledger.due(self._clock())

@@ -1,0 +1,276 @@
+"""The head of a file: what CLOSE can say of it, in the order of the contract."""
+
+import bz2
+import gzip
+import io
+import lzma
+import zipfile
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from ctsftp.contract.codes import Code, Fault
+from ctsftp.contract.header import HEAD_BYTES, MAX_LINE_BYTES, SNIFF_BYTES, Header, inspect_head, read_header
+from ctsftp.contract.rows import Layout
+
+GOOD = b"CTUserID,EMAIL\n1,x\n"
+
+
+def fault(head: bytes, *, complete: bool = True, **more: object) -> Fault:
+    found = inspect_head(head, complete=complete, **more)  # type: ignore[arg-type]
+    assert found is not None, head[:80]
+    assert found.reason.isprintable()
+    return found
+
+
+def header(head: bytes, *id_titles: str) -> Header:
+    found = read_header(head, complete=True, id_titles=id_titles or {"ctuserid"}, max_line_bytes=MAX_LINE_BYTES)
+    assert isinstance(found, Header), found
+    return found
+
+
+def zipped(data: bytes) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        if data:
+            archive.writestr("VIP.csv", data)
+    return packed.getvalue()
+
+
+PACKED = {
+    "gzip": gzip.compress(GOOD),
+    "bzip2": bz2.compress(GOOD),
+    "bzip2 of nothing": bz2.compress(b""),
+    "xz": lzma.compress(GOOD),
+    "zip": zipped(GOOD),
+    "zip of nothing": zipped(b""),
+    "zip in volumes": b"PK\x07\x08PK\x03\x04",
+    "zstd": bytes.fromhex("28b52ffd2409490000435455736572"),
+    "PGP armour": b"-----BEGIN PGP MESSAGE-----\n\nhF4D\n",
+    # Beginnings of real messages of GnuPG, and of one in the new format of packets.
+    "PGP to an RSA key": bytes.fromhex("85018c03b3a1c0ffee112233"),
+    "PGP to a curve key": bytes.fromhex("845e0315e7a70bcbb5db1f12"),
+    "PGP with a password": bytes.fromhex("8c0d0409030285b6679176de"),
+    "PGP signed": bytes.fromhex("900d030008163382686f5e61"),
+    "PGP signed and compressed": bytes.fromhex("a3019bc0cbccc02166dc9491"),
+    "PGP in the new format": bytes.fromhex("c15e0315e7a70bcbb5db1f12"),
+    "PGP in the new format, length of two octets": bytes.fromhex("c1c0cc03b3a1c0ffee112233"),
+    "PGP in the new format, length of five octets": bytes.fromhex("c1ff0000018c03b3a1c0ffee"),
+    "PGP in the new format, partial length": bytes.fromhex("c8e901789c"),
+}
+
+
+@pytest.mark.parametrize("data", PACKED.values(), ids=PACKED)
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_packed_file_is_known_by_its_first_bytes(data: bytes, complete: bool) -> None:  # noqa: FBT001
+    found = fault(data if complete else data.ljust(SNIFF_BYTES, b"\0"), complete=complete)
+    assert found.code == Code.PACKED
+    assert "Encryption/Compression: None" in found.reason
+
+
+@pytest.mark.parametrize("prefix", [b"BZh", b"BZh9", b"PK", b"7z", b"\xc3\xa9", b"\xc4\x80", b"\xc8\x81"])
+def test_a_title_that_begins_like_a_packed_file_is_a_title(prefix: bytes) -> None:
+    assert inspect_head(prefix + b"onus,CTUserID\n1,2\n", complete=True) is None
+
+
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=12), st.sampled_from(["utf-8", "latin-1"]))
+def test_no_text_is_taken_for_a_packed_file(text: str, charset: str) -> None:
+    assume(not text.startswith("-----BEGIN PGP"))
+    found = inspect_head(text.encode(charset, "replace") + b",CTUserID\n", complete=True)
+    assert found is None or found.code != Code.PACKED
+
+
+@pytest.mark.parametrize("data", [b"", b"\xef\xbb\xbf"])
+def test_a_file_without_bytes_is_empty(data: bytes) -> None:
+    assert fault(data).code == Code.EMPTY_FILE
+    assert "Column Header: True" in fault(data).reason
+    assert inspect_head(data, complete=False) is None
+
+
+@pytest.mark.parametrize(
+    ("charset", "told"),
+    [
+        ("utf-16", "UTF-16"),
+        ("utf-32", "UTF-32"),
+        ("utf-16-le", "NUL"),
+        ("utf-16-be", "NUL"),
+        ("utf-32-le", "NUL"),
+        ("utf-32-be", "NUL"),
+    ],
+)
+def test_a_file_in_another_unicode_charset_is_refused(charset: str, told: str) -> None:
+    found = fault(GOOD.decode().encode(charset))
+    assert found.code == Code.CHARSET
+    assert told in found.reason
+    assert "Character Set: UTF-8" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("mark", "charset"),
+    [(b"\xfe\xff", "UTF-16."), (b"\xff\xfe", "UTF-16."), (b"\0\0\xfe\xff", "UTF-32."), (b"\xff\xfe\0\0", "UTF-32.")],
+)
+def test_a_foreign_byte_order_mark_names_the_charset(mark: bytes, charset: str) -> None:
+    assert charset in fault(mark + b"x").reason
+
+
+def test_a_nul_in_the_first_bytes_counts_before_the_titles() -> None:
+    found = fault(b"RIID_\n1\n2\0\n")
+    assert found.code == Code.CHARSET
+    assert "Line 3 " in found.reason
+    late = b"RIID_\n".ljust(SNIFF_BYTES, b"1")
+    assert fault(late + b"\0").code == Code.NO_ID_COLUMN
+    assert fault(late[:-1] + b"\0").code == Code.CHARSET
+    assert inspect_head(GOOD.ljust(SNIFF_BYTES, b"1") + b"\0", complete=True) is None
+
+
+def test_a_nul_in_a_long_first_line_counts() -> None:
+    assert fault(b"RIID_".ljust(2 * SNIFF_BYTES, b"x") + b"\0\n").code == Code.CHARSET
+    long_line = b"x" * MAX_LINE_BYTES
+    assert fault(long_line[:-1] + b"\0y\n").code == Code.CHARSET
+    assert fault(long_line + b"\0\n").code == Code.LINE_TOO_LONG
+
+
+@pytest.mark.parametrize(("delimiter", "name"), [("\t", "tabs"), (";", "semicolons"), ("|", "vertical bars")])
+@pytest.mark.parametrize(
+    "titles", [["CTUserID", "EMAIL"], ["A,B", " ctuserid "], ['"EMAIL"', '"CTUSERID"'], ["5", "CTUserID"]]
+)
+def test_another_delimiter_is_named(delimiter: str, name: str, titles: list[str]) -> None:
+    found = fault(delimiter.join(titles).encode() + b"\n")
+    assert found.code == Code.DELIMITER
+    assert name in found.reason
+    assert "Field delimiter: Comma" in found.reason
+
+
+@pytest.mark.parametrize("line", [b"12345", b"x,12345,y", b'"12345","x"', b"x;12345", b"x\t 12345 ", b"12345|x"])
+def test_a_first_line_with_an_id_is_no_header(line: bytes) -> None:
+    found = fault(line + b"\n2,y\n")
+    assert found.code == Code.NO_HEADER
+    assert "12345" in found.reason
+    assert "Column Header: True" in found.reason
+
+
+def test_an_id_as_a_title_beside_ctuserid_is_a_title() -> None:
+    assert header(b"12345,CTUserID\n").layout == Layout(columns=2, id_column=1)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (b"RIID_,EMAIL ADDRESS", '"RIID_", "EMAIL ADDRESS"'),
+        (b"RIID_", "no field was selected"),
+        (b'"riid_"', "no field was selected"),
+        (b"CTUserID,EMAIL,ctuserid", "columns 1, 3"),
+        (b"CT User ID", '"CT User ID"'),
+        (b"CTUserID:EMAIL", '"CTUserID:EMAIL"'),
+        (b"CTUserID\r1\r2\r", '"CTUserID\\r1\\r2"'),
+        (b"caf\xe9", '"caf\ufffd"'),
+        (b"<b>\x1b[2J\xe2\x80\xae", '"<b>\\x1b[2J\\u202e"'),
+        (b"1.23E+10", '"1.23E+10"'),
+        (b"", "is blank"),
+        (b" \r", "is blank"),
+        (b",", '"", ""'),
+    ],
+)
+def test_a_header_without_one_id_column_is_refused_with_its_titles(line: bytes, told: str) -> None:
+    found = fault(line + b"\n7\n")
+    assert found.code == Code.NO_ID_COLUMN
+    assert told in found.reason
+    assert "Select Object: your data source with the CTUserID column" in found.reason
+
+
+def test_titles_in_single_quotes_are_refused_with_the_enclosure_to_choose() -> None:
+    found = fault(b"'EMAIL','CTUserID'\n")
+    assert found.code == Code.NO_ID_COLUMN
+    assert "Field enclosure: None" in found.reason
+
+
+def test_many_long_titles_are_told_in_a_few_words() -> None:
+    reason = fault(",".join(f"{number:03}" + "x" * 500 for number in range(1000)).encode()).reason
+    assert '"011x' in reason
+    assert '"012x' not in reason
+    assert "and 988 more" in reason
+    assert len(reason) < 1000
+    assert " more" not in fault(b",".join([b"x"] * 12)).reason
+    assert "columns 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12." in fault(b"CTUserID," * 1000).reason
+
+
+@pytest.mark.parametrize("title", ["CTUserID", "ctuserid", "CTUSERID", " cTuSeRiD\t", '"CTUserID"', ' " CTUserID " '])
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_the_id_column_is_found_in_any_case_and_place(title: str, at: int) -> None:
+    titles = ["A", "B"]
+    titles.insert(at, title)
+    found = header(",".join(titles).encode() + b"\n1,2,3\n").layout
+    assert found == Layout(columns=3, id_column=at)
+
+
+def test_further_titles_of_a_client_count_in_any_case_and_form() -> None:
+    assert header("RIID_,Cafe\u0301\n".encode(), "ctuserid", "CAFÉ").layout.id_column == 1
+    assert inspect_head(b"ID\n", complete=True, id_titles=["ctuserid", "id"]) is None
+    refused = fault(b"id,CTUserID\n", id_titles=["ctuserid", "id"])
+    assert refused.code == Code.NO_ID_COLUMN
+    assert "titled CTUserID or id:" in refused.reason
+    assert "titled id;" in fault(b"CTUserID\n", id_titles=["id"]).reason
+
+
+def test_the_length_of_the_first_line_counts_mark_and_line_end() -> None:
+    assert header(b"CTUserID\n1\n").size_bytes == 9
+    assert header(b"\xef\xbb\xbfCTUserID\r\n1\r\n").size_bytes == 13
+    assert header(b"CTUserID").size_bytes == 8
+
+
+def test_a_byte_order_mark_is_skipped_and_told() -> None:
+    assert header(b"\xef\xbb\xbfCTUserID\n").marked
+    assert header(b'\xef\xbb\xbf"CTUserID"\n').layout.enclosed
+    assert not header(b"CTUserID\n").marked
+
+
+def test_a_file_is_enclosed_only_if_every_title_is() -> None:
+    both = header(b'"CTUserID","Last, first"\n')
+    assert both.layout == Layout(columns=2, id_column=0, enclosed=True)
+    assert both.quoted
+    assert header(b'"CTUserID"\r\n').layout.enclosed
+    one = header(b'"CTUserID",EMAIL\n')
+    assert one.layout == Layout(columns=2, id_column=0, enclosed=False)
+    assert one.quoted
+    other = header(b'CTUserID,"EMAIL"\n')
+    assert not other.layout.enclosed
+    assert not other.quoted
+
+
+def test_a_title_that_is_not_utf8_in_an_ignored_column_is_no_fault() -> None:
+    assert header(b"pr\xe9nom,CTUserID\n").layout.id_column == 1
+
+
+def test_a_first_line_over_the_limit_is_too_long() -> None:
+    exact = b"CTUserID," + b"x" * (MAX_LINE_BYTES - 9)
+    assert inspect_head(exact + b"\n", complete=True) is None
+    found = fault(exact + b"x\n")
+    assert found.code == Code.LINE_TOO_LONG
+    assert "Line 1 is longer than 1,048,576 bytes" in found.reason
+    assert fault(b"5" * HEAD_BYTES, complete=False).code == Code.LINE_TOO_LONG
+
+
+def test_nothing_is_said_of_a_head_that_is_not_yet_enough() -> None:
+    assert inspect_head(b"RIID_\n", complete=False) is None
+    assert inspect_head(b"x" * SNIFF_BYTES, complete=False) is None
+    assert inspect_head(b"x" * MAX_LINE_BYTES, complete=False) is None
+
+
+def test_the_first_fault_in_the_order_of_the_contract_decides() -> None:
+    assert fault(b"\x1f\x8b\0\0;CTUserID\n").code == Code.PACKED
+    assert fault(b"12345\0;CTUserID\n").code == Code.CHARSET
+    assert fault(b"12345;CTUserID\n").code == Code.DELIMITER
+    assert fault(b"12345,RIID_\n").code == Code.NO_HEADER
+
+
+@given(st.binary(max_size=40))
+@example(b'"')
+@example(b"\xc1")
+@example(b"\xef\xbb\xbf\n")
+def test_every_head_gets_an_answer(head: bytes) -> None:
+    found = read_header(head, complete=True, id_titles={"ctuserid"}, max_line_bytes=20)
+    assert isinstance(found, Header) or found is not None
+    if isinstance(found, Header):
+        assert 0 <= found.layout.id_column < found.layout.columns
+        assert b"ctuserid" in head.lower()
