@@ -4,7 +4,7 @@ import signal
 import sqlite3
 import subprocess
 
-from conftest import Box, wait_for_uploads, wait_until
+from .conftest import Box, wait_for_uploads, wait_until
 
 HEADER = "RIID_,CTUserID,CITY_\r\n"
 

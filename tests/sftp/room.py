@@ -1,0 +1,315 @@
+"""The server under test with everything that it is given: real clients, a real spool, a disk that can be held up."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import asyncssh
+from asyncssh.constants import FX_OK
+
+from ctsftp.clients.folder import Clients
+from ctsftp.clients.keys import PublicKey, read_public_key
+from ctsftp.contract.codes import Fault
+from ctsftp.contract.names import read_name
+from ctsftp.sftp.login import Connection, Login, LoginRefused
+from ctsftp.sftp.server import SftpServer
+from ctsftp.sftp.session import Session
+from ctsftp.sftp.settings import SftpSettings
+from ctsftp.spool.disk import LocalDisk
+from ctsftp.spool.ids import UploadIds
+from ctsftp.spool.spool import Spool, StoredUpload
+
+from .raw import RawSftp
+
+PATIENCE_S = 20.0
+ACME = "acme"
+GOLD = "Gold_20261101_0001.csv"
+
+T = TypeVar("T")
+
+
+class Heard(Generic[T]):
+    """What the server told its owner, in order, and a way to wait for more of it."""
+
+    def __init__(self) -> None:
+        self.all: list[T] = []
+        self._more = asyncio.Event()
+
+    def __call__(self, what: T) -> None:
+        self.all.append(what)
+        self._more.set()
+
+    async def first(self, count: int = 1) -> list[T]:
+        async with asyncio.timeout(PATIENCE_S):
+            while len(self.all) < count:
+                self._more.clear()
+                await self._more.wait()
+        return self.all[:count]
+
+    async def one(self) -> T:
+        (only,) = await self.first()
+        return only
+
+
+class Gate:
+    """A point where the server waits, in one of its threads, until the test lets it go on."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._reached = asyncio.Event()
+        self._open = threading.Event()
+
+    async def reached(self) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            await self._reached.wait()
+
+    def open(self) -> None:
+        self._open.set()
+
+    def pass_through(self) -> None:
+        self._loop.call_soon_threadsafe(self._reached.set)
+        assert self._open.wait(PATIENCE_S), "the test never opened the gate"
+
+
+class HeldDisk(LocalDisk):
+    """The real disk; it counts what is open, can be held up at a call, and can fail as a disk does."""
+
+    def __init__(self) -> None:
+        self.open_fds: set[int] = set()
+        self.gates: dict[str, Gate] = {}
+        self.faults: dict[str, Exception] = {}
+        self.fail_once: dict[str, Exception] = {}
+        self.short_write = False
+        self.bytes_written = 0
+        self._more_written = asyncio.Event()
+
+    def hold(self, call: str) -> Gate:
+        """Hold up every `call` from now on."""
+        gate = self.gates[call] = Gate()
+        return gate
+
+    async def wrote(self, count: int) -> None:
+        """Wait until so many bytes of uploads were written in all."""
+        async with asyncio.timeout(PATIENCE_S):
+            while self.bytes_written < count:
+                self._more_written.clear()
+                await self._more_written.wait()
+
+    def create(self, path: Path) -> int:
+        self._enter("create")
+        return self._opened(super().create(path))
+
+    def open_write(self, path: Path) -> int:
+        return self._opened(super().open_write(path))
+
+    def open_read(self, path: Path) -> int:
+        return self._opened(super().open_read(path))
+
+    def close(self, fd: int) -> None:
+        self.open_fds.remove(fd)
+        super().close(fd)
+        self._enter("close")
+
+    def write(self, fd: int, data: bytes, offset: int) -> int:
+        self._enter("write")
+        written = super().write(fd, data[: len(data) // 2] if self.short_write else data, offset)
+        self.bytes_written += written
+        self._more_written.set()
+        return written
+
+    def fsync(self, fd: int) -> None:
+        self._enter("fsync")
+        super().fsync(fd)
+
+    def rename(self, old: Path, new: Path) -> None:
+        self._enter("rename")
+        super().rename(old, new)
+
+    def names(self, path: Path) -> list[str]:
+        self._enter("names")
+        return super().names(path)
+
+    def _enter(self, call: str) -> None:
+        if gate := self.gates.get(call):
+            gate.pass_through()
+        if fault := self.faults.get(call) or self.fail_once.pop(call, None):
+            raise fault
+
+    def _opened(self, fd: int) -> int:
+        self.open_fds.add(fd)
+        return fd
+
+
+class Connections(set[Connection]):
+    """The server's connections, and an event for each that is lost."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = asyncio.Event()
+
+    def discard(self, connection: Connection) -> None:
+        super().discard(connection)
+        self.left.set()
+
+
+class Room:
+    """A server that can be started, stopped and started again on the same folders."""
+
+    def __init__(self, folder: Path, *, user_key: asyncssh.SSHKey, host_key: asyncssh.SSHKey) -> None:
+        self.folder = folder
+        self.user_key = user_key
+        self.host_key = host_key
+        self.now = datetime(2026, 11, 1, 12, tzinfo=UTC)
+        self.clients = Clients(folder / "keys")
+        self.clients.add(ACME, [public_half(user_key)])
+        self.disk = HeldDisk()
+        self.ids = UploadIds()
+        self.spool = Spool(folder / "spool", disk=self.disk, next_id=lambda: self.ids.next())
+        self.landed: Heard[StoredUpload] = Heard()
+        self.logins: Heard[Login] = Heard()
+        self.refusals: Heard[LoginRefused] = Heard()
+        self.ended: Heard[Session] = Heard()
+        self.faults: dict[str, Fault] = {}
+        self.inspect: Callable[[StoredUpload], Fault | None] = lambda upload: self.faults.get(upload.filename)
+        self.server: SftpServer
+        self.connections: list[asyncssh.SSHClientConnection] = []
+        self._owner: asyncio.Task[None] | None = None
+
+    async def start(self, **settings: Any) -> None:
+        """Start a server; one TaskGroup owns its tasks, as in `serve`."""
+        up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._stop = asyncio.Event()
+        self._owner = asyncio.create_task(self._serve(SftpSettings(host="127.0.0.1", port=0, **settings), up))
+        await asyncio.wait({up, self._owner}, return_when=asyncio.FIRST_COMPLETED)
+        if self._owner.done():
+            await self._owner
+
+    async def stop(self) -> None:
+        """Stop the server; an error in any of its tasks comes out here."""
+        for gate in self.disk.gates.values():
+            gate.open()
+        for connection in self.connections:
+            connection.abort()
+            await connection.wait_closed()
+        self.connections.clear()
+        if self._owner:
+            self._stop.set()
+            owner, self._owner = self._owner, None
+            async with asyncio.timeout(PATIENCE_S):
+                await owner
+
+    async def restart(self, **settings: Any) -> None:
+        """Stop the server as SIGTERM does, and start another one on the same folders."""
+        await self.stop()
+        await self.start(**settings)
+
+    def crash(self) -> asyncio.Task[None]:
+        """Let another part of the program die, which cancels every task; return the one that owns them all."""
+
+        async def die() -> None:
+            raise RuntimeError("another part died")
+
+        assert self._owner is not None
+        owner, self._owner = self._owner, None
+        self._tasks.create_task(die())
+        return owner
+
+    async def connect(self, **options: Any) -> asyncssh.SSHClientConnection:
+        """Sign in with asyncssh's client."""
+        defaults: dict[str, Any] = {
+            "username": ACME,
+            "client_keys": [self.user_key],
+            "known_hosts": None,
+            "config": None,
+            "agent_path": None,
+        }
+        connection = await asyncssh.connect("127.0.0.1", self.server.port, **{**defaults, **options})
+        self.connections.append(connection)
+        return connection
+
+    async def sftp(self, **options: Any) -> asyncssh.SFTPClient:
+        """Open asyncssh's SFTP client on a connection of its own."""
+        return await (await self.connect(**options)).start_sftp_client()
+
+    async def raw(self, connection: asyncssh.SSHClientConnection | None = None) -> RawSftp:
+        """Open a channel on which a test says each packet itself."""
+        return await RawSftp.open(connection or await self.connect())
+
+    async def landed_put(self, name: str, data: bytes) -> StoredUpload:
+        """Put a file and close it, on a connection of its own."""
+        known = len(self.landed.all)
+        raw = await self.raw()
+        handle = await raw.create(name)
+        await raw.write(handle, 0, data)
+        assert await raw.close(handle) == (FX_OK, "")
+        raw.channel.get_connection().abort()
+        return (await self.landed.first(known + 1))[-1]
+
+    async def disconnected(self) -> None:
+        """Wait until the server knows of no connection any more."""
+        async with asyncio.timeout(PATIENCE_S):
+            while self.server.connections:
+                self._connections.left.clear()
+                await self._connections.left.wait()
+
+    async def sessions_ended(self, count: int = 1) -> None:
+        """Wait until so many sessions are over, their clean-up included."""
+        await self.ended.first(count)
+
+    def home(self, name: str) -> bytes | None:
+        """What stands in the client's home."""
+        return _bytes(self.folder / "spool" / ACME / "home" / name)
+
+    def partial(self, name: str) -> bytes | None:
+        """What was kept of a cut-off upload."""
+        return _bytes(self.folder / "spool" / ACME / "partials" / name)
+
+    def staging(self) -> list[Path]:
+        """Files that are being written, or were forgotten."""
+        return list((self.folder / "spool" / ACME / "staging").iterdir())
+
+    def nothing_left_open(self) -> bool:
+        """Whether every file was closed and staging is empty."""
+        return not self.disk.open_fds and not self.staging()
+
+    async def _serve(self, settings: SftpSettings, up: asyncio.Future[None]) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            self.server = SftpServer(
+                settings,
+                clients=self.clients,
+                host_keys=[self.host_key],
+                spool=self.spool,
+                tasks=tasks,
+                now=lambda: self.now,
+                is_upload_name=lambda name: read_name(name) is not None,
+                inspect=lambda upload: self.inspect(upload),
+                landed=self.landed,
+                on_login=self.logins,
+                on_refusal=self.refusals,
+            )
+            ended = self.server._session_ended
+
+            def session_ended(session: Session) -> None:
+                ended(session)
+                self.ended(session)
+
+            self.server._session_ended = session_ended  # type: ignore[method-assign]
+            self.server.connections = self._connections = Connections()
+            await self.server.start()
+            up.set_result(None)
+            try:
+                await self._stop.wait()
+            finally:
+                await self.server.stop()
+
+
+def public_half(key: asyncssh.SSHKey) -> PublicKey:
+    return read_public_key(key.export_public_key())
+
+
+def _bytes(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
