@@ -53,8 +53,8 @@ class Engine:
             spool=self.spool,
             store=store,
             queue=self.queue,
-            settings=settings.spool,
-            interval_s=settings.sweep.interval_s,
+            settings=settings.sweep,
+            retention=settings.spool,
             max_file_size_bytes=settings.sftp.max_file_size_bytes,
             now=utc_now,
         )

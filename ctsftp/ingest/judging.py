@@ -1,7 +1,6 @@
 """Puts before the pure judge what it needs: the guards that hold for a segment, and what was read."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -9,6 +8,7 @@ from ctsftp.clients.config import ClientConfig
 from ctsftp.contract.names import SegmentFile, segment_key
 from ctsftp.contract.verdict import Guards, SegmentFacts, Verdict, judge
 from ctsftp.ingest.reading import Reading
+from ctsftp.ingest.settings import GuardSettings
 
 Judge = Callable[[SegmentFacts | None, str | None], Verdict]
 
@@ -30,11 +30,11 @@ def judge_of(name: SegmentFile, reading: Reading, *, guards: Guards, today: date
     return verdict
 
 
-def guards_for(name: SegmentFile, config: ClientConfig, server: Guards) -> Guards:
+def guards_for(name: SegmentFile, config: ClientConfig, server: GuardSettings) -> Guards:
     """Gather the guards for one segment: its own, else its client's, else the server's."""
     own = next((guards for title, guards in config.segments.items() if segment_key(title) == name.key), None)
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = server.model_dump()
     for settings in (config.guards, own):
         if settings:
             found |= settings.model_dump(exclude_none=True)
-    return replace(server, **found)
+    return Guards(**found)

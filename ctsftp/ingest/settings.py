@@ -2,7 +2,17 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ctsftp.contract.verdict import Guards
+
+class GuardSettings(BaseModel):
+    """When a sound file is held for an admin."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shrunk_from: int = Field(100, ge=0, description="a segment of so many members or more is guarded against shrinking")
+    shrunk_ratio: float = Field(
+        0.5, ge=0, le=1, description="a file with fewer members than this share of them is held"
+    )
+    future_days: int = Field(2, ge=0, description="a file that is dated more days ahead is held")
 
 
 class IngestSettings(BaseModel):
@@ -13,7 +23,7 @@ class IngestSettings(BaseModel):
     max_rows: int = Field(50_000_000, ge=1, description="most rows that a file may have")
     workers: int = Field(2, ge=1, le=64, description="uploads that are loaded at the same time")
     queue_size: int = Field(10_000, ge=1, description="uploads that wait in memory; the sweep finds the others")
-    guards: Guards = Field(Guards(), description="when a sound file is held for an admin")
+    guards: GuardSettings = GuardSettings()
     retry_first_s: float = Field(1, gt=0, description="seconds before a load that failed by our fault is tried again")
     retry_most_s: float = Field(300, gt=0, description="the longest such wait; it doubles each time")
 
@@ -24,3 +34,5 @@ class SweepSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     interval_s: float = Field(1200, gt=0, description="seconds between two sweeps")
+    keep_snapshots: int = Field(5, ge=1, description="snapshots of a segment that are kept, the newest ones")
+    keep_snapshot_days: int = Field(7, ge=0, description="days of which a segment's last snapshot is kept as well")

@@ -14,6 +14,7 @@ import structlog
 
 from ctsftp.errors import CtsftpError
 from ctsftp.ingest.queue import UploadQueue
+from ctsftp.ingest.settings import SweepSettings
 from ctsftp.spool.settings import SpoolSettings
 from ctsftp.spool.spool import Spool, StoredUpload
 from ctsftp.store.store import Store
@@ -41,8 +42,8 @@ class Sweeper:
         spool: Spool,
         store: Store,
         queue: UploadQueue,
-        settings: SpoolSettings,
-        interval_s: float,
+        settings: SweepSettings,
+        retention: SpoolSettings,
         max_file_size_bytes: int,
         now: Callable[[], datetime],
     ) -> None:
@@ -50,7 +51,7 @@ class Sweeper:
         self._store = store
         self._queue = queue
         self._settings = settings
-        self._interval_s = interval_s
+        self._retention = retention
         self._max_file_size_bytes = max_file_size_bytes
         self._now = now
         self._turn = asyncio.Lock()
@@ -63,7 +64,7 @@ class Sweeper:
             except (CtsftpError, OSError) as exc:
                 log.warning("sweep failed, the next one will come", error=str(exc))
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._interval_s):
+                async with asyncio.timeout(self._settings.interval_s):
                     await self._queue.overflowed.wait()
                     await self._queue.wait_for()
 
@@ -78,9 +79,11 @@ class Sweeper:
                 queued=queued,
                 uploads_deleted=await self._delete_uploads(),
                 partials_deleted=await asyncio.to_thread(
-                    self._spool.drop_old_partials, keep_days=self._settings.keep_partials_days
+                    self._spool.drop_old_partials, keep_days=self._retention.keep_partials_days
                 ),
-                snapshots_deleted=await self._store.snapshots.prune(),
+                snapshots_deleted=await self._store.snapshots.prune(
+                    keep_last=self._settings.keep_snapshots, keep_days=self._settings.keep_snapshot_days
+                ),
             )
         log.info("swept", **(asdict(swept) | {"queued": len(queued)}))
         return swept
@@ -89,7 +92,7 @@ class Sweeper:
         """Make uploads of the files that came into a home by other means; they are queued like all others."""
         adopted = 0
         for client in self._spool.clients():
-            for path in self._spool.strangers(client, quiet_s=self._settings.adopt_after_s):
+            for path in self._spool.strangers(client, quiet_s=self._retention.adopt_after_s):
                 try:
                     upload = self._spool.adopt(client, path, max_size_bytes=self._max_file_size_bytes)
                 except (CtsftpError, OSError) as exc:
@@ -114,7 +117,7 @@ class Sweeper:
 
     async def _delete_uploads(self) -> int:
         """Delete the files of uploads that ended long ago; the ledger's rows stay."""
-        before = self._now() - timedelta(days=self._settings.keep_uploads_days)
+        before = self._now() - timedelta(days=self._retention.keep_uploads_days)
         on_disk = {upload.id: upload for upload in await asyncio.to_thread(lambda: list(self._spool.uploads()))}
         prunable = await self._store.ledger.prunable(on_disk, before=before)
         await asyncio.to_thread(self._delete_files, [on_disk[upload_id] for upload_id in sorted(prunable)])
