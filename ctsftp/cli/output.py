@@ -48,6 +48,11 @@ def print_facts(facts: Iterable[tuple[str, object]]) -> None:
     _console().print(table)
 
 
+def error_console() -> Console:
+    """Make a console on stderr, for what moves while a command works."""
+    return Console(file=sys.stderr, highlight=False, emoji=False, markup=False)
+
+
 def say(text: str) -> None:
     """Print a sentence about what was done; to stderr, so that a pipe gets data only."""
     click.echo(text, err=True)

@@ -1,6 +1,5 @@
 """The main job, through the real server and the stock sftp: a pushed file becomes a segment."""
 
-import signal
 import sqlite3
 import subprocess
 
@@ -20,7 +19,11 @@ def test_a_put_file_is_a_segment_that_the_command_line_and_plain_sql_show(acme: 
     with sqlite3.connect(acme.folder / "data" / "ctsftp.db") as database:
         found = database.execute("SELECT client, segment, ct_user_id FROM segment_members ORDER BY 3").fetchall()
     database.close()
-    assert found == [("acme", "VIP Members", 7), ("acme", "VIP Members", 30), ("acme", "VIP Members", 9223372036854775807)]
+    assert found == [
+        ("acme", "VIP Members", 7),
+        ("acme", "VIP Members", 30),
+        ("acme", "VIP Members", 9223372036854775807),
+    ]
 
 
 def test_the_ledger_and_the_segment_list_tell_scripts_all_that_is_promised(acme: Box) -> None:
@@ -120,7 +123,9 @@ def test_an_upload_that_a_stop_cuts_off_never_loads_and_reput_completes_it(acme:
     acme.env["CTSFTP_SFTP__DRAIN_TIMEOUT_S"] = "0"
     serve = acme.start()
     command = acme.sftp_command("acme")
-    slow = subprocess.Popen([command[0], "-l", "20000", *command[1:]], cwd=acme.folder, stdin=subprocess.PIPE, text=True)
+    slow = subprocess.Popen(
+        [command[0], "-l", "20000", *command[1:]], cwd=acme.folder, stdin=subprocess.PIPE, text=True
+    )
     assert slow.stdin is not None
     slow.stdin.write(f"put {name}\n")
     slow.stdin.flush()

@@ -1,0 +1,59 @@
+"""A copy of the database while it is in use, by SQLite's online backup (sqlite.org/backup.html)."""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from ctsftp.errors import RefusedError, StoreError
+from ctsftp.store import sqlite
+
+FILE_MODE = 0o600
+PAGES_AT_ONCE = 2_000  # 8 MB: between two such steps writers have their turn
+
+
+def back_up(url: str, target: Path, *, progress: Callable[[int, int], None]) -> int:
+    """Copy the database to a new file and return its bytes; `progress` is told of pages that remain, and of all.
+
+    The copy is one moment of the database, and it is checked before it gets its name. Blocks.
+    Raises `RefusedError` if the target is there already, `StoreError` if the copy cannot be made.
+    """
+    if target.exists():
+        raise RefusedError(f"{target} is there already: name a new file.")
+    draft = target.with_name(f"{target.name}.part")
+    try:
+        _copy(sqlite.path_of(url), draft, progress)
+        with draft.open("rb+") as file:
+            os.fsync(file.fileno())
+        draft.rename(target)
+        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        return target.stat().st_size
+    except (sqlite3.Error, OSError) as exc:
+        raise StoreError(f"The backup {target} could not be made: {exc}.") from exc
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+
+
+def _copy(source: Path, draft: Path, progress: Callable[[int, int], None]) -> None:
+    draft.unlink(missing_ok=True)  # of a backup that died
+    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
+    # A reader that only reads: the one writer, and its log, are left alone.
+    reading = sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True)
+    writing = sqlite3.connect(draft)
+    try:
+        # A whole read transaction: without it every write meanwhile would begin the copy anew.
+        reading.execute("BEGIN")
+        reading.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        reading.backup(writing, pages=PAGES_AT_ONCE, progress=lambda _, left, total: progress(left, total))
+        damage = writing.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if damage != "ok":
+            raise StoreError(f"The database {source} is damaged ({damage}): the backup was not kept.")
+    finally:
+        writing.close()
+        reading.close()
