@@ -1,8 +1,8 @@
 """The destination of the Connect stand-in: a file is pushed by SFTP, as a sender's job would push it.
 
 The stock `sftp` does it, so that what is shown and tested is what a stranger's client does; asyncssh's client
-takes its place where there is none, and wherever the server's own words matter: stock `sftp` shows a
-status code ("Failure") and keeps the text to itself.
+takes its place where there is none, and wherever a status's own text matters: stock `sftp` shows the
+words of its code ("Failure") alone, and whatever else the server says on stderr.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ _BATCH_LINE_BYTES = 2000  # OpenSSH reads lines into 2048
 
 Program = Literal["sftp", "asyncssh"]
 
+_BATCH_FILE = "batch"
 _LOCAL_NAME = "export.csv"  # plain on purpose: stock sftp would expand wildcards in a local name
 
 
@@ -33,7 +34,8 @@ class PushResult:
     """What became of a push.
 
     `output` is what the client printed. `message` is what the server answered to a request that failed,
-    in its own words: "" where all went well, and always "" from stock `sftp`, which does not show it.
+    in its own words: "" where all went well, and always "" from stock `sftp`, whose `output` holds what a
+    server says on stderr.
     """
 
     ok: bool
@@ -92,16 +94,18 @@ async def _push_by_sftp(data: bytes, steps: list[str], destination: _Destination
     with TemporaryDirectory(prefix="ctsftp-push-") as name:
         folder = Path(name)
         await asyncio.to_thread((folder / _LOCAL_NAME).write_bytes, data)
+        # A file rather than a pipe: a client that ends early would break the pipe, and uvloop then raises.
+        (folder / _BATCH_FILE).write_bytes(batch)
         (folder / "known_hosts").write_text(destination.known_hosts, encoding="utf-8")
         process = await asyncio.create_subprocess_exec(
             *_sftp_command(destination),
-            stdin=asyncio.subprocess.PIPE,
+            stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             cwd=folder,
         )
         try:
-            output, _ = await process.communicate(batch)
+            output, _ = await process.communicate()
         finally:
             # Only a push that was cancelled or timed out still runs here. On SIGTERM sftp ends its ssh, too.
             if process.returncode is None:
@@ -123,7 +127,8 @@ def _sftp_command(destination: _Destination) -> list[str]:
         f"ConnectTimeout={LOGIN_TIMEOUT_S}",
         f"User={destination.username}",
     )
-    command = ["sftp", "-b", "-", "-F", "none", "-P", str(destination.port), "-i", str(destination.key_path.absolute())]
+    key_path = str(destination.key_path.absolute())
+    command = ["sftp", "-b", _BATCH_FILE, "-F", "none", "-P", str(destination.port), "-i", key_path]
     for option in options:
         command += ["-o", option]
     return [*command, "--", f"[{destination.host}]" if ":" in destination.host else destination.host]
