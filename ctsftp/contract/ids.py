@@ -40,9 +40,4 @@ def is_upload_id(text: str) -> bool:
 
 def unix_ms_of(upload_id: str) -> int:
     """Return the Unix milliseconds in an upload id."""
-    return tick_of(upload_id) >> _FRACTION_BITS
-
-
-def tick_of(upload_id: str) -> int:
-    """Return the tick in an upload id: the last one known is where a new process goes on."""
-    return int(upload_id[:8] + upload_id[9:13] + upload_id[15:18], 16)
+    return int(upload_id[:8] + upload_id[9:13], 16)

@@ -18,14 +18,30 @@ from ctsftp.contract.header import (
     line_too_long,
     read_header,
 )
-from ctsftp.contract.rows import KEPT_REJECTED, NO_IDS, Ids, Layout, RejectedRow, read_rows
+from ctsftp.contract.rows import (
+    BROKEN_QUOTE,
+    KEPT_REJECTED,
+    LINE_BREAK,
+    MOVED_ID,
+    NO_IDS,
+    Ids,
+    Layout,
+    RejectedRow,
+    read_rows,
+)
 from ctsftp.contract.sniff import nul_byte
 
 __all__ = ["HEAD_BYTES", "MAX_LINE_BYTES", "CsvReader", "Ids", "RejectedRow", "inspect_head"]
 
 MAX_ROWS = 50_000_000
-REJECTED_ONE_IN = 10  # more than one bad row in ten, and the whole file is rejected
+REJECTED_ONE_IN = 10  # more than one bad row in ten rejects the whole file
 
+# What to set where it is not the id itself that spoils the rows.
+_CURES = {
+    LINE_BREAK: "Select Object: a data source without columns whose values hold line breaks",
+    MOVED_ID: "Select Object: a data source whose first column is CTUserID",
+    BROKEN_QUOTE: "Field enclosure: None",
+}
 _PIECE_BYTES = 512 * 1024  # of a block, read at once: bounds the memory for its lines
 
 
@@ -87,10 +103,8 @@ class CsvReader:
 
     def finish(self) -> Ids:
         """End the file; return the ids that were not returned yet. Counts, notices and fault are final."""
-        if self.fault is not None:
-            return NO_IDS
-        head_ids = NO_IDS if self._begun else self._begin(complete=True)
-        if self.fault is not None:
+        head_ids = NO_IDS if self._begun or self.fault else self._begin(complete=True)
+        if self.fault:
             return head_ids
         if not self._ended:
             self._note(Code.NO_LAST_NEWLINE, "The last line does not end with a line break.")
@@ -185,13 +199,14 @@ class CsvReader:
         program is fine, and cannot hide that all ids of the others are spoiled.
         """
         bad, rows = self.rejected - self.empty_ids, self.rows - self.empty_ids
-        if bad * REJECTED_ONE_IN > rows and self._first_fault:
-            first = self._first_fault
+        first = self._first_fault
+        if first and bad * REJECTED_ONE_IN > rows:
             found = (
                 f"{bad:,} of {rows:,} rows with an id were rejected, more than one in {REJECTED_ONE_IN}."
                 f' The first of them: line {first.line:,}, "{first.value}", {first.reason}.'
             )
-            self.fault = fault(Code.TOO_MANY_REJECTED, found)
+            cure = next((setting for cause, setting in _CURES.items() if first.reason.endswith(cause)), "")
+            self.fault = fault(Code.TOO_MANY_REJECTED, found, setting=cure)
 
     def _check_charset(self, lines: bytes) -> None:
         if lines.isascii() or Code.NOT_UTF8 in self._notices:

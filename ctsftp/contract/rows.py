@@ -23,7 +23,10 @@ KEPT_REJECTED = 1_000  # rejected rows with line, value and reason; the counts a
 NO_ID = "the id is empty (a contact outside the loyalty program)"
 NOT_AN_ID = f"the id is not a whole number of 1 to {MAX_ID_DIGITS} digits"
 OUT_OF_RANGE = f"the id is not between 1 and {MAX_ID}"
-SPREADSHEET = "the id was changed by a spreadsheet, which loses digits: export it as text"
+SPREADSHEET = "the id is a decimal number, as a spreadsheet writes it, and may have lost digits: export whole numbers"
+SPLIT_ID = "the id seems to hold commas, which divide columns here: export whole numbers"
+LINE_BREAK = "a value holds a line break, or is missing"
+MOVED_ID = "a comma in a value may have moved the id"
 BROKEN_QUOTE = "a quote is not closed, or stands inside a value"
 
 Ids = npt.NDArray[np.int64]
@@ -31,6 +34,8 @@ NO_IDS: Ids = np.empty(0, dtype=np.int64)
 
 # The cells of an RFC 4180 record. Possessive repeats (`*+`) never try a byte twice, so no line is slow.
 _CELLS = re.compile(rb'(?:^|,)("[^"]*+(?:""[^"]*+)*+"|[^",]*+)')
+_SPLIT_EXPONENT = re.compile(rb"[0-9],[0-9]+[Ee]\+?[0-9]+")  # 1.23E+10 in most of Europe
+_SPLIT_THOUSANDS = re.compile(rb"[0-9]{1,3}(?:,[0-9]{3})+")
 _SPREADSHEET_NUMBER = re.compile(rb"[0-9]+\.0*|[0-9](?:\.[0-9]+)?[Ee]\+?[0-9]+")
 
 
@@ -73,7 +78,8 @@ def read_rows(layout: Layout, block: bytes, first_line: int, *, keep: int = KEPT
     """Read the ids of a block in file order, repeated ones included.
 
     The block holds whole lines without the header, each ended by LF or CR LF; `first_line` is the
-    physical number of the first. At most `keep` rejected rows are kept; all are counted.
+    physical number of the first. Lines of nothing but white space are no rows. At most `keep`
+    rejected rows are kept; all are counted.
     """
     lines = block.replace(b"\r\n", b"\n").split(b"\n")
     lines.pop()  # nothing stands behind the end of the last line
@@ -128,7 +134,7 @@ def bare(cell: bytes) -> bytes:
 def _judge_row(layout: Layout, line: bytes, number: int, found: Rows, keep: int) -> int:
     """Return the id of a row, or 0 once the row is counted as rejected."""
     cells = split_enclosed(line) if layout.enclosed else line.split(b",")
-    if reason := _misfit(layout, len(cells)):
+    if reason := _misfit(layout, cells):
         _reject(found, number, line, reason, keep)
         return 0
     cell = cells[layout.id_column].strip()
@@ -141,15 +147,25 @@ def _judge_row(layout: Layout, line: bytes, number: int, found: Rows, keep: int)
     return member or 0
 
 
-def _misfit(layout: Layout, cells: int) -> str:
-    """Return why a row with that many cells cannot be trusted to have its id in the id column, or ""."""
-    if cells == 0:
+def _misfit(layout: Layout, cells: list[bytes]) -> str:
+    """Return why a row with these cells cannot be trusted to have its id in the id column, or ""."""
+    surplus = len(cells) - layout.columns
+    if not cells:
         return BROKEN_QUOTE
-    if cells < layout.columns:
-        return f"{cells} of {layout.columns} columns: a value holds a line break, or is missing"
-    if cells > layout.columns and layout.id_column > 0:
-        return f"{cells} instead of {layout.columns} columns: a comma in a value may have moved the id"
-    return ""
+    if surplus < 0:
+        return f"{len(cells)} of {layout.columns} columns: {LINE_BREAK}"
+    if surplus > 0 and layout.id_column > 0:
+        return f"{len(cells)} instead of {layout.columns} columns: {MOVED_ID}"
+    return SPLIT_ID if surplus > 0 and _splits_id(layout, cells[: surplus + 1]) else ""
+
+
+def _splits_id(layout: Layout, cells: list[bytes]) -> bool:
+    """Tell whether the first cell and those that are too many read like one number that holds commas."""
+    if layout.columns == 1:
+        return any(map(bare, cells[1:]))  # no other column is there to hold the comma
+    if _SPLIT_EXPONENT.fullmatch(b",".join(map(bare, cells[:2]))):
+        return True
+    return _SPLIT_THOUSANDS.fullmatch(b",".join(map(bare, cells))) is not None
 
 
 def _why_no_id(text: bytes) -> str:

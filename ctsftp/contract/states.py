@@ -75,7 +75,7 @@ def check_move(frm: State, to: State) -> None:
 
 
 def render_diagram() -> str:
-    """Return the table as text: a line a move, states in columns, one blank line between two states."""
+    """Return the table as text: one line a move, in columns; the state that is left is named once."""
     width = max(map(len, State))
     lines: list[str] = []
     previous = None

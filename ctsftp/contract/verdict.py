@@ -6,7 +6,8 @@
    nothing, and a job that sends a file twice must not trouble anybody, whatever the segment's state.
 2. retired: the segment takes no files at all; no other rule could change that.
 3. superseded: an older list must never replace a newer one. It is asked before the guards, since an
-   admin need not decide about a file that is out of date anyway. An equal stamp is a corrected export.
+   admin need not decide about a file that is out of date anyway. An equal stamp is a corrected export,
+   if it was closed later than what was applied; a file that was tried again after its correction is older.
 4. held, by the guards: `rolled_back` first, since an admin's own decision about the segment stands
    above what a file looks like; then `future`, which the name alone shows; then `empty` and `shrunk`. The
    first that holds is the code, but the reason names all: who approves, approves them all.
@@ -36,12 +37,17 @@ class Guards:
 
 @dataclass(frozen=True, slots=True)
 class SegmentFacts:
-    """What is known of a segment: `newest_stamp` is the newest ever published, `members` the current count."""
+    """What is known of a segment.
+
+    `newest_stamp` is the newest ever published, `newest_upload` the id of the last upload that brought it,
+    `members` the current count.
+    """
 
     retired: bool
     rolled_back: bool
     newest_stamp: str | None
     members: int
+    newest_upload: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,7 @@ class Verdict:
 def judge(
     file: SegmentFile,
     *,
+    upload_id: str | None = None,
     members: int,
     segment: SegmentFacts | None,
     is_twin: bool,
@@ -65,7 +72,7 @@ def judge(
 ) -> Verdict:
     """Return what becomes of a readable file with that many members.
 
-    `segment` is None for a new one; `is_twin` says that, of the *other* uploads of the same name, the
+    `upload_id` is None for a file that would be closed now; `segment` is None for a new one; `is_twin` says that, of the *other* uploads of the same name, the
     newest applied or held one has the same bytes; `today` is the date in UTC.
     """
     if is_twin and not approved:
@@ -77,6 +84,10 @@ def judge(
     if segment and segment.newest_stamp and file.stamp < segment.newest_stamp:
         reason = f"The stamp {file.stamp} is older than {segment.newest_stamp}, which was applied already."
         return Verdict(State.SUPERSEDED, reason=reason)
+    if _was_corrected(file, upload_id, segment):
+        return Verdict(
+            State.SUPERSEDED, reason=f"A file that came later, with the same stamp {file.stamp}, was applied."
+        )
     held = list(_ask_guards(file, members, segment, today, guards))
     if held:
         return Verdict(State.HELD, held[0][0], " ".join(reason for _, reason in held))
@@ -101,6 +112,13 @@ def title_notice(known_title: str, title: str) -> Notice | None:
         return None
     found = f'The segment is called "{harmless(known_title)}"; this file spells it "{harmless(title)}".'
     return notice(Code.TITLE_SPELLING, found)
+
+
+def _was_corrected(file: SegmentFile, upload_id: str | None, segment: SegmentFacts | None) -> bool:
+    """Tell whether an upload is taken up again after a correction of it was applied: ids are in the order of CLOSE."""
+    if upload_id is None or segment is None or segment.newest_upload is None:
+        return False
+    return file.stamp == segment.newest_stamp and upload_id < segment.newest_upload
 
 
 def _ask_guards(

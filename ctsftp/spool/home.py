@@ -30,6 +30,7 @@ _PEERS_FAULTS: dict[int, tuple[type[PeerError], str]] = {
     errno.EEXIST: (PathTakenError, "is there already"),
     errno.ENOTEMPTY: (PathTakenError, "is not empty"),
     errno.ELOOP: (PathRefusedError, "is a link or a special file"),
+    errno.ENAMETOOLONG: (PathRefusedError, "is too long for this disk"),
 }
 
 
@@ -143,14 +144,15 @@ class Home:
             raise IncompleteError(f"{path} was cut off: resume it or send it again, then go on.")
         raise NoSuchPathError(f"{path} is not there." if found is None else f"{path} is a folder.")
 
-    def require_writable(self, path: HomePath) -> None:
-        """Raise unless a file may be written at `path`: a folder holds it, and no folder or link is in its place."""
+    def find_writable(self, path: HomePath) -> os.stat_result | None:
+        """Describe the complete file that stands where one is to be written; raise if none can be written there."""
         if not path.parts:
             raise PathRefusedError("/ is a folder.")
         self.require_folder(path.parent)
         found = self.find(path)
         if found and stat.S_ISDIR(found.st_mode):
             raise PathRefusedError(f"{path} is a folder.")
+        return found
 
     def open(self, path: HomePath) -> OpenFile:
         """Open what the client sees at `path` for reading."""
@@ -262,7 +264,7 @@ class Home:
 
     def drop_partial(self, path: HomePath) -> None:
         """Forget what was cut off at `path`: a complete file took its place."""
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        with self.lock, contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
             self._disk.unlink(self.partial(path))
 
     def sync(self, path: HomePath) -> None:

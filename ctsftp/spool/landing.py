@@ -64,8 +64,7 @@ class Landing:
         """
         shown = self._home.file(target)
         with self._home.lock:
-            self._home.require_writable(target)
-            covered = self._home.find(target)
+            covered = self._home.find_writable(target)
             if instead_of and not (covered and is_unchanged(covered, instead_of)):
                 raise IncompleteError(f"{target} is still being written.")
             self._disk.link(self._place, staged)

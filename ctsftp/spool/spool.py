@@ -63,8 +63,7 @@ class Spool:
 
     def clients(self) -> list[str]:
         """Name the clients that have a home here."""
-        with translated("The clients' folders could not be listed"):
-            return [name for name in self._names(self.root) if self._is_folder(self.root / name / "home")]
+        return [name for name in self._names(self.root) if self._is_folder(self.root / name / "home")]
 
     def home(self, client: str) -> Home:
         """Give a client's home, made and made durable at its first use; all who ask share one."""
@@ -77,7 +76,7 @@ class Spool:
                 # Also where they are there already: the process that made them may have died before this.
                 for place in (folder, self.root):
                     self._disk.fsync_folder(place)
-                home = self._homes[client] = Home(self._disk, folder)
+                home = self._homes.setdefault(client, Home(self._disk, folder))
         return home
 
     def stage(
@@ -99,8 +98,7 @@ class Spool:
         home = self.home(client)
         place, seed_bytes = self._staging_place(client), 0
         with home.lock, translated(f"{path} could not be opened"):
-            home.require_writable(path)
-            found, partial = home.find(path), home.find_partial(path)
+            found, partial = home.find_writable(path), home.find_partial(path)
             if exclusive and (found or partial):
                 raise PathTakenError(f"{path} is there already.")
             if not create and not found and not partial:
@@ -302,8 +300,9 @@ class Spool:
             raise
 
     def _is_shared(self, upload: StoredUpload, found: os.stat_result) -> bool:
-        """Whether another upload has the same bytes on the disk."""
-        others = (self.upload(upload.client, other) for other in self.upload_ids(upload.client) if other != upload.id)
+        """Whether another upload has the same bytes on the disk, be it on its way still."""
+        names = self._names(upload.path.parent.parent)
+        others = (self.upload(upload.client, name) for name in names if name != upload.id)
         places = (self._lstat(other.path) for other in others if other)
         return any(place and os.path.samestat(place, found) for place in places)
 

@@ -42,8 +42,9 @@ class Ledger:
 
     async def move(self, upload_id: str, to: State, *, expect: State | None = None, **facts: Unpack[Facts]) -> bool:
         """Move an upload; False, and nothing is done, if it is in another state than `expect`."""
-        now = self._clock()
-        return await self._database.write(lambda conn: move(conn, upload_id, to, now=now, expect=expect, **facts))
+        return await self._database.write(
+            lambda conn: move(conn, upload_id, to, now=self._clock(), expect=expect, **facts)
+        )
 
     async def finish(
         self,
@@ -54,10 +55,9 @@ class Ledger:
         **facts: Unpack[Facts],
     ) -> None:
         """Move an upload that makes no snapshot to the state in which it ends or waits."""
-        now = self._clock()
 
         def work(conn: Connection) -> None:
-            move(conn, upload_id, to, now=now, **facts)
+            move(conn, upload_id, to, now=self._clock(), **facts)
             keep_rejected_rows(conn, upload_id, rejects)
 
         await self._database.write(work)
@@ -74,8 +74,7 @@ class Ledger:
 
         After `MAX_DEATHS` such loads an upload fails and waits for an admin: it may be what kills.
         """
-        now = self._clock()
-        await self._database.write(lambda conn: _recover(conn, now))
+        await self._database.write(lambda conn: _recover(conn, self._clock()))
 
     async def twin(self, client: str, filename: str, *, other_than: str) -> str | None:
         """Tell the sha256 of the newest other upload of this name that was applied or is held, if any."""
@@ -143,13 +142,11 @@ class Ledger:
     async def _decide(
         self, upload_id: str, to: State, allowed: Collection[State], advice: str, **facts: Unpack[Facts]
     ) -> None:
-        now = self._clock()
-
         def work(conn: Connection) -> None:
             state = state_of(conn, upload_id)
             if state not in allowed:
                 raise RefusedError(f"The upload {upload_id} is {state}. {advice}")
-            move(conn, upload_id, to, now=now, **facts)
+            move(conn, upload_id, to, now=self._clock(), **facts)
 
         await self._database.write(work)
 

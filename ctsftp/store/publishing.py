@@ -35,6 +35,7 @@ def facts_for(conn: Connection, client: str, key: str | None) -> SegmentFacts | 
         rolled_back=segment.rolled_back,
         newest_stamp=segment.newest_stamp,
         members=segment.members,
+        newest_upload=_newest_upload(conn, segment),
     )
 
 
@@ -119,6 +120,17 @@ def _publish_next(conn: Connection, upload: Upload, snapshot_id: int, segment: R
         add_warnings(conn, upload.id, [notice])
     uncounted = Uncounted(snapshot_id=snapshot_id, previous_id=previous_id, previous_members=segment.members)
     return Outcome(state=State.LOADED, number=number, uncounted=uncounted)
+
+
+def _newest_upload(conn: Connection, segment: Row[Any]) -> str | None:
+    """Tell the last upload with the segment's newest stamp, of those whose snapshots are kept."""
+    query = (
+        sa.select(sa.func.max(uploads.c.id))
+        .join(snapshots, snapshots.c.upload_id == uploads.c.id)
+        .where(snapshots.c.segment_id == segment.id, uploads.c.stamp == segment.newest_stamp)
+    )
+    newest: str | None = conn.execute(query).scalar_one()
+    return newest
 
 
 def _number(conn: Connection, snapshot_id: int, **values: Any) -> None:

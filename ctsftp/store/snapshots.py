@@ -75,13 +75,13 @@ class Snapshots:
     ) -> Outcome:
         """Make a complete snapshot its segment's current one, together with the ledger's move, or neither.
 
-        `judge` is asked within the transaction, about the segment as it then is. If it no longer says
-        `loaded`, the upload moves to the state that it says, and the snapshot is left to `delete_abandoned`.
+        `members` must be among the facts. `judge` is asked within the transaction, about the segment as it then
+        is. If it no longer says `loaded`, the upload moves to the state that it says, and the snapshot is left to
+        `delete_abandoned`.
         """
-        now = self._clock()
         return await self._database.write(
             lambda conn: publishing.publish(
-                conn, upload_id, snapshot_id, now=now, judge=judge, rejects=rejects, facts=facts
+                conn, upload_id, snapshot_id, now=self._clock(), judge=judge, rejects=rejects, facts=facts
             )
         )
 

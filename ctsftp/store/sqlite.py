@@ -4,7 +4,6 @@ Everything else in the store is portable. A second database is a second module w
 """
 
 import os
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from ctsftp.contract.rows import Ids
 from ctsftp.errors import StoreError
-from ctsftp.store.tables import metadata, snapshot_members
+from ctsftp.store.tables import client_logins, segments, snapshots, uploads
 
 BUSY_TIMEOUT_MS = 5_000
 CHECKPOINT_TIMEOUT_MS = 100
@@ -76,25 +75,20 @@ def _engine(path: Path, pragmas: tuple[str, ...], begin: str, *, connections: in
 def _set_pragmas(pragmas: tuple[str, ...]) -> Callable[[Any, Any], None]:
     def on_connect(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
-        try:
-            for pragma in pragmas:
-                cursor.execute(f"PRAGMA {pragma}")
-            cursor.close()
-        except sqlite3.Error:
-            # The pool does not yet know this connection, and would leave its thread behind.
-            connection.close()
-            raise
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
 
     return on_connect
 
 
 def find_damage(conn: Connection) -> str | None:
-    """Look for damage in every table but the members, and tell the first that is found.
+    """Look for damage in the tables that all else hangs on, and tell the first that is found.
 
-    The members may be gigabytes, which no start can wait for: damage there is met by whoever reads them.
+    Members and rejected rows may be gigabytes, which no start can wait for: damage there is met by whoever reads them.
     """
-    there = set(inspect(conn).get_table_names())
-    for table in there & metadata.tables.keys() - {snapshot_members.name}:
+    there = inspect(conn).get_table_names()
+    for table in (one.name for one in (segments, uploads, snapshots, client_logins) if one.name in there):
         found = conn.exec_driver_sql(f"PRAGMA quick_check({table})").scalars().first()
         if found != "ok":
             return str(found)
@@ -156,15 +150,11 @@ async def truncate_wal(engine: AsyncEngine, path: Path) -> None:
         return
     async with engine.connect() as conn:
         driver: Any = (await conn.get_raw_connection()).driver_connection
-        for pragma in _CHECKPOINT:
-            await driver.execute_fetchall(f"PRAGMA {pragma}")
-
-
-_CHECKPOINT = (
-    f"busy_timeout={CHECKPOINT_TIMEOUT_MS}",
-    "wal_checkpoint(TRUNCATE)",
-    f"busy_timeout={BUSY_TIMEOUT_MS}",
-)
+        await driver.execute_fetchall(f"PRAGMA busy_timeout={CHECKPOINT_TIMEOUT_MS}")
+        try:
+            await driver.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            await driver.execute_fetchall(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
 
 
 def explain(error: BaseException | None, path: Path) -> str:

@@ -43,7 +43,7 @@ def read(*blocks: bytes, max_rows: int = 1_000_000, max_line_bytes: int = 2**20)
     parts = [reader.feed(block) for block in blocks]
     parts.append(reader.finish())
     for part in parts:
-        assert (part.dtype, part.ndim, part.flags.c_contiguous) == (np.int64, 1, True)
+        assert (part.dtype, part.ndim, part.flags.c_contiguous) == (np.dtype("int64"), 1, True)
     ids = np.concatenate(parts).tolist()
     assert len(ids) == reader.accepted
     assert reader.rows == reader.accepted + reader.rejected
@@ -188,7 +188,7 @@ def test_more_than_a_tenth_of_bad_rows_refuses_the_file_whatever_the_empty_ids(
     assert (found.code == Code.TOO_MANY_REJECTED) == is_refused
     if found.fault:
         assert f"{bad} of {valid + bad} rows" in found.fault.reason
-        assert f'line {2 + empty + valid}, "1.23E+10", the id was changed by a spreadsheet' in found.fault.reason
+        assert f'line {2 + empty + valid}, "1.23E+10", the id is a decimal number' in found.fault.reason
 
 
 def test_the_first_bad_row_is_told_across_blocks() -> None:
@@ -337,3 +337,20 @@ def test_every_export_in_the_agreed_form_is_read_exactly(
     assert found.fault is None
     assert found.ids == ids
     assert found.rejected == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "setting"),
+    [
+        (b"CTUserID,x\nNULL,x\n", "Select Object: a data source whose CTUserID column holds whole numbers only"),
+        (b"CTUserID\n20,000,123\n", "Select Object: a data source whose CTUserID column holds whole numbers only"),
+        (b"CTUserID,x\n1\n", "Select Object: a data source without columns whose values hold line breaks"),
+        (b"x,CTUserID\nDoe, Jane,5\n", "Select Object: a data source whose first column is CTUserID"),
+        (b'"CTUserID","x"\n"1,"x"\n', "Field enclosure: None"),
+    ],
+)
+def test_the_setting_to_change_is_the_one_that_spoils_the_rows(content: bytes, setting: str) -> None:
+    found = read(content).fault
+    assert found is not None
+    assert found.code == Code.TOO_MANY_REJECTED
+    assert found.reason.endswith(f"In the Connect job's form, set {setting}.")

@@ -51,13 +51,14 @@ PACKED = {
     # Beginnings of real messages of GnuPG, and of one in the new format of packets.
     "PGP to an RSA key": bytes.fromhex("85018c03b3a1c0ffee112233"),
     "PGP to a curve key": bytes.fromhex("845e0315e7a70bcbb5db1f12"),
+    "PGP to a key, length of four octets": bytes.fromhex("860000018c03b3a1c0ffee11"),
     "PGP with a password": bytes.fromhex("8c0d0409030285b6679176de"),
     "PGP signed": bytes.fromhex("900d030008163382686f5e61"),
     "PGP signed and compressed": bytes.fromhex("a3019bc0cbccc02166dc9491"),
     "PGP in the new format": bytes.fromhex("c15e0315e7a70bcbb5db1f12"),
     "PGP in the new format, length of two octets": bytes.fromhex("c1c0cc03b3a1c0ffee112233"),
     "PGP in the new format, length of five octets": bytes.fromhex("c1ff0000018c03b3a1c0ffee"),
-    "PGP in the new format, partial length": bytes.fromhex("c8e901789c"),
+    "PGP in the new format, partial length": bytes.fromhex("c8e001789c"),
 }
 
 
@@ -118,6 +119,8 @@ def test_a_nul_in_the_first_bytes_counts_before_the_titles() -> None:
     found = fault(b"RIID_\n1\n2\0\n")
     assert found.code == Code.CHARSET
     assert "Line 3 " in found.reason
+    assert "Line 1 " in fault(b"\0CTUserID\n").reason
+    assert "Line 2 " in fault(b"\n\0CTUserID\n").reason
     late = b"RIID_\n".ljust(SNIFF_BYTES, b"1")
     assert fault(late + b"\0").code == Code.NO_ID_COLUMN
     assert fault(late[:-1] + b"\0").code == Code.CHARSET
@@ -133,7 +136,14 @@ def test_a_nul_in_a_long_first_line_counts() -> None:
 
 @pytest.mark.parametrize(("delimiter", "name"), [("\t", "tabs"), (";", "semicolons"), ("|", "vertical bars")])
 @pytest.mark.parametrize(
-    "titles", [["CTUserID", "EMAIL"], ["A,B", " ctuserid "], ['"EMAIL"', '"CTUSERID"'], ["5", "CTUserID"]]
+    "titles",
+    [
+        ["CTUserID", "EMAIL"],
+        ["A,B", " ctuserid "],
+        ['"EMAIL"', '"CTUSERID"'],
+        ["'EMAIL'", "'CTUserID'"],
+        ["5", "CTUserID"],
+    ],
 )
 def test_another_delimiter_is_named(delimiter: str, name: str, titles: list[str]) -> None:
     found = fault(delimiter.join(titles).encode() + b"\n")
@@ -142,7 +152,9 @@ def test_another_delimiter_is_named(delimiter: str, name: str, titles: list[str]
     assert "Field delimiter: Comma" in found.reason
 
 
-@pytest.mark.parametrize("line", [b"12345", b"x,12345,y", b'"12345","x"', b"x;12345", b"x\t 12345 ", b"12345|x"])
+@pytest.mark.parametrize(
+    "line", [b"12345", b"x,12345,y", b'"12345","x"', b"x;12345", b"x\t 12345 ", b"12345|x", b"'12345','x'"]
+)
 def test_a_first_line_with_an_id_is_no_header(line: bytes) -> None:
     found = fault(line + b"\n2,y\n")
     assert found.code == Code.NO_HEADER
@@ -240,6 +252,12 @@ def test_a_file_is_enclosed_only_if_every_title_is() -> None:
 
 def test_a_title_that_is_not_utf8_in_an_ignored_column_is_no_fault() -> None:
     assert header(b"pr\xe9nom,CTUserID\n").layout.id_column == 1
+
+
+def test_a_title_of_a_mebibyte_of_combining_marks_is_judged_without_delay() -> None:
+    marks = "\u0301\u0323".encode() * (MAX_LINE_BYTES // 4 - 10)
+    assert header(b"x" + marks + b",CTUserID\n").layout.id_column == 1
+    assert fault(b"x" + marks + b";CTUserID\n").code == Code.DELIMITER
 
 
 def test_a_first_line_over_the_limit_is_too_long() -> None:

@@ -12,6 +12,7 @@ from ctsftp.contract.rows import (
     NO_ID,
     NOT_AN_ID,
     OUT_OF_RANGE,
+    SPLIT_ID,
     SPREADSHEET,
     Layout,
     RejectedRow,
@@ -48,7 +49,7 @@ def rejection(layout: Layout, line: bytes) -> RejectedRow:
 def test_ids_come_in_file_order_with_repeated_ones_as_a_contiguous_array() -> None:
     found = read_rows(ONE, b"3\n1\n3\n", 2).ids
     assert found.tolist() == [3, 1, 3]
-    assert (found.dtype, found.ndim, found.flags.c_contiguous) == (np.int64, 1, True)
+    assert (found.dtype, found.ndim, found.flags.c_contiguous) == (np.dtype("int64"), 1, True)
 
 
 def test_no_line_is_no_row() -> None:
@@ -156,9 +157,29 @@ def test_a_row_with_too_few_cells_is_rejected() -> None:
 
 def test_a_row_with_too_many_cells_is_trusted_only_if_the_id_comes_first() -> None:
     assert ids(FIRST_OF_TWO, b"5,Doe, Jane\n") == [5]
-    assert ids(ONE, b"5,6\n") == [5]
+    assert ids(FIRST_OF_TWO, b"1234,212,x\n123,21,x\n7,5E3 Lane,x\n") == [1234, 123, 7]
+    assert ids(ONE, b"5,\n5, ,\n") == [5, 5]
     row = rejection(SECOND_OF_TWO, b"Doe, Jane,5")
     assert (row.value, row.reason[:24]) == ("Doe, Jane,5", "3 instead of 2 columns: ")
+
+
+@pytest.mark.parametrize(
+    ("layout", "line"),
+    [
+        (ONE, b"20,000,123"),
+        (ONE, b"12345,0"),
+        (ONE, b"1,23E+10"),
+        (FIRST_OF_TWO, b"20,000,123,Basel"),
+        (FIRST_OF_TWO, b"1,234,Basel"),
+        (FIRST_OF_TWO, b" 123,456 ,Basel\r"),
+        (FIRST_OF_TWO, b"1,23E+10,Basel"),
+        (FIRST_OF_TWO, b"1,5e7,Basel"),
+    ],
+)
+def test_an_id_that_is_divided_by_commas_of_its_own_is_never_taken_for_its_first_part(
+    layout: Layout, line: bytes
+) -> None:
+    assert rejection(layout, line).reason == SPLIT_ID
 
 
 @pytest.mark.parametrize("line", [b"", b"\r", b" ", b" \t\x0b\x0c\r"])
@@ -247,7 +268,25 @@ def test_what_the_csv_module_writes_is_split_as_it_was(cells: list[str], quoting
 # Below, the rules once more, byte by byte and as plainly as can be, to hold the reader against.
 
 FRAGMENTS = st.sampled_from(
-    [b'"', b'""', b",", b",", b"1", b"42", b" ", b"\r", b"\t", b"x", b"\xff", b"0", b"-", b".0", b"9" * 18, b"9" * 19]
+    [
+        b'"',
+        b'""',
+        b",",
+        b",",
+        b"1",
+        b"42",
+        b"500",
+        b" ",
+        b"\r",
+        b"\t",
+        b"x",
+        b"\xff",
+        b"0",
+        b"-",
+        b".0",
+        b"9" * 18,
+        b"9" * 19,
+    ]
 )
 LINES = st.lists(FRAGMENTS, max_size=8).map(b"".join)
 
@@ -276,6 +315,23 @@ def naive_split(line: bytes) -> list[bytes] | None:
         at += 1
 
 
+def naive_text(cell: bytes) -> str:
+    """Return a cell without the white space and the pair of quotes around it."""
+    text = cell.decode("latin-1").strip(" \t\r\n\x0b\x0c")
+    if len(text) >= 2 and text.startswith('"') and text.endswith('"'):
+        text = text[1:-1].strip(" \t\r\n\x0b\x0c")
+    return text
+
+
+def naive_splits_the_id(cells: list[bytes], columns: int) -> bool:
+    """Tell whether the id and the cells that are too many read like one number with commas in it."""
+    first, *others = map(naive_text, cells)
+    if columns == 1:
+        return any(others)
+    looks_like_thousands = 0 < len(first) < 4 and all(len(cell) == 3 for cell in others)
+    return looks_like_thousands and all(character in "0123456789" for character in "".join([first, *others]))
+
+
 def naive_row(layout: Layout, line: bytes) -> int | str:
     """Return the id, or "blank", "empty" or "bad"."""
     if all(byte in b" \t\r\n\x0b\x0c" for byte in line):
@@ -284,9 +340,9 @@ def naive_row(layout: Layout, line: bytes) -> int | str:
     cells = naive_split(line) if layout.enclosed else line.split(b",")
     if cells is None or len(cells) < layout.columns or (len(cells) > layout.columns and layout.id_column != 0):
         return "bad"
-    text = cells[layout.id_column].decode("latin-1").strip(" \t\r\n\x0b\x0c")
-    if len(text) >= 2 and text.startswith('"') and text.endswith('"'):
-        text = text[1:-1].strip(" \t\r\n\x0b\x0c")
+    if len(cells) > layout.columns and naive_splits_the_id(cells[: len(cells) - layout.columns + 1], layout.columns):
+        return "bad"
+    text = naive_text(cells[layout.id_column])
     if not text:
         return "empty"
     if len(text) > 19 or any(character not in "0123456789" for character in text):

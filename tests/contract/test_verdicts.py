@@ -1,5 +1,6 @@
 """What becomes of a sound file, and why."""
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -26,6 +27,28 @@ def verdict(
 ) -> Verdict:
     file = SegmentFile(title="VIP", key="vip", stamp=stamp)
     return judge(file, members=members, segment=segment, is_twin=is_twin, approved=approved, today=TODAY, guards=guards)
+
+
+def test_an_upload_that_is_tried_again_after_its_correction_was_applied_is_superseded() -> None:
+    segment = replace(FACTS, newest_upload="b")
+    file = SegmentFile(title="VIP", key="vip", stamp="20260130_0900")
+
+    def state(upload_id: str | None) -> State:
+        found = judge(
+            file,
+            upload_id=upload_id,
+            members=9,
+            segment=segment,
+            is_twin=False,
+            approved=False,
+            today=TODAY,
+            guards=Guards(shrunk_ratio=0),
+        )
+        return found.state
+
+    assert state("a") is State.SUPERSEDED
+    assert state("c") is State.LOADED
+    assert state(None) is State.LOADED
 
 
 def facts(**changes: object) -> SegmentFacts:
@@ -170,6 +193,7 @@ def test_a_code_goes_with_held_and_a_reason_with_all_but_loaded(
     [
         (100, 50, 50, False),
         (100, 51, 51, True),
+        (100, 51, 50, True),
         (100, 0, 50, False),
         (100, 0, 51, True),
         (100, 100, 0, False),

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ctsftp.errors import DiskError, LimitError
+from ctsftp.errors import CtsftpError, DiskError, LimitError
 from ctsftp.spool.disk import LocalDisk
+from ctsftp.spool.paths import MAX_DEPTH
 
 from .bench import Client, at
 
@@ -185,28 +186,47 @@ def test_what_was_cut_off_at_the_path_ends_with_the_adoption(client: Client) -> 
 
 
 class SecretFolderDisk(LocalDisk):
-    """May not list one folder, as when root made it for itself."""
+    """Cannot list one folder: root made it for itself, or its path is too long."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
 
     def names(self, path: Path) -> list[str]:
         if path.name == "secret":
-            raise PermissionError(errno.EACCES, "Permission denied")
+            raise OSError(self.number, os.strerror(self.number))
         return super().names(path)
 
 
-def test_a_folder_that_only_its_owner_may_read_does_not_stop_the_sweep(client_on: Callable[..., Client]) -> None:
-    client = client_on(SecretFolderDisk())
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ENAMETOOLONG])
+def test_a_folder_that_cannot_be_read_does_not_stop_the_sweep(client_on: Callable[..., Client], number: int) -> None:
+    client = client_on(SecretFolderDisk(number))
     client.by_hand("secret").mkdir()
     client.by_hand("z.csv").write_bytes(b"abc")
     assert client.strangers() == ["/z.csv"]
-    with pytest.raises(DiskError, match="secret could not be listed"):
+    with pytest.raises(CtsftpError, match="secret"):
         client.names("/secret")
+
+
+def test_a_disk_that_fails_does_stop_the_sweep(client_on: Callable[..., Client]) -> None:
+    client = client_on(SecretFolderDisk(errno.EIO))
+    client.by_hand("secret").mkdir()
+    with pytest.raises(DiskError, match="secret could not be listed"):
+        client.strangers()
+
+
+def test_a_file_deeper_than_a_client_could_ask_for_is_left_alone(client: Client) -> None:
+    deepest = client.by_hand("/").joinpath(*["d"] * (MAX_DEPTH - 1))
+    (deepest / "too").mkdir(parents=True)
+    for folder in (deepest, deepest / "too"):
+        (folder / "a.csv").write_bytes(b"abc")
+    assert client.strangers() == ["/d" * (MAX_DEPTH - 1) + "/a.csv"]
 
 
 class NotMineDisk(LocalDisk):
     """May not link what a local user owns (fs.protected_hardlinks)."""
 
     def link(self, old: Path, new: Path) -> None:
-        if "home" in old.parts and old.stat().st_nlink == 1:
+        if old.stat().st_nlink == 1 and "uploads" not in {folder.name for folder in old.parents[:2]}:
             raise PermissionError(errno.EPERM, "Operation not permitted")
         super().link(old, new)
 

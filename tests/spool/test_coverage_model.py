@@ -44,7 +44,7 @@ class CoverageMachine(RuleBasedStateMachine):
 
 
 TestCoverageIsASetOfBytes = CoverageMachine.TestCase
-TestCoverageIsASetOfBytes.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestCoverageIsASetOfBytes.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
 
 
 def test_more_pieces_than_the_limit_are_told() -> None:

@@ -181,6 +181,7 @@ def test_a_rename_of_a_local_users_file_makes_an_upload_that_he_cannot_change(cl
     with by_hand.open("r+b") as still_open:
         upload = client.publish_renamed("a.tmp", "a.csv")
         still_open.write(b"XYZ")
+    assert upload.filename == "a.csv"
     client.rename("a.tmp", "a.csv")
     assert client.see("a.csv") == upload.path.read_bytes() == b"abc"
     assert client.strangers() == []

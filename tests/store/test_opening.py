@@ -111,7 +111,7 @@ async def test_a_damaged_database_is_refused_and_left_as_it_is(
         (page_size,) = conn.execute("PRAGMA page_size").fetchone()
     damaged = bytearray(contents(path))
     damaged[(root - 1) * page_size : root * page_size] = b"\x55" * page_size
-    put(path, damaged)
+    put(path, bytes(damaged))
     assert "is damaged" in await refused(url, clock, migrate=migrate)
     assert contents(path) == damaged
 

@@ -40,7 +40,7 @@ async def test_readers_see_the_old_list_until_they_see_the_new_one(feed: Feed, p
         assert seen(path) == old
         return Verdict(State.LOADED)
 
-    await feed.store.snapshots.publish(upload_id, snapshot_id, judge=judge, sha256="aa", **account(1))
+    await feed.store.snapshots.publish(upload_id, snapshot_id, judge=judge, **account(1))
     assert seen(path) == new
 
 
@@ -124,14 +124,14 @@ async def test_the_judge_is_asked_about_the_segment_as_it_is_now(feed: Feed) -> 
         return Verdict(State.HELD, Code.ROLLED_BACK, "Rolled back.")
 
     await feed.load([1, 2])
-    await feed.load([3, 4, 5])
+    newest = await feed.load([3, 4, 5])
     upload_id = await feed.loading()
     snapshot_id = await feed.written(upload_id, [6])
     # All this while the list was being written.
     await feed.store.segments.rollback("acme", "vip")
     await feed.store.segments.retire("acme", "vip")
-    outcome = await feed.store.snapshots.publish(upload_id, snapshot_id, judge=judge, sha256="aa", **account(1))
-    facts = SegmentFacts(retired=True, rolled_back=True, newest_stamp="20260310_0900", members=2)
+    outcome = await feed.store.snapshots.publish(upload_id, snapshot_id, judge=judge, **account(1))
+    facts = SegmentFacts(retired=True, rolled_back=True, newest_stamp="20260310_0900", members=2, newest_upload=newest)
     assert asked == [(facts, digest([3, 4, 5]))]
     assert await feed.store.segments.facts_for("acme", "vip") == facts
     assert outcome == Outcome(state=State.HELD, code=Code.ROLLED_BACK, reason="Rolled back.")
@@ -145,9 +145,7 @@ async def test_a_list_that_is_not_let_in_changes_nothing_but_its_upload(feed: Fe
     snapshot_id = await feed.written(upload_id, [3])
     verdict = Verdict(State.SUPERSEDED, reason="Older.")
     row = RejectedRow(3, "x", "No number.")
-    await store.snapshots.publish(
-        upload_id, snapshot_id, judge=lambda *_: verdict, rejects=[row], sha256="aa", **account(1)
-    )
+    await store.snapshots.publish(upload_id, snapshot_id, judge=lambda *_: verdict, rejects=[row], **account(1))
     assert await store.segments.segments() == before
     upload = await store.ledger.upload(upload_id)
     assert (upload.state, upload.reason, upload.members) == (State.SUPERSEDED, "Older.", 1)
@@ -161,7 +159,7 @@ async def test_a_first_list_that_is_not_let_in_makes_no_segment(feed: Feed) -> N
     upload_id = await feed.loading()
     snapshot_id = await feed.written(upload_id, [1])
     verdict = Verdict(State.HELD, Code.FUTURE, "Ahead.")
-    await feed.store.snapshots.publish(upload_id, snapshot_id, judge=lambda *_: verdict, sha256="aa", **account(1))
+    await feed.store.snapshots.publish(upload_id, snapshot_id, judge=lambda *_: verdict, **account(1))
     assert await feed.store.segments.segments() == []
     assert await feed.store.segments.facts_for("acme", "vip") is None
 
@@ -173,7 +171,7 @@ async def test_a_judge_that_raises_changes_nothing(feed: Feed) -> None:
     upload_id = await feed.loading()
     snapshot_id = await feed.written(upload_id, [1])
     with pytest.raises(ZeroDivisionError):
-        await feed.store.snapshots.publish(upload_id, snapshot_id, judge=judge, sha256="aa", **account(1))
+        await feed.store.snapshots.publish(upload_id, snapshot_id, judge=judge, **account(1))
     assert (await feed.store.ledger.upload(upload_id)).state is State.LOADING
     assert await feed.store.segments.segments() == []
 
@@ -182,7 +180,7 @@ async def test_an_incomplete_list_is_never_published(feed: Feed) -> None:
     upload_id = await feed.loading()
     snapshot_id = await feed.written(upload_id, [1, 2])
     with pytest.raises(StoreError, match="cannot be published"):
-        await feed.store.snapshots.publish(upload_id, snapshot_id, judge=accept, sha256="aa", **account(3))
+        await feed.store.snapshots.publish(upload_id, snapshot_id, judge=accept, **account(3))
     assert (await feed.store.ledger.upload(upload_id)).state is State.LOADING
 
 
@@ -190,10 +188,10 @@ async def test_a_list_is_never_published_for_another_upload_nor_twice(feed: Feed
     first, second = await feed.loading(), await feed.loading()
     snapshot_id = await feed.written(first, [1])
     with pytest.raises(StoreError, match="cannot be published"):
-        await feed.store.snapshots.publish(second, snapshot_id, judge=accept, sha256="aa", **account(1))
-    await feed.store.snapshots.publish(first, snapshot_id, judge=accept, sha256="aa", **account(1))
+        await feed.store.snapshots.publish(second, snapshot_id, judge=accept, **account(1))
+    await feed.store.snapshots.publish(first, snapshot_id, judge=accept, **account(1))
     with pytest.raises(StoreError, match="cannot be published"):
-        await feed.store.snapshots.publish(first, snapshot_id, judge=accept, sha256="aa", **account(1))
+        await feed.store.snapshots.publish(first, snapshot_id, judge=accept, **account(1))
 
 
 async def test_an_upload_that_is_not_loading_is_never_published(feed: Feed) -> None:
@@ -201,7 +199,7 @@ async def test_an_upload_that_is_not_loading_is_never_published(feed: Feed) -> N
     snapshot_id = await feed.written(upload_id, [1])
     await feed.store.ledger.move(upload_id, State.RECEIVED)
     with pytest.raises(IllegalMoveError):
-        await feed.store.snapshots.publish(upload_id, snapshot_id, judge=accept, sha256="aa", **account(1))
+        await feed.store.snapshots.publish(upload_id, snapshot_id, judge=accept, **account(1))
 
 
 async def test_a_segment_keeps_its_first_spelling_and_the_upload_is_warned(feed: Feed) -> None:
@@ -239,7 +237,7 @@ async def test_a_newer_list_supersedes_the_older_held_ones_of_its_segment(feed: 
     upload_id = await feed.loading(stamp="20260310_0900")
     held["same stamp, sent later"] = await feed.held(stamp="20260310_0900")
     snapshot_id = await feed.written(upload_id, [1])
-    await feed.store.snapshots.publish(upload_id, snapshot_id, judge=accept, sha256="bb", **account(1))
+    await feed.store.snapshots.publish(upload_id, snapshot_id, judge=accept, **account(1))
     states = {what: (await feed.store.ledger.upload(one)).state for what, one in held.items()}
     superseded = {what for what, state in states.items() if state is State.SUPERSEDED}
     assert superseded == {"older stamp", "same stamp"}

@@ -20,6 +20,8 @@ from .conftest import Feed, StandingClock, accept, account
 SLOW_ROWS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40000) SELECT i FROM n"
 MARK = "INSERT INTO client_logins (client) VALUES (?)"
 
+FULL = 2  # of PRAGMA synchronous
+
 
 @pytest.fixture
 def database(store: Store) -> Database:
@@ -125,8 +127,22 @@ async def test_closing_waits_for_the_transaction_that_runs(database: Database, p
     task = asyncio.create_task(database.write(work))
     await begun.wait()
     await database.close()
+    assert task.done()
     await task
     assert marks(path) == ["done"]
+
+
+async def test_a_write_takes_the_lock_when_it_begins(database: Database, path: Path) -> None:
+    assert not await database.write(lambda _conn: is_writable(path))
+    assert await database.read(lambda _conn: is_writable(path))
+
+
+async def test_what_is_written_is_on_disk_and_belongs_together(database: Database) -> None:
+    def work(conn: Connection) -> list[object]:
+        pragmas = ("journal_mode", "synchronous", "foreign_keys")
+        return [conn.exec_driver_sql(f"PRAGMA {pragma}").scalar_one() for pragma in pragmas]
+
+    assert await database.write(work) == ["wal", FULL, 1]
 
 
 async def test_writes_are_done_in_the_order_in_which_they_came(database: Database, path: Path) -> None:
@@ -214,7 +230,7 @@ async def test_a_full_disk_is_named_and_nothing_is_lost(feed: Feed) -> None:
         await feed.store.snapshots.add_members(snapshot_id, np.arange(2, 100_000))
     await database.write(lambda conn: conn.exec_driver_sql("PRAGMA max_page_count = 1000000"))
     await feed.store.snapshots.add_members(snapshot_id, np.array([2]))
-    outcome = await feed.store.snapshots.publish(upload_id, snapshot_id, judge=accept, sha256="aa", **account(2))
+    outcome = await feed.store.snapshots.publish(upload_id, snapshot_id, judge=accept, **account(2))
     assert outcome.state is State.LOADED
 
 
@@ -242,7 +258,7 @@ async def test_a_reader_that_stays_delays_no_write_for_long(
     with closing(sqlite3.connect(path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM uploads").fetchone()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(4):
             await feed.receive()
         assert reader.execute("SELECT count(*) FROM uploads").fetchone() == (1,)
     assert len(await feed.store.ledger.uploads()) == 2
