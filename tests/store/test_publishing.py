@@ -124,7 +124,8 @@ async def test_the_judge_is_asked_about_the_segment_as_it_is_now(feed: Feed) -> 
         return Verdict(State.HELD, Code.ROLLED_BACK, "Rolled back.")
 
     await feed.load([1, 2])
-    newest = await feed.load([3, 4, 5])
+    await feed.load([3, 4, 5])
+    newest = (await feed.store.segments.segment("acme", "vip")).upload_id
     upload_id = await feed.loading()
     snapshot_id = await feed.written(upload_id, [6])
     # All this while the list was being written.
