@@ -65,10 +65,14 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with a file, in words for the person at the Connect job's form."""
+    """What is wrong with a file, in words for the person at the Connect job's form.
+
+    `setting` is the field to change and its right value, which `reason` names, too; "" where none is at fault.
+    """
 
     code: Code
     reason: str
+    setting: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,8 @@ def fault(code: Code, found: str, *, setting: str = "") -> Fault:
 
     `setting` stands in for the one on the code's page, where what was found shows a better one.
     """
-    return Fault(code, _advise(found, setting or PAGES[code].setting))
+    right = setting or PAGES[code].setting
+    return Fault(code, _advise(found, right), right)
 
 
 def notice(code: Code, found: str) -> Notice:

@@ -162,7 +162,7 @@ def _misfit(layout: Layout, cells: list[bytes]) -> str:
 def _splits_id(layout: Layout, cells: list[bytes]) -> bool:
     """Tell whether the first cell and those that are too many read like one number that holds commas."""
     if layout.columns == 1:
-        return any(map(bare, cells[1:]))  # no other column is there to hold the comma
+        return bare(cells[1])[:1].isdigit()  # no other column is there that a number could belong to
     if _SPLIT_EXPONENT.fullmatch(b",".join(map(bare, cells[:2]))):
         return True
     return _SPLIT_THOUSANDS.fullmatch(b",".join(map(bare, cells))) is not None

@@ -72,8 +72,9 @@ def judge(
 ) -> Verdict:
     """Return what becomes of a readable file with that many members.
 
-    `upload_id` is None for a file that would be closed now; `segment` is None for a new one; `is_twin` says that, of the *other* uploads of the same name, the
-    newest applied or held one has the same bytes; `today` is the date in UTC.
+    `upload_id` is None for a file that would be closed now; `segment` is None for a new one; `is_twin`
+    says that, of the *other* uploads of the same name, the newest applied or held one has the same
+    bytes; `today` is the date in UTC.
     """
     if is_twin and not approved:
         return Verdict(State.DUPLICATE, reason="The same file was applied, or is held, already: nothing to do.")
@@ -81,13 +82,8 @@ def judge(
         return Verdict(State.RETIRED, reason="The segment is retired: it takes no files until it is restored.")
     if approved:
         return Verdict(State.LOADED)
-    if segment and segment.newest_stamp and file.stamp < segment.newest_stamp:
-        reason = f"The stamp {file.stamp} is older than {segment.newest_stamp}, which was applied already."
+    if reason := _why_superseded(file, upload_id, segment):
         return Verdict(State.SUPERSEDED, reason=reason)
-    if _was_corrected(file, upload_id, segment):
-        return Verdict(
-            State.SUPERSEDED, reason=f"A file that came later, with the same stamp {file.stamp}, was applied."
-        )
     held = list(_ask_guards(file, members, segment, today, guards))
     if held:
         return Verdict(State.HELD, held[0][0], " ".join(reason for _, reason in held))
@@ -114,11 +110,20 @@ def title_notice(known_title: str, title: str) -> Notice | None:
     return notice(Code.TITLE_SPELLING, found)
 
 
-def _was_corrected(file: SegmentFile, upload_id: str | None, segment: SegmentFacts | None) -> bool:
-    """Tell whether an upload is taken up again after a correction of it was applied: ids are in the order of CLOSE."""
-    if upload_id is None or segment is None or segment.newest_upload is None:
-        return False
-    return file.stamp == segment.newest_stamp and upload_id < segment.newest_upload
+def _why_superseded(file: SegmentFile, upload_id: str | None, segment: SegmentFacts | None) -> str:
+    """Return why a file is older than what the segment published already, or "".
+
+    Of files with one stamp, the later is the correction; ids are in the order of CLOSE, so that an
+    upload that is taken up again does not undo a correction that was applied meanwhile.
+    """
+    if segment is None or segment.newest_stamp is None:
+        return ""
+    if file.stamp < segment.newest_stamp:
+        return f"The stamp {file.stamp} is older than {segment.newest_stamp}, which was applied already."
+    newest = segment.newest_upload
+    if file.stamp == segment.newest_stamp and upload_id and newest and upload_id < newest:
+        return f"A file that came later, with the same stamp {file.stamp}, was applied."
+    return ""
 
 
 def _ask_guards(

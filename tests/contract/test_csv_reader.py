@@ -82,6 +82,12 @@ def test_ids_are_handed_over_as_soon_as_their_lines_are_whole() -> None:
     assert reader.finish().tolist() == [5]
 
 
+def test_a_block_of_any_length_is_read_whole() -> None:
+    reader = CsvReader(max_line_bytes=100)
+    reader.feed(b"CTUserID\n" + PADDING)
+    assert reader.feed(b"1\n" * 60 + b"2\n" * 30).tolist() == [1] * 60 + [2] * 30
+
+
 def test_line_numbers_are_physical_across_blocks() -> None:
     found = read(b"CTUserID\n" + PADDING, b"x", b"\n\n", b"y\n", *[b"1\n"] * 18)
     assert [(row.line, row.value) for row in found.rejected_rows] == [(SNIFF_BYTES + 2, "x"), (SNIFF_BYTES + 4, "y")]
@@ -107,6 +113,7 @@ def test_bytes_that_are_not_utf8_in_an_ignored_column_are_a_warning() -> None:
     assert "Character Set: UTF-8" in found.notices[0].text
     assert "Line 1 " in read(b"caf\xe9,CTUserID\n").notices[0].text
     assert read("Prénom,CTUserID\nÉté 会員 🎉,1\n".encode()).notices == []
+    assert "Line 65,539 " in read(b"EMAIL,CTUserID\n" + PADDING, b"\n\xff,1\n").notices[0].text
     assert "Line 65,539 " in read(b"EMAIL,CTUserID\n" + PADDING, b"x,1\n", b"\xff,1\n").notices[0].text
 
 
@@ -150,12 +157,14 @@ def test_a_nul_anywhere_refuses_the_file_and_what_stands_before_it_counts() -> N
     assert (found.code, found.ids) == (Code.CHARSET, [1, 2])
     assert found.fault is not None
     assert "Line 65,540 " in found.fault.reason
+    assert read(b"CTUserID\n" + PADDING, b"1\n", b"\0").code == Code.CHARSET
     assert read(b"CTUserID\n" + PADDING + b"1\n2" * 60 + b"\0", max_line_bytes=100).code == Code.CHARSET
     assert read(b"CTUserID\n" + PADDING + b"1" * 101 + b"\0", max_line_bytes=100).code == Code.LINE_TOO_LONG
 
 
 def test_as_many_rows_as_allowed_are_read_and_one_more_refuses_the_file() -> None:
-    assert read(b"CTUserID\n1\n\n2\n3\n\n", max_rows=3).ids == [1, 2, 3]
+    exact = read(b"CTUserID\n1\n\n2\n3\n\n", max_rows=3)
+    assert (exact.code, exact.ids) == (None, [1, 2, 3])
     found = read(b"CTUserID\n1\n\n2\n3\n\n4\n5\n", max_rows=3)
     assert (found.code, found.ids, found.rows) == (Code.TOO_LARGE, [1, 2, 3], 3)
     assert found.fault is not None
@@ -233,8 +242,11 @@ def test_the_bound_of_ids_follows_from_the_header() -> None:
     reader.feed(b"EMAIL,CTUserID,x\n" + PADDING)
     assert reader.max_ids(17 + 3 * 4) == 3
     assert reader.max_ids(17 + 3 * 4 - 1) == 3
-    assert reader.max_ids(5) == 0
+    assert reader.max_ids(17 + 3 * 4 + 2) == 3
     assert reader.max_ids(10**9) == 1_000
+    reader = CsvReader()
+    reader.feed(b"CTUserID\n" + PADDING)
+    assert reader.max_ids(8) == 0
 
 
 def test_a_line_of_a_hundred_mebibytes_is_refused_in_the_memory_of_a_few() -> None:

@@ -182,6 +182,11 @@ def test_an_id_that_is_divided_by_commas_of_its_own_is_never_taken_for_its_first
     assert rejection(layout, line).reason == SPLIT_ID
 
 
+@pytest.mark.parametrize("line", [b"5,extra", b"5,", b"5,,", b"5,a,1"])
+def test_a_comma_behind_the_only_column_does_not_touch_the_id(line: bytes) -> None:
+    assert ids(ONE, line + b"\n") == [5]
+
+
 @pytest.mark.parametrize("line", [b"", b"\r", b" ", b" \t\x0b\x0c\r"])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_blank_lines_are_no_rows_but_count_as_lines(layout: Layout, line: bytes) -> None:
@@ -327,7 +332,7 @@ def naive_splits_the_id(cells: list[bytes], columns: int) -> bool:
     """Tell whether the id and the cells that are too many read like one number with commas in it."""
     first, *others = map(naive_text, cells)
     if columns == 1:
-        return any(others)
+        return others[0][:1] in set("0123456789")
     looks_like_thousands = 0 < len(first) < 4 and all(len(cell) == 3 for cell in others)
     return looks_like_thousands and all(character in "0123456789" for character in "".join([first, *others]))
 
