@@ -1,11 +1,14 @@
 """All settings, read once at the edge: a TOML file, then the environment. Each part owns its own group."""
 
+import os
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableError
 
 from ctsftp.errors import SettingsError
 from ctsftp.ingest.settings import IngestSettings, SweepSettings
@@ -22,6 +25,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX,
         env_nested_delimiter="__",
+        env_ignore_empty=True,
         frozen=True,
         extra="forbid",
         nested_model_default_partial_update=True,
@@ -61,17 +65,40 @@ class Settings(BaseSettings):
 
 def read_settings(config: Path | None = None) -> Settings:
     """Read the settings, with absolute paths; raise `SettingsError` with one line that names what is wrong."""
-    file = config or next((place for place in CONFIG_PLACES if place.exists()), None)
+    file = config or find_config()
+    table = _read_toml(file)
+    if unknown := sorted(table.keys() - Settings.model_fields.keys()):
+        raise SettingsError(f"{file} holds {unknown[0]!r}, which is no setting.")
     try:
-        settings = Settings(**_read_toml(file))
+        settings = Settings(**table)
     except ValidationError as exc:
         raise SettingsError(_describe(exc, file)) from None
+    except UnreadableError as exc:
+        raise SettingsError(f"An environment variable is wrong: {exc}. Groups are set as CTSFTP_SFTP__PORT.") from None
     paths = {
         name: place.absolute()
         for name in ("data_dir", "keys_dir", "host_keys_dir")
         if (place := getattr(settings, name)) is not None
     }
     return settings.model_copy(update=paths)
+
+
+def find_config() -> Path | None:
+    """Find the settings file that counts where none is named."""
+    try:
+        return next((place for place in CONFIG_PLACES if place.exists()), None)
+    except OSError as exc:
+        raise SettingsError(f"The settings file {exc.filename} cannot be looked for: {exc.strerror}.") from None
+
+
+def unknown_variables(names: Iterable[str] = os.environ) -> list[str]:
+    """List the environment variables that look like settings and are none; in a group, they are errors already."""
+    found = []
+    for name in names:
+        group = name.upper().removeprefix(ENV_PREFIX).partition("__")[0].lower()
+        if name.upper().startswith(ENV_PREFIX) and group not in Settings.model_fields:
+            found.append(name)
+    return sorted(found)
 
 
 def _read_toml(file: Path | None) -> dict[str, Any]:
@@ -91,5 +118,6 @@ def _describe(exc: ValidationError, file: Path | None) -> str:
     first = errors[0]
     names = [str(part) for part in first["loc"]]
     where = f" (or {'.'.join(names)} in {file})" if file else ""
+    what = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
     more = f" And {len(errors) - 1} more." if len(errors) > 1 else ""
-    return f"The setting {ENV_PREFIX}{'__'.join(names).upper()}{where} is wrong: {first['msg']}.{more}"
+    return f"The setting {ENV_PREFIX}{'__'.join(names).upper()}{where} is wrong: {what}.{more}"

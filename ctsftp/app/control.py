@@ -5,21 +5,26 @@ One JSON object a line each way, over a Unix socket that only its owner may open
 """
 
 import asyncio
+import json
 import os
+import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import orjson
 import structlog
 
 from ctsftp import errors
-from ctsftp.errors import CtsftpError, UsageError
+from ctsftp.errors import CtsftpError, SettingsError, UsageError
 
+SOCKET_MODE = 0o600
 MAX_LINE_BYTES = 16 << 20
 # A path that is longer than this cannot be a Unix socket's address (unix(7)).
 MAX_SOCKET_PATH_BYTES = 107
+
+# The errors that both sides know by name; a subclass from elsewhere goes by its nearest ancestor here.
+KINDS = {name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, CtsftpError)}
 
 log = structlog.get_logger()
 
@@ -33,64 +38,103 @@ class ControlSocket:
         self._place = place
         self._perform = perform
         self._server: asyncio.Server | None = None
+        self._answering: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Listen; a socket that a dead process left is replaced (the data lock says that it is dead)."""
-        self._place.unlink(missing_ok=True)
-        with _address(self._place) as address:
-            mask = os.umask(0o177)
-            try:
-                self._server = await asyncio.start_unix_server(self._answer, address, limit=MAX_LINE_BYTES)
-            finally:
-                os.umask(mask)
+        try:
+            self._place.unlink(missing_ok=True)
+            bound = _bind(self._place)
+            self._server = await asyncio.start_unix_server(self._accept, sock=bound, limit=MAX_LINE_BYTES)
+        except OSError as exc:
+            raise SettingsError(
+                f"The control socket {self._place} cannot be made ({exc.strerror}): "
+                "set CTSFTP_DATA_DIR to a local disk."
+            ) from exc
 
     async def close(self) -> None:
-        """Stop listening; closing twice is fine."""
-        if self._server:
-            self._server.close()
-            self._server = None
-            self._place.unlink(missing_ok=True)
+        """Stop listening, and break off what is still being answered; closing twice is fine."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.close()
+        for task in self._answering:
+            task.cancel()
+        if self._answering:
+            await asyncio.wait(self._answering)
+        self._place.unlink(missing_ok=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._answer(reader, writer))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             if line := await reader.readline():
-                writer.write(orjson.dumps(await self._result(line)) + b"\n")
+                writer.write(_line(await self._result(line)))
                 await writer.drain()
-        except (ConnectionError, ValueError) as exc:
+        except (OSError, ValueError) as exc:
             log.warning("control connection broke off", error=str(exc))
         finally:
             writer.close()
 
     async def _result(self, line: bytes) -> dict[str, Any]:
         try:
-            request = orjson.loads(line)
+            request = json.loads(line)
             return {"done": await self._perform(request["do"], request["with"])}
         except CtsftpError as exc:
-            return {"error": type(exc).__name__, "text": str(exc)}
+            name = next(kind.__name__ for kind in type(exc).__mro__ if KINDS.get(kind.__name__) is kind)
+            return {"error": name, "text": str(exc)}
         except Exception as exc:
             log.exception("control request failed")
             return {"error": CtsftpError.__name__, "text": f"The server could not do it: {exc!r}. Its log says more."}
 
 
 async def ask(place: Path, operation: str, arguments: dict[str, Any]) -> Any:
-    """Ask the running `serve`; raise what it raised, or ConnectionError if none listens."""
-    with _address(place) as address:
-        try:
-            reader, writer = await asyncio.open_unix_connection(address, limit=MAX_LINE_BYTES)
-        except FileNotFoundError as exc:
-            raise ConnectionRefusedError(str(exc)) from exc
+    """Ask the running `serve`; raise what it raised, or ConnectionRefusedError if none listens."""
     try:
-        writer.write(orjson.dumps({"do": operation, "with": arguments}) + b"\n")
+        with _address(place) as address:
+            reader, writer = await asyncio.open_unix_connection(address, limit=MAX_LINE_BYTES)
+    except FileNotFoundError as exc:
+        raise ConnectionRefusedError(str(exc)) from exc
+    except ConnectionRefusedError:
+        raise
+    except OSError as exc:
+        raise UsageError(
+            f"{place}, by which a running server is asked, cannot be opened ({exc.strerror}): use the server's account."
+        ) from exc
+    try:
+        writer.write(_line({"do": operation, "with": arguments}))
         line = await reader.readline()
+    except ConnectionError:
+        line = b""
     finally:
         writer.close()
     if not line:
-        raise UsageError("The server stopped before it answered: try again.")
-    answer = orjson.loads(line)
+        raise CtsftpError("The server stopped before it answered: see what it did, and try again.")
+    answer = json.loads(line)
     if "error" in answer:
-        kind = getattr(errors, answer["error"], CtsftpError)
-        raise kind(answer["text"])
+        raise KINDS.get(answer["error"], CtsftpError)(answer["text"])
     return answer["done"]
+
+
+def _line(message: dict[str, Any]) -> bytes:
+    """Write a message as one line; ASCII, so that a name that is no UTF-8 arrives as it was typed."""
+    return json.dumps(message).encode("ascii") + b"\n"
+
+
+def _bind(place: Path) -> socket.socket:
+    """Make the socket's file, which nobody else may open by the time that somebody listens."""
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with _address(place) as address:
+            bound.bind(address)
+        place.chmod(SOCKET_MODE)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from ctsftp.clients.config import ClientConfig
 from ctsftp.clients.folder import Clients
 from ctsftp.contract.codes import Fault
 from ctsftp.contract.names import SegmentFile, read_name
-from ctsftp.errors import NotFoundError
+from ctsftp.errors import CtsftpError, DiskError, NotFoundError, RefusedError
 from ctsftp.ingest.inspection import inspect
 from ctsftp.ingest.loader import Loader
 from ctsftp.ingest.queue import Lane, UploadQueue
@@ -25,6 +25,7 @@ from ctsftp.settings import Settings
 from ctsftp.spool.disk import LocalDisk
 from ctsftp.spool.ids import UploadIds
 from ctsftp.spool.spool import Spool, StoredUpload
+from ctsftp.store.records import Uncounted
 from ctsftp.store.store import Store
 
 log = structlog.get_logger()
@@ -46,7 +47,7 @@ class Engine:
             workers=settings.ingest.workers,
             size=settings.ingest.queue_size,
         )
-        self._loader = Loader(
+        self.loader = Loader(
             settings.ingest, store=store, config_of=self.config_of, now=utc_now, try_again=self._try_again
         )
         self.sweeper = Sweeper(
@@ -71,12 +72,13 @@ class Engine:
             try:
                 async with asyncio.TaskGroup() as tasks:
                     engine = cls(settings, store, tasks)
-                    await engine._recover()
-                    working = tasks.create_task(engine.queue.run())
+                    uncounted = await engine._recover()
+                    working = [tasks.create_task(work) for work in (engine.queue.run(), engine._count(uncounted))]
                     try:
                         yield engine
                     finally:
-                        working.cancel()
+                        for task in working:
+                            task.cancel()
             finally:
                 await store.close()
 
@@ -86,6 +88,8 @@ class Engine:
             return self.clients.get(client).config
         except NotFoundError:
             return ClientConfig()
+        except RefusedError as exc:  # it is there, and this account may not read it
+            raise DiskError(str(exc)) from exc
 
     def inspect(self, upload: StoredUpload) -> Fault | None:
         """Tell the sender at CLOSE what the first bytes show."""
@@ -95,38 +99,71 @@ class Engine:
         """Queue an upload that was just acknowledged; what does not fit is the sweep's."""
         self.queue.offer(upload)
 
-    async def take_up(self, upload_id: str) -> None:
-        """Queue an upload that an admin sent back to `received`, and wait until it is done."""
+    async def find_file(self, upload_id: str) -> StoredUpload:
+        """Find the file of an upload in the ledger; `RefusedError` if it is no longer kept."""
         row = await self.store.ledger.upload(upload_id)
         upload = await asyncio.to_thread(self.spool.upload, row.client, upload_id)
-        if upload and self.queue.offer(upload):
-            await self.queue.wait_for([upload_id])
+        if upload is None:
+            days = self.settings.spool.keep_uploads_days
+            raise RefusedError(
+                f"The file of upload {upload_id} is no longer there (files are kept for {days} days): send it again."
+            )
+        return upload
+
+    async def take_up(self, upload: StoredUpload) -> None:
+        """Queue an upload that an admin sent back to `received`, and wait until it is done."""
+        if self.queue.offer(upload):
+            await self.queue.wait_for([upload.id])
 
     async def _load(self, upload: StoredUpload) -> None:
-        await self._loader.load(upload)
+        await self.loader.load(upload)
 
     def _try_again(self, upload: StoredUpload, delay_s: float) -> None:
         asyncio.get_running_loop().call_later(delay_s, self.queue.offer, upload)
 
-    async def _recover(self) -> None:
+    async def _recover(self) -> list[Uncounted]:
+        """Put right what a dead process left; give what it had yet to count."""
         cleared = await asyncio.to_thread(self.spool.clear_staging)
-        newest = max((upload.id for upload in self.spool.uploads()), default=None)
-        if newest:
-            self._ids.start_after(newest)
+        ids = await asyncio.to_thread(lambda: [upload.id for upload in self.spool.uploads()])
+        ids += [upload.id for upload in await self.store.ledger.uploads(limit=1)]  # its file may be gone already
+        if ids:
+            self._ids.start_after(max(ids))
         await self.store.recover()
         log.info("recovered", staging_files_deleted=cleared)
+        return await self.store.snapshots.uncounted()
+
+    async def _count(self, uncounted: list[Uncounted]) -> None:
+        """Count what a dead process had yet to; figures that cannot be had stay unknown until the next start."""
+        for snapshot in uncounted:
+            try:
+                await self.loader.count_changes(snapshot)
+            except CtsftpError as exc:
+                log.warning("changes not counted", snapshot=snapshot.snapshot_id, error=str(exc))
 
 
 @contextmanager
 def one_fault() -> Iterator[None]:
-    """Raise the single error in a TaskGroup's group as itself, so that the command line can name it."""
+    """Raise one error of a TaskGroup's group as itself, so that the command line can name it.
+
+    Of several it is the first that was meant for a person, else the first; the others are logged.
+    """
     try:
         yield
     except BaseExceptionGroup as group:
-        fault: BaseException = group
-        while isinstance(fault, BaseExceptionGroup) and len(fault.exceptions) == 1:
-            fault = fault.exceptions[0]
+        faults = list(_leaves(group))
+        fault = next((one for one in faults if isinstance(one, CtsftpError)), faults[0])
+        for other in faults:
+            if other is not fault:
+                log.exception("another task failed", exc_info=other)
         raise fault from None
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for one in group.exceptions:
+        if isinstance(one, BaseExceptionGroup):
+            yield from _leaves(one)
+        else:
+            yield one
 
 
 def _lane_of(upload: StoredUpload) -> Lane:

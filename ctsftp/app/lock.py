@@ -3,7 +3,7 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ctsftp.errors import SettingsError, UsageError
@@ -35,7 +35,10 @@ def _take(fd: int, place: Path) -> None:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.pread(fd, 32, 0).decode(errors="replace").strip()
+        holder = os.pread(fd, 32, 0).decode("ascii", errors="replace").strip()
         raise DataFolderBusyError(f"{place} is held by another ctsftp (process {holder}): stop it first.") from None
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    except OSError as exc:
+        raise SettingsError(f"{place} cannot be locked ({exc.strerror}): set CTSFTP_DATA_DIR to a local disk.") from exc
+    with suppress(OSError):  # only the line above reads it: a full disk must not keep the server from starting
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)

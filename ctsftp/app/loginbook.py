@@ -8,6 +8,7 @@ import asyncio
 import structlog
 
 from ctsftp.clients.folder import Clients
+from ctsftp.clients.names import is_client_name
 from ctsftp.errors import CtsftpError
 from ctsftp.sftp.login import Login, LoginRefused
 from ctsftp.store.store import Store
@@ -25,8 +26,8 @@ class LoginNotes:
         self._some = asyncio.Event()
 
     def note(self, what: Login | LoginRefused) -> None:
-        """Remember a login or a refusal; names that are no client's are only in the log."""
-        if isinstance(what, Login) or what.client in self._clients.names():
+        """Remember a login or a refusal; names that are no client's are only in the log. Never raises."""
+        if isinstance(what, Login) or self._is_client(what.client):
             self._latest[what.client, type(what)] = what
             self._some.set()
 
@@ -39,12 +40,20 @@ class LoginNotes:
 
     async def flush(self) -> None:
         """Write down what is noted now; the connection sheet can miss one, a login cannot."""
-        latest, self._latest = self._latest, {}
-        for what in latest.values():
+        while self._latest:
+            # One by one: if this is cancelled, the last flush finds the others.
+            _, what = self._latest.popitem()
             try:
                 await self._write(what)
             except CtsftpError as exc:
                 log.warning("login not written down", client=what.client, error=str(exc))
+
+    def _is_client(self, name: str) -> bool:
+        """Look only at the one folder: a stranger may try any name, as often as it likes."""
+        try:
+            return is_client_name(name) and (self._clients.folder / name).is_dir()
+        except OSError:
+            return False
 
     async def _write(self, what: Login | LoginRefused) -> None:
         if isinstance(what, Login):

@@ -24,15 +24,17 @@ async def sweep(engine: Engine) -> dict[str, Any]:
 
 async def retry(engine: Engine, *, upload_id: str) -> dict[str, Any]:
     """Read a rejected or failed upload again, and wait until that is done."""
+    stored = await engine.find_file(upload_id)
     await engine.store.ledger.retry(upload_id)
-    await engine.take_up(upload_id)
+    await engine.take_up(stored)
     return await _upload(engine, upload_id)
 
 
 async def approve(engine: Engine, *, upload_id: str) -> dict[str, Any]:
     """Apply a held or superseded upload, and wait until that is done."""
+    stored = await engine.find_file(upload_id)
     await engine.store.ledger.approve(upload_id)
-    await engine.take_up(upload_id)
+    await engine.take_up(stored)
     return await _upload(engine, upload_id)
 
 

@@ -1,6 +1,12 @@
 """`check` for the command line: finds the client's settings, and the database if there is one."""
 
+import shutil
+import sys
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from stat import S_ISDIR
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from ctsftp.app.clock import utc_now
@@ -9,20 +15,42 @@ from ctsftp.app.work import run
 from ctsftp.clients.config import ClientConfig
 from ctsftp.clients.folder import Clients
 from ctsftp.errors import RefusedError
-from ctsftp.ingest.check import Preview, check
+from ctsftp.ingest.check import Preview, check, check_content
 from ctsftp.settings import Settings
 from ctsftp.store.store import Store
 
+STDIN = Path("-")
+
 
 def preview(settings: Settings, file: Path, client: str | None) -> dict[str, Any]:
-    """Tell what would become of a file, as `check --json` prints it."""
+    """Tell what would become of a file, as `check --json` prints it; `-` is standard input, which has no name."""
     config = Clients(settings.keys_dir).get(client).config if client else ClientConfig()
+    try:
+        if file == STDIN:
+            with _stdin_as_file() as content:
+                return run(check_content(content, config=config, settings=settings.ingest)).as_json()
+        # A name can be judged without the file, but what is not there, or no file, was mistyped.
+        if S_ISDIR(file.stat().st_mode):
+            raise RefusedError(f"{file} is a folder: name a file.")
+        return _preview(settings, file, client, config).as_json()
+    except OSError as exc:
+        raise RefusedError(f"{exc.filename or file} cannot be read: {exc.strerror}.") from exc
 
-    def judged(store: Store | None) -> Any:
+
+def _preview(settings: Settings, file: Path, client: str | None, config: ClientConfig) -> Preview:
+    def judged(store: Store | None) -> Coroutine[None, None, Preview]:
         return check(file, client=client, config=config, settings=settings.ingest, today=utc_now().date(), store=store)
 
-    try:
-        found: Preview = query(settings, judged, missing=lambda: run(judged(None))) if client else run(judged(None))
-    except OSError as exc:
-        raise RefusedError(f"{file} cannot be read: {exc.strerror}.") from exc
-    return found.as_json()
+    def offline() -> Preview:
+        return run(judged(None))
+
+    return query(settings, judged, missing=offline) if client else offline()
+
+
+@contextmanager
+def _stdin_as_file() -> Iterator[Path]:
+    """Keep what comes through a pipe for as long as it is read."""
+    with NamedTemporaryFile(prefix="ctsftp-check-") as kept:
+        shutil.copyfileobj(sys.stdin.buffer, kept)
+        kept.flush()
+        yield Path(kept.name)

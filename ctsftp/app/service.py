@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
+from sqlalchemy import make_url
 
 from ctsftp.app.clock import utc_now
 from ctsftp.app.control import ControlSocket
@@ -56,9 +57,18 @@ class Service:
             control = ControlSocket(settings.data_dir / "control.sock", service.perform)
             background = [engine.tasks.create_task(work) for work in (notes.run(), engine.sweeper.run())]
             try:
-                await server.start()
+                # First: a key that is revoked while the server starts must not slip in unseen.
                 await control.start()
-                log.info("serving", host=settings.sftp.host, port=server.port, data=str(settings.data_dir))
+                await server.start()
+                log.info(
+                    "serving",
+                    host=settings.sftp.host,
+                    port=server.port,
+                    data=str(settings.data_dir),
+                    keys=str(settings.keys_dir),
+                    host_keys=str(settings.host_keys),
+                    database=make_url(settings.database).render_as_string(),
+                )
                 yield service
             finally:
                 log.info("stopping")

@@ -17,6 +17,7 @@ FILE_SETTINGS = {
     "Column Header": "True",
     "Encryption/Compression": "None",
 }
+ANY_ADDRESS = {"", "0.0.0.0", "::"}  # noqa: S104  compared, not listened on
 CAUSES = {
     "unknown_client": "there is no such client",
     "disabled": "the client is disabled: ctsftp client enable",
@@ -32,7 +33,7 @@ def connection_sheet(settings: Settings, client: str) -> dict[str, Any]:
     host_keys = load_or_create_host_keys(settings.host_keys)
     logins = query(settings, lambda store: store.logins.facts(client), missing=Logins)
     return {
-        "host": settings.sftp.public_host or socket.getfqdn(),
+        "host": settings.sftp.public_host or _guessed_host(settings.sftp.host),
         "host_is_guessed": settings.sftp.public_host is None,
         "port": settings.sftp.port,
         "directory": "/",
@@ -43,3 +44,11 @@ def connection_sheet(settings: Settings, client: str) -> dict[str, Any]:
         "logins": asdict(logins),
         "refusal_says": CAUSES.get(logins.refusal_cause or "", ""),
     }
+
+
+def _guessed_host(listening: str) -> str:
+    """Guess what senders connect to: the one address that is listened on, else this machine's name.
+
+    The resolver is not asked for a longer name: a broken one takes its time, and knows no better.
+    """
+    return socket.gethostname() if listening in ANY_ADDRESS else listening

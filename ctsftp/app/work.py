@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import uvloop
 
 from ctsftp.app.control import ask
+from ctsftp.errors import NotFoundError
 from ctsftp.settings import Settings
 
 T = TypeVar("T")
@@ -29,6 +30,10 @@ async def _perform(settings: Settings, operation: str, arguments: dict[str, Any]
     except ConnectionRefusedError:
         if operation in LIVE_ONLY:
             return None
+    if not settings.data_dir.is_dir():  # in the wrong folder, an engine would make one
+        raise NotFoundError(
+            f"There is no data folder {settings.data_dir}: start `ctsftp serve` once, or set CTSFTP_DATA_DIR."
+        )
     from ctsftp.app.engine import Engine  # noqa: PLC0415  SQLAlchemy and numpy cost a third of a second
     from ctsftp.app.operations import perform_on  # noqa: PLC0415
 

@@ -1,6 +1,5 @@
 """`ctsftp check`: the verdict on a file, offline."""
 
-import sys
 from pathlib import Path
 
 import click
@@ -15,12 +14,15 @@ FINE = {State.LOADED, State.DUPLICATE}
 
 
 @click.command("check")
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--client", help="Judge it as this client's, against its segments as they are now.")
 @json_option
 @pass_edge
-def command(edge: Edge, file: Path, client: str | None, as_json: bool) -> None:
+@click.pass_context
+def command(ctx: click.Context, edge: Edge, file: Path, client: str | None, as_json: bool) -> None:
     """Tell what would become of a file, and which setting to change; exit code 1 if it would not be applied.
+
+    What comes from standard input (`-`) has no name, so only its content is judged.
 
     \b
     Example: ctsftp check VIP_Members_20261123_0900.csv --client acme
@@ -36,4 +38,4 @@ def command(edge: Edge, file: Path, client: str | None, as_json: bool) -> None:
         if rejected:
             columns = [("LINE", "line"), ("VALUE", "value"), ("REASON", "reason")]
             print_table(rejected[:SHOWN_REJECTED_ROWS], columns, empty="")
-    sys.exit(0 if state in FINE else 1)
+    ctx.exit(0 if state in FINE else 1)

@@ -8,8 +8,9 @@ import click
 from ctsftp.app.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.keyfiles import read_key_file
-from ctsftp.cli.output import Column, json_option, print_json, print_table, say, short_time
+from ctsftp.cli.output import Column, iso_time, json_option, print_json, print_table, say, short_time
 from ctsftp.clients.folder import Clients
+from ctsftp.errors import UsageError
 
 
 @click.group("key")
@@ -36,14 +37,11 @@ def add(
     \b
     Example: ctsftp key add acme acme.pub --from 192.0.2.0/24 --expires 2027-12-31
     """
-    key = read_key_file(file)
-    entry = Clients(edge.settings.keys_dir).add_key(
-        client,
-        key,
-        from_cidrs=from_cidrs,
-        expires=expires.replace(tzinfo=UTC) if expires else None,
-        comment=comment,
-    )
+    expires = expires.replace(tzinfo=UTC) if expires else None
+    if expires and expires <= datetime.now(UTC):
+        raise UsageError(f"The key would have expired already, at {iso_time(expires)}: name a later day.")
+    clients = Clients(edge.settings.keys_dir)
+    entry = clients.add_key(client, read_key_file(file), from_cidrs=from_cidrs, expires=expires, comment=comment)
     say(f"{client} can sign in with {entry.key.algorithm} {entry.key.fingerprint} from its next login on.")
 
 
@@ -65,7 +63,7 @@ def list_(edge: Edge, client: str, as_json: bool) -> None:
             "bits": entry.key.bits,
             "fingerprint": entry.key.fingerprint,
             "from": list(entry.from_patterns),
-            "expires": entry.expires.astimezone(UTC).isoformat() if entry.expires else None,
+            "expires": iso_time(entry.expires) if entry.expires else None,
             "comment": entry.comment,
         }
         for entry in keys.entries

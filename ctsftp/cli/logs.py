@@ -1,31 +1,47 @@
-"""How the server logs: a line an event on stderr, for people or as JSON. A newline in a name forges nothing."""
+"""How the server logs: a line an event on stderr, for people or as JSON. Nothing in a name forges a line."""
 
 import logging
 import sys
 
-import asyncssh
 import structlog
 
+from ctsftp.cli.output import plain
 
-def configure_logs(form: str) -> None:
-    """Send our events and the libraries' warnings to stderr, as `console` or `json` lines."""
-    rendering: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
-        if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24)
-    )
+
+def configure_logs(form: str, *, quiet: bool = False) -> None:
+    """Send our events and the libraries' warnings to stderr, as `console` or `json` lines.
+
+    Quiet is for commands that do the server's work themselves: they log only what is wrong, and answer in
+    their own words.
+    """
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.StackInfoRenderer(),
-            structlog.processors.format_exc_info,
-            rendering,
+            *(_json() if form == "json" else _console()),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if quiet else logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,  # `serve` and the tour configure a second time
     )
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    asyncssh.set_log_level(logging.ERROR)
+    # asyncssh tells of every peer that misbehaves; what an admin should know of it is an event of ours.
+    logging.getLogger("asyncssh").setLevel(logging.ERROR)
+
+
+def _json() -> list[structlog.typing.Processor]:
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+
+
+def _console() -> list[structlog.typing.Processor]:
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), pad_event_to=24, exception_formatter=structlog.dev.plain_traceback
+    )
+    return [_make_printable, renderer]
+
+
+def _make_printable(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Escape what a stranger may have put into a name, such as a terminal's commands in a user name."""
+    return {key: plain(value) if isinstance(value, str) else value for key, value in event.items()}

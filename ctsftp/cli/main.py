@@ -1,7 +1,10 @@
 """The root of the command line, and the one place that knows exit codes."""
 
 import importlib
+import io
+import os
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import click
@@ -47,13 +50,26 @@ class Nouns(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
+def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if not wanted:
+        return
+    try:
+        version = metadata.version("ctsftp")
+    except metadata.PackageNotFoundError:
+        version = "of a folder that was not installed"
+    click.echo(f"ctsftp, version {version}")
+    ctx.exit()
+
+
 @click.group(cls=Nouns, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
     help="The settings file; else ctsftp.toml here, else /etc/ctsftp/ctsftp.toml.",
 )
-@click.version_option(package_name="ctsftp", prog_name="ctsftp")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
+)
 @click.pass_context
 def cli(ctx: click.Context, config: Path | None) -> None:
     """Land member lists by SFTP, and turn each into a segment that is ready for use.
@@ -63,31 +79,65 @@ def cli(ctx: click.Context, config: Path | None) -> None:
       ctsftp client add acme --key acme.pub
       ctsftp serve
     """
-    from ctsftp.cli.context import Edge  # noqa: PLC0415  settings are not needed for --help
+    from ctsftp.cli.context import Edge  # noqa: PLC0415  settings and logs are not needed for --help
+    from ctsftp.cli.logs import configure_logs  # noqa: PLC0415
 
+    configure_logs("console", quiet=True)
     ctx.obj = Edge(config)
 
 
 def main() -> None:
     """Run the command line, and end with its exit code; every error is one line, never a traceback."""
-    sys.exit(_run())
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 shows names as escapes
+    code = _run()
+    sys.exit(code if _is_written() else code or EXIT_NO)
 
 
 def _run() -> int:
     try:
-        cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        click.echo("Interrupted.", err=True)
-        return EXIT_INTERRUPTED
-    except click.exceptions.Exit as exc:
-        return exc.exit_code
+        code = cli.main(standalone_mode=False)
     except click.ClickException as exc:
         exc.show()
         return exc.exit_code
-    except CtsftpError as exc:
-        click.echo(f"ctsftp: {exc}", err=True)
-        return EXIT_USAGE if isinstance(exc, UsageError) else EXIT_NO
-    except BrokenPipeError:
-        sys.stdout = None  # the reader has gone: nothing is left to say, not even at exit
+    except SystemExit:  # click's own answer to a reader of our output that has gone
         return EXIT_NO
-    return 0
+    except (click.exceptions.Abort, CtsftpError, UnicodeEncodeError, OSError) as exc:
+        return _complain(*_explain(exc))
+    return code if isinstance(code, int) else 0
+
+
+def _explain(exc: Exception) -> tuple[str, int]:
+    """Say in one line what went wrong, and with which exit code this ends."""
+    match exc:
+        case click.exceptions.Abort():
+            return "interrupted.", EXIT_INTERRUPTED
+        case CtsftpError():
+            return str(exc), EXIT_USAGE if isinstance(exc, UsageError) else EXIT_NO
+        case UnicodeEncodeError():
+            return "something on this command line is not UTF-8, and cannot name anything.", EXIT_USAGE
+        case OSError(filename=None):
+            return f"{exc.strerror or exc}.", EXIT_NO
+        case OSError():
+            return f"{exc.strerror}: {exc.filename}.", EXIT_NO
+    raise exc
+
+
+def _complain(text: str, code: int) -> int:
+    from ctsftp.cli.output import plain  # noqa: PLC0415  rich is not needed for --help
+
+    click.echo(f"ctsftp: {plain(text)}", err=True)
+    return code
+
+
+def _is_written() -> bool:
+    """Write out what is still buffered; if that fails, see to it that the interpreter does not try once more."""
+    try:
+        sys.stdout.flush()
+    except OSError as exc:
+        if not isinstance(exc, BrokenPipeError):
+            _complain(f"the output could not be written: {exc.strerror}.", EXIT_NO)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True

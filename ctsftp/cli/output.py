@@ -1,8 +1,9 @@
 """How commands print: a table for people, JSON for scripts, one thing a line where it is piped on."""
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -15,13 +16,19 @@ Row = Mapping[str, Any]
 What = str | Callable[[Row], object]
 Column = tuple[str, What]
 
+PIPED_COLUMNS = 10_000  # wider than any row: what is piped on stays one row a line
+_UNUSUAL = re.compile(r"[^ -~\n]")
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
 
 def print_json(value: Any) -> None:
-    """Print a value as indented JSON, in UTF-8."""
-    text = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=str)
-    click.echo(text.decode("utf-8"))
+    """Print a value as indented JSON, in UTF-8 whatever the terminal's character set is.
+
+    What could move a terminal's cursor or turn its text around is written as an escape of JSON: the value is the same.
+    """
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode("utf-8")
+    click.echo(_UNUSUAL.sub(_json_escape, text).encode("utf-8"))
 
 
 def print_table(rows: Iterable[Row], columns: Sequence[Column], *, empty: str) -> None:
@@ -44,7 +51,7 @@ def print_facts(facts: Iterable[tuple[str, object]]) -> None:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for label, value in facts:
-        table.add_row(label, Text(_plain(value)))
+        table.add_row(label, Text(plain(value)))
     _console().print(table)
 
 
@@ -55,7 +62,7 @@ def error_console() -> Console:
 
 def say(text: str) -> None:
     """Print a sentence about what was done; to stderr, so that a pipe gets data only."""
-    click.echo(text, err=True)
+    click.echo(plain(text), err=True)
 
 
 def short_time(text: str | None) -> str:
@@ -65,24 +72,34 @@ def short_time(text: str | None) -> str:
     return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _cell(row: Row, what: What) -> Text:
-    return Text(_plain(row[what] if isinstance(what, str) else what(row)))
+def iso_time(moment: datetime) -> str:
+    """Write a moment as all JSON has it: ISO 8601 in UTC with milliseconds and a Z."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _plain(value: object) -> str:
-    """Write a value so that nothing in it moves the cursor or turns the text around."""
+def plain(value: object) -> str:
+    """Write a value in one line, so that nothing in it moves the cursor or turns the text around."""
     if value is None:
         return "-"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     text = str(value)
-    return "".join(
-        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in text
-    )
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def _cell(row: Row, what: What) -> Text:
+    return Text(plain(row[what] if isinstance(what, str) else what(row)))
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    """Write a character as it is, if it can be printed, else as JSON's escapes for its UTF-16 (RFC 8259, section 7)."""
+    if found[0].isprintable():
+        return found[0]
+    units = found[0].encode("utf-16-be").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def _console() -> Console:
-    """Make a console as wide as the terminal; piped, it never cuts a line."""
-    return Console(
-        file=sys.stdout, width=None if sys.stdout.isatty() else 240, highlight=False, emoji=False, markup=False
-    )
+    """Make a console as wide as the terminal; piped, it never cuts or folds a line."""
+    width = None if sys.stdout.isatty() else PIPED_COLUMNS
+    return Console(file=sys.stdout, width=width, highlight=False, emoji=False, markup=False)

@@ -1,9 +1,13 @@
 """`ctsftp serve`: everything."""
 
 import click
+import structlog
 
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.logs import configure_logs
+from ctsftp.settings import unknown_variables
+
+log = structlog.get_logger()
 
 
 @click.command("serve")
@@ -17,6 +21,8 @@ def command(edge: Edge, log_format: str) -> None:
     """
     settings = edge.settings
     configure_logs(log_format)
+    if unknown := unknown_variables():
+        log.warning("environment variables that are no settings have no effect", names=unknown)
     from ctsftp.app.service import serve  # noqa: PLC0415  the server's imports cost half a second
     from ctsftp.app.work import run  # noqa: PLC0415
 

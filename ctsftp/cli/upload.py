@@ -47,14 +47,16 @@ def list_(edge: Edge, state: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp upload list --state held
     """
-    limit = None if as_json else SHOWN_UPLOADS
+    limit = None if as_json else SHOWN_UPLOADS + 1
     wanted = State(state) if state else None
     uploads = query(edge.settings, lambda store: store.ledger.uploads(state=wanted, limit=limit), missing=list[Upload])
     rows = [upload.as_json() for upload in uploads]
     if as_json:
         print_json(rows)
     else:
-        print_table(rows, COLUMNS, empty="No uploads.")
+        print_table(rows[:SHOWN_UPLOADS], COLUMNS, empty="No uploads.")
+        if len(rows) > SHOWN_UPLOADS:
+            say(f"These are the newest {SHOWN_UPLOADS}: --json lists all.")
 
 
 @command.command()
@@ -150,9 +152,9 @@ def _no_upload(upload_id: str) -> Callable[[], NoReturn]:
 
 
 def _advice(row: dict[str, Any]) -> list[tuple[str, str]]:
-    """Tell what the page of the upload's code says, for the admin."""
+    """Tell what the page of the upload's code says, for the admin; the setting to change stands in the reason."""
     if row["code"] not in set(Code):
         return []
     page = PAGES[Code(row["code"])]
-    facts = [("meaning", page.meaning), ("setting", page.setting), ("sender", page.sender), ("admin", page.admin)]
-    return [(label, text) for label, text in facts if text]
+    facts = [("meaning", page.meaning), ("sender", page.sender), ("admin", page.admin)]
+    return [*facts, ("page", f"deploy/codes.md#{row['code']}")]

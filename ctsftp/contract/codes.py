@@ -126,7 +126,9 @@ def _page_lines() -> Iterator[str]:
     yield "# The codes of an upload"
     yield ""
     yield "Printed from the table in `ctsftp/contract/codes.py`: change it there."
-    yield "`ctsftp upload show ID` names the code of an upload."
+    yield "`ctsftp upload show ID` tells the code of an upload, and its reason in words."
+    yield "A setting is a field of the Connect job's form and the value to choose; where the file shows a better one"
+    yield "than the page's, the reason names that."
     for kind, introduction in _KINDS.items():
         yield from ("", f"## {kind.capitalize()}", "", introduction)
         for code, page in PAGES.items():
@@ -151,7 +153,7 @@ _NOTHING = "nothing."
 _CORRECT_AND_RUN = "changes the setting and runs the job again."
 _TELL_SENDER = "passes the reason on to the sender, if the job's own notification did not."
 _CHECK_AND_DECIDE = "`ctsftp upload approve ID` applies the file, `ctsftp upload discard ID` drops it."
-_ID_COLUMN = "Select Object: your data source with the CTUserID column"
+_ID_COLUMN = "Select Object: your data source with one column titled CTUserID"
 
 PAGES: dict[Code, Page] = {
     Code.NAME: Page(

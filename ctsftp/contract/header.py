@@ -20,7 +20,7 @@ HEAD_BYTES = MAX_LINE_BYTES + SNIFF_BYTES  # of a file: enough for all that its 
 
 _CONTRACT_TITLE = "CTUserID"
 _ONLY_RESPONSYS_ID = ["riid_"]  # what Responsys exports where no field was selected
-_OTHER_DELIMITERS = {b"\t": "tabs", b";": "semicolons", b"|": "vertical bars"}
+_OTHER_DELIMITERS = {b"\t": "tabs", b";": "semicolons (;)", b"|": "vertical bars (|)"}
 _ANY_DELIMITER = re.compile(rb"[,\t;|]")
 # Unicode normalization takes time by the square of a run of combining marks: no file may choose its length.
 _TITLE_CHARACTERS = 255
@@ -104,7 +104,7 @@ def _why_no_id_column(text: bytes, titles: list[str], wanted: frozenset[str]) ->
             return fault(Code.DELIMITER, f"The columns of the first line are divided by {name}.")
     for cell in map(bare, _ANY_DELIMITER.split(text)):
         if read_id(cell.strip(b"'")) is not None:
-            return fault(Code.NO_HEADER, f"The first line holds an id, {harmless(cell)}, and no titles.")
+            return fault(Code.NO_HEADER, f"The first line holds an id, {harmless(cell)}, and no column titles.")
     found = f"No column is titled {_names(wanted)}; the first line's titles are: {_listed(titles)}."
     if not text:
         found = "The first line, which must hold the titles, is blank."

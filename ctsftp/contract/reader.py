@@ -172,7 +172,10 @@ class CsvReader:
         end = len(lines) if lines.count(b"\n") <= room else _end_of_rows(lines, room)
         ids = self._read_rows(lines[:end])
         if end < len(lines):
-            self.fault = fault(Code.TOO_LARGE, f"The file has more than {self._max_rows:,} rows.")
+            self.fault = fault(
+                Code.TOO_LARGE,
+                f"The file has more than {self._max_rows:,} rows, the most that the server's admin allows.",
+            )
         return ids
 
     def _read_rows(self, lines: bytes) -> Ids:

@@ -40,19 +40,19 @@ _FOREIGN_MARKS = {
 def sniff(head: bytes, *, window_bytes: int) -> Fault | None:
     """Return why a file that begins with `head` is no text; NULs count in the first `window_bytes`."""
     if packing := _packing(head):
-        return fault(Code.PACKED, f"The file is packed: its first bytes are those of {packing}.")
+        return fault(Code.PACKED, f"The file is compressed or encrypted: its first bytes are those of {packing}.")
     if not head.removeprefix(BYTE_ORDER_MARK):
         return fault(Code.EMPTY_FILE, "The file is empty: it has not even a header row.")
     for mark, charset in _FOREIGN_MARKS.items():
         if head.startswith(mark):
-            return fault(Code.CHARSET, f"The file begins with the byte-order mark of {charset}.")
+            return fault(Code.CHARSET, f"The file is {charset}, by the byte-order mark that it begins with.")
     nul = head.find(b"\0", 0, window_bytes)
     return nul_byte(head.count(b"\n", 0, nul) + 1) if nul >= 0 else None
 
 
 def nul_byte(line: int) -> Fault:
     """Return the fault of a file with a NUL byte in that line."""
-    return fault(Code.CHARSET, f"Line {line:,} holds a NUL byte, as text in UTF-16 or UTF-32 does.")
+    return fault(Code.CHARSET, f"Line {line:,} holds a NUL byte: the file is UTF-16 or UTF-32, or no text at all.")
 
 
 def _packing(head: bytes) -> str:

@@ -86,7 +86,8 @@ def judge(
         return Verdict(State.SUPERSEDED, reason=reason)
     held = list(_ask_guards(file, members, segment, today, guards))
     if held:
-        return Verdict(State.HELD, held[0][0], " ".join(reason for _, reason in held))
+        reasons = " ".join(reason for _, reason in held)
+        return Verdict(State.HELD, held[0][0], f"{reasons} It waits for the server's admin to approve or discard it.")
     return Verdict(State.LOADED)
 
 

@@ -1,21 +1,21 @@
 """What would become of a file, told without taking it: the same reading and the same judge as the loader's."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from ctsftp.clients.config import ClientConfig
-from ctsftp.contract.codes import PAGES, Fault
+from ctsftp.contract.codes import PAGES, Fault, Notice
 from ctsftp.contract.names import SegmentFile, read_name
 from ctsftp.contract.states import State
-from ctsftp.contract.verdict import Verdict
-from ctsftp.ingest.judging import guards_for, judge_of
-from ctsftp.ingest.reading import Ids, Reading, id_titles, read_file
+from ctsftp.contract.verdict import Verdict, change_notice, title_notice
+from ctsftp.ingest.judging import IGNORED, guards_for, judge_of
+from ctsftp.ingest.reading import Ids, Reading, id_titles, read_in_thread
 from ctsftp.ingest.settings import IngestSettings
 from ctsftp.store.changes import compare
+from ctsftp.store.records import Segment
 from ctsftp.store.store import Store
 
 COMPARED_AT_ONCE = 100_000
@@ -23,7 +23,10 @@ COMPARED_AT_ONCE = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The verdict on a file; `reading` is None where its name decides, `entered` and `left` where nothing is known."""
+    """The verdict on a file; `reading` is None where its name decides, `entered` and `left` where nothing is known.
+
+    `notices` are the warnings of a file that would load, about what it does to its segment.
+    """
 
     filename: str
     name: SegmentFile | None
@@ -31,23 +34,35 @@ class Preview:
     reading: Reading | None = None
     entered: int | None = None
     left: int | None = None
+    notices: Sequence[Notice] = ()
+
+    @property
+    def setting(self) -> str:
+        """The field of the form to change and its right value, "" where none is at fault."""
+        if self.reading and self.reading.fault:
+            return self.reading.fault.setting
+        return PAGES[self.verdict.code].setting if self.verdict.code else ""
 
     def as_json(self) -> dict[str, Any]:
         """Give the fields of `check --json`: those of `upload list --json` that a file can have, and the preview."""
         reading, code = self.reading, self.verdict.code
         return {
-            "filename": self.filename,
+            # A name that is no UTF-8 has no JSON; in the ledger it looks like this, too.
+            "filename": self.filename.encode(errors="replace").decode(),
             "segment": self.name.title if self.name else None,
             "stamp": self.name.stamp if self.name else None,
             "state": self.verdict.state.value,
             "code": code.value if code else None,
             "reason": self.verdict.reason or None,
-            "setting": (PAGES[code].setting or None) if code else None,
+            "setting": self.setting or None,
             "rows": reading.rows if reading else None,
             "members": reading.members if reading else None,
             "duplicates": reading.duplicates if reading else None,
             "rejected": reading.rejected if reading else None,
-            "warnings": [{"code": one.code.value, "text": one.text} for one in reading.notices] if reading else [],
+            "warnings": [
+                {"code": one.code.value, "text": one.text}
+                for one in [*(reading.notices if reading else []), *self.notices]
+            ],
             "rejected_rows": [
                 {"line": row.line, "value": row.value, "reason": row.reason}
                 for row in (reading.rejected_rows if reading else [])
@@ -66,18 +81,14 @@ async def check(
     settings: IngestSettings,
     today: date,
     store: Store | None,
-    go_on: Callable[[], bool] = lambda: True,
 ) -> Preview:
     """Read a file and judge it; against what a client's segments are now, where `client` and `store` are given."""
     name = read_name(path.name)
     if name is None:
-        return Preview(
-            path.name, None, Verdict(State.IGNORED, reason="It is no segment file: its name does not end in .csv.")
-        )
+        return Preview(path.name, None, IGNORED)
     if isinstance(name, Fault):
         return Preview(path.name, None, Verdict(State.REJECTED, name.code, name.reason))
-    max_rows = min(settings.max_rows, config.max_rows or settings.max_rows)
-    reading = await asyncio.to_thread(read_file, path, id_titles=id_titles(config), max_rows=max_rows, go_on=go_on)
+    reading = await _read(path, config, settings)
     if reading.fault:
         return Preview(path.name, name, Verdict(State.REJECTED, reading.fault.code, reading.fault.reason), reading)
     judge = judge_of(name, reading, guards=guards_for(name, config, settings.guards), today=today)
@@ -85,12 +96,32 @@ async def check(
         return Preview(path.name, name, judge(None, None), reading)
     facts = await store.segments.facts_for(client, name.key)
     twin = await store.ledger.twin(client, path.name, other_than="")
-    entered, left = await _changes(store, client, name, reading.ids) if facts else (reading.members, 0)
-    return Preview(path.name, name, judge(facts, twin), reading, entered, left)
-
-
-async def _changes(store: Store, client: str, name: SegmentFile, ids: Ids) -> tuple[int, int]:
+    verdict = judge(facts, twin)
+    if facts is None:
+        return Preview(path.name, name, verdict, reading, entered=reading.members, left=0)
     segment = await store.segments.segment(client, name.key)
+    entered, left = await _changes(store, segment, reading.ids)
+    told = [title_notice(segment.title, name.title), change_notice(segment.members, entered, left)]
+    notices = [one for one in told if one] if verdict.state is State.LOADED else []
+    return Preview(path.name, name, verdict, reading, entered, left, notices)
+
+
+async def check_content(path: Path, *, config: ClientConfig, settings: IngestSettings) -> Preview:
+    """Read a file that has no name of its own, such as what comes through a pipe: only what it holds is judged."""
+    reading = await _read(path, config, settings)
+    if reading.fault:
+        return Preview("-", None, Verdict(State.REJECTED, reading.fault.code, reading.fault.reason), reading)
+    reason = "What it holds is right; its name, and with it the segment and the stamp, was not given."
+    return Preview("-", None, Verdict(State.LOADED, reason=reason), reading)
+
+
+async def _read(path: Path, config: ClientConfig, settings: IngestSettings) -> Reading:
+    max_rows = min(settings.max_rows, config.max_rows or settings.max_rows)
+    return await read_in_thread(path, id_titles=id_titles(config), max_rows=max_rows)
+
+
+async def _changes(store: Store, segment: Segment, ids: Ids) -> tuple[int, int]:
+    """Count who would enter and who would leave."""
     entered = left = 0
     async for came, went in compare(store.snapshots.stream_members(segment.snapshot_id), _pages(ids)):
         entered += len(came)

@@ -6,19 +6,31 @@ from typing import Any
 
 from ctsftp.clients.config import ClientConfig
 from ctsftp.contract.names import SegmentFile, segment_key
+from ctsftp.contract.states import State
 from ctsftp.contract.verdict import Guards, SegmentFacts, Verdict, judge
 from ctsftp.ingest.reading import Reading
 from ctsftp.ingest.settings import GuardSettings
 
+IGNORED = Verdict(State.IGNORED, reason="It is no segment file: its name does not end in .csv, or begins with a dot.")
+
 Judge = Callable[[SegmentFacts | None, str | None], Verdict]
 
 
-def judge_of(name: SegmentFile, reading: Reading, *, guards: Guards, today: date, approved: bool = False) -> Judge:
+def judge_of(
+    name: SegmentFile,
+    reading: Reading,
+    *,
+    guards: Guards,
+    today: date,
+    upload_id: str | None = None,
+    approved: bool = False,
+) -> Judge:
     """Make the judge of one file: told of its segment and of its twin's sha256, it says what becomes of it."""
 
     def verdict(segment: SegmentFacts | None, twin: str | None) -> Verdict:
         return judge(
             name,
+            upload_id=upload_id,
             members=reading.members,
             segment=segment,
             is_twin=twin == reading.sha256,

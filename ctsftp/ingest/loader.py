@@ -5,21 +5,22 @@ stopping (back to `received`, as if nothing had happened).
 """
 
 import asyncio
-import threading
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from ctsftp.clients.config import ClientConfig
-from ctsftp.contract.codes import Code, Fault
+from ctsftp.contract.codes import Code, Fault, harmless
 from ctsftp.contract.ids import unix_ms_of
 from ctsftp.contract.names import SegmentFile, read_name
 from ctsftp.contract.states import State
 from ctsftp.contract.verdict import Verdict, change_notice
 from ctsftp.errors import CtsftpError, DiskError, StoreError
-from ctsftp.ingest.judging import guards_for, judge_of
-from ctsftp.ingest.reading import Reading, id_titles, read_file
+from ctsftp.ingest.judging import IGNORED, guards_for, judge_of
+from ctsftp.ingest.reading import Reading, id_titles, read_in_thread
 from ctsftp.ingest.settings import IngestSettings
 from ctsftp.spool.spool import StoredUpload
 from ctsftp.store.records import Facts, NewUpload, Uncounted, Upload
@@ -27,6 +28,7 @@ from ctsftp.store.store import Store
 
 MAX_DOUBLINGS = 16
 MAX_INTERNAL_FAULTS = 3
+SHOWN_FAULT_CHARACTERS = 200
 
 log = structlog.get_logger()
 
@@ -48,32 +50,51 @@ class Loader:
         self._config_of = config_of
         self._now = now
         self._try_again = try_again
-        self._attempts: dict[str, int] = {}
+        # The faults of ours that an upload has met, until it is done: the ledger may be what fails.
+        self._faults: dict[str, Counter[Code]] = {}
 
     async def load(self, upload: StoredUpload) -> None:
-        """Take an upload to the end of its way, or note when to try again; never raises an `Exception`."""
+        """Take an upload to the end of its way, or note when to try again; never raises an `Exception`.
+
+        Cancelled, it leaves the upload `received`: a server that stops in good order is no load that died.
+        """
+        try:
+            await self._load_or_fail(upload)
+        except asyncio.CancelledError:
+            # What the database says now must not hide that this is to end.
+            with suppress(CtsftpError):
+                await self._store.ledger.move(upload.id, State.RECEIVED, expect=State.LOADING)
+            raise
+
+    async def _load_or_fail(self, upload: StoredUpload) -> None:
         try:
             await self._load(upload)
-        except (DiskError, OSError) as exc:
-            await self._failed(upload, Code.DISK, f"The file could not be read: {exc}")
+        except DiskError as exc:
+            await self._failed(upload, Code.DISK, str(exc))
+        except OSError as exc:
+            await self._failed(upload, Code.DISK, f"The file could not be read: {exc.strerror or exc}.")
         except StoreError as exc:
             await self._failed(upload, Code.DATABASE, str(exc))
         except Exception as exc:
             log.exception("load failed", upload=upload.id)
+            what = harmless(repr(exc), limit=SHOWN_FAULT_CHARACTERS)
             await self._failed(
-                upload, Code.INTERNAL, f"The loader could not do it: {exc!r}. The server's log says more."
+                upload, Code.INTERNAL, f"The loader could not do it: {what}. The server's log says more."
             )
+        else:
+            self._faults.pop(upload.id, None)
 
     async def _load(self, upload: StoredUpload) -> None:
         name = read_name(upload.filename)
         row = await self._enter(upload, name)
         if row.state is State.LOADING or (row.state is State.FAILED and row.retry_at):
-            # An earlier try of this process, which could not be written down to its end.
-            await self._store.ledger.move(upload.id, State.RECEIVED)
+            # An earlier try of this process. Whoever else moves it meanwhile queues it, too.
+            if not await self._store.ledger.move(upload.id, State.RECEIVED, expect=row.state):
+                return
         elif row.state is not State.RECEIVED:
             return
         if name is None:
-            await self._end(upload, State.IGNORED)
+            await self._end(upload, State.IGNORED, IGNORED)
         elif isinstance(name, Fault):
             await self._end(upload, State.REJECTED, name)
         else:
@@ -99,31 +120,14 @@ class Loader:
 
     async def _load_segment_file(self, upload: StoredUpload, name: SegmentFile, *, approved: bool) -> None:
         config = await asyncio.to_thread(self._config_of, upload.client)
-        try:
-            reading = await self._read(upload, config)
-            if reading.fault:
-                await self._end(upload, State.REJECTED, reading.fault, reading)
-                return
-            await self._judge_and_publish(upload, name, config, reading, approved=approved)
-        except asyncio.CancelledError:
-            await self._store.ledger.move(upload.id, State.RECEIVED, expect=State.LOADING)
-            raise
-
-    async def _read(self, upload: StoredUpload, config: ClientConfig) -> Reading:
-        """Read the file in a thread, which stops soon after this is cancelled."""
-        stopped = threading.Event()
         limit = self._settings.max_rows
-        try:
-            return await asyncio.to_thread(
-                read_file,
-                upload.path,
-                id_titles=id_titles(config),
-                max_rows=min(limit, config.max_rows or limit),
-                go_on=lambda: not stopped.is_set(),
-            )
-        except asyncio.CancelledError:
-            stopped.set()
-            raise
+        reading = await read_in_thread(
+            upload.path, id_titles=id_titles(config), max_rows=min(limit, config.max_rows or limit)
+        )
+        if reading.fault:
+            await self._end(upload, State.REJECTED, reading.fault, reading)
+        else:
+            await self._judge_and_publish(upload, name, config, reading, approved=approved)
 
     async def _judge_and_publish(
         self, upload: StoredUpload, name: SegmentFile, config: ClientConfig, reading: Reading, *, approved: bool
@@ -134,6 +138,7 @@ class Loader:
             reading,
             guards=guards_for(name, config, self._settings.guards),
             today=self._now().date(),
+            upload_id=upload.id,
             approved=approved,
         )
         facts = await self._store.segments.facts_for(upload.client, name.key)
@@ -151,12 +156,22 @@ class Loader:
             rejects=reading.rejected_rows,
             **_facts(reading),
         )
-        log.info("verdict", upload=upload.id, client=upload.client, file=upload.filename, state=str(outcome.state))
+        _tell(upload, outcome.state, outcome.code)
         if outcome.uncounted:
             await self.count_changes(outcome.uncounted)
 
     async def count_changes(self, uncounted: Uncounted) -> None:
-        """Count who entered and who left with a snapshot; it follows the publishing and never delays it."""
+        """Count who entered and who left with a snapshot; it follows the publishing and never delays it.
+
+        The members are the segment's already, so a fault of the database is no fault of the load: the next
+        start finds what is uncounted.
+        """
+        try:
+            await self._count_changes(uncounted)
+        except CtsftpError as exc:
+            log.warning("changes not counted", snapshot=uncounted.snapshot_id, error=str(exc))
+
+    async def _count_changes(self, uncounted: Uncounted) -> None:
         entered = left = 0
         async for came, went in self._store.snapshots.stream_changes(uncounted.previous_id, uncounted.snapshot_id):
             entered += len(came)
@@ -179,24 +194,19 @@ class Loader:
             rejects=reading.rejected_rows if reading else (),
             **facts,
         )
-        log.info(
-            "verdict",
-            upload=upload.id,
-            client=upload.client,
-            file=upload.filename,
-            state=str(state),
-            code=why.code if why else None,
-        )
+        _tell(upload, state, why.code if why else None)
 
     async def _failed(self, upload: StoredUpload, code: Code, reason: str) -> None:
         """Note a fault of ours, in the ledger if it can be had, and try again later; the wait doubles each time."""
-        attempts = self._attempts.get(upload.id, 0) + 1
-        self._attempts[upload.id] = attempts
+        faults = self._faults.setdefault(upload.id, Counter())
+        faults[code] += 1
+        attempts = faults.total()
         delay_s = min(self._settings.retry_first_s * 2 ** min(attempts - 1, MAX_DOUBLINGS), self._settings.retry_most_s)
         # The disk and the database heal; a bug, or too little memory, does not: that waits for `upload retry`.
-        gives_up = code is Code.INTERNAL and attempts >= MAX_INTERNAL_FAULTS
+        gives_up = faults[Code.INTERNAL] >= MAX_INTERNAL_FAULTS
+        written = False
         try:
-            await self._store.ledger.move(
+            written = await self._store.ledger.move(
                 upload.id,
                 State.FAILED,
                 expect=State.LOADING,
@@ -208,8 +218,14 @@ class Loader:
         except CtsftpError as exc:
             log.warning("failure not written down", upload=upload.id, error=str(exc))
         log.error("load failed", upload=upload.id, code=str(code), reason=reason, attempts=attempts)
-        if not gives_up:
+        if gives_up and written:
+            del self._faults[upload.id]
+        else:
             self._try_again(upload, delay_s)
+
+
+def _tell(upload: StoredUpload, state: State, code: str | None) -> None:
+    log.info("verdict", upload=upload.id, client=upload.client, file=upload.filename, state=str(state), code=code)
 
 
 def _facts(reading: Reading) -> Facts:

@@ -5,8 +5,10 @@ that does not fit is left to the sweep, which `overflowed` calls for.
 """
 
 import asyncio
+from bisect import insort
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from operator import attrgetter
 
 from ctsftp.spool.spool import StoredUpload
 
@@ -28,31 +30,35 @@ class UploadQueue:
         self._lane_of = lane_of
         self._workers = workers
         self._size = size
+        # What waits in each lane; a lane is here for as long as one of its uploads waits or is worked on.
         self._lanes: dict[Lane, deque[StoredUpload]] = {}
         self._ready: asyncio.Queue[Lane] = asyncio.Queue()
-        self._known: set[str] = set()
+        self._waiting: set[str] = set()
+        self._working: set[str] = set()
         self._changed = asyncio.Event()
         self.overflowed = asyncio.Event()
 
     def __len__(self) -> int:
-        """How many uploads wait or are being loaded."""
-        return len(self._known)
+        """How many uploads wait or are being worked on."""
+        return len(self._waiting) + len(self._working)
 
     def offer(self, upload: StoredUpload) -> bool:
-        """Queue an upload, once; False if the queue is full."""
-        if upload.id in self._known:
+        """Queue an upload, once; False if the queue is full.
+
+        One that is being worked on is queued again: whatever calls for it may have come too late for that work.
+        """
+        if upload.id in self._waiting:
             return True
-        if len(self._known) >= self._size:
+        if len(self) >= self._size:
             self.overflowed.set()
             return False
-        self._known.add(upload.id)
+        self._waiting.add(upload.id)
         lane = self._lane_of(upload)
-        waiting = self._lanes.get(lane)
-        if waiting is None:
+        if lane in self._lanes:
+            insort(self._lanes[lane], upload, key=attrgetter("id"))
+        else:
             self._lanes[lane] = deque([upload])
             self._ready.put_nowait(lane)
-        else:
-            waiting.append(upload)
         return True
 
     async def run(self) -> None:
@@ -62,27 +68,27 @@ class UploadQueue:
                 workers.create_task(self._run_worker())
 
     async def wait_for(self, upload_ids: Iterable[str] | None = None) -> None:
-        """Return when none of these uploads (of all, without an argument) waits or is being loaded."""
-        awaited = None if upload_ids is None else set(upload_ids)
-        while self._known if awaited is None else self._known & awaited:
+        """Return when none of these uploads (of all, without an argument) waits or is being worked on."""
+        awaited = None if upload_ids is None else frozenset(upload_ids)
+        while len(self) if awaited is None else awaited & (self._waiting | self._working):
             self._changed.clear()
             await self._changed.wait()
 
     async def _run_worker(self) -> None:
         while True:
             lane = await self._ready.get()
-            upload = self._lanes[lane][0]
+            upload = self._lanes[lane].popleft()
+            self._waiting.discard(upload.id)
+            self._working.add(upload.id)
             try:
                 await self._work(upload)
             finally:
                 self._done(lane, upload)
 
     def _done(self, lane: Lane, upload: StoredUpload) -> None:
-        """Take the upload out of its lane, and put the lane behind the others that wait."""
-        self._known.discard(upload.id)
-        waiting = self._lanes[lane]
-        waiting.popleft()
-        if waiting:
+        """Let go of an upload, and put its lane behind the others that wait."""
+        self._working.discard(upload.id)
+        if self._lanes[lane]:
             self._ready.put_nowait(lane)
         else:
             del self._lanes[lane]

@@ -1,6 +1,8 @@
-"""Reading one upload's file, once: its digest, its ids, and what is wrong with it. Blocks; run it in a thread."""
+"""Reading one upload's file, once: its digest, its ids, and what is wrong with it."""
 
+import asyncio
 import hashlib
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +40,18 @@ class Reading:
         return len(self.ids)
 
 
+async def read_in_thread(path: Path, *, id_titles: frozenset[str], max_rows: int) -> Reading:
+    """Read a file beside the event loop; when this is cancelled, the thread stops at its next block."""
+    stopped = threading.Event()
+    try:
+        return await asyncio.to_thread(
+            read_file, path, id_titles=id_titles, max_rows=max_rows, go_on=lambda: not stopped.is_set()
+        )
+    except asyncio.CancelledError:
+        stopped.set()
+        raise
+
+
 def read_file(
     path: Path,
     *,
@@ -45,7 +59,7 @@ def read_file(
     max_rows: int,
     go_on: Callable[[], bool] = lambda: True,
 ) -> Reading:
-    """Read a whole file in blocks; memory is 8 bytes a row and little else.
+    """Read a whole file in blocks; it blocks, and its memory is 8 bytes a row and little else.
 
     Raises OSError if the disk does, and InterruptedError as soon as `go_on` says no.
     """
@@ -78,7 +92,10 @@ def read_file(
 
 
 class _IdArray:
-    """All ids of a file in one array, as large as the file could need: pages that are never written cost nothing."""
+    """All ids of a file in one array, as large as the file could need: pages that are never written cost nothing.
+
+    Only a file that is `check`ed can turn out longer than its size said: a pipe, or one that is still being written.
+    """
 
     def __init__(self) -> None:
         self._array: Ids = np.empty(0, dtype=np.int64)
@@ -87,10 +104,13 @@ class _IdArray:
     def extend(self, ids: Ids, *, bound: int) -> None:
         if not len(ids):
             return
-        if not len(self._array):
-            self._array = np.empty(bound, dtype=np.int64)
-        self._array[self._used : self._used + len(ids)] = ids
-        self._used += len(ids)
+        used = self._used + len(ids)
+        if used > len(self._array):
+            longer = np.empty(max(bound, used, 2 * len(self._array)), dtype=np.int64)
+            longer[: self._used] = self._array[: self._used]
+            self._array = longer
+        self._array[self._used : used] = ids
+        self._used = used
 
     def sorted_once(self) -> Ids:
         """Sort in place and drop repeated ids (numpy.unique takes 80 times as long)."""

@@ -63,6 +63,9 @@ class Sweeper:
                 await self.sweep()
             except (CtsftpError, OSError) as exc:
                 log.warning("sweep failed, the next one will come", error=str(exc))
+            except Exception:
+                # Whatever lies in a home that nobody thought of: no reason to take no more uploads.
+                log.exception("sweep failed, the next one will come")
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.interval_s):
                     await self._queue.overflowed.wait()
@@ -120,9 +123,16 @@ class Sweeper:
         before = self._now() - timedelta(days=self._retention.keep_uploads_days)
         on_disk = {upload.id: upload for upload in await asyncio.to_thread(lambda: list(self._spool.uploads()))}
         prunable = await self._store.ledger.prunable(on_disk, before=before)
-        await asyncio.to_thread(self._delete_files, [on_disk[upload_id] for upload_id in sorted(prunable)])
-        return len(prunable)
+        return await asyncio.to_thread(self._delete_files, [on_disk[upload_id] for upload_id in sorted(prunable)])
 
-    def _delete_files(self, uploads: list[StoredUpload]) -> None:
+    def _delete_files(self, uploads: list[StoredUpload]) -> int:
+        """Delete what can be deleted: one file that cannot is no reason to keep all others."""
+        deleted = 0
         for upload in uploads:
-            self._spool.remove_upload(upload)
+            try:
+                self._spool.remove_upload(upload)
+            except (CtsftpError, OSError) as exc:
+                log.warning("upload not deleted", upload=upload.id, error=str(exc))
+                continue
+            deleted += 1
+        return deleted

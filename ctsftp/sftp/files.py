@@ -8,22 +8,14 @@ import asyncio
 import stat
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import structlog
-from asyncssh import SFTPServer, SSHServerChannel
-from asyncssh.sftp import (
-    FXF_APPEND,
-    FXF_CREAT,
-    FXF_EXCL,
-    FXF_TRUNC,
-    FXF_WRITE,
-    SFTPAttrs,
-    SFTPName,
-    SFTPVFSAttrs,
-)
+from asyncssh import SFTPAttrs, SFTPName, SFTPServer, SFTPVFSAttrs, SSHServerChannel
+from asyncssh.constants import FXF_APPEND, FXF_CREAT, FXF_EXCL, FXF_TRUNC, FXF_WRITE
 
 from ctsftp.contract.codes import Fault
-from ctsftp.errors import FileRefusedError, LimitError, PathRefusedError
+from ctsftp.errors import FileRefusedError, LimitError, NoSuchPathError, PathRefusedError
 from ctsftp.sftp.settings import SftpSettings
 from ctsftp.spool.home import Entry, Home, OpenFile
 from ctsftp.spool.paths import HomePath, read_path
@@ -32,6 +24,10 @@ from ctsftp.spool.staging import StagedFile
 
 FILE_MODE = stat.S_IFREG | 0o640
 FOLDER_MODE = stat.S_IFDIR | 0o750
+# SFTP version 3 has 32 bits for a time.
+LAST_SECOND = (1 << 32) - 1
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -41,7 +37,7 @@ Landed = Callable[[StoredUpload], None]
 
 @dataclass(frozen=True, slots=True)
 class FilesContext:
-    """What a session's files are given: the spool, the limits, and what `app` wants to hear."""
+    """What a session's files are given: the spool, the limits, and what `app` and the server want to hear."""
 
     spool: Spool
     limits: SftpSettings
@@ -50,7 +46,6 @@ class FilesContext:
     inspect: Inspect
     landed: Landed
     upload_ended: Callable[[], None]
-    finishing: set[asyncio.Task[None]]
 
 
 class ClientFiles(SFTPServer):
@@ -67,59 +62,51 @@ class ClientFiles(SFTPServer):
         self._spool = context.spool
         self._writing: set[StagedFile] = set()
         self._reading: set[OpenFile] = set()
+        self._landing = 0
+        self._unfinished: set[asyncio.Task[Any]] = set()
 
     @property
     def open_uploads(self) -> int:
-        """How many files this session is writing."""
-        return len(self._writing)
+        """How many files this session is writing, or has closed or renamed without an answer yet."""
+        return len(self._writing) + self._landing
 
     async def open(self, path: bytes, pflags: int, attrs: SFTPAttrs) -> StagedFile | OpenFile:  # noqa: ARG002  modes are ours
         """Open a file; modes that the client wishes for are ignored."""
-        if len(self._writing) + len(self._reading) >= self.limits.max_open_handles:
-            raise LimitError(f"More than {self.limits.max_open_handles} open handles: close some first.")
         place = read_path(path)
         if not pflags & (FXF_WRITE | FXF_APPEND | FXF_CREAT | FXF_TRUNC):
-            reading = await asyncio.to_thread(self._home.open, place)
-            self._reading.add(reading)
-            return reading
+            return await self._to_the_end(self._open_to_read(place))
         if self.refuses_new:
             raise LimitError("The server is stopping: try again in a minute.")
-        staged = await asyncio.to_thread(
-            self._spool.stage,
-            self.client,
-            place,
-            truncate=bool(pflags & FXF_TRUNC),
-            create=bool(pflags & FXF_CREAT),
-            exclusive=bool(pflags & FXF_EXCL),
-            append=bool(pflags & FXF_APPEND),
-            max_size_bytes=self._context.max_file_size_bytes,
-        )
-        self._writing.add(staged)
-        return staged
+        return await self._to_the_end(self._open_to_write(place, pflags))
 
     async def close(self, file_obj: object) -> None:
-        """Publish what the client closed; keep what merely ended as a partial.
+        """Publish what the client closed, or raise why not, which answers its CLOSE with FAILURE.
 
-        Raises (and so answers FAILURE) only for an explicit CLOSE: if one close raised while a
-        connection is being cleaned up, asyncssh would skip the other handles.
+        Also called for each handle that is open when a session ends, where it must end nothing well:
+        those are left to `abandon`, and the error stays in the session.
         """
         if isinstance(file_obj, OpenFile):
             self._reading.discard(file_obj)
             file_obj.close()
-        elif isinstance(file_obj, StagedFile) and file_obj in self._writing:
-            self._writing.discard(file_obj)
-            if self.explicit_close:
-                await self._to_the_end(self._publish(file_obj))
-            else:
-                await self._cut_off(file_obj)
-            self._context.upload_ended()
+        elif self.explicit_close:
+            staged = _writing(file_obj)
+            self._writing.remove(staged)
+            await self._land(self._publish(staged))
+        else:
+            raise EOFError("The session ended with open uploads.")
 
     async def abandon(self) -> None:
-        """End the session: turn every upload that is still open into a partial; never raises."""
-        while self._reading:
-            self._reading.pop().close()
+        """End the session: turn every upload that is still open into a partial.
+
+        What had begun when the session was cancelled ends first: an open that was under way has a
+        file in staging, and perhaps the client's partial.
+        """
+        if self._unfinished:
+            await asyncio.wait(self._unfinished)
         while self._writing:
             await self._cut_off(self._writing.pop())
+        while self._reading:
+            self._reading.pop().close()
 
     def read(self, file_obj: object, offset: int, size: int) -> bytes:
         """Read up to `size` bytes, at most the limit."""
@@ -132,11 +119,17 @@ class ClientFiles(SFTPServer):
 
     async def fsync(self, file_obj: object) -> None:
         """Make what was written so far durable."""
-        await asyncio.to_thread(_writing(file_obj).sync)
+        await self._to_the_end(asyncio.to_thread(_writing(file_obj).sync))
 
     async def stat(self, path: bytes) -> SFTPAttrs:
-        """Describe a file or a folder."""
-        return _attrs(await asyncio.to_thread(self._home.stat, read_path(path)))
+        """Describe a file or a folder; a new file is there for its own session from its OPEN on (sshfs looks then)."""
+        place = read_path(path)
+        try:
+            return _attrs(await asyncio.to_thread(self._home.stat, place))
+        except NoSuchPathError:
+            if staged := self._being_written(place):
+                return self.fstat(staged)
+            raise
 
     lstat = stat  # there are no links
 
@@ -147,7 +140,13 @@ class ClientFiles(SFTPServer):
     async def setstat(self, path: bytes, attrs: SFTPAttrs) -> None:
         """Set a file's times; accept modes and owners without a change (Java clients fail otherwise)."""
         place = read_path(path)
-        found = await asyncio.to_thread(self._home.stat, place)
+        try:
+            found = await asyncio.to_thread(self._home.stat, place)
+        except NoSuchPathError:
+            if staged := self._being_written(place):
+                await self.fsetstat(staged, attrs)
+                return
+            raise
         if attrs.size not in {None, found.size}:
             raise PathRefusedError(f"{place} is complete and stays as it is: send the new file whole.")
         if attrs.mtime is not None:
@@ -181,17 +180,19 @@ class ClientFiles(SFTPServer):
 
     async def rename(self, oldpath: bytes, newpath: bytes) -> None:
         """Rename; what stands at the new path already is never replaced (SFTP version 3)."""
-        await self._to_the_end(self._rename(read_path(oldpath), read_path(newpath), replace=False))
+        await self._land(self._rename(read_path(oldpath), read_path(newpath), replace=False))
 
     async def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
         """Rename, replacing a file at the new path (OpenSSH's PROTOCOL, section 4.3)."""
-        await self._to_the_end(self._rename(read_path(oldpath), read_path(newpath), replace=True))
+        await self._land(self._rename(read_path(oldpath), read_path(newpath), replace=True))
 
     def format_user(self, uid: int | None) -> str:  # noqa: ARG002  all files are the client's
         """Name the owner in long listings."""
         return self.client
 
-    format_group = format_user
+    def format_group(self, gid: int | None) -> str:  # noqa: ARG002  the same
+        """Name the group in long listings."""
+        return self.client
 
     def realpath(self, path: bytes) -> bytes:
         """Write a path out from the root."""
@@ -206,42 +207,89 @@ class ClientFiles(SFTPServer):
         """Tell how much room there is."""
         return await self.statvfs(b"/")
 
-    async def _to_the_end(self, work: Coroutine[None, None, None]) -> None:
-        """Await `work`, which goes on if this session is cancelled meanwhile; the server waits for it."""
+    def _being_written(self, place: HomePath) -> StagedFile | None:
+        return next((staged for staged in self._writing if staged.target == place), None)
+
+    async def _land(self, work: Coroutine[None, None, None]) -> None:
+        """Do what makes an upload; a server that is stopping waits until it is done, and can be answered."""
+        self._landing += 1
+        try:
+            await self._to_the_end(work)
+        finally:
+            self._landing -= 1
+            self._context.upload_ended()
+
+    async def _to_the_end(self, work: Coroutine[None, None, T]) -> T:
+        """Await `work`, which goes on if this session is cancelled meanwhile; `abandon` waits for it."""
         task = asyncio.create_task(work)
-        self._context.finishing.add(task)
-        task.add_done_callback(self._context.finishing.discard)
-        await asyncio.shield(task)
+        self._unfinished.add(task)
+        task.add_done_callback(self._unfinished.discard)
+        return await asyncio.shield(task)
+
+    async def _open_to_read(self, place: HomePath) -> OpenFile:
+        reading = await asyncio.to_thread(self._home.open, place)
+        self._reading.add(reading)
+        return reading
+
+    async def _open_to_write(self, place: HomePath, pflags: int) -> StagedFile:
+        staged = await asyncio.to_thread(
+            self._spool.stage,
+            self.client,
+            place,
+            truncate=bool(pflags & FXF_TRUNC),
+            create=bool(pflags & FXF_CREAT),
+            exclusive=bool(pflags & FXF_EXCL),
+            append=bool(pflags & FXF_APPEND),
+            max_size_bytes=self._context.max_file_size_bytes,
+        )
+        self._writing.add(staged)
+        return staged
 
     async def _publish(self, staged: StagedFile) -> None:
         """Make the upload durable, hand it on, and raise the reason if its first bytes refuse it."""
         upload = await asyncio.to_thread(self._spool.publish, self.client, staged)
-        fault = await asyncio.to_thread(self._context.inspect, upload)
-        self._context.landed(upload)
-        log.info("upload landed", client=self.client, upload=upload.id, path=str(staged.target))
+        fault = await asyncio.to_thread(self._inspect, upload)
+        self._hand_on(upload, staged.target)
         if fault:
             raise FileRefusedError(fault.reason)
-
-    async def _cut_off(self, staged: StagedFile) -> None:
-        kept = await asyncio.to_thread(self._spool.cut_off, self.client, staged)
-        log.info("upload cut off", client=self.client, path=str(staged.target), kept_bytes=kept)
 
     async def _rename(self, old: HomePath, new: HomePath, *, replace: bool) -> None:
         """Move a file; one that gets an upload's name is a new upload of the same bytes.
 
-        The upload is durable before the home changes. A refused one leaves the home as it was.
+        The upload is durable before the home changes, so it counts whatever becomes of the move. A
+        refused one leaves the home as it was.
         """
-        upload = None
         is_file = not (await asyncio.to_thread(self._home.stat, old)).is_folder
-        if is_file and self._context.is_upload_name(new.name):
-            upload = await asyncio.to_thread(self._spool.publish_renamed, self.client, old, new, replace=replace)
-            if fault := await asyncio.to_thread(self._context.inspect, upload):
-                self._context.landed(upload)
+        if not (is_file and self._context.is_upload_name(new.name)):
+            await asyncio.to_thread(self._move, old, new, replace=replace)
+            return
+        upload = await asyncio.to_thread(self._spool.publish_renamed, self.client, old, new, replace=replace)
+        try:
+            if fault := await asyncio.to_thread(self._inspect, upload):
                 raise FileRefusedError(fault.reason)
-        await asyncio.to_thread(self._move, old, new, replace=replace)
-        if upload:
-            self._context.landed(upload)
-            log.info("upload landed", client=self.client, upload=upload.id, path=str(new), renamed_from=str(old))
+            await asyncio.to_thread(self._move, old, new, replace=replace)
+        finally:
+            self._hand_on(upload, new)
+
+    def _inspect(self, upload: StoredUpload) -> Fault | None:
+        """Ask what the first bytes show; a fault of ours is no reason to fail a CLOSE: the upload is durable."""
+        try:
+            return self._context.inspect(upload)
+        except Exception:
+            log.exception("upload could not be inspected", client=self.client, upload=upload.id)
+            return None
+
+    def _hand_on(self, upload: StoredUpload, path: HomePath) -> None:
+        self._context.landed(upload)
+        log.info("upload landed", client=self.client, upload=upload.id, path=str(path))
+
+    async def _cut_off(self, staged: StagedFile) -> None:
+        try:
+            kept = await asyncio.to_thread(self._spool.cut_off, self.client, staged)
+        except Exception:
+            log.exception("upload cut off, and lost", client=self.client, path=str(staged.target))
+        else:
+            log.info("upload cut off", client=self.client, path=str(staged.target), kept_bytes=kept)
 
     def _move(self, old: HomePath, new: HomePath, *, replace: bool) -> None:
         self._home.rename(old, new, replace=replace)
@@ -263,7 +311,7 @@ def _writing(file_obj: object) -> StagedFile:
 
 def _attrs(entry: Entry) -> SFTPAttrs:
     """Describe an entry in SFTP's terms; owner and mode are the same for all."""
-    modified = int(entry.modified_s)
+    modified = min(max(int(entry.modified_s), 0), LAST_SECOND)  # a local user can set any time
     return SFTPAttrs(
         size=entry.size,
         uid=0,

@@ -3,16 +3,18 @@
 asyncssh calls the file system's `close()` for the client's SSH_FXP_CLOSE and also for every handle
 that is still open when the channel ends; then a truncated upload looks complete. Only while a CLOSE
 packet is being processed is `explicit_close` true. This rests on `_process_packet` and on the table
-`_packet_handlers`: if upstream renames either, no file is ever published (it fails safe), and a test says so.
+`_packet_handlers`: if upstream drops either, this module cannot be imported; if it stops calling
+ours, every CLOSE fails and no file is published. Tests hold both.
 """
 
+import asyncio
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar
 
-from asyncssh import SSHReader, SSHWriter
-from asyncssh.packet import SSHPacket
-from asyncssh.sftp import (
+import structlog
+from asyncssh import SFTPError, SFTPInvalidHandle, SSHReader, SSHWriter
+from asyncssh.constants import (
+    FX_NO_SUCH_FILE,
     FXP_CLOSE,
     FXP_FSETSTAT,
     FXP_FSTAT,
@@ -29,18 +31,16 @@ from asyncssh.sftp import (
     FXP_SETSTAT,
     FXP_STAT,
     FXP_WRITE,
-    MAX_SFTP_PACKET_LEN,
-    MAX_SFTP_WRITE_LEN,
-    SFTPError,
-    SFTPLimits,
-    SFTPServerHandler,
 )
+from asyncssh.packet import PacketDecodeError, SSHPacket
+from asyncssh.sftp import MAX_SFTP_PACKET_LEN, MAX_SFTP_WRITE_LEN, SFTPLimits, SFTPServerHandler
 
-from ctsftp.errors import CtsftpError, LimitError
+from ctsftp.errors import LimitError
 from ctsftp.sftp.files import ClientFiles
-from ctsftp.sftp.status import sftp_error
+from ctsftp.sftp.status import is_expected, sftp_error
 
 SFTP_VERSION = 3
+REQUESTS_A_TURN = 64
 
 # Links, copy-data and byte ranges are left out: nothing in a home may name another file's bytes.
 EXTENSIONS = (
@@ -71,63 +71,120 @@ REQUESTS: tuple[int | bytes, ...] = (
     *(name for name, _ in EXTENSIONS),
 )
 
-_Request = Callable[[Any, SSHPacket], Awaitable[object]]
+log = structlog.get_logger()
 
-
-def _answering(request: _Request) -> _Request:
-    """Tell the client of our errors by their status codes."""
-
-    @functools.wraps(request)
-    async def answer(self: object, packet: SSHPacket) -> object:
-        try:
-            return await request(self, packet)
-        except SFTPError:
-            raise
-        except (CtsftpError, OSError) as exc:
-            raise sftp_error(exc) from exc
-
-    return answer
+_Request = Callable[[SFTPServerHandler, SSHPacket], Awaitable[object]]
 
 
 class FilesHandler(SFTPServerHandler):
-    """Speaks SFTP version 3 on one channel, for one client's files."""
+    """Speaks SFTP version 3 on one channel, for one client's files.
 
-    _extensions: ClassVar[list[tuple[bytes, bytes]]] = list(EXTENSIONS)
+    `until_writable` returns when the peer has taken the answers that wait for it; `explain` shows a
+    reason to a person whose client keeps it to itself.
+    """
 
-    def __init__(self, files: ClientFiles, reader: SSHReader[bytes], writer: SSHWriter[bytes]) -> None:
+    _process_any_packet = SFTPServerHandler._process_packet  # noqa: SLF001  the seam
+
+    def __init__(
+        self,
+        files: ClientFiles,
+        reader: SSHReader[bytes],
+        writer: SSHWriter[bytes],
+        *,
+        until_writable: Callable[[], Awaitable[None]],
+        explain: Callable[[str], None],
+    ) -> None:
         super().__init__(files, reader, writer, SFTP_VERSION)
-        self._files = files
+        self._extensions = list(EXTENSIONS)
+        self.files = files
+        self.explain = explain
+        self._until_writable = until_writable
+        self._in_a_row = 0
+
+    async def recv_packet(self) -> SSHPacket:
+        """Read a request once the answers to earlier ones are on their way, and it is this session's turn.
+
+        asyncssh would keep whatever a peer asks for and does not read: 29 bytes of READ cost 256 KiB.
+        And where many small requests have piled up, it would answer them all before any other session's.
+        """
+        await self._until_writable()
+        self._in_a_row += 1
+        if self._in_a_row > REQUESTS_A_TURN:
+            self._in_a_row = 1
+            await asyncio.sleep(0)
+        return await super().recv_packet()
 
     async def _process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
-        self._files.explicit_close = pkttype == FXP_CLOSE
+        self.files.explicit_close = pkttype == FXP_CLOSE
         try:
-            await super()._process_packet(pkttype, pktid, packet)
+            await self._process_any_packet(pkttype, pktid, packet)
         finally:
-            self._files.explicit_close = False
+            self.files.explicit_close = False
 
-    async def _process_limits(self, packet: SSHPacket) -> SFTPLimits:
-        """Answer limits@openssh.com (OpenSSH's PROTOCOL, section 4.8)."""
-        packet.check_end()
-        limits = self._files.limits
-        return SFTPLimits(MAX_SFTP_PACKET_LEN, limits.max_read_bytes, MAX_SFTP_WRITE_LEN, limits.max_open_handles)
+    async def _process_open(self, packet: SSHPacket) -> bytes:
+        self._require_free_handle()
+        return await super()._process_open(packet)
 
     async def _process_opendir(self, packet: SSHPacket) -> bytes:
         """Look before a handle is given out: asyncssh would only fail at the first READDIR."""
+        self._require_free_handle()
         path = packet.get_string()
         packet.check_end()
-        if len(self._dir_handles) + len(self._file_handles) >= self._files.limits.max_open_handles:
-            raise LimitError(f"More than {self._files.limits.max_open_handles} open handles: close some first.")
-        listing = await self._files.listing(path)
+        listing = await self.files.listing(path)
         handle = self._get_next_handle()
         self._dir_handles[handle] = listing
         return handle
 
-    _packet_handlers: ClassVar[dict[int | bytes, _Request]] = {
-        request: _answering(handler)
-        for request, handler in {
-            **SFTPServerHandler._packet_handlers,  # noqa: SLF001  the seam
-            FXP_OPENDIR: _process_opendir,
-            b"limits@openssh.com": _process_limits,
-        }.items()
-        if request in REQUESTS
-    }
+    async def _process_write(self, packet: SSHPacket) -> int:
+        """Write the data and let be what stands behind it, as OpenSSH's server does.
+
+        asyncssh refuses such a packet. rclone 1.60 (Debian's) ends each file with one: its library sends the
+        rest of the buffer that the last bytes stand in.
+        """
+        handle, offset, data = packet.get_string(), packet.get_uint64(), packet.get_string()
+        if file_obj := self._file_handles.get(handle):
+            return self.files.write(file_obj, offset, data)
+        raise SFTPInvalidHandle("Invalid file handle")
+
+    async def _process_limits(self, packet: SSHPacket) -> SFTPLimits:
+        """Answer limits@openssh.com (OpenSSH's PROTOCOL, section 4.8)."""
+        packet.check_end()
+        limits = self.files.limits
+        return SFTPLimits(MAX_SFTP_PACKET_LEN, limits.max_read_bytes, MAX_SFTP_WRITE_LEN, limits.max_open_handles)
+
+    def _require_free_handle(self) -> None:
+        limit = self.files.limits.max_open_handles
+        if len(self._file_handles) + len(self._dir_handles) >= limit:
+            raise LimitError(f"More than {limit} open handles: close some first.")
+
+
+def _answering(request: _Request, *, explained: bool) -> _Request:
+    """Tell the client of our errors by their status codes, and a person of the reason, where that is `explained`."""
+
+    @functools.wraps(request)
+    async def answer(handler: SFTPServerHandler, packet: SSHPacket) -> object:
+        try:
+            return await request(handler, packet)
+        except (SFTPError, PacketDecodeError):  # asyncssh's own words
+            raise
+        except Exception as exc:
+            assert isinstance(handler, FilesHandler)
+            if not is_expected(exc):
+                log.exception("request failed", client=handler.files.client, request=request.__name__)
+            error = sftp_error(exc)
+            if explained and error.code != FX_NO_SUCH_FILE:
+                handler.explain(error.reason)
+            raise error from exc
+
+    return answer
+
+
+def _served(request: int | bytes) -> _Request:
+    """Find what answers a request: our own method where there is one, since it has the name of asyncssh's."""
+    upstream = SFTPServerHandler._packet_handlers[request]  # noqa: SLF001  the seam
+    assert upstream is not None
+    # After a failed WRITE the CLOSE fails too, for the same reason; a sender has dozens of WRITEs on their way.
+    return _answering(getattr(FilesHandler, upstream.__name__), explained=request != FXP_WRITE)
+
+
+FilesHandler._packet_handlers = {request: _served(request) for request in REQUESTS}  # noqa: SLF001  the seam

@@ -14,11 +14,12 @@ import structlog
 
 from ctsftp.clients.access import decide, signature_algorithms
 from ctsftp.clients.authorized_keys import KeyEntry, Refusal
-from ctsftp.errors import CtsftpError
+from ctsftp.errors import CtsftpError, NotFoundError
 
 if TYPE_CHECKING:
     from ctsftp.clients.folder import Client
     from ctsftp.sftp.server import SftpServer
+    from ctsftp.sftp.session import Session
 
 # The closer a login came, the more its refusal says: an admin is told of the best try.
 CAUSES_BY_PROGRESS = (
@@ -29,6 +30,8 @@ CAUSES_BY_PROGRESS = (
     Refusal.EXPIRED,
     Refusal.SHA1,
 )
+
+SHA1_SIGNATURE = b"ssh-rsa"
 
 log = structlog.get_logger()
 
@@ -53,16 +56,16 @@ class LoginRefused:
     cause: Refusal
 
 
-class _Noting(frozenset[bytes]):
-    """The signature algorithms that a key may use; notes when a signature with another one (SHA-1) is refused."""
+class _Signatures(frozenset[bytes]):
+    """The signature algorithms that a key may use; says so when it is asked for SHA-1, whether that may be used."""
 
-    refused: Callable[[], None]
+    on_sha1: Callable[[bool], None]
 
     def __contains__(self, algorithm: object) -> bool:
-        known = super().__contains__(algorithm)
-        if not known:
-            self.refused()
-        return known
+        allowed = super().__contains__(algorithm)
+        if algorithm == SHA1_SIGNATURE:
+            self.on_sha1(allowed)
+        return allowed
 
 
 class Connection(asyncssh.SSHServer):
@@ -76,18 +79,25 @@ class Connection(asyncssh.SSHServer):
         self.client: Client | None = None
         self.key: KeyEntry | None = None
         self.signed_in = False
+        self.writable = asyncio.Event()
+        self.writable.set()
         self._best_try: tuple[Refusal, str] | None = None
-        self._refusals = 0
+        self._half_tries = 0
+        self._signed_with_sha1 = False
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """Note the peer: once the connection is lost it can no longer be asked."""
         self.ssh = conn
+        # asyncssh does nothing when its transport says that the peer does not read: the sessions do.
+        conn.pause_writing = self.writable.clear  # type: ignore[method-assign]
+        conn.resume_writing = self.writable.set  # type: ignore[method-assign]
         peer = conn.get_extra_info("peername")
         self.address = peer[0] if peer else ""
         self._server.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell of a login that never came to be."""
+        self.writable.set()
         self._server.connections.discard(self)
         if not self.signed_in and self._best_try:
             cause, fingerprint = self._best_try
@@ -100,12 +110,18 @@ class Connection(asyncssh.SSHServer):
             log.info("connection ended", client=self.username, address=self.address, error=str(exc) if exc else None)
 
     async def begin_auth(self, username: str) -> bool:
-        """Read the client's folder; everybody has to sign in."""
-        self.username = username
+        """Read the client's folder; everybody has to sign in, under one name (as in sshd)."""
         self.client = None
+        if self.username:
+            self.ssh.disconnect(asyncssh.DISC_PROTOCOL_ERROR, "The user name cannot be changed")
+            return True
+        self.username = username
         try:
             self.client = await asyncio.to_thread(self._server.clients.get, username)
-        except CtsftpError:
+        except NotFoundError:
+            self._note(Refusal.UNKNOWN_CLIENT, "")
+        except CtsftpError as exc:
+            log.error("client could not be read", client=username, error=str(exc))  # noqa: TRY400  its text says all
             self._note(Refusal.UNKNOWN_CLIENT, "")
         return True
 
@@ -115,19 +131,21 @@ class Connection(asyncssh.SSHServer):
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:  # noqa: ARG002  begin_auth has it
         """Decide on a key; asyncssh asks once for the offer and once more for the signature."""
-        if self._refusals >= self._server.settings.max_login_failures:
+        if self._half_tries >= 2 * self._server.settings.max_login_failures:
             self.ssh.disconnect(asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE, "Too many keys")
             return False
         decision = self.decide(key.public_data)
         fingerprint = key.get_fingerprint()
         if isinstance(decision, Refusal):
-            self._refusals += 1
+            self._half_tries += 2
             self._note(decision, fingerprint)
             return False
         assert self.client is not None
+        self._half_tries += 1  # the other half is its signature; whether that was wrong asyncssh does not say
+        self._signed_with_sha1 = False
         # asyncssh only advertises `signature_algs`; what a key object lists it does enforce.
-        allowed = _Noting(signature_algorithms(key, allow_sha1=self.client.config.allow_sha1))
-        allowed.refused = lambda: self._note(Refusal.SHA1, fingerprint)
+        allowed = _Signatures(signature_algorithms(key, allow_sha1=self.client.config.allow_sha1))
+        allowed.on_sha1 = lambda allowed: self._note_sha1(fingerprint, allowed=allowed)
         key.all_sig_algorithms = allowed  # type: ignore[assignment]
         self.key = decision
         return True
@@ -149,14 +167,21 @@ class Connection(asyncssh.SSHServer):
             address=login.address,
             fingerprint=login.fingerprint,
             algorithm=login.algorithm,
+            sha1=self._signed_with_sha1,
         )
         self._server.on_login(login)
 
-    def session_requested(self) -> object:
+    def session_requested(self) -> "tuple[asyncssh.SSHServerChannel[bytes], Session] | bool":
         """Open a channel for SFTP."""
         if self.client is None:
             return False
         return self._server.open_session(self, self.client)
+
+    def _note_sha1(self, fingerprint: str, *, allowed: bool) -> None:
+        if allowed:
+            self._signed_with_sha1 = True
+        else:
+            self._note(Refusal.SHA1, fingerprint)
 
     def _note(self, cause: Refusal, fingerprint: str) -> None:
         rank = CAUSES_BY_PROGRESS.index

@@ -1,10 +1,12 @@
 """The SSH listener: starts, keeps its connections, and stops without losing an upload.
 
 Stopping goes in this order: no new connections; no new uploads; running ones get `drain_timeout_s`;
-connections are closed; what was still open becomes partials; publishing that began is awaited.
+connections are closed; what was still open becomes partials, and publishing that began is awaited.
 """
 
 import asyncio
+import os
+import socket
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from typing import Any
@@ -25,7 +27,8 @@ KEX_ALGORITHMS = ("mlkem768x25519-sha256", "curve25519-sha256", "curve25519-sha2
 # The client's order wins; chacha20-poly1305 is a quarter slower here than AES-GCM, so it is not offered.
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
 MACS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512")
-WINDOW_BYTES = 8 << 20
+# As OpenSSH's server. What a peer may send ahead is kept twice over, here and in the channel, for each of its channels.
+WINDOW_BYTES = 2 << 20
 
 log = structlog.get_logger()
 
@@ -61,7 +64,6 @@ class SftpServer:
         self._inspect = inspect
         self._landed = landed
         self._sessions: dict[Session, Connection] = {}
-        self._finishing: set[asyncio.Task[None]] = set()
         self._upload_ended = asyncio.Event()
         self._acceptor: asyncssh.SSHAcceptor | None = None
         self._stopping = False
@@ -103,7 +105,7 @@ class SftpServer:
             )
         except OSError as exc:
             raise SettingsError(
-                f"Port {settings.port} on {settings.host} cannot be listened on ({exc.strerror or exc}): "
+                f"Port {settings.port} on {settings.host} cannot be listened on ({_why(exc)}): "
                 "stop what uses it, or set CTSFTP_SFTP__PORT to another one."
             ) from exc
 
@@ -115,13 +117,15 @@ class SftpServer:
         for session in self._sessions:
             session.refuse_new()
         await self._drain()
-        for connection in list(self.connections):
+        connections = list(self.connections)
+        for connection in connections:
             connection.ssh.disconnect(asyncssh.DISC_BY_APPLICATION, "The server is stopping")
-        running = [session.task for session in self._sessions if session.task]
-        if running:
+        if running := [session.task for session in self._sessions if session.task]:
             await asyncio.wait(running)
-        if self._finishing:
-            await asyncio.wait(list(self._finishing))
+        for connection in connections:
+            await connection.ssh.wait_closed()
+        if self._acceptor:
+            await self._acceptor.wait_closed()
 
     def recheck(self) -> int:
         """End the sessions whose key or client may no longer sign in; return how many."""
@@ -133,13 +137,24 @@ class SftpServer:
                 ended += 1
         return ended
 
-    def open_session(self, connection: Connection, client: Client) -> tuple[object, Session] | bool:
+    def open_session(
+        self, connection: Connection, client: Client
+    ) -> tuple[asyncssh.SSHServerChannel[bytes], Session] | bool:
         """Open a channel, unless the connection has too many or the server is stopping."""
         mine = sum(1 for owner in self._sessions.values() if owner is connection)
         if self._stopping or mine >= self.settings.max_channels:
             return False
         channel: Any = connection.ssh.create_server_channel(encoding=None, window=WINDOW_BYTES)
-        session = Session(channel, client.name, self._context(client), self._spawn, self._session_ended)
+        # asyncssh keeps every variable that a client sets, without a limit; like sshd by default, accept none.
+        channel._process_env_request = _refuse  # noqa: SLF001
+        session = Session(
+            channel,
+            client.name,
+            self._context(client),
+            transport_writable=connection.writable,
+            spawn=self._spawn,
+            ended=self._session_ended,
+        )
         self._sessions[session] = connection
         return channel, session
 
@@ -153,7 +168,6 @@ class SftpServer:
             inspect=self._inspect,
             landed=self._landed,
             upload_ended=self._upload_ended.set,
-            finishing=self._finishing,
         )
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
@@ -164,7 +178,7 @@ class SftpServer:
         self._upload_ended.set()
 
     async def _drain(self) -> None:
-        """Wait until no file is being written, but no longer than the limit."""
+        """Wait until every open upload was closed and answered, but no longer than the limit."""
         try:
             async with asyncio.timeout(self.settings.drain_timeout_s):
                 while any(session.open_uploads for session in self._sessions):
@@ -180,3 +194,14 @@ class SftpServer:
         except CtsftpError:
             return False
         return not isinstance(connection.decide(connection.key.key.blob), Refusal)
+
+
+def _why(exc: OSError) -> str:
+    """Say in a few words why an address cannot be had; uvloop's text repeats the address."""
+    if isinstance(exc, socket.gaierror) or exc.errno is None:
+        return exc.strerror or str(exc)
+    return os.strerror(exc.errno)
+
+
+def _refuse(_packet: object) -> bool:
+    return False

@@ -2,15 +2,15 @@
 
 The task is ours, not the connection's: asyncssh cancels a connection's tasks when it is lost, and
 skips its own clean-up after a channel signal or break. Here the `finally` always runs, and turns
-every upload that is still open into a partial.
+every upload that is still open into a partial. No error leaves the task: it would end the program.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine
 
 import structlog
-from asyncssh import SSHReader, SSHServerChannel, SSHWriter
-from asyncssh.misc import BreakReceived, SignalReceived, SoftEOFReceived, TerminalSizeChanged
+from asyncssh import BreakReceived, SignalReceived, SSHReader, SSHServerChannel, SSHWriter, TerminalSizeChanged
+from asyncssh.constants import EXTENDED_DATA_STDERR
 from asyncssh.stream import SSHServerStreamSession
 
 from ctsftp.sftp.files import ClientFiles, FilesContext
@@ -20,13 +20,18 @@ log = structlog.get_logger()
 
 
 class Session(SSHServerStreamSession[bytes]):
-    """Serves SFTP on one channel: no shell, no exec, no terminal."""
+    """Serves SFTP on one channel: no shell, no exec, no terminal.
+
+    `transport_writable` is the connection's: set while its socket takes what is written.
+    """
 
     def __init__(
         self,
         channel: SSHServerChannel[bytes],
         client: str,
         context: FilesContext,
+        *,
+        transport_writable: asyncio.Event,
         spawn: Callable[[Coroutine[None, None, None]], asyncio.Task[None]],
         ended: Callable[["Session"], None],
     ) -> None:
@@ -35,14 +40,19 @@ class Session(SSHServerStreamSession[bytes]):
         self.task: asyncio.Task[None] | None = None
         self._channel = channel
         self._context = context
+        self._transport_writable = transport_writable
+        self._channel_writable = asyncio.Event()
+        self._channel_writable.set()
         self._spawn = spawn
         self._ended = ended
         self._files: ClientFiles | None = None
         self._refuses_new = False
+        self._interrupted = False
+        self._peer_is_openssh = False
 
     @property
     def open_uploads(self) -> int:
-        """How many files are being written here."""
+        """How many files are being written here, or were closed and are not answered yet."""
         return self._files.open_uploads if self._files else 0
 
     def refuse_new(self) -> None:
@@ -69,22 +79,68 @@ class Session(SSHServerStreamSession[bytes]):
 
     def session_started(self) -> None:
         """Start the task that serves this channel."""
+        # Noted now: a lost connection no longer knows its peer.
+        self._peer_is_openssh = "OpenSSH" in self._channel.get_extra_info("client_version", "")
         reader = SSHReader[bytes](self, self._channel)
         writer = SSHWriter[bytes](self, self._channel)
         self.task = self._spawn(self._serve(reader, writer))
 
+    def pause_writing(self) -> None:
+        """Note that the peer leaves no window for more answers."""
+        super().pause_writing()
+        self._channel_writable.clear()
+
+    def resume_writing(self) -> None:
+        """Note that the peer takes answers again."""
+        super().resume_writing()
+        self._channel_writable.set()
+
+    def exception_received(self, exc: Exception) -> None:
+        """Let the first signal or break end the session; a busy one would collect them without a limit."""
+        if not self._interrupted:
+            self._interrupted = True
+            super().exception_received(exc)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let the task come to its end; where none was started, this is the end."""
+        super().connection_lost(exc)
+        self._channel_writable.set()
+        if self.task is None:
+            self._ended(self)
+
     async def _serve(self, reader: SSHReader[bytes], writer: SSHWriter[bytes]) -> None:
         try:
-            home = await asyncio.to_thread(self._context.spool.home, self.client)
-            self._files = ClientFiles(self._channel, self.client, home, self._context)
-            self._files.refuses_new = self._refuses_new
-            await FilesHandler(self._files, reader, writer).run()
-        except (EOFError, BreakReceived, SignalReceived, SoftEOFReceived, TerminalSizeChanged) as exc:
+            await self._speak(reader, writer)
+        except (EOFError, BreakReceived, SignalReceived, TerminalSizeChanged) as exc:
             log.info("session broke off", client=self.client, cause=type(exc).__name__)
         except Exception:
             log.exception("session failed", client=self.client)
         finally:
+            await self._clean_up(writer)
+
+    async def _speak(self, reader: SSHReader[bytes], writer: SSHWriter[bytes]) -> None:
+        home = await asyncio.to_thread(self._context.spool.home, self.client)
+        self._files = ClientFiles(self._channel, self.client, home, self._context)
+        self._files.refuses_new = self._refuses_new
+        handler = FilesHandler(self._files, reader, writer, until_writable=self._until_writable, explain=self._explain)
+        await handler.run()
+
+    async def _clean_up(self, writer: SSHWriter[bytes]) -> None:
+        try:
             if self._files:
                 await self._files.abandon()
             writer.close()
+        except Exception:
+            log.exception("session could not be cleaned up", client=self.client)
+        finally:
             self._ended(self)
+
+    async def _until_writable(self) -> None:
+        """Wait while the peer takes no answers, be it that its channel has no window or that its socket is full."""
+        await self._channel_writable.wait()
+        await self._transport_writable.wait()
+
+    def _explain(self, reason: str) -> None:
+        """Say a reason on stderr to OpenSSH, whose sftp shows the words of a status code and never its text."""
+        if self._peer_is_openssh and not self._channel.is_closing():
+            self._channel.write(f"{reason}\n".encode(), EXTENDED_DATA_STDERR)

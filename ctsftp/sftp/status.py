@@ -1,14 +1,10 @@
-"""How an error of ours is told to an SFTP client: the one place that knows status codes.
+"""How an error is told to an SFTP client: the one place that knows status codes.
 
 SFTP version 3 has few codes (draft-ietf-secsh-filexfer-02, section 7); the text carries the reason.
 """
 
-from asyncssh.sftp import (
-    FX_FAILURE,
-    FX_NO_SUCH_FILE,
-    FX_PERMISSION_DENIED,
-    SFTPError,
-)
+from asyncssh import SFTPError
+from asyncssh.constants import FX_FAILURE, FX_NO_SUCH_FILE, FX_PERMISSION_DENIED
 
 from ctsftp.errors import CtsftpError, NoSuchPathError, PathRefusedError
 
@@ -20,8 +16,16 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
 )
 
 
-def sftp_error(exc: CtsftpError | OSError) -> SFTPError:
-    """Translate an error into the status that the client gets."""
+def is_expected(exc: Exception) -> bool:
+    """Whether this is the peer's fault or the disk's; anything else is a bug of ours, to be logged in full."""
+    return isinstance(exc, CtsftpError | OSError)
+
+
+def sftp_error(exc: Exception) -> SFTPError:
+    """Translate an error into the status that the client gets; the details of a bug are not for it."""
     code = next((code for kind, code in _CODES if isinstance(exc, kind)), FX_FAILURE)
-    reason = exc.strerror or "The disk failed." if isinstance(exc, OSError) else str(exc)
-    return SFTPError(code, reason)
+    if isinstance(exc, CtsftpError):
+        return SFTPError(code, str(exc))
+    if isinstance(exc, OSError):
+        return SFTPError(code, exc.strerror or "The disk failed.")
+    return SFTPError(code, "The server failed: try again, and tell its admin if it goes on.")

@@ -272,6 +272,11 @@ class Home:
         with _answered(path, "made durable"):
             self._disk.fsync_folder(self.file(path))
 
+    def sync_partials(self, path: HomePath) -> None:
+        """Make durable which files were cut off in the folder at `path`."""
+        with _answered(path, "made durable"):
+            self._disk.fsync_folder(self.partial(path))
+
     def walk(self, root: Path) -> Iterator[tuple[HomePath, os.stat_result]]:
         """Yield every regular file below `root` (files or partials) with what the disk says of it.
 

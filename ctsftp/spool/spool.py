@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ctsftp.contract.ids import is_upload_id
-from ctsftp.errors import CtsftpError, LimitError, NoSuchPathError, PathTakenError, PeerError
+from ctsftp.errors import CtsftpError, DiskError, LimitError, NoSuchPathError, PathTakenError, PeerError
 from ctsftp.spool.disk import Disk, translated
 from ctsftp.spool.home import Home
 from ctsftp.spool.landing import Landing
@@ -76,6 +76,8 @@ class Spool:
                 # Also where they are there already: the process that made them may have died before this.
                 for place in (folder, self.root):
                     self._disk.fsync_folder(place)
+                with contextlib.suppress(PermissionError):  # who may not read it did not make the root in it
+                    self._disk.fsync_folder(self.root.parent)
                 home = self._homes.setdefault(client, Home(self._disk, folder))
         return home
 
@@ -108,7 +110,9 @@ class Spool:
             else:
                 fd = self._disk.create(place)
         staged = StagedFile(self._disk, fd, place, path, max_size_bytes=max_size_bytes, seed_bytes=seed_bytes)
-        if found and not partial and not truncate:
+        if seed_bytes:
+            self._settle_claim(client, home, staged)
+        elif found and not partial and not truncate:
             self._copy(home, staged)
         if append and (shown := found or partial):
             staged.begin_append(shown.st_size)
@@ -272,6 +276,18 @@ class Spool:
                 yield upload, landing
         finally:
             self._landing_ids.discard(upload_id)
+
+    def _settle_claim(self, client: str, home: Home, staged: StagedFile) -> None:
+        """Make it durable that what was cut off is no longer at its place; else it is put back.
+
+        A power cut might otherwise leave it there with some of this handle's bytes behind it, and holes
+        between them, for a client to resume.
+        """
+        try:
+            home.sync_partials(staged.target.parent)
+        except DiskError:
+            self.cut_off(client, staged)
+            raise
 
     def _copied(self, client: str, home: Home, path: HomePath, found: os.stat_result) -> StagedFile:
         """Give a sealed copy of a file that came into the home by other means."""

@@ -150,6 +150,7 @@ def test_after_a_rollback_a_file_is_held_by_that_first_and_all_other_reasons_are
     assert "rolled back" in found.reason
     assert "335 days ahead" in found.reason
     assert "10 members, and the segment has 1,000" in found.reason
+    assert found.reason.count("It waits for the server's admin") == 1
 
 
 def test_a_future_stamp_comes_before_what_is_in_the_file() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 import uvloop
+from structlog.testing import capture_logs
 
 from .room import Room
 from .stock import StockSftp
@@ -52,11 +53,16 @@ def key_file(user_key: asyncssh.SSHKey, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture
 async def room(tmp_path: Path, user_key: asyncssh.SSHKey, host_key: asyncssh.SSHKey) -> AsyncIterator[Room]:
-    """A server that is up, with one client, `acme`, that signs in with `user_key`."""
-    room = Room(tmp_path, user_key=user_key, host_key=host_key)
-    await room.start()
-    yield room
-    await room.stop()
+    """A server that is up, with one client, `acme`, that signs in with `user_key`.
+
+    A test that brings about an error of ours says so by `room.errors()`; any other fails it.
+    """
+    with capture_logs() as logs:
+        room = Room(tmp_path, user_key=user_key, host_key=host_key, logs=logs)
+        await room.start()
+        yield room
+        await room.stop()
+    assert room.errors() == []
 
 
 @pytest.fixture

@@ -64,7 +64,8 @@ class RawSftp:
         assert packet.get_byte() == FXP_VERSION
         assert packet.get_uint32() == 3
         while packet:
-            raw.extensions[packet.get_string()] = packet.get_string()
+            name = packet.get_string()
+            raw.extensions[name] = packet.get_string()
         return raw
 
     def send_bytes(self, payload: bytes) -> None:

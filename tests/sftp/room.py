@@ -2,17 +2,16 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import asyncssh
 from asyncssh.constants import FX_OK
 
 from ctsftp.clients.folder import Clients
 from ctsftp.clients.keys import PublicKey, read_public_key
-from ctsftp.contract.codes import Fault
 from ctsftp.contract.names import read_name
 from ctsftp.sftp.login import Connection, Login, LoginRefused
 from ctsftp.sftp.server import SftpServer
@@ -23,6 +22,9 @@ from ctsftp.spool.ids import UploadIds
 from ctsftp.spool.spool import Spool, StoredUpload
 
 from .raw import RawSftp
+
+if TYPE_CHECKING:
+    from ctsftp.contract.codes import Fault
 
 PATIENCE_S = 20.0
 ACME = "acme"
@@ -84,6 +86,7 @@ class HeldDisk(LocalDisk):
         self.fail_once: dict[str, Exception] = {}
         self.short_write = False
         self.bytes_written = 0
+        self.reads = 0
         self._more_written = asyncio.Event()
 
     def hold(self, call: str) -> Gate:
@@ -112,6 +115,10 @@ class HeldDisk(LocalDisk):
         self.open_fds.remove(fd)
         super().close(fd)
         self._enter("close")
+
+    def read(self, fd: int, size: int, offset: int) -> bytes:
+        self.reads += 1
+        return super().read(fd, size, offset)
 
     def write(self, fd: int, data: bytes, offset: int) -> int:
         self._enter("write")
@@ -158,16 +165,23 @@ class Connections(set[Connection]):
 class Room:
     """A server that can be started, stopped and started again on the same folders."""
 
-    def __init__(self, folder: Path, *, user_key: asyncssh.SSHKey, host_key: asyncssh.SSHKey) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        user_key: asyncssh.SSHKey,
+        host_key: asyncssh.SSHKey,
+        logs: list[MutableMapping[str, Any]],
+    ) -> None:
         self.folder = folder
+        self.logs = logs
         self.user_key = user_key
         self.host_key = host_key
         self.now = datetime(2026, 11, 1, 12, tzinfo=UTC)
         self.clients = Clients(folder / "keys")
         self.clients.add(ACME, [public_half(user_key)])
         self.disk = HeldDisk()
-        self.ids = UploadIds()
-        self.spool = Spool(folder / "spool", disk=self.disk, next_id=lambda: self.ids.next())
+        self.spool = Spool(folder / "spool", disk=self.disk, next_id=UploadIds().next)
         self.landed: Heard[StoredUpload] = Heard()
         self.logins: Heard[Login] = Heard()
         self.refusals: Heard[LoginRefused] = Heard()
@@ -178,11 +192,15 @@ class Room:
         self.connections: list[asyncssh.SSHClientConnection] = []
         self._owner: asyncio.Task[None] | None = None
 
+    def second(self) -> "Room":
+        """Another server beside this one."""
+        return Room(self.folder / "second", user_key=self.user_key, host_key=self.host_key, logs=self.logs)
+
     async def start(self, **settings: Any) -> None:
         """Start a server; one TaskGroup owns its tasks, as in `serve`."""
         up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._stop = asyncio.Event()
-        self._owner = asyncio.create_task(self._serve(SftpSettings(host="127.0.0.1", port=0, **settings), up))
+        self._owner = asyncio.create_task(self._serve(SftpSettings(**{"host": "127.0.0.1", "port": 0, **settings}), up))
         await asyncio.wait({up, self._owner}, return_when=asyncio.FIRST_COMPLETED)
         if self._owner.done():
             await self._owner
@@ -239,14 +257,24 @@ class Room:
         return await RawSftp.open(connection or await self.connect())
 
     async def landed_put(self, name: str, data: bytes) -> StoredUpload:
-        """Put a file and close it, on a connection of its own."""
-        known = len(self.landed.all)
+        """Put a file on a session of its own, which is over when this returns."""
+        sessions, uploads = len(self.ended.all), len(self.landed.all)
         raw = await self.raw()
         handle = await raw.create(name)
-        await raw.write(handle, 0, data)
+        assert await raw.write(handle, 0, data) == (FX_OK, "")
         assert await raw.close(handle) == (FX_OK, "")
-        raw.channel.get_connection().abort()
-        return (await self.landed.first(known + 1))[-1]
+        raw.channel.get_connection().close()
+        await self.sessions_ended(sessions + 1)
+        return self.landed.all[uploads]
+
+    async def leave_partial(self, name: str, data: bytes) -> None:
+        """Cut off an upload on a session of its own, which is over when this returns."""
+        sessions = len(self.ended.all)
+        raw = await self.raw()
+        assert await raw.write(await raw.create(name), 0, data) == (FX_OK, "")
+        raw.channel.get_connection().close()
+        await self.sessions_ended(sessions + 1)
+        assert self.partial(name) == data
 
     async def disconnected(self) -> None:
         """Wait until the server knows of no connection any more."""
@@ -258,6 +286,12 @@ class Room:
     async def sessions_ended(self, count: int = 1) -> None:
         """Wait until so many sessions are over, their clean-up included."""
         await self.ended.first(count)
+
+    def errors(self) -> list[MutableMapping[str, Any]]:
+        """Take the errors of ours that were logged since the last call."""
+        found = [entry for entry in self.logs if entry["log_level"] == "error"]
+        self.logs[:] = [entry for entry in self.logs if entry["log_level"] != "error"]
+        return found
 
     def home(self, name: str) -> bytes | None:
         """What stands in the client's home."""
@@ -275,6 +309,9 @@ class Room:
         """Whether every file was closed and staging is empty."""
         return not self.disk.open_fds and not self.staging()
 
+    def _inspect(self, upload: StoredUpload) -> "Fault | None":
+        return self.inspect(upload)  # which a test may have replaced
+
     async def _serve(self, settings: SftpSettings, up: asyncio.Future[None]) -> None:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
@@ -286,7 +323,7 @@ class Room:
                 tasks=tasks,
                 now=lambda: self.now,
                 is_upload_name=lambda name: read_name(name) is not None,
-                inspect=lambda upload: self.inspect(upload),
+                inspect=self._inspect,
                 landed=self.landed,
                 on_login=self.logins,
                 on_refusal=self.refusals,

@@ -64,13 +64,15 @@ class StockSftp:
             env=_environment(),
         )
 
-    async def ssh(self, *args: str, user: str = ACME, options: tuple[str, ...] = ()) -> Finished:
+    async def ssh(
+        self, *args: str, user: str = ACME, key_file: Path | None = None, options: tuple[str, ...] = ()
+    ) -> Finished:
         """Run `ssh` with a command."""
         process = await asyncio.create_subprocess_exec(
             self._ssh,
             *("-p", str(self._room.server.port)),
-            *self._options(),
-            *options,
+            *options,  # before the others: of two values ssh takes the first
+            *self._options(key_file),
             f"{user}@127.0.0.1",
             *args,
             stdin=asyncio.subprocess.DEVNULL,
@@ -84,9 +86,9 @@ class StockSftp:
         """Kill the ssh below the sftp that runs, as kill -9 does."""
         os.kill(int(self._ssh_pid.read_text()), signal.SIGKILL)
 
-    def _options(self) -> list[str]:
+    def _options(self, key_file: Path | None = None) -> list[str]:
         settings = {
-            "IdentityFile": str(self.key_file),
+            "IdentityFile": str(key_file or self.key_file),
             "IdentitiesOnly": "yes",
             "IdentityAgent": "none",
             "StrictHostKeyChecking": "no",

@@ -17,6 +17,7 @@ from .raw import RawSftp
 from .room import GOLD, PATIENCE_S, Room
 from .stock import StockSftp, finish
 
+SILVER = "Silver_20261101_0001.csv"
 LIST = b"CTUserID\n" + b"".join(b"%d\n" % number for number in range(1, 1001))
 HALF = len(LIST) // 2
 # A put that takes minutes unless it is killed.
@@ -162,13 +163,13 @@ async def test_an_upload_completes_though_its_ssh_is_killed_while_the_close_is_a
 
 async def test_of_several_open_uploads_each_becomes_a_partial_though_one_cannot_be_kept(room: Room) -> None:
     raw = await half_an_upload(room)
-    for name in ("Silver_20261101_0001.csv", "Bronze_20261101_0001.csv"):
+    for name in (SILVER, "Bronze_20261101_0001.csv"):
         await raw.write(await raw.create(name), 0, LIST[:HALF])
     room.disk.fail_once["fsync"] = OSError(5, "Input/output error")
     raw.channel.close()
     await room.sessions_ended()
     assert room.landed.all == []
-    kept = [room.partial(name) for name in (GOLD, "Silver_20261101_0001.csv", "Bronze_20261101_0001.csv")]
+    kept = [room.partial(name) for name in (GOLD, SILVER, "Bronze_20261101_0001.csv")]
     assert kept.count(LIST[:HALF]) == 2
     assert room.nothing_left_open()
 
@@ -181,7 +182,7 @@ async def test_a_stop_lets_an_open_upload_finish_and_takes_no_new_one(room: Room
     stopping = asyncio.create_task(room.server.stop())
     await asyncio.sleep(0)  # the stop begins
     with pytest.raises(AssertionError, match="The server is stopping"):
-        await raw.create("Silver_20261101_0001.csv")
+        await raw.create(SILVER)
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", port)
     assert (await raw.write(handle, HALF, LIST[HALF:]))[0] == FX_OK
@@ -237,8 +238,11 @@ async def test_what_a_stop_cuts_off_is_a_partial_and_reput_completes_it_after_th
     assert room.partial(GOLD) is None
 
 
-async def test_stopping_twice_is_fine(room: Room) -> None:
+async def test_after_a_stop_no_connection_is_left_and_stopping_twice_is_fine(room: Room) -> None:
+    connection = await room.connect()
     await room.server.stop()
+    assert not room.server.connections
+    await connection.wait_closed()
     await room.server.stop()
 
 
@@ -295,15 +299,19 @@ async def test_an_upload_completes_though_everything_is_cancelled_while_its_clos
     assert room.nothing_left_open()
 
 
-async def test_an_error_while_a_session_ends_stays_in_that_session(room: Room) -> None:
-    await room.landed_put(GOLD, LIST)
-    raw = await room.raw()
-    await raw.read_handle(GOLD)
-    room.disk.faults["close"] = OSError(5, "Input/output error")
+async def test_a_bug_while_a_session_ends_stays_in_that_session(room: Room) -> None:
+    await room.landed_put(SILVER, LIST)
+    raw = await half_an_upload(room)
+    await raw.read_handle(SILVER)
+    room.disk.faults["close"] = ValueError("a bug")
     raw.channel.send_signal("TERM")
     await room.sessions_ended(2)
-    del room.disk.faults["close"]
-    await room.landed_put("Silver_20261101_0001.csv", LIST)  # the server is still there
+    room.disk.faults.clear()
+    assert [error["event"] for error in room.errors()] == [
+        "upload cut off, and lost",
+        "session could not be cleaned up",
+    ]
+    await room.landed_put(GOLD, LIST)  # the server is still there
 
 
 def test_asyncssh_has_the_parts_that_the_seam_stands_on() -> None:
@@ -324,6 +332,8 @@ async def test_if_asyncssh_called_its_packet_method_by_another_name_nothing_woul
     raw = await room.raw()
     handle = await raw.create(GOLD)
     await raw.write(handle, 0, LIST[:HALF])
-    await raw.close(handle)
+    assert (await raw.close(handle))[0] == FX_FAILURE
     raw.channel.close()
     await assert_only_the_half_is_kept(room)
+    (error,) = room.errors()
+    assert error["request"] == "_process_close"

@@ -1,0 +1,231 @@
+"""The engine: it takes the data folder alone, puts right what a dead process left, and leaves it in order."""
+
+import asyncio
+import errno
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+from structlog.typing import EventDict
+
+from ctsftp.app.engine import Engine, one_fault
+from ctsftp.app.lock import DataFolderBusyError, data_lock
+from ctsftp.clients.config import ClientConfig
+from ctsftp.contract.states import State
+from ctsftp.errors import DiskError, RefusedError, SettingsError, StoreError, UsageError
+from ctsftp.ingest.loader import Loader
+from ctsftp.settings import Settings
+from ctsftp.spool.paths import HomePath
+from ctsftp.store import Uncounted
+
+from .bench import NAME, NEXT, PATIENCE_S, Door, load, members, put, rows
+
+
+async def test_what_a_dead_process_left_is_put_right(settings: Settings) -> None:
+    async with Engine.open(settings) as engine:
+        upload = put(engine.spool, NAME, rows([1, 2]))
+        engine.spool.stage(
+            "acme", HomePath((NEXT,)), truncate=True, create=True, exclusive=False, append=False, max_size_bytes=9
+        )
+        await load(engine, NEXT, rows([1]))  # its load dies in the middle:
+        with sqlite3.connect(settings.data_dir / "ctsftp.db") as database:
+            database.execute("UPDATE uploads SET state = 'loading'")
+            database.execute("DELETE FROM segments")
+            database.execute("UPDATE snapshots SET segment_id = NULL, number = NULL")
+        database.close()
+    staging = settings.data_dir / "clients" / "acme" / "staging"
+    assert len(list(staging.iterdir())) == 1
+    async with Engine.open(settings) as engine:
+        assert list(staging.iterdir()) == []
+        [row] = await engine.store.ledger.uploads()
+        assert (row.state, row.deaths) == (State.RECEIVED, 1)
+        swept = await engine.sweeper.sweep()
+        assert upload.id in swept.queued
+        assert row.id in swept.queued
+        await engine.queue.wait_for()
+        assert await members(engine) == [1]
+    with sqlite3.connect(settings.data_dir / "ctsftp.db") as database:
+        assert database.execute("SELECT count(*) FROM snapshots WHERE segment_id IS NULL").fetchone() == (0,)
+    database.close()
+
+
+async def test_ids_go_on_behind_all_that_ever_were_even_if_their_files_are_gone_and_the_clock_is_set_back(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Engine.open(settings) as engine:
+        row = await load(engine, NAME, rows([1]))
+        engine.spool.remove_upload(await engine.find_file(row.id))
+    monkeypatch.setattr("ctsftp.spool.ids.time.time_ns", lambda: 0)
+    async with Engine.open(settings) as engine:
+        assert put(engine.spool, NAME, rows([2])).id > row.id
+
+
+async def test_changes_that_a_dead_process_did_not_count_are_counted_after_the_start(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = asyncio.Event()
+    count = Loader.count_changes
+
+    async def count_and_tell(loader: Loader, uncounted: Uncounted) -> None:
+        await count(loader, uncounted)
+        counted.set()
+
+    async with Engine.open(settings) as engine:
+        await load(engine, NAME, rows([1, 2]))
+        await load(engine, NEXT, rows([2, 3, 4]))
+        with sqlite3.connect(settings.data_dir / "ctsftp.db") as database:
+            database.execute('UPDATE snapshots SET entered = NULL, "left" = NULL WHERE number = 2')
+            database.execute("UPDATE uploads SET warnings = '[]'")
+        database.close()
+    monkeypatch.setattr(Loader, "count_changes", count_and_tell)
+    async with Engine.open(settings) as engine, asyncio.timeout(PATIENCE_S):
+        await counted.wait()
+        segment = await engine.store.segments.segment("acme", "vip")
+        assert (segment.entered, segment.left) == (2, 1)
+        assert [one["code"] for one in (await engine.store.ledger.upload(segment.upload_id)).warnings] == [
+            "mostly_changed"
+        ]
+        assert await engine.store.snapshots.uncounted() == []
+
+
+async def test_a_load_that_the_stop_interrupts_is_taken_up_by_the_next_engine(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door = Door()
+    with monkeypatch.context() as patched:
+        patched.setattr(Engine, "config_of", lambda _engine, client: door.config_of(client))
+        async with Engine.open(settings) as engine:
+            upload = put(engine.spool, NAME, rows([1, 2]))
+            engine.landed(upload)
+            await door.reached()
+        door.open()
+    async with Engine.open(settings) as engine:
+        row = await engine.store.ledger.upload(upload.id)
+        assert (row.state, row.deaths) == (State.RECEIVED, 0)
+        await engine.sweeper.sweep()
+        await engine.queue.wait_for()
+        assert await members(engine) == [1, 2]
+
+
+async def test_a_load_that_failed_is_tried_again_by_itself(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = asyncio.Queue[int]()
+    loop = asyncio.get_running_loop()
+    faults = [DiskError("full"), DiskError("full")]
+
+    def config_of(_engine: Engine, _client: str) -> ClientConfig:
+        loop.call_soon_threadsafe(tries.put_nowait, len(faults))
+        if faults:
+            raise faults.pop()
+        return ClientConfig()
+
+    monkeypatch.setattr(Engine, "config_of", config_of)
+    async with Engine.open(settings) as engine, asyncio.timeout(PATIENCE_S):
+        upload = put(engine.spool, NAME, rows([1, 2]))
+        engine.landed(upload)
+        assert [await tries.get() for _ in range(3)] == [2, 1, 0]
+        await engine.queue.wait_for()
+        assert await members(engine) == [1, 2]
+
+
+async def test_a_second_engine_on_the_same_data_is_refused_in_one_line(settings: Settings) -> None:
+    async with Engine.open(settings):
+        with pytest.raises(DataFolderBusyError) as refusal:
+            async with Engine.open(settings):
+                pass
+    assert isinstance(refusal.value, UsageError)
+    text = str(refusal.value)
+    assert "\n" not in text
+    assert str(settings.data_dir / "lock") in text
+    assert f"(process {os.getpid()})" in text
+    async with Engine.open(settings) as engine:
+        assert (await load(engine, NAME, rows([1]))).state is State.LOADED
+
+
+def test_the_lock_is_let_go_of_whatever_happens(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), data_lock(tmp_path / "data"):
+        _ = 1 / 0
+    with data_lock(tmp_path / "data"):
+        pass
+
+
+def test_a_full_disk_does_not_keep_the_lock_from_being_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("ctsftp.app.lock.os.pwrite", full)
+    with data_lock(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("place", ["file/data", "x" * 300])
+def test_a_data_folder_that_cannot_be_made_is_a_wrong_setting(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="CTSFTP_DATA_DIR"), data_lock(tmp_path / place):
+        pass
+
+
+async def test_a_damaged_database_refuses_the_start_in_one_line_and_is_left_as_it_is(settings: Settings) -> None:
+    database = settings.data_dir / "ctsftp.db"
+    database.write_bytes(b"This is no database. " * 1000)
+    before = database.read_bytes()
+    with pytest.raises(StoreError) as refusal:
+        async with Engine.open(settings):
+            pass
+    assert "\n" not in str(refusal.value)
+    assert str(database) in str(refusal.value)
+    assert database.read_bytes() == before
+    with data_lock(settings.data_dir):
+        pass
+
+
+async def test_a_fault_in_the_block_comes_out_as_itself(settings: Settings) -> None:
+    with pytest.raises(RefusedError, match=r"^no$"):
+        async with Engine.open(settings):
+            raise RefusedError("no")
+
+
+async def test_a_task_that_fails_ends_the_engine_with_its_own_error(settings: Settings) -> None:
+    async def fail() -> None:
+        raise StoreError("gone")
+
+    async def work() -> None:
+        async with Engine.open(settings) as engine:
+            engine.tasks.create_task(fail())
+            await asyncio.Event().wait()
+
+    with pytest.raises(StoreError, match=r"^gone$"):
+        await work()
+
+
+async def test_of_several_faults_the_one_that_was_meant_for_a_person_is_told(events: list[EventDict]) -> None:
+    async def fail(fault: Exception) -> None:
+        raise fault
+
+    async def work() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for fault in (ZeroDivisionError(), SettingsError("the port"), StoreError("too")):
+                tasks.create_task(fail(fault))
+
+    with pytest.raises(SettingsError, match="the port"), one_fault():
+        await work()
+    assert [repr(event["exc_info"]) for event in events] == ["ZeroDivisionError()", "StoreError('too')"]
+    with pytest.raises(ZeroDivisionError), one_fault():
+        raise BaseExceptionGroup("outer", [BaseExceptionGroup("inner", [ZeroDivisionError(), ValueError()])])
+
+
+async def test_a_client_whose_folder_is_gone_has_the_defaults(settings: Settings) -> None:
+    async with Engine.open(settings) as engine:
+        assert engine.config_of("nobody") == ClientConfig()
+
+
+async def test_a_client_folder_that_may_not_be_read_is_a_fault_of_the_disk(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: object) -> None:
+        raise RefusedError("cannot read it: Permission denied")
+
+    async with Engine.open(settings) as engine:
+        monkeypatch.setattr(engine.clients, "get", forbidden)
+        with pytest.raises(DiskError, match="Permission denied"):
+            engine.config_of("acme")

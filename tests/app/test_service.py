@@ -1,0 +1,166 @@
+"""`serve`: what it says at its start, what refuses it, and the order in which it stops."""
+
+import asyncio
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.typing import EventDict
+
+from ctsftp.app.control import ControlSocket, ask
+from ctsftp.app.engine import Engine
+from ctsftp.app.lock import DataFolderBusyError, data_lock
+from ctsftp.app.loginbook import LoginNotes
+from ctsftp.app.service import Service, serve
+from ctsftp.contract.states import State
+from ctsftp.errors import RefusedError, SettingsError, StoreError
+from ctsftp.settings import Settings
+from ctsftp.sftp.server import SftpServer
+from ctsftp.sftp.settings import SftpSettings
+from ctsftp.store import Store
+
+from .bench import NAME, PATIENCE_S, Door, put, rows
+
+
+def is_free(settings: Settings) -> bool:
+    try:
+        with data_lock(settings.data_dir):
+            return True
+    except DataFolderBusyError:
+        return False
+
+
+async def test_the_start_tells_where_everything_is(settings: Settings, events: list[EventDict]) -> None:
+    async with Service.open(settings) as service:
+        port = service.server.port
+    [serving] = [event for event in events if event["event"] == "serving"]
+    assert serving == {
+        "event": "serving",
+        "log_level": "info",
+        "host": "127.0.0.1",
+        "port": port,
+        "data": str(settings.data_dir),
+        "keys": str(settings.keys_dir),
+        "host_keys": str(settings.keys_dir / "host"),
+        "database": f"sqlite+aiosqlite:///{settings.data_dir}/ctsftp.db",
+    }
+
+
+async def test_a_port_in_use_refuses_the_start_and_lets_go_of_everything(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        busy = settings.model_copy(update={"sftp": SftpSettings(host="127.0.0.1", port=port)})
+        with pytest.raises(SettingsError, match=f"Port {port} on 127.0.0.1.*CTSFTP_SFTP__PORT") as refusal:
+            async with Service.open(busy):
+                pass
+    assert "\n" not in str(refusal.value)
+    assert is_free(settings)
+    assert not (settings.data_dir / "control.sock").exists()
+
+
+async def test_a_second_server_is_refused_and_the_first_goes_on(settings: Settings) -> None:
+    async with Service.open(settings):
+        with pytest.raises(DataFolderBusyError):
+            async with Service.open(settings):
+                pass
+        assert await ask(settings.data_dir / "control.sock", "sessions.recheck", {}) == 0
+
+
+async def test_a_damaged_database_refuses_the_start(settings: Settings) -> None:
+    (settings.data_dir / "ctsftp.db").write_bytes(b"This is no database. " * 1000)
+    with pytest.raises(StoreError):
+        async with Service.open(settings):
+            pass
+    assert is_free(settings)
+
+
+async def test_a_host_key_that_others_may_read_refuses_the_start(settings: Settings) -> None:
+    (settings.host_keys / "ssh_host_ed25519_key").chmod(0o644)
+    with pytest.raises(RefusedError, match="chmod 600"):
+        async with Service.open(settings):
+            pass
+    assert is_free(settings)
+
+
+async def test_the_stop_goes_in_its_order(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+
+    def watch(owner: type, method: str, step: str) -> None:
+        real: Any = getattr(owner, method)
+
+        async def watched(self: Any) -> None:
+            await real(self)
+            order.append(step)
+
+        monkeypatch.setattr(owner, method, watched)
+
+    door = Door()
+    monkeypatch.setattr(Engine, "config_of", lambda _engine, client: door.config_of(client))
+    watch(SftpServer, "stop", "the listener has drained")
+    watch(ControlSocket, "close", "the control socket is closed")
+    watch(LoginNotes, "flush", "the logins are written down")
+    watch(Store, "close", "the database is closed")
+    async with Service.open(settings) as service:
+        real_move = service.engine.store.ledger.move
+
+        async def move(upload_id: str, to: State, **facts: Any) -> bool:
+            if to is State.RECEIVED:
+                order.append("the load goes back")
+            return await real_move(upload_id, to, **facts)
+
+        monkeypatch.setattr(service.engine.store.ledger, "move", move)
+        service.engine.landed(put(service.engine.spool, NAME, rows([1])))
+        await door.reached()
+        assert not is_free(settings)
+    door.open()
+    assert is_free(settings)
+    assert order == [
+        "the listener has drained",
+        "the control socket is closed",
+        "the logins are written down",
+        "the load goes back",
+        "the database is closed",
+    ]
+
+
+async def test_a_task_that_fails_ends_the_server_with_its_own_error(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_notes: LoginNotes) -> None:
+        raise StoreError("gone")
+
+    monkeypatch.setattr(LoginNotes, "run", fail)
+    with pytest.raises(StoreError, match=r"^gone$"):
+        async with Service.open(settings):
+            await asyncio.Event().wait()
+    assert is_free(settings)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_serve_ends_in_good_order_on_a_signal(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, events: list[EventDict], number: signal.Signals
+) -> None:
+    up = asyncio.Event()
+    start = SftpServer.start
+
+    async def started(server: SftpServer) -> None:
+        await start(server)
+        up.set()
+
+    monkeypatch.setattr(SftpServer, "start", started)
+    serving = asyncio.create_task(serve(settings))
+    async with asyncio.timeout(PATIENCE_S):
+        await up.wait()
+        os.kill(os.getpid(), number)
+        await serving
+    assert [event["event"] for event in events][-1] == "stopped"
+    assert is_free(settings)
+
+
+async def test_a_data_folder_deep_down_serves_its_commands_as_well(settings: Settings, tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*["a folder with quite a long name"] * 6) / "data"
+    async with Service.open(settings.model_copy(update={"data_dir": deep})):
+        assert await ask(deep / "control.sock", "sessions.recheck", {}) == 0

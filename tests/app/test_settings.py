@@ -1,0 +1,173 @@
+"""The settings: a file, then the environment; whatever is wrong is one line that names it."""
+
+from pathlib import Path
+
+import pytest
+
+from ctsftp import settings as module
+from ctsftp.errors import SettingsError
+from ctsftp.settings import Settings, read_settings, unknown_variables
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CONFIG_PLACES", (Path("ctsftp.toml"), Path("etc.toml")))
+
+
+def write(text: str, name: str = "ctsftp.toml") -> Path:
+    path = Path(name)
+    path.write_text(text)
+    return path
+
+
+def refusal(config: Path | None = None) -> str:
+    with pytest.raises(SettingsError) as refused:
+        read_settings(config)
+    text = str(refused.value)
+    assert "\n" not in text
+    return text
+
+
+def test_without_any_settings_the_defaults_hold_and_the_paths_are_absolute(tmp_path: Path) -> None:
+    found = read_settings()
+    assert (found.data_dir, found.keys_dir, found.host_keys) == (
+        tmp_path / "data",
+        tmp_path / "keys",
+        tmp_path / "keys" / "host",
+    )
+    assert found.database == f"sqlite+aiosqlite:///{tmp_path}/data/ctsftp.db"
+    assert (found.sftp.host, found.sftp.port, found.sftp.public_host) == ("0.0.0.0", 2022, None)  # noqa: S104
+    assert found.sftp.max_file_size_bytes == 1 << 30
+    assert (found.ingest.max_rows, found.sweep.interval_s) == (50_000_000, 1200)
+
+
+def test_the_file_in_the_working_folder_wins_over_that_of_the_machine_and_a_named_one_over_both() -> None:
+    write("[sftp]\nport = 3", "etc.toml")
+    assert read_settings().sftp.port == 3
+    write("[sftp]\nport = 4")
+    assert read_settings().sftp.port == 4
+    assert read_settings(write("[sftp]\nport = 5", "named.toml")).sftp.port == 5
+
+
+def test_the_environment_wins_over_the_file_setting_by_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    write('data_dir = "elsewhere"\n[sftp]\nport = 3\nhost = "192.0.2.1"\n[ingest.guards]\nshrunk_from = 7\n')
+    monkeypatch.setenv("CTSFTP_SFTP__PORT", "4")
+    monkeypatch.setenv("CTSFTP_INGEST__GUARDS__FUTURE_DAYS", "9")
+    found = read_settings()
+    assert (found.data_dir.name, found.sftp.port, found.sftp.host) == ("elsewhere", 4, "192.0.2.1")
+    assert (found.ingest.guards.shrunk_from, found.ingest.guards.future_days) == (7, 9)
+    assert found.ingest.guards.shrunk_ratio == 0.5
+
+
+def test_every_setting_of_the_design_is_read_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in {
+        "DATA_DIR": "/srv/data",
+        "KEYS_DIR": "keys2",
+        "HOST_KEYS_DIR": "/run/secrets/host",
+        "DATABASE_URL": "sqlite+aiosqlite:////srv/x.db",
+        "SFTP__HOST": "::1",
+        "SFTP__PORT": "22",
+        "SFTP__PUBLIC_HOST": "sftp.example",
+        "SFTP__MAX_FILE_SIZE_BYTES": "5",
+        "INGEST__MAX_ROWS": "6",
+        "SWEEP__INTERVAL_S": "7.5",
+    }.items():
+        monkeypatch.setenv(f"CTSFTP_{name}", value)
+    found = read_settings()
+    assert (found.data_dir, found.keys_dir, found.host_keys) == (
+        Path("/srv/data"),
+        tmp_path / "keys2",
+        Path("/run/secrets/host"),
+    )
+    assert found.database == "sqlite+aiosqlite:////srv/x.db"
+    assert (found.sftp.host, found.sftp.port, found.sftp.public_host) == ("::1", 22, "sftp.example")
+    assert (found.sftp.max_file_size_bytes, found.ingest.max_rows, found.sweep.interval_s) == (5, 6, 7.5)
+
+
+def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CTSFTP_DATA_DIR", "")
+    monkeypatch.setenv("CTSFTP_SFTP__PORT", "")
+    assert (read_settings().data_dir, read_settings().sftp.port) == (tmp_path / "data", 2022)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("data_folder = 1", "holds 'data_folder', which is no setting"),
+        ("_env_prefix = 'X_'", "holds '_env_prefix', which is no setting"),
+        ("[http]\nport = 1", "holds 'http', which is no setting"),
+        ("[sftp]\nprot = 1", "CTSFTP_SFTP__PROT (or sftp.prot in ctsftp.toml) is wrong: there is no such setting."),
+        ("[ingest.guards]\nshrunk_form = 1", "CTSFTP_INGEST__GUARDS__SHRUNK_FORM"),
+        ("[sftp]\nport = 65536", "less than or equal to 65535"),
+        ("[sftp]\nport = 'ssh'", "CTSFTP_SFTP__PORT (or sftp.port in ctsftp.toml) is wrong: Input should be a valid"),
+        ("sftp = 5", "CTSFTP_SFTP"),
+        ("data_dir = 5", "CTSFTP_DATA_DIR"),
+        ("[sweep]\ninterval_s = 0", "greater than 0"),
+        ("[sweep]\ninterval_s = nan", "CTSFTP_SWEEP__INTERVAL_S"),
+        ("[sftp]\nport = -1\nprot = 1", "And 1 more."),
+        ("port =", "ctsftp.toml is not TOML"),
+    ],
+)
+def test_a_wrong_file_is_refused_in_one_line_that_names_the_setting(text: str, told: str) -> None:
+    write(text)
+    assert told in refusal()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("CTSFTP_SFTP__PORT", "ssh", "The setting CTSFTP_SFTP__PORT is wrong: Input should be a valid integer"),
+        ("CTSFTP_SFTP__PROT", "1", "The setting CTSFTP_SFTP__PROT is wrong: there is no such setting."),
+        ("CTSFTP_SFTP", "2022", "CTSFTP_SFTP"),
+        ("CTSFTP_SFTP", "not json", "An environment variable is wrong"),
+        ("CTSFTP_INGEST__GUARDS__SHRUNK_RATIO", "2", "CTSFTP_INGEST__GUARDS__SHRUNK_RATIO"),
+    ],
+)
+def test_a_wrong_variable_is_refused_in_one_line_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert told in refusal()
+
+
+def test_a_named_file_must_be_there_and_be_readable(tmp_path: Path) -> None:
+    assert "nowhere.toml cannot be read: No such file" in refusal(Path("nowhere.toml"))
+    assert "cannot be read: Is a directory" in refusal(tmp_path)
+    (tmp_path / "latin.toml").write_bytes(b'data_dir = "\xe4"')
+    assert "is not TOML" in refusal(Path("latin.toml"))
+
+
+def test_a_place_that_may_not_be_looked_at_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CONFIG_PLACES", (Path("x" * 300),))
+    assert "cannot be looked for: File name too long" in refusal()
+
+
+def test_variables_that_look_like_settings_and_are_none_are_found() -> None:
+    names = [
+        "CTSFTP_SFTP_PORT",
+        "CTSFTP_DATADIR",
+        "ctsftp_keys",
+        "CTSFTP_HTTP__PORT",
+        "CTSFTP_DATA_DIR",
+        "ctsftp_sftp__port",
+        "CTSFTP_SFTP__PORT",
+        "CTSFTP_INGEST__GUARDS__FUTURE_DAYS",
+        "PATH",
+        "XCTSFTP_DATADIR",
+    ]
+    assert unknown_variables(names) == ["CTSFTP_DATADIR", "CTSFTP_HTTP__PORT", "CTSFTP_SFTP_PORT", "ctsftp_keys"]
+
+
+def test_a_part_that_does_not_exist_yet_may_have_its_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CTSFTP_HTTP__PORT", "8022")
+    assert read_settings().sftp.port == 2022
+
+
+def test_settings_do_not_change() -> None:
+    found = Settings()
+    for group in (found, found.sftp, found.ingest, found.ingest.guards, found.sweep, found.spool):
+        field = next(iter(type(group).model_fields))
+        with pytest.raises(ValueError, match="frozen"):
+            setattr(group, field, getattr(group, field))

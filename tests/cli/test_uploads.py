@@ -1,0 +1,132 @@
+"""The ledger on the command line, and what an admin decides."""
+
+import asyncio
+import sqlite3
+
+import pytest
+
+from ctsftp.app.engine import Engine
+from ctsftp.settings import read_settings
+from tests.app.bench import put, rows
+
+from .shell import Shell
+
+FIRST, SECOND = "VIP_20260310_0900.csv", "VIP_20260310_0901.csv"
+
+
+@pytest.fixture
+def held(shell: Shell) -> Shell:
+    shell.load(FIRST, rows([1, 2]))
+    shell.load(SECOND, rows([]))
+    return shell
+
+
+def test_the_list_has_the_fields_that_scripts_read(shell: Shell) -> None:
+    loaded = shell.load(FIRST, "CTUserID,A\n1,\n1,\n2,\n" + "3,\n" * 8 + "x,\n")
+    [row] = shell.json("upload", "list")
+    assert row == {
+        "id": loaded.id,
+        "client": "acme",
+        "filename": FIRST,
+        "segment": "VIP",
+        "stamp": "20260310_0900",
+        "state": "loaded",
+        "code": None,
+        "reason": None,
+        "rows": 12,
+        "members": 3,
+        "duplicates": 8,
+        "rejected": 1,
+        "warnings": [],
+        "sha256": loaded.sha256,
+        "size": loaded.size,
+        "received_at": loaded.received_at,
+        "finished_at": loaded.finished_at,
+    }
+    assert list(row) == list(loaded.as_json())
+    assert shell.json("upload", "show", loaded.id) == row
+    assert shell.json("upload", "rejects", loaded.id) == [
+        {"line": 13, "value": "x", "reason": "the id is not a whole number of 1 to 19 digits"}
+    ]
+    assert "x" in shell.run("upload", "rejects", loaded.id).lines[1]
+
+
+def test_an_upload_whose_name_cannot_be_read_is_of_no_segment(shell: Shell) -> None:
+    shell.load("VIP.csv", rows([1]))
+    [row] = shell.json("upload", "list", "--state", "rejected")
+    assert (row["segment"], row["stamp"], row["code"]) == (None, None, "name")
+
+
+def test_the_newest_come_first_and_a_state_can_be_asked_for(held: Shell) -> None:
+    assert [row["filename"] for row in held.json("upload", "list")] == [SECOND, FIRST]
+    assert [row["filename"] for row in held.json("upload", "list", "--state", "loaded")] == [FIRST]
+    assert held.run("upload", "list", "--state", "failed").out == "No uploads.\n"
+    [_, newest, _] = held.run("upload", "list").lines
+    assert "held (empty)" in newest
+
+
+def test_the_table_shows_fifty_and_json_all(shell: Shell) -> None:
+    async def bring() -> None:
+        async with Engine.open(read_settings()) as engine:
+            for number in range(51):
+                engine.landed(put(engine.spool, f"ready{number}.flag", ""))
+            await engine.queue.wait_for()
+
+    asyncio.run(bring())
+    done = shell.run("upload", "list")
+    assert len(done.lines) == 1 + 50
+    assert "ready50.flag" in done.lines[1]
+    assert done.err == "These are the newest 50: --json lists all.\n"
+    assert len(shell.json("upload", "list")) == 51
+
+
+def test_one_upload_is_shown_with_its_meaning_and_what_to_do(held: Shell) -> None:
+    [row] = held.json("upload", "list", "--state", "held")
+    out = held.run("upload", "show", row["id"]).out
+    for words in (row["id"], "held", "The file has no members, and the segment has 2.", "ctsftp upload approve ID"):
+        assert words in out
+
+
+def test_a_held_upload_is_approved(held: Shell) -> None:
+    [row] = held.json("upload", "list", "--state", "held")
+    assert held.run("upload", "approve", row["id"]).err == f"{SECOND} is loaded.\n"
+    assert held.json("segment", "list")[0]["members"] == 0
+    assert "is loaded" in held.refused("upload", "approve", row["id"], code=1)
+
+
+def test_a_held_upload_is_discarded(held: Shell) -> None:
+    [row] = held.json("upload", "list", "--state", "held")
+    assert held.json("upload", "discard", row["id"])["state"] == "discarded"
+    assert "is discarded" in held.refused("upload", "approve", row["id"], code=1)
+
+
+def test_a_rejected_upload_is_read_again(shell: Shell) -> None:
+    row = shell.load(FIRST, "id\n1\n")
+    assert row.code == "no_id_column"
+    shell.run("client", "add", "acme")
+    (shell.folder / "keys" / "clients" / "acme" / "client.toml").write_text('id_columns = ["id"]\n')
+    assert shell.run("upload", "retry", row.id).err == f"{FIRST} is loaded.\n"
+    assert shell.run("segment", "members", "vip").out == "1\n"
+
+
+def test_a_retry_that_fails_by_our_fault_says_so_and_why(shell: Shell) -> None:
+    row = shell.load(FIRST, "id\n1\n")
+    place = next((shell.folder / "data" / "clients" / "acme" / "uploads" / row.id).iterdir())
+    place.unlink()
+    place.symlink_to("/nowhere")
+    assert "no longer there" in shell.refused("upload", "retry", row.id, code=1)
+    assert shell.json("upload", "show", row.id)["state"] == "rejected"
+
+
+def test_what_is_wrong_while_a_command_works_is_logged(shell: Shell) -> None:
+    row = shell.load(FIRST, "id\n1\n")
+    with sqlite3.connect(shell.folder / "data" / "ctsftp.db") as database:
+        database.execute("DROP TABLE snapshot_members")
+    database.close()
+    shell.run("client", "add", "acme")
+    (shell.folder / "keys" / "clients" / "acme" / "client.toml").write_text('id_columns = ["id"]\n')
+    done = shell.run("upload", "retry", row.id)
+    logged, said = done.err.splitlines()
+    assert "load failed" in logged
+    assert "code=database" in logged
+    assert said.startswith(f"{FIRST} is failed.")

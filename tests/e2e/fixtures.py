@@ -1,0 +1,27 @@
+"""The server that many tests share, and a client for each of them; a module asks for it by `pytest_plugins`."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from ctsftp.contract.codes import Code
+
+from .inprocess import Move, Sender, Server, running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+    async with running(tmp_path_factory.mktemp("server")) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def sender(server: Server, request: pytest.FixtureRequest) -> AsyncIterator[Sender]:
+    """A client of the test's own; in the end every row must be accounted for, and the test have done what it says."""
+    made = server.add_sender()
+    yield made
+    await made.close()
+    made.check_accounts()
+    promised: frozenset[Code | Move] = getattr(request.function, "exercises", frozenset())
+    assert promised <= made.seen()

@@ -1,0 +1,27 @@
+"""The page of the codes in deploy/: printed from the code's own table, and what `upload show` says stands on it."""
+
+from pathlib import Path
+
+from ctsftp.contract.codes import PAGES, Code, render_codes_page
+
+from .conftest import Box
+from .inprocess import ids, stamp
+
+PAGE = Path(__file__).parents[2] / "deploy" / "codes.md"
+
+
+def test_the_page_of_the_codes_is_the_one_that_the_table_prints() -> None:
+    assert PAGE.read_text("utf-8") == render_codes_page(), (
+        "write it anew: "
+        "python -c 'from ctsftp.contract import codes; print(codes.render_codes_page(), end=\"\")' > deploy/codes.md"
+    )
+
+
+def test_an_upload_is_shown_with_the_words_of_its_codes_page(acme: Box) -> None:
+    name = f"VIP_{stamp(1)}.csv"
+    acme.put("acme", name, ids(*range(1, 201)))
+    event = acme.put("acme", f"VIP_{stamp(2)}.csv", ids())
+    shown = acme.run("upload", "show", event["upload"]).stdout
+    page = PAGES[Code.EMPTY]
+    for words in (page.meaning, page.sender, page.admin.replace(" ID", "")[:20], "deploy/codes.md#empty"):
+        assert words in shown
