@@ -251,9 +251,14 @@ class Sshfs:
         finally:
             self._account.execute("fusermount3", "-u", str(place))
 
+    def wait_for_close(self, name: str) -> None:
+        """Keep the home mounted until CLOSE arrived: the kernel sends it some time after close(2), or not at all."""
+        self._account.event("upload landed", path=f"/{name}")
+
     def put(self, file: Path, name: str) -> None:
         with self.mounted() as home:
             shutil.copyfile(file, home / name)
+            self.wait_for_close(name)
 
     def list(self) -> set[str]:
         with self.mounted() as home:
@@ -262,7 +267,9 @@ class Sshfs:
     def put_and_stat(self, file: Path, name: str) -> int:
         with self.mounted() as home:
             shutil.copyfile(file, home / name)
-            return (home / name).stat().st_size
+            size = (home / name).stat().st_size
+            self.wait_for_close(name)
+        return size
 
     def put_and_rename(self, file: Path, first: str, name: str) -> None:
         with self.mounted() as home:
@@ -270,8 +277,10 @@ class Sshfs:
             (home / first).rename(home / name)
 
     def resume(self, file: Path, name: str) -> None:
-        with self.mounted() as home, (home / name).open("ab") as there:
-            there.write(file.read_bytes()[there.tell() :])
+        with self.mounted() as home:
+            with (home / name).open("ab") as there:
+                there.write(file.read_bytes()[there.tell() :])
+            self.wait_for_close(name)
 
     def put_and_remove(self, file: Path, name: str) -> None:
         with self.mounted() as home:
