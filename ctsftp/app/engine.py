@@ -135,10 +135,7 @@ class Engine:
     async def _count(self, uncounted: list[Uncounted]) -> None:
         """Count what a dead process had yet to; figures that cannot be had stay unknown until the next start."""
         for snapshot in uncounted:
-            try:
-                await self.loader.count_changes(snapshot)
-            except CtsftpError as exc:
-                log.warning("changes not counted", snapshot=snapshot.snapshot_id, error=str(exc))
+            await self.loader.count_changes(snapshot)
 
 
 @contextmanager

@@ -1,12 +1,14 @@
 """How a command gets its work done: by the running `serve`, or, where none runs, by itself."""
 
+import os
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import uvloop
 
 from ctsftp.app.control import ask
-from ctsftp.errors import NotFoundError
+from ctsftp.errors import NotFoundError, RefusedError
 from ctsftp.settings import Settings
 
 T = TypeVar("T")
@@ -34,8 +36,20 @@ async def _perform(settings: Settings, operation: str, arguments: dict[str, Any]
         raise NotFoundError(
             f"There is no data folder {settings.data_dir}: start `ctsftp serve` once, or set CTSFTP_DATA_DIR."
         )
+    _refuse_foreign_root(settings)
     from ctsftp.app.engine import Engine  # noqa: PLC0415  SQLAlchemy and numpy cost a third of a second
     from ctsftp.app.operations import perform_on  # noqa: PLC0415
 
     async with Engine.open(settings) as engine:
         return await perform_on(engine, operation, arguments)
+
+
+def _refuse_foreign_root(settings: Settings) -> None:
+    """Refuse to work as root on another account's data: the files made here would shut that account's server out."""
+    with suppress(FileNotFoundError):
+        owner = (settings.data_dir / "lock").stat().st_uid
+        if os.geteuid() == 0 and owner != 0:
+            raise RefusedError(
+                f"No server runs, and {settings.data_dir} belongs to the account with the uid {owner}: "
+                f"as root, use `sudo -u '#{owner}'`, or start the server first."
+            )

@@ -1,7 +1,9 @@
 """How the server logs: a line an event on stderr, for people or as JSON. Nothing in a name forges a line."""
 
+import io
 import logging
 import sys
+from typing import TextIO
 
 import structlog
 
@@ -37,9 +39,15 @@ def _json() -> list[structlog.typing.Processor]:
 
 def _console() -> list[structlog.typing.Processor]:
     renderer = structlog.dev.ConsoleRenderer(
-        colors=sys.stderr.isatty(), pad_event_to=24, exception_formatter=structlog.dev.plain_traceback
+        colors=sys.stderr.isatty(), pad_event_to=24, exception_formatter=_printable_traceback
     )
     return [_make_printable, renderer]
+
+
+def _printable_traceback(stream: TextIO, exc_info: structlog.typing.ExcInfo) -> None:
+    traceback = io.StringIO()
+    structlog.dev.plain_traceback(traceback, exc_info)
+    stream.write("\n".join(plain(line) for line in traceback.getvalue().split("\n")))
 
 
 def _make_printable(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

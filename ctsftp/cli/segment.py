@@ -86,14 +86,19 @@ def show(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
 @command.command()
 @click.argument("name")
 @client_option
+@json_option
 @pass_edge
-def members(edge: Edge, name: str, client: str | None) -> None:
-    """Print the members' ids, one a line, ascending.
+def members(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
+    """Print the members' ids, one a line (or as one list of JSON), ascending.
 
     \b
     Example: ctsftp segment members vip_members > vip.txt
     """
-    query(edge.settings, lambda store: _print_members(store, name, client), missing=lambda: no_segment(name, client))
+    query(
+        edge.settings,
+        lambda store: _print_members(store, name, client, as_json=as_json),
+        missing=lambda: no_segment(name, client),
+    )
 
 
 @command.command()
@@ -223,14 +228,20 @@ async def _diff(store: Store, name: str, client: str | None, old: int | None, ne
     return await store.segments.diff(segment.client, segment.key, old, new)
 
 
-async def _print_members(store: Store, name: str, client: str | None) -> None:
+async def _print_members(store: Store, name: str, client: str | None, *, as_json: bool) -> None:
     """Write the ids page by page, in constant memory."""
     segment = await resolve_segment(store, name, client)
+    written = 0
+    begin, between, end = ("[", ",", "]\n") if as_json else ("", "\n", "\n")
+    sys.stdout.write(begin)
     if segment.retired_at:
         say(f'The segment "{segment.title}" is retired: it has no members until it is restored.')
-        return
-    async for page in store.snapshots.stream_members(segment.snapshot_id):
-        sys.stdout.buffer.write("\n".join(map(str, page.tolist())).encode() + b"\n")
+    else:
+        async for page in store.snapshots.stream_members(segment.snapshot_id):
+            sys.stdout.write((between if written else "") + between.join(map(str, page.tolist())))
+            written += len(page)
+    if written or as_json:
+        sys.stdout.write(end)
 
 
 async def _history(store: Store, name: str, client: str | None) -> list[dict[str, Any]]:

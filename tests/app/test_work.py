@@ -1,6 +1,7 @@
 """How a command gets its work done: by the server that runs, else by itself."""
 
 import asyncio
+import os
 import signal
 from pathlib import Path
 
@@ -55,6 +56,16 @@ def test_in_the_wrong_folder_nothing_is_done_and_nothing_is_made(settings: Setti
     with pytest.raises(NotFoundError, match=f"no data folder {nowhere.data_dir}.*CTSFTP_DATA_DIR"):
         perform(nowhere, "sweep", {})
     assert not nowhere.data_dir.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can work on another account's data")
+def test_root_does_not_do_another_accounts_work(settings: Settings) -> None:
+    """The server could not read what was made."""
+    perform(settings, "sweep", {})
+    os.chown(settings.data_dir / "lock", 12345, 12345)
+    with pytest.raises(RefusedError, match="sudo -u '#12345'"):
+        perform(settings, "sweep", {})
+    assert perform(settings, "sessions.recheck", {}) is None
 
 
 def test_ctrl_c_ends_the_work_in_good_order() -> None:

@@ -22,6 +22,15 @@ def test_a_name_is_the_title_or_its_underscore_form_in_any_case(vip: Shell, name
     assert vip.json("segment", "show", name)["segment"] == "VIP Members"
 
 
+def test_members_are_printed_page_by_page_as_lines_or_as_json(vip: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ctsftp.store.snapshots.READ_AT_ONCE", 3)
+    assert vip.run("segment", "members", "vip_members").out == "2\n3\n4\n5\n"
+    assert vip.run("segment", "members", "vip_members", "--json").out == "[2,3,4,5]\n"
+    vip.load("None_20260310_0900.csv", rows([]))
+    assert vip.run("segment", "members", "none").out == ""
+    assert vip.json("segment", "members", "none") == []
+
+
 def test_the_list_has_the_fields_that_scripts_read(vip: Shell) -> None:
     [segment] = vip.json("segment", "list")
     upload = vip.json("upload", "list")[0]
@@ -99,6 +108,7 @@ def test_a_segment_is_retired_restored_and_deleted(vip: Shell) -> None:
     assert "is retired." in vip.run("segment", "retire", "vip_members").err
     done = vip.run("segment", "members", "vip_members")
     assert (done.out, "is retired: it has no members" in done.err) == ("", True)
+    assert vip.json("segment", "members", "vip_members") == []
     assert vip.json("segment", "list")[0]["retired"] is True
     assert "retired" in vip.run("segment", "list").lines[1]
     assert "is retired already" in vip.refused("segment", "retire", "vip_members", code=1)

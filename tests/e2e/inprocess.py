@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import os
 import sqlite3
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -94,6 +95,22 @@ class Server:
         with closing(connect(self.database)) as connection:
             yield connection
 
+    async def cli(self, *arguments: str) -> str:
+        """Run a command as an admin of this server does, and give what it prints."""
+        settings = self.settings
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "ctsftp", *arguments),
+            env={
+                **{name: value for name, value in os.environ.items() if not name.startswith("CTSFTP_")},
+                "CTSFTP_DATA_DIR": str(settings.data_dir),
+                "CTSFTP_KEYS_DIR": str(settings.keys_dir),
+            },
+            stdout=asyncio.subprocess.PIPE,
+        )
+        printed, _ = await process.communicate()
+        assert process.returncode == 0
+        return printed.decode()
+
     async def change(self, statement: str, parameters: tuple[object, ...] = ()) -> None:
         """Change the database behind the server's back."""
         with self.sql() as connection:
@@ -145,7 +162,7 @@ class Sender:
 
     async def send_only(self, file: ExportFile, *, temporary_name: bool = False) -> str:
         """Put a file and wait for the answer alone."""
-        sftp = await self._client()
+        sftp = await self.connect()
         first = f"{file.filename}.filepart" if temporary_name else file.filename
         try:
             async with sftp.open(first, "wb") as opened:
@@ -161,7 +178,8 @@ class Sender:
             self._connection.close()
             await self._connection.wait_closed()
 
-    async def _client(self) -> asyncssh.SFTPClient:
+    async def connect(self) -> asyncssh.SFTPClient:
+        """Log in, once."""
         if self._sftp is None:
             self._connection = await asyncssh.connect(
                 "127.0.0.1",

@@ -29,8 +29,9 @@ from .inprocess import FIXTURES, Row, Sender, days_ahead, ids, in_process, stamp
 pytest_plugins = FIXTURES
 
 FILES = 200
-SEED = 8
-CLIENT_TOML = 'id_columns = ["Member Id"]\nmax_rows = 2000\n'
+SEED = 7  # of the corpus that holds something of everything
+MORE_SEEDS = range(100, 110)
+CLIENT_TOML = 'id_columns = ["Member Id"]\nmax_rows = 300\n'
 
 WORDS = ["Basel", "Zürich", "東京", "Washington, D.C.", 'The "Boss"', "O'Neill", "", " ", "5", "a;b|c", "\t", "\u202e"]
 SPOILED_IDS = [
@@ -97,8 +98,7 @@ class Maker:
 
         packings: list[Callable[[bytes], bytes]] = [zipped, gzipped, bz2.compress, lambda _: b""]
         packing: Callable[[bytes], bytes] = self.often(lambda data: data, *packings, one_in=12)
-        packed: bytes = packing(content)
-        return packed
+        return packing(content)
 
     def content(self) -> bytes:
         titles = [f"COLUMN_{at}" for at in range(self.random.randrange(4))]
@@ -109,12 +109,12 @@ class Maker:
             titles.append("ctuserid")
         delimiter = self.often(",", "\t", ";", "|", one_in=12)
         enclose = self.often(str, _in_double_quotes, _in_single_quotes, _in_double_quotes, one_in=5)
-        sized = [0, 1, 2, 9, 10, 11, 99, 500, 2000, 3000]
+        sized = [0, 1, 2, 9, 10, 11, 99, 200, 300, 400]
         lines = [self.row(len(titles), at, delimiter, enclose) for _ in range(self.random.choice(sized))]
         if self.random.randrange(12):
             lines.insert(0, delimiter.join(map(enclose, titles)))
         end = self.random.choice(["\n", "\r\n"])
-        text = end.join(lines) + (end if self.random.randrange(6) else "")
+        text: str = end.join(lines) + (end if self.random.randrange(6) else "")
         text = self.often(text, text.replace("1", "\0", 1), text + "\n\n", "x" * (1 << 20) + text, one_in=25)
         return text.encode(self.random.choice(CHARACTER_SETS), "replace")
 
@@ -152,9 +152,11 @@ async def say(sender: Sender, store: Store, place: Path) -> Row:
 
 
 @in_process
-async def test_check_and_the_server_agree_on_two_hundred_files(sender: Sender, tmp_path: Path) -> None:
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", [SEED, *(pytest.param(seed, marks=pytest.mark.soak) for seed in MORE_SEEDS)])
+async def test_check_and_the_server_agree_on_two_hundred_files(sender: Sender, tmp_path: Path, seed: int) -> None:
     sender.configure(CLIENT_TOML)
-    maker = Maker(SEED)
+    maker = Maker(seed)
     seen: Counter[str] = Counter()
     store = await Store.open(sender.server.settings.database, clock=lambda: datetime.now(UTC), migrate=False)
     try:
@@ -176,7 +178,11 @@ async def test_check_and_the_server_agree_on_two_hundred_files(sender: Sender, t
             seen[row["code"] or row["state"]] += 1
     finally:
         await store.close()
-    # By chance, but by the same chance each time: nothing that the corpus is meant to hold is missing from it.
+    if seed == SEED:
+        check_holds_something_of_everything(seen, sender)
+
+
+def check_holds_something_of_everything(seen: Counter[str], sender: Sender) -> None:
     rejected = {code for code in Code if PAGES[code].kind == "rejected"}
     assert seen.keys() == rejected | {State.LOADED, State.IGNORED, Code.FUTURE}, seen
     assert seen[State.LOADED] > FILES / 4

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from ctsftp.contract.codes import PAGES, Code, render_codes_page
 
-from .conftest import Box
-from .inprocess import ids, stamp
+from .inprocess import FIXTURES, Sender, ids, in_process, stamp
+
+pytest_plugins = FIXTURES
 
 PAGE = Path(__file__).parents[2] / "deploy" / "codes.md"
 
@@ -17,11 +18,11 @@ def test_the_page_of_the_codes_is_the_one_that_the_table_prints() -> None:
     )
 
 
-def test_an_upload_is_shown_with_the_words_of_its_codes_page(acme: Box) -> None:
-    name = f"VIP_{stamp(1)}.csv"
-    acme.put("acme", name, ids(*range(1, 201)))
-    event = acme.put("acme", f"VIP_{stamp(2)}.csv", ids())
-    shown = acme.run("upload", "show", event["upload"]).stdout
+@in_process
+async def test_an_upload_is_shown_with_the_words_of_its_codes_page(sender: Sender) -> None:
+    await sender.put(f"VIP_{stamp(1)}.csv", ids(1))
+    row = await sender.put(f"VIP_{stamp(2)}.csv", ids())
+    shown = await sender.server.cli("upload", "show", row["id"])
     page = PAGES[Code.EMPTY]
-    for words in (page.meaning, page.sender, page.admin.replace(" ID", "")[:20], "deploy/codes.md#empty"):
+    for words in (row["reason"], page.meaning, page.sender, page.admin, "deploy/codes.md#empty"):
         assert words in shown

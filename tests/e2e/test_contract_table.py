@@ -1,5 +1,7 @@
 """Each row of the contract's table, exported with that field of the form wrong and pushed through the real server."""
 
+import re
+
 import pytest
 
 from ctsftp.contract.codes import Code
@@ -14,6 +16,8 @@ pytestmark = in_process
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 
+FIELDS = "Name|Character Set|Field delimiter|Field enclosure|Column Header|Encryption/Compression|Select Object"
+ADVICE = re.compile(rf"In the Connect job's form, set ({FIELDS}): [^.]+(\.csv)?\.$")
 EARLIER = "VIP_Members_20240130_0905.csv"
 EARLIER_MEMBERS = [11, 12, 13]
 LENIENT = "refuse_at_close = false\n"
@@ -31,6 +35,7 @@ async def check_rejected(sender: Sender, case: Case, filename: str) -> Row:
     assert (row["state"], row["code"]) == (State.REJECTED, case.code)
     for word in case.says:
         assert word in row["reason"]
+    assert ADVICE.search(row["reason"]), "it names the field of the form and the value to choose"
     assert sender.members(TITLE) == EARLIER_MEMBERS
     segment = await sender.segment(TITLE)
     assert segment is not None

@@ -34,6 +34,7 @@ FILE = f"VIP_{stamp(2)}.csv"
 
 async def gated(sender: Sender, file: ExportFile) -> Gate:
     """Put a file whose load stops in `loading`, before it has read anything."""
+    await sender.connect()
     async with locked(sender.server):
         assert await sender.send_only(file) == ""
         [upload] = [one for one in sender.engine.spool.uploads() if one.client == sender.name]
@@ -58,6 +59,7 @@ async def trigger(sender: Sender, what: str) -> AsyncIterator[None]:
 @in_process
 @exercises(Code.DISK, (State.LOADING, State.FAILED), (State.FAILED, State.RECEIVED))
 async def test_a_file_that_the_disk_does_not_give_back_fails_and_loads_when_the_disk_does(sender: Sender) -> None:
+    await sender.connect()
     async with locked(sender.server):
         await sender.send_only(ExportFile(FILE, ids(1, 2)))
         [upload] = [one for one in sender.engine.spool.uploads() if one.client == sender.name]

@@ -330,7 +330,7 @@ def test_any_history_of_a_segment_ends_as_the_model_says(bench: Bench) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(7200)
 def test_many_long_histories_of_a_segment_end_as_the_model_says(bench: Bench) -> None:
     many = settings(QUICK, max_examples=300, stateful_step_count=60)
     run_state_machine_as_test(lambda: Histories(bench), settings=many)  # type: ignore[arg-type]
