@@ -35,7 +35,7 @@ def facts_for(conn: Connection, client: str, key: str | None) -> SegmentFacts | 
         rolled_back=segment.rolled_back,
         newest_stamp=segment.newest_stamp,
         members=segment.members,
-        newest_upload=_newest_upload(conn, segment),
+        newest_upload=segment.newest_upload_id,
     )
 
 
@@ -90,6 +90,7 @@ def _publish_first(conn: Connection, upload: Upload, snapshot_id: int, *, now: d
             title=upload.segment_title,
             current_snapshot_id=snapshot_id,
             newest_stamp=upload.stamp,
+            newest_upload_id=upload.id,
             rolled_back=False,
             created_at=iso(now),
         )
@@ -104,13 +105,17 @@ def _publish_next(conn: Connection, upload: Upload, snapshot_id: int, segment: R
     # The newest snapshot is never pruned, so no number is given twice.
     newest = sa.select(sa.func.max(snapshots.c.number)).where(snapshots.c.segment_id == segment.id)
     number = int(conn.execute(newest).scalar_one()) + 1
+    newest_stamp, newest_upload_id = max(
+        (segment.newest_stamp, segment.newest_upload_id), (upload.stamp or "", upload.id)
+    )
     previous_id = segment.current_snapshot_id
     conn.execute(
         segments.update()
         .where(segments.c.id == segment.id)
         .values(
             current_snapshot_id=snapshot_id,
-            newest_stamp=max(segment.newest_stamp, upload.stamp or ""),
+            newest_stamp=newest_stamp,
+            newest_upload_id=newest_upload_id,
             # Whatever the judge lets in after a rollback, it is no longer the rolled back list that is shown.
             rolled_back=False,
         )
@@ -120,17 +125,6 @@ def _publish_next(conn: Connection, upload: Upload, snapshot_id: int, segment: R
         add_warnings(conn, upload.id, [notice])
     uncounted = Uncounted(snapshot_id=snapshot_id, previous_id=previous_id, previous_members=segment.members)
     return Outcome(state=State.LOADED, number=number, uncounted=uncounted)
-
-
-def _newest_upload(conn: Connection, segment: Row[Any]) -> str | None:
-    """Tell the last upload with the segment's newest stamp, of those whose snapshots are kept."""
-    query = (
-        sa.select(sa.func.max(uploads.c.id))
-        .join(snapshots, snapshots.c.upload_id == uploads.c.id)
-        .where(snapshots.c.segment_id == segment.id, uploads.c.stamp == segment.newest_stamp)
-    )
-    newest: str | None = conn.execute(query).scalar_one()
-    return newest
 
 
 def _number(conn: Connection, snapshot_id: int, **values: Any) -> None:

@@ -61,7 +61,9 @@ segments = sa.Table(
         sa.ForeignKey("snapshots.id", name="segments_current_snapshot", use_alter=True),
         nullable=False,
     ),
+    # The newest stamp that was ever published, and the last upload that brought it.
     sa.Column("newest_stamp", sa.Text, nullable=False),
+    sa.Column("newest_upload_id", sa.Text, sa.ForeignKey("uploads.id"), nullable=False),
     sa.Column("rolled_back", sa.Boolean, nullable=False),
     sa.Column("retired_at", sa.Text),
     sa.Column("created_at", sa.Text, nullable=False),

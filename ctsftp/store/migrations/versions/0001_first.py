@@ -78,6 +78,7 @@ def _make_segments() -> None:
             nullable=False,
         ),
         sa.Column("newest_stamp", sa.Text, nullable=False),
+        sa.Column("newest_upload_id", sa.Text, sa.ForeignKey("uploads.id"), nullable=False),
         sa.Column("rolled_back", sa.Boolean, nullable=False),
         sa.Column("retired_at", sa.Text),
         sa.Column("created_at", sa.Text, nullable=False),
