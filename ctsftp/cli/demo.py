@@ -1,6 +1,7 @@
 """`ctsftp demo`: the guided tour."""
 
 import click
+import structlog
 
 
 @click.command("demo")
@@ -13,4 +14,5 @@ def command(once: bool) -> None:
     """
     from ctsftp.demo.tour import tour  # noqa: PLC0415  the server's imports cost half a second
 
+    structlog.reset_defaults()  # the tour listens to the events that other commands leave out
     tour(stay=not once)
