@@ -236,9 +236,7 @@ class Sender:
         """Give every move that the client's uploads made, and every code that one had or was warned with."""
         with self.server.sql() as connection:
             moves = seen_moves(connection, self.name)
-            query = (
-                "SELECT value ->> 'code' FROM uploads, json_each(warnings) WHERE client = ? AND json_valid(warnings)"
-            )
+            query = "SELECT json_extract(value, '$.code') FROM uploads, json_each(warnings) WHERE client = ?"
             warned = {Code(row[0]) for row in connection.execute(query, (self.name,))}
         return moves | warned
 
