@@ -28,6 +28,7 @@ COLUMNS: list[Column] = [
     ("NUMBER", "number"),
     ("", lambda row: "retired" if row["retired"] else ""),
 ]
+SPARE = ("NUMBER", "STAMP", "LEFT", "ENTERED")
 HISTORY_COLUMNS: list[Column] = [
     ("NUMBER", "number"),
     ("MEMBERS", "members"),
@@ -62,7 +63,8 @@ def list_(edge: Edge, client: str | None, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        print_table(rows, COLUMNS, empty="No segments yet: a segment appears when its first file is loaded.")
+        empty = "No segments yet: a segment appears when its first file is loaded."
+        print_table(rows, COLUMNS, empty=empty, spare=SPARE)
 
 
 @command.command()
