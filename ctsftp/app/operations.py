@@ -19,21 +19,27 @@ async def sweep(engine: Engine) -> dict[str, Any]:
     """Sweep now, and wait until what was found is done."""
     swept = await engine.sweeper.sweep()
     await engine.queue.wait_for(swept.queued)
+    while engine.queue.overflowed.is_set():  # there was more than the queue holds
+        more = await engine.sweeper.sweep()
+        await engine.queue.wait_for(more.queued)
+        swept += more
     return asdict(swept)
 
 
 async def retry(engine: Engine, *, upload_id: str) -> dict[str, Any]:
     """Read a rejected or failed upload again, and wait until that is done."""
-    stored = await engine.find_file(upload_id)
-    await engine.store.ledger.retry(upload_id)
+    async with engine.sweeper.deleting:
+        stored = await engine.find_file(upload_id)
+        await engine.store.ledger.retry(upload_id)
     await engine.take_up(stored)
     return await _upload(engine, upload_id)
 
 
 async def approve(engine: Engine, *, upload_id: str) -> dict[str, Any]:
     """Apply a held or superseded upload, and wait until that is done."""
-    stored = await engine.find_file(upload_id)
-    await engine.store.ledger.approve(upload_id)
+    async with engine.sweeper.deleting:
+        stored = await engine.find_file(upload_id)
+        await engine.store.ledger.approve(upload_id)
     await engine.take_up(stored)
     return await _upload(engine, upload_id)
 
