@@ -15,6 +15,7 @@ import structlog
 from ctsftp.clients.access import decide, signature_algorithms
 from ctsftp.clients.authorized_keys import KeyEntry, Refusal
 from ctsftp.errors import CtsftpError, NotFoundError
+from ctsftp.sftp.ciphers import prefer_gcm
 
 if TYPE_CHECKING:
     from ctsftp.clients.folder import Client
@@ -88,6 +89,7 @@ class Connection(asyncssh.SSHServer):
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """Note the peer: once the connection is lost it can no longer be asked."""
         self.ssh = conn
+        prefer_gcm(conn)
         # asyncssh does nothing when its transport says that the peer does not read: the sessions do.
         conn.pause_writing = self.writable.clear  # type: ignore[method-assign]
         conn.resume_writing = self.writable.set  # type: ignore[method-assign]
