@@ -12,6 +12,7 @@ from pydantic_settings import SettingsError as UnreadableError
 
 from ctsftp.errors import SettingsError
 from ctsftp.ingest.settings import IngestSettings, SweepSettings
+from ctsftp.notify.settings import NotifySettings
 from ctsftp.sftp.settings import SftpSettings
 from ctsftp.spool.settings import SpoolSettings
 
@@ -39,6 +40,7 @@ class Settings(BaseSettings):
     ingest: IngestSettings = IngestSettings()
     sweep: SweepSettings = SweepSettings()
     spool: SpoolSettings = SpoolSettings()
+    notify: NotifySettings = NotifySettings()
 
     @classmethod
     def settings_customise_sources(

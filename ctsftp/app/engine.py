@@ -21,6 +21,9 @@ from ctsftp.ingest.inspection import inspect
 from ctsftp.ingest.loader import Loader
 from ctsftp.ingest.queue import Lane, UploadQueue
 from ctsftp.ingest.sweeper import Sweeper
+from ctsftp.notify.message import Messages
+from ctsftp.notify.notifier import Notifier
+from ctsftp.notify.webhook import Webhooks
 from ctsftp.settings import Settings
 from ctsftp.spool.disk import LocalDisk
 from ctsftp.spool.ids import UploadIds
@@ -59,6 +62,11 @@ class Engine:
             max_file_size_bytes=settings.sftp.max_file_size_bytes,
             now=utc_now,
         )
+        self.webhooks = Webhooks(settings.notify, now=utc_now)
+        self.messages = Messages()
+        self.notifier = Notifier(
+            settings.notify, outbox=store.outbox, now=utc_now, webhooks=self.webhooks, messages=self.messages
+        )
 
     @classmethod
     @asynccontextmanager
@@ -77,6 +85,7 @@ class Engine:
                     try:
                         yield engine
                     finally:
+                        engine.messages.close()
                         for task in working:
                             task.cancel()
             finally:
@@ -109,6 +118,11 @@ class Engine:
                 f"The file of upload {upload_id} is no longer there (files are kept for {days} days): send it again."
             )
         return upload
+
+    def free_bytes(self) -> int:
+        """Tell how much room there is for files, for an account that is not root."""
+        room = LocalDisk().room(self.settings.data_dir)
+        return room.f_bavail * room.f_frsize
 
     async def take_up(self, upload: StoredUpload) -> None:
         """Queue an upload that an admin sent back to `received`, and wait until it is done."""

@@ -1,5 +1,6 @@
 """What an admin may ask of the engine, by name: the same whether `serve` runs or the command works by itself."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
@@ -8,7 +9,11 @@ import structlog
 
 from ctsftp.app.engine import Engine
 from ctsftp.app.segments import resolve_segment
+from ctsftp.contract.events import EventKind
+from ctsftp.contract.freshness import Expectation
 from ctsftp.errors import UsageError
+from ctsftp.notify.message import check_address
+from ctsftp.notify.webhook import SCHEMES, new_secret, shown_url
 
 log = structlog.get_logger()
 
@@ -77,6 +82,46 @@ async def delete(engine: Engine, *, name: str, client: str | None) -> dict[str, 
     return segment.as_json()
 
 
+async def expect(
+    engine: Engine, *, name: str, client: str | None, every_s: int | None, grace_s: int | None
+) -> dict[str, Any]:
+    """Expect a segment's file every so often; `every_s` None: no longer."""
+    segment = await resolve_segment(engine.store, name, client)
+    expectation = None if every_s is None or grace_s is None else Expectation(every_s, grace_s)
+    return (await engine.store.segments.expect(segment.client, segment.key, expectation)).as_json()
+
+
+async def add_hook(engine: Engine, *, url: str, client: str | None, events: list[str]) -> dict[str, Any]:
+    """Add a webhook (http, https), or an address for messages to people; a webhook's secret is told this once."""
+    if client is not None:
+        await asyncio.to_thread(engine.clients.get, client)
+    kinds = [EventKind(one) for one in events]
+    if url.partition(":")[0].lower() in SCHEMES:
+        await engine.webhooks.check(url)
+        shown, secret = shown_url(url), new_secret()
+    else:
+        shown, secret = check_address(url), None
+    hook = await engine.store.outbox.add_hook(url, shown=shown, client=client, kinds=kinds, secret=secret)
+    return hook.as_json() | {"secret": secret}
+
+
+async def remove_hook(engine: Engine, *, hook_id: int) -> dict[str, Any]:
+    """Remove a hook, and what was still to be delivered to it."""
+    return (await engine.store.outbox.remove_hook(hook_id)).as_json()
+
+
+async def test_hook(engine: Engine, *, hook_id: int) -> dict[str, Any]:
+    """Send a hook a test now, and tell whether it was taken."""
+    hook = await engine.store.outbox.hook(hook_id)
+    error = await engine.notifier.test(hook)
+    return hook.as_json() | {"delivered": error is None, "error": error}
+
+
+async def revive_deliveries(engine: Engine, *, hook_id: int) -> dict[str, Any]:
+    """Deliver once more what was given up for a hook."""
+    return {"hook": hook_id, "revived": await engine.store.outbox.revive(hook_id)}
+
+
 async def _upload(engine: Engine, upload_id: str) -> dict[str, Any]:
     return (await engine.store.ledger.upload(upload_id)).as_json()
 
@@ -90,6 +135,11 @@ OPERATIONS: dict[str, Operation] = {
     "segment.retire": retire,
     "segment.restore": restore,
     "segment.delete": delete,
+    "segment.expect": expect,
+    "hook.add": add_hook,
+    "hook.remove": remove_hook,
+    "hook.test": test_hook,
+    "hook.revive": revive_deliveries,
 }
 
 
@@ -99,5 +149,6 @@ async def perform_on(engine: Engine, operation: str, arguments: dict[str, Any]) 
     if work is None:
         raise UsageError(f"The running server does not know {operation!r}: restart it with this version of ctsftp.")
     result = await work(engine, **arguments)
-    log.info("admin command", operation=operation, **arguments)
+    # An address holds passwords and tokens.
+    log.info("admin command", operation=operation, **{key: arguments[key] for key in arguments if key != "url"})
     return result

@@ -18,6 +18,7 @@ from ctsftp.app.control import ControlSocket
 from ctsftp.app.engine import Engine
 from ctsftp.app.loginbook import LoginNotes
 from ctsftp.app.operations import perform_on
+from ctsftp.app.watch import Watch
 from ctsftp.clients.hostkeys import load_or_create_host_keys
 from ctsftp.contract.names import read_name
 from ctsftp.settings import Settings
@@ -40,6 +41,9 @@ class Service:
         host_keys = await asyncio.to_thread(load_or_create_host_keys, settings.host_keys)
         async with Engine.open(settings) as engine:
             notes = LoginNotes(engine.store, engine.clients)
+            watch = Watch(
+                settings.notify, store=engine.store, clients=engine.clients, free_bytes=engine.free_bytes, now=utc_now
+            )
             server = SftpServer(
                 settings.sftp,
                 clients=engine.clients,
@@ -50,12 +54,14 @@ class Service:
                 is_upload_name=lambda name: read_name(name) is not None,
                 inspect=engine.inspect,
                 landed=engine.landed,
+                cut_off=watch.note_cut_off,
                 on_login=notes.note,
                 on_refusal=notes.note,
             )
             service = cls(engine, server)
             control = ControlSocket(settings.data_dir / "control.sock", service.perform)
-            background = [engine.tasks.create_task(work) for work in (notes.run(), engine.sweeper.run())]
+            parts = (notes.run(), engine.sweeper.run(), watch.run(), engine.notifier.run())
+            background = [engine.tasks.create_task(work) for work in parts]
             try:
                 # First: a key that is revoked while the server starts must not slip in unseen.
                 await control.start()
@@ -77,6 +83,7 @@ class Service:
                 for task in background:
                     task.cancel()
                 await notes.flush()
+                await watch.flush()
         log.info("stopped")
 
     async def perform(self, operation: str, arguments: dict[str, Any]) -> Any:

@@ -24,6 +24,7 @@ COMMANDS = {
     "key": "Add, list and revoke a client's public keys.",
     "segment": "See the segments, their members and their history; roll back, retire.",
     "upload": "See what became of each file, and decide about one that waits.",
+    "hook": "Tell programs and people what happens: webhooks, mail, Slack, Teams.",
     "member": "See which segments a member is in.",
     "backup": "Copy the database to a file while the server works.",
     "sweep": "Find now whatever the on-close hook missed.",

@@ -36,6 +36,15 @@ Landed = Callable[[StoredUpload], None]
 
 
 @dataclass(frozen=True, slots=True)
+class CutOff:
+    """An upload whose connection broke before its CLOSE; `kept_bytes` of it can be resumed."""
+
+    client: str
+    path: HomePath
+    kept_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class FilesContext:
     """What a session's files are given: the spool, the limits, and what `app` and the server want to hear."""
 
@@ -45,6 +54,7 @@ class FilesContext:
     is_upload_name: Callable[[str], bool]
     inspect: Inspect
     landed: Landed
+    cut_off: Callable[[CutOff], None]
     upload_ended: Callable[[], None]
 
 
@@ -290,6 +300,7 @@ class ClientFiles(SFTPServer):
             log.exception("upload cut off, and lost", client=self.client, path=str(staged.target))
         else:
             log.info("upload cut off", client=self.client, path=str(staged.target), kept_bytes=kept)
+            self._context.cut_off(CutOff(self.client, staged.target, kept))
 
     def _move(self, old: HomePath, new: HomePath, *, replace: bool) -> None:
         self._home.rename(old, new, replace=replace)

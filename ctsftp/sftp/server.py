@@ -18,7 +18,7 @@ from ctsftp.clients.authorized_keys import Refusal
 from ctsftp.clients.folder import Client, Clients
 from ctsftp.errors import CtsftpError, SettingsError
 from ctsftp.sftp.ciphers import CIPHERS
-from ctsftp.sftp.files import FilesContext, Inspect, Landed
+from ctsftp.sftp.files import CutOff, FilesContext, Inspect, Landed
 from ctsftp.sftp.login import Connection, Login, LoginRefused
 from ctsftp.sftp.session import Session
 from ctsftp.sftp.settings import SftpSettings
@@ -47,6 +47,7 @@ class SftpServer:
         is_upload_name: Callable[[str], bool],
         inspect: Inspect,
         landed: Landed,
+        cut_off: Callable[[CutOff], None],
         on_login: Callable[[Login], None],
         on_refusal: Callable[[LoginRefused], None],
     ) -> None:
@@ -62,6 +63,7 @@ class SftpServer:
         self._is_upload_name = is_upload_name
         self._inspect = inspect
         self._landed = landed
+        self._cut_off = cut_off
         self._sessions: dict[Session, Connection] = {}
         self._upload_ended = asyncio.Event()
         self._acceptor: asyncssh.SSHAcceptor | None = None
@@ -166,6 +168,7 @@ class SftpServer:
             is_upload_name=self._is_upload_name,
             inspect=self._inspect,
             landed=self._landed,
+            cut_off=self._cut_off,
             upload_ended=self._upload_ended.set,
         )
 

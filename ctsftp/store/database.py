@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from ctsftp.errors import StoreError
 from ctsftp.store import schema, sqlite
+from ctsftp.store.telling import NEWS
 
 T = TypeVar("T")
 
@@ -33,6 +34,8 @@ class Database:
         self._turn = asyncio.Lock()
         self._transactions: set[asyncio.Task[Any]] = set()
         self._closed = False
+        # Set after every transaction that wrote something to be delivered (`telling.NEWS`).
+        self.news = asyncio.Event()
 
     @classmethod
     async def open(cls, url: str, *, migrate: bool) -> Self:
@@ -83,7 +86,10 @@ class Database:
         # Before the transaction, so that an error of the one is never taken for an error of the other.
         await sqlite.truncate_wal(self._writer, self.path)
         async with self._writer.begin() as conn:
-            return await conn.run_sync(work)
+            result, is_news = await conn.run_sync(_noticing_news(work))
+        if is_news:
+            self.news.set()
+        return result
 
     async def _unbroken(self, transaction: Coroutine[Any, Any, T]) -> T:
         """Let a transaction run to its end even if the caller is cancelled.
@@ -131,3 +137,14 @@ class Database:
                 f"The database {self.path} is damaged ({damage})."
                 " It was left as it is: restore a backup, or move it away."
             )
+
+
+def _noticing_news(work: Callable[[Connection], T]) -> Callable[[Connection], tuple[T, bool]]:
+    """Tell besides the result of `work` whether it left news; those of a transaction that failed are forgotten."""
+
+    def noticing(conn: Connection) -> tuple[T, bool]:
+        conn.info.pop(NEWS, None)
+        result = work(conn)
+        return result, bool(conn.info.pop(NEWS, False))
+
+    return noticing

@@ -10,6 +10,7 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from ctsftp.contract.freshness import Expectation
 from ctsftp.contract.rows import MAX_ID, NO_IDS, Ids
 from ctsftp.contract.verdict import SegmentFacts
 from ctsftp.errors import NotFoundError, RefusedError
@@ -19,6 +20,7 @@ from ctsftp.store.database import Database
 from ctsftp.store.records import Clock, Diff, Segment, Snapshot, iso
 from ctsftp.store.snapshots import Snapshots, stream_members, unpublish
 from ctsftp.store.tables import segments, snapshot_members, snapshots, uploads
+from ctsftp.store.telling import forget_overdue, forget_troubles, newly_overdue, tell_if_overdue
 
 
 class Segments:
@@ -107,7 +109,8 @@ class Segments:
             segment = _one(conn, client, key)
             if segment.retired_at:
                 raise RefusedError(f'The segment "{segment.title}" is retired already, since {segment.retired_at}.')
-            _update(conn, client, key, retired_at=iso(self._clock()))
+            _update(conn, client, key, retired_at=iso(self._clock()), overdue_since=None)
+            forget_troubles(conn, client, key)
 
         await self._database.write(work)
 
@@ -122,6 +125,24 @@ class Segments:
 
         await self._database.write(work)
 
+    async def expect(self, client: str, key: str, expectation: Expectation | None) -> Segment:
+        """Expect a segment's file every so often, None: no longer; whether it is overdue is found anew."""
+        every_s, grace_s = (expectation.every_s, expectation.grace_s) if expectation else (None, None)
+
+        def work(conn: Connection) -> Segment:
+            _one(conn, client, key)
+            _update(conn, client, key, expect_every_s=every_s, expect_grace_s=grace_s, overdue_since=None)
+            forget_overdue(conn, client, key)
+            return _one(conn, client, key)
+
+        return await self._database.write(work)
+
+    async def report_overdue(self) -> int:
+        """Tell of every segment that became overdue, once each; give how many. Writes only if there are any."""
+        now = self._clock()
+        found = await self._database.read(lambda conn: newly_overdue(conn, now))
+        return await self._database.write(lambda conn: tell_if_overdue(conn, now)) if found else 0
+
     async def delete(self, client: str, key: str) -> None:
         """Delete a retired segment and its snapshots for good; the ledger keeps its uploads."""
 
@@ -131,6 +152,7 @@ class Segments:
                 raise RefusedError(
                     f'The segment "{segment.title}" is in use: `ctsftp segment retire` takes it out of use first.'
                 )
+            forget_troubles(conn, client, key)
             unpublish(conn, [one.id for one in _history(conn, client, key)])
             conn.execute(segments.delete().where(segments.c.client == client, segments.c.key == key))
 
@@ -149,6 +171,7 @@ def _select(
     query = (
         sa.select(
             *segments.c["client", "key", "title", "newest_stamp", "rolled_back", "retired_at"],
+            *segments.c["heard_at", "expect_every_s", "expect_grace_s", "overdue_since"],
             *current["members", "upload_id", "number", "entered", "left"],
             current.id.label("snapshot_id"),
             current.published_at.label("loaded_at"),

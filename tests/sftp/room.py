@@ -25,6 +25,7 @@ from .raw import RawSftp
 
 if TYPE_CHECKING:
     from ctsftp.contract.codes import Fault
+    from ctsftp.sftp.files import CutOff
 
 PATIENCE_S = 20.0
 ACME = "acme"
@@ -183,6 +184,7 @@ class Room:
         self.disk = HeldDisk()
         self.spool = Spool(folder / "spool", disk=self.disk, next_id=UploadIds().next)
         self.landed: Heard[StoredUpload] = Heard()
+        self.cut_offs: Heard[CutOff] = Heard()
         self.logins: Heard[Login] = Heard()
         self.refusals: Heard[LoginRefused] = Heard()
         self.ended: Heard[Session] = Heard()
@@ -325,6 +327,7 @@ class Room:
                 is_upload_name=lambda name: read_name(name) is not None,
                 inspect=self._inspect,
                 landed=self.landed,
+                cut_off=self.cut_offs,
                 on_login=self.logins,
                 on_refusal=self.refusals,
             )
