@@ -18,9 +18,11 @@ from ctsftp.app.control import ControlSocket
 from ctsftp.app.engine import Engine
 from ctsftp.app.loginbook import LoginNotes
 from ctsftp.app.operations import perform_on
+from ctsftp.app.receipts import ReceiptDesk
 from ctsftp.clients.hostkeys import load_or_create_host_keys
 from ctsftp.contract.names import read_name
 from ctsftp.settings import Settings
+from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.server import SftpServer
 
 log = structlog.get_logger()
@@ -40,6 +42,13 @@ class Service:
         host_keys = await asyncio.to_thread(load_or_create_host_keys, settings.host_keys)
         async with Engine.open(settings) as engine:
             notes = LoginNotes(engine.store, engine.clients)
+            desk = ReceiptDesk(
+                store=engine.store,
+                spool=engine.spool,
+                queue=engine.queue,
+                shown=settings.sftp.receipts_shown,
+                wait_s=settings.sftp.receipt_wait_s,
+            )
             server = SftpServer(
                 settings.sftp,
                 clients=engine.clients,
@@ -50,6 +59,7 @@ class Service:
                 is_upload_name=lambda name: read_name(name) is not None,
                 inspect=engine.inspect,
                 landed=engine.landed,
+                receipts=ReceiptSource(desk.entries, desk.render),
                 on_login=notes.note,
                 on_refusal=notes.note,
             )

@@ -19,6 +19,7 @@ from ctsftp.clients.folder import Client, Clients
 from ctsftp.errors import CtsftpError, SettingsError
 from ctsftp.sftp.files import FilesContext, Inspect, Landed
 from ctsftp.sftp.login import Connection, Login, LoginRefused
+from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.session import Session
 from ctsftp.sftp.settings import SftpSettings
 from ctsftp.spool.spool import Spool
@@ -48,6 +49,7 @@ class SftpServer:
         is_upload_name: Callable[[str], bool],
         inspect: Inspect,
         landed: Landed,
+        receipts: ReceiptSource,
         on_login: Callable[[Login], None],
         on_refusal: Callable[[LoginRefused], None],
     ) -> None:
@@ -63,6 +65,7 @@ class SftpServer:
         self._is_upload_name = is_upload_name
         self._inspect = inspect
         self._landed = landed
+        self._receipts = receipts
         self._sessions: dict[Session, Connection] = {}
         self._upload_ended = asyncio.Event()
         self._acceptor: asyncssh.SSHAcceptor | None = None
@@ -167,6 +170,7 @@ class SftpServer:
             is_upload_name=self._is_upload_name,
             inspect=self._inspect,
             landed=self._landed,
+            receipts=self._receipts,
             upload_ended=self._upload_ended.set,
         )
 

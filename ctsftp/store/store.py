@@ -1,17 +1,18 @@
-"""The store: the database, and the four things in it that the rest of ctsftp knows."""
+"""The store: the database, and the five things in it that the rest of ctsftp knows."""
 
 from typing import Self
 
 from ctsftp.store.database import Database
 from ctsftp.store.ledger import Ledger
 from ctsftp.store.logins import LoginBook
+from ctsftp.store.receipts import ReceiptBook
 from ctsftp.store.records import Clock
 from ctsftp.store.segments import Segments
 from ctsftp.store.snapshots import Snapshots
 
 
 class Store:
-    """An open database: its `ledger`, `snapshots`, `segments` and `logins`. `open` it, and `close` it.
+    """An open database: its `ledger`, `snapshots`, `segments`, `logins` and `receipts`. `open` it, and `close` it.
 
     Every method may raise `StoreError`. A cancelled write may have been done.
     """
@@ -23,6 +24,7 @@ class Store:
         self.snapshots = Snapshots(database, clock)
         self.segments = Segments(database, clock, self.snapshots)
         self.logins = LoginBook(database, clock)
+        self.receipts = ReceiptBook(database)
 
     @classmethod
     async def open(cls, url: str, *, clock: Clock, migrate: bool) -> Self:
