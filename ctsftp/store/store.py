@@ -1,7 +1,8 @@
-"""The store: the database, and the five things in it that the rest of ctsftp knows."""
+"""The store: the database, and the six things in it that the rest of ctsftp knows."""
 
 from typing import Self
 
+from ctsftp.store.checks import CheckUp
 from ctsftp.store.database import Database
 from ctsftp.store.ledger import Ledger
 from ctsftp.store.logins import LoginBook
@@ -12,9 +13,9 @@ from ctsftp.store.snapshots import Snapshots
 
 
 class Store:
-    """An open database: its `ledger`, `snapshots`, `segments`, `logins` and `receipts`. `open` it, and `close` it.
+    """An open database: its `ledger`, `snapshots`, `segments`, `logins`, `receipts` and `checks`.
 
-    Every method may raise `StoreError`. A cancelled write may have been done.
+    `open` it, and `close` it. Every method may raise `StoreError`. A cancelled write may have been done.
     """
 
     def __init__(self, database: Database, clock: Clock) -> None:
@@ -25,6 +26,7 @@ class Store:
         self.segments = Segments(database, clock, self.snapshots)
         self.logins = LoginBook(database, clock)
         self.receipts = ReceiptBook(database)
+        self.checks = CheckUp(database)
 
     @classmethod
     async def open(cls, url: str, *, clock: Clock, migrate: bool) -> Self:
