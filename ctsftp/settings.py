@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableError
 
@@ -18,6 +18,15 @@ from ctsftp.spool.settings import SpoolSettings
 
 ENV_PREFIX = "CTSFTP_"
 CONFIG_PLACES = (Path("ctsftp.toml"), Path("/etc/ctsftp/ctsftp.toml"))
+
+
+class DoctorSettings(BaseModel):
+    """From when on `ctsftp doctor` warns."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    expiring_days: int = Field(30, ge=0, description="`doctor` warns so many days before a key expires")
+    free_disk_ratio: float = Field(0.1, ge=0, le=1, description="`doctor` warns below this share of free disk")
 
 
 class Settings(BaseSettings):
@@ -41,6 +50,7 @@ class Settings(BaseSettings):
     sweep: SweepSettings = SweepSettings()
     spool: SpoolSettings = SpoolSettings()
     notify: NotifySettings = NotifySettings()
+    doctor: DoctorSettings = DoctorSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -18,10 +18,12 @@ from ctsftp.app.control import ControlSocket
 from ctsftp.app.engine import Engine
 from ctsftp.app.loginbook import LoginNotes
 from ctsftp.app.operations import perform_on
+from ctsftp.app.receipts import ReceiptDesk
 from ctsftp.app.watch import Watch
 from ctsftp.clients.hostkeys import load_or_create_host_keys
 from ctsftp.contract.names import read_name
 from ctsftp.settings import Settings
+from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.server import SftpServer
 
 log = structlog.get_logger()
@@ -44,6 +46,13 @@ class Service:
             watch = Watch(
                 settings.notify, store=engine.store, clients=engine.clients, free_bytes=engine.free_bytes, now=utc_now
             )
+            desk = ReceiptDesk(
+                store=engine.store,
+                spool=engine.spool,
+                queue=engine.queue,
+                shown=settings.sftp.receipts_shown,
+                wait_s=settings.sftp.receipt_wait_s,
+            )
             server = SftpServer(
                 settings.sftp,
                 clients=engine.clients,
@@ -55,6 +64,7 @@ class Service:
                 inspect=engine.inspect,
                 landed=engine.landed,
                 cut_off=watch.note_cut_off,
+                receipts=ReceiptSource(desk.entries, desk.render),
                 on_login=notes.note,
                 on_refusal=notes.note,
             )

@@ -27,6 +27,7 @@ COMMANDS = {
     "hook": "Tell programs and people what happens: webhooks, mail, Slack, Teams.",
     "member": "See which segments a member is in.",
     "backup": "Copy the database to a file while the server works.",
+    "doctor": "Check everything that an admin can get wrong.",
     "sweep": "Find now whatever the on-close hook missed.",
 }
 

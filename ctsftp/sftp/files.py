@@ -16,6 +16,15 @@ from asyncssh.constants import FXF_APPEND, FXF_CREAT, FXF_EXCL, FXF_TRUNC, FXF_W
 
 from ctsftp.contract.codes import Fault
 from ctsftp.errors import FileRefusedError, LimitError, NoSuchPathError, PathRefusedError
+from ctsftp.sftp.receipts import (
+    FOLDER,
+    ReceiptFile,
+    Receipts,
+    ReceiptSource,
+    folder_entry,
+    is_receipt,
+    read_changeable_path,
+)
 from ctsftp.sftp.settings import SftpSettings
 from ctsftp.spool.home import Entry, Home, OpenFile
 from ctsftp.spool.paths import HomePath, read_path
@@ -24,6 +33,8 @@ from ctsftp.spool.staging import StagedFile
 
 FILE_MODE = stat.S_IFREG | 0o640
 FOLDER_MODE = stat.S_IFDIR | 0o750
+RECEIPT_MODE = stat.S_IFREG | 0o440
+RECEIPTS_MODE = stat.S_IFDIR | 0o550
 # SFTP version 3 has 32 bits for a time.
 LAST_SECOND = (1 << 32) - 1
 
@@ -33,6 +44,7 @@ log = structlog.get_logger()
 
 Inspect = Callable[[StoredUpload], Fault | None]
 Landed = Callable[[StoredUpload], None]
+Handle = StagedFile | OpenFile | ReceiptFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +67,7 @@ class FilesContext:
     inspect: Inspect
     landed: Landed
     cut_off: Callable[[CutOff], None]
+    receipts: ReceiptSource
     upload_ended: Callable[[], None]
 
 
@@ -70,6 +83,7 @@ class ClientFiles(SFTPServer):
         self._home = home
         self._context = context
         self._spool = context.spool
+        self._receipts = Receipts(client, context.receipts)
         self._writing: set[StagedFile] = set()
         self._reading: set[OpenFile] = set()
         self._landing = 0
@@ -80,14 +94,16 @@ class ClientFiles(SFTPServer):
         """How many files this session is writing, or has closed or renamed without an answer yet."""
         return len(self._writing) + self._landing
 
-    async def open(self, path: bytes, pflags: int, attrs: SFTPAttrs) -> StagedFile | OpenFile:  # noqa: ARG002  modes are ours
+    async def open(self, path: bytes, pflags: int, attrs: SFTPAttrs) -> Handle:  # noqa: ARG002  modes are ours
         """Open a file; modes that the client wishes for are ignored."""
-        place = read_path(path)
         if not pflags & (FXF_WRITE | FXF_APPEND | FXF_CREAT | FXF_TRUNC):
+            place = read_path(path)
+            if is_receipt(place):
+                return await self._receipts.open(place)
             return await self._to_the_end(self._open_to_read(place))
         if self.refuses_new:
             raise LimitError("The server is stopping: try again in a minute.")
-        return await self._to_the_end(self._open_to_write(place, pflags))
+        return await self._to_the_end(self._open_to_write(read_changeable_path(path), pflags))
 
     async def close(self, file_obj: object) -> None:
         """Publish what the client closed, or raise why not, which answers its CLOSE with FAILURE.
@@ -98,6 +114,8 @@ class ClientFiles(SFTPServer):
         if isinstance(file_obj, OpenFile):
             self._reading.discard(file_obj)
             file_obj.close()
+        elif isinstance(file_obj, ReceiptFile):
+            pass
         elif self.explicit_close:
             staged = _writing(file_obj)
             self._writing.remove(staged)
@@ -134,6 +152,8 @@ class ClientFiles(SFTPServer):
     async def stat(self, path: bytes) -> SFTPAttrs:
         """Describe a file or a folder; a new file is there for its own session from its OPEN on (sshfs looks then)."""
         place = read_path(path)
+        if is_receipt(place):
+            return _attrs(await self._receipts.stat(place))
         try:
             return _attrs(await asyncio.to_thread(self._home.stat, place))
         except NoSuchPathError:
@@ -145,11 +165,14 @@ class ClientFiles(SFTPServer):
 
     def fstat(self, file_obj: object) -> SFTPAttrs:
         """Describe an open file."""
-        return _attrs(Entry.of("", _open(file_obj).stat()))
+        opened = _open(file_obj)
+        if isinstance(opened, ReceiptFile):
+            return _attrs(opened.entry)
+        return _attrs(Entry.of("", opened.stat()))
 
     async def setstat(self, path: bytes, attrs: SFTPAttrs) -> None:
         """Set a file's times; accept modes and owners without a change (Java clients fail otherwise)."""
-        place = read_path(path)
+        place = read_changeable_path(path)
         try:
             found = await asyncio.to_thread(self._home.stat, place)
         except NoSuchPathError:
@@ -173,28 +196,32 @@ class ClientFiles(SFTPServer):
     async def listing(self, path: bytes) -> AsyncIterator[SFTPName]:
         """List a folder; raises at once if it is not there."""
         place = read_path(path)
+        if is_receipt(place):
+            return _names(await self._receipts.entries(place))
         entries = await asyncio.to_thread(self._home.entries, place)
+        if not place.parts:  # a folder of that name that a local user made is covered
+            entries = [folder_entry(), *(entry for entry in entries if entry.name != FOLDER.name)]
         return _names(entries)
 
     async def remove(self, path: bytes) -> None:
         """Remove a file from the home."""
-        await asyncio.to_thread(self._home.remove, read_path(path))
+        await asyncio.to_thread(self._home.remove, read_changeable_path(path))
 
     async def mkdir(self, path: bytes, attrs: SFTPAttrs) -> None:  # noqa: ARG002  modes are ours
         """Make a folder."""
-        await asyncio.to_thread(self._home.make_folder, read_path(path))
+        await asyncio.to_thread(self._home.make_folder, read_changeable_path(path))
 
     async def rmdir(self, path: bytes) -> None:
         """Remove an empty folder."""
-        await asyncio.to_thread(self._home.remove_folder, read_path(path))
+        await asyncio.to_thread(self._home.remove_folder, read_changeable_path(path))
 
     async def rename(self, oldpath: bytes, newpath: bytes) -> None:
         """Rename; what stands at the new path already is never replaced (SFTP version 3)."""
-        await self._land(self._rename(read_path(oldpath), read_path(newpath), replace=False))
+        await self._land(self._rename(read_changeable_path(oldpath), read_changeable_path(newpath), replace=False))
 
     async def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
         """Rename, replacing a file at the new path (OpenSSH's PROTOCOL, section 4.3)."""
-        await self._land(self._rename(read_path(oldpath), read_path(newpath), replace=True))
+        await self._land(self._rename(read_changeable_path(oldpath), read_changeable_path(newpath), replace=True))
 
     def format_user(self, uid: int | None) -> str:  # noqa: ARG002  all files are the client's
         """Name the owner in long listings."""
@@ -309,8 +336,8 @@ class ClientFiles(SFTPServer):
             self._home.sync(old.parent)
 
 
-def _open(file_obj: object) -> StagedFile | OpenFile:
-    assert isinstance(file_obj, StagedFile | OpenFile)
+def _open(file_obj: object) -> Handle:
+    assert isinstance(file_obj, StagedFile | OpenFile | ReceiptFile)
     return file_obj
 
 
@@ -322,12 +349,13 @@ def _writing(file_obj: object) -> StagedFile:
 
 def _attrs(entry: Entry) -> SFTPAttrs:
     """Describe an entry in SFTP's terms; owner and mode are the same for all."""
+    file_mode, folder_mode = (RECEIPT_MODE, RECEIPTS_MODE) if entry.read_only else (FILE_MODE, FOLDER_MODE)
     modified = min(max(int(entry.modified_s), 0), LAST_SECOND)  # a local user can set any time
     return SFTPAttrs(
         size=entry.size,
         uid=0,
         gid=0,
-        permissions=FOLDER_MODE if entry.is_folder else FILE_MODE,
+        permissions=folder_mode if entry.is_folder else file_mode,
         atime=modified,
         mtime=modified,
         nlink=1,

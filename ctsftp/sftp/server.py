@@ -20,6 +20,7 @@ from ctsftp.errors import CtsftpError, SettingsError
 from ctsftp.sftp.ciphers import CIPHERS
 from ctsftp.sftp.files import CutOff, FilesContext, Inspect, Landed
 from ctsftp.sftp.login import Connection, Login, LoginRefused
+from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.session import Session
 from ctsftp.sftp.settings import SftpSettings
 from ctsftp.spool.spool import Spool
@@ -48,6 +49,7 @@ class SftpServer:
         inspect: Inspect,
         landed: Landed,
         cut_off: Callable[[CutOff], None],
+        receipts: ReceiptSource,
         on_login: Callable[[Login], None],
         on_refusal: Callable[[LoginRefused], None],
     ) -> None:
@@ -64,6 +66,7 @@ class SftpServer:
         self._inspect = inspect
         self._landed = landed
         self._cut_off = cut_off
+        self._receipts = receipts
         self._sessions: dict[Session, Connection] = {}
         self._upload_ended = asyncio.Event()
         self._acceptor: asyncssh.SSHAcceptor | None = None
@@ -169,6 +172,7 @@ class SftpServer:
             inspect=self._inspect,
             landed=self._landed,
             cut_off=self._cut_off,
+            receipts=self._receipts,
             upload_ended=self._upload_ended.set,
         )
 

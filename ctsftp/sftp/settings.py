@@ -19,4 +19,6 @@ class SftpSettings(BaseModel):
     login_timeout_s: float = Field(30, gt=0, description="seconds to sign in")
     keepalive_interval_s: float = Field(30, gt=0, description="seconds between questions to a silent peer")
     keepalive_count_max: int = Field(3, ge=1, description="unanswered questions before it counts as gone")
+    receipts_shown: int = Field(100, ge=1, le=500, description="uploads whose receipts a listing of /receipts shows")
+    receipt_wait_s: float = Field(5, ge=0, description="seconds that a look at a receipt waits for the verdict")
     drain_timeout_s: float = Field(120, ge=0, description="seconds that running uploads get when the server stops")

@@ -42,6 +42,7 @@ class Entry:
     is_folder: bool
     size: int
     modified_s: float
+    read_only: bool = False
 
     @classmethod
     def of(cls, name: str, found: os.stat_result) -> "Entry":

@@ -1,18 +1,20 @@
-"""The store: the database, and the five things in it that the rest of ctsftp knows."""
+"""The store: the database, and the things in it that the rest of ctsftp knows."""
 
 from typing import Self
 
+from ctsftp.store.checks import CheckUp
 from ctsftp.store.database import Database
 from ctsftp.store.ledger import Ledger
 from ctsftp.store.logins import LoginBook
 from ctsftp.store.outbox import Outbox
+from ctsftp.store.receipts import ReceiptBook
 from ctsftp.store.records import Clock
 from ctsftp.store.segments import Segments
 from ctsftp.store.snapshots import Snapshots
 
 
 class Store:
-    """An open database: its `ledger`, `snapshots`, `segments`, `logins` and `outbox`. `open` it, and `close` it.
+    """An open database, and what is in it, a thing an attribute. `open` it, and `close` it.
 
     Every method may raise `StoreError`. A cancelled write may have been done.
     """
@@ -25,6 +27,8 @@ class Store:
         self.segments = Segments(database, clock, self.snapshots)
         self.logins = LoginBook(database, clock)
         self.outbox = Outbox(database, clock)
+        self.receipts = ReceiptBook(database)
+        self.checks = CheckUp(database)
 
     @classmethod
     async def open(cls, url: str, *, clock: Clock, migrate: bool) -> Self:

@@ -14,10 +14,12 @@ from ctsftp.clients.folder import Clients
 from ctsftp.clients.keys import PublicKey, read_public_key
 from ctsftp.contract.names import read_name
 from ctsftp.sftp.login import Connection, Login, LoginRefused
+from ctsftp.sftp.receipts import ReceiptFile, ReceiptSource
 from ctsftp.sftp.server import SftpServer
 from ctsftp.sftp.session import Session
 from ctsftp.sftp.settings import SftpSettings
 from ctsftp.spool.disk import LocalDisk
+from ctsftp.spool.home import Entry
 from ctsftp.spool.ids import UploadIds
 from ctsftp.spool.spool import Spool, StoredUpload
 
@@ -189,6 +191,7 @@ class Room:
         self.refusals: Heard[LoginRefused] = Heard()
         self.ended: Heard[Session] = Heard()
         self.faults: dict[str, Fault] = {}
+        self.receipts: dict[str, list[ReceiptFile]] = {}
         self.inspect: Callable[[StoredUpload], Fault | None] = lambda upload: self.faults.get(upload.filename)
         self.server: SftpServer
         self.connections: list[asyncssh.SSHClientConnection] = []
@@ -314,6 +317,12 @@ class Room:
     def _inspect(self, upload: StoredUpload) -> "Fault | None":
         return self.inspect(upload)  # which a test may have replaced
 
+    async def _receipt_entries(self, client: str) -> list[Entry]:
+        return [receipt.entry for receipt in self.receipts.get(client, [])]
+
+    async def _render_receipt(self, client: str, name: str) -> ReceiptFile | None:
+        return next((receipt for receipt in self.receipts.get(client, []) if receipt.name == name), None)
+
     async def _serve(self, settings: SftpSettings, up: asyncio.Future[None]) -> None:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
@@ -328,6 +337,7 @@ class Room:
                 inspect=self._inspect,
                 landed=self.landed,
                 cut_off=self.cut_offs,
+                receipts=ReceiptSource(self._receipt_entries, self._render_receipt),
                 on_login=self.logins,
                 on_refusal=self.refusals,
             )
