@@ -21,9 +21,11 @@ ANY_ADDRESS = {"", "0.0.0.0", "::"}  # noqa: S104  compared, not listened on
 CAUSES = {
     "unknown_client": "there is no such client",
     "disabled": "the client is disabled: ctsftp client enable",
+    "no_key": "no key was offered: the sender has none, or tried a password",
     "unknown_key": "the key is not in authorized_keys: ctsftp key add",
     "outside_from": "the key is known, but not accepted from this address (its from= option)",
     "expired": "the key has expired (its expiry-time= option)",
+    "signature": "the key is known, but the signature with it was wrong, or never came",
     "sha1": "the key signed with SHA-1: allow_sha1 = true in client.toml lets it",
 }
 
