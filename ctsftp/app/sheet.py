@@ -48,6 +48,11 @@ def connection_sheet(settings: Settings, client: str) -> dict[str, Any]:
     }
 
 
+def key_uses(settings: Settings, client: str) -> dict[str, str]:
+    """Tell when each key of a client was last used, by fingerprint."""
+    return query(settings, lambda store: store.logins.key_uses(client), missing=dict)
+
+
 def _guessed_host(listening: str) -> str:
     """Guess what senders connect to: the one address that is listened on, else this machine's name.
 

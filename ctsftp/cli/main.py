@@ -25,6 +25,7 @@ COMMANDS = {
     "segment": "See the segments, their members and their history; roll back, retire.",
     "upload": "See what became of each file, and decide about one that waits.",
     "member": "See which segments a member is in.",
+    "penalty": "See which addresses are refused for failed logins; forgive them.",
     "backup": "Copy the database to a file while the server works.",
     "sweep": "Find now whatever the on-close hook missed.",
 }

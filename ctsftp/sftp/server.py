@@ -21,6 +21,7 @@ from ctsftp.errors import CtsftpError, SettingsError
 from ctsftp.sftp.door import Door
 from ctsftp.sftp.files import FilesContext, Inspect, Landed
 from ctsftp.sftp.login import Connection, Login, LoginRefused
+from ctsftp.sftp.penalties import Penalty
 from ctsftp.sftp.session import Session
 from ctsftp.sftp.settings import SftpSettings
 from ctsftp.sftp.watch import Watch
@@ -192,6 +193,14 @@ class SftpServer:
         """Know of a connection no longer."""
         self.connections.discard(connection)
         self.door.leave(connection)
+
+    def penalties(self) -> list[Penalty]:
+        """List the addresses that behaved badly."""
+        return self.door.penalties.current(self.clock_s())
+
+    def clear_penalties(self, address: str | None) -> int:
+        """Forget how one address behaved, or all; return how many were forgotten."""
+        return self.door.penalties.clear(address)
 
     async def read_client(self, name: str) -> Client:
         """Read a client's folder as it is now; if something was revoked meanwhile, once more."""

@@ -153,3 +153,12 @@ client_logins = sa.Table(
     sa.Column("refusal_fingerprint", sa.Text),
     sa.Column("refusal_cause", sa.Text),
 )
+
+# When each key of a client was last used; a client's keys are few, and only those that let somebody in are here.
+key_logins = sa.Table(
+    "key_logins",
+    metadata,
+    sa.Column("client", sa.Text, primary_key=True),
+    sa.Column("fingerprint", sa.Text, primary_key=True),
+    sa.Column("login_at", sa.Text, nullable=False),
+)
