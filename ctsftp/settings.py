@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     keys_dir: Path = Field(Path("keys"), description="client folders and host keys")
     host_keys_dir: Path | None = Field(None, description="the host keys, where not in keys_dir/host")
     database_url: str | None = Field(None, description="the database, where not data_dir/ctsftp.db")
+    threads: int = Field(32, ge=4, le=1024, description="threads that wait for the disk")
     sftp: SftpSettings = SftpSettings()
     ingest: IngestSettings = IngestSettings()
     sweep: SweepSettings = SweepSettings()

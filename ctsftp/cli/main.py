@@ -26,6 +26,7 @@ COMMANDS = {
     "upload": "See what became of each file, and decide about one that waits.",
     "hook": "Tell programs and people what happens: webhooks, mail, Slack, Teams.",
     "member": "See which segments a member is in.",
+    "penalty": "See which addresses are refused for failed logins; forgive them.",
     "backup": "Copy the database to a file while the server works.",
     "doctor": "Check everything that an admin can get wrong.",
     "sweep": "Find now whatever the on-close hook missed.",

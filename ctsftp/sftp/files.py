@@ -6,7 +6,7 @@ reads and writes of an open file end in the page cache and are done at once.
 
 import asyncio
 import stat
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -23,11 +23,12 @@ from ctsftp.sftp.receipts import (
     ReceiptSource,
     folder_entry,
     is_receipt,
-    read_changeable_path,
+    require_changeable,
 )
 from ctsftp.sftp.settings import SftpSettings
 from ctsftp.spool.home import Entry, Home, OpenFile
 from ctsftp.spool.paths import HomePath, read_path
+from ctsftp.spool.quota import Allowance
 from ctsftp.spool.spool import Spool, StoredUpload
 from ctsftp.spool.staging import StagedFile
 
@@ -63,6 +64,7 @@ class FilesContext:
     spool: Spool
     limits: SftpSettings
     max_file_size_bytes: int
+    allowance: Allowance
     is_upload_name: Callable[[str], bool]
     inspect: Inspect
     landed: Landed
@@ -77,6 +79,7 @@ class ClientFiles(SFTPServer):
     def __init__(self, channel: SSHServerChannel[bytes], client: str, home: Home, context: FilesContext) -> None:
         super().__init__(channel)
         self.explicit_close = False
+        self.requests = 0
         self.refuses_new = False
         self.limits = context.limits
         self.client = client
@@ -86,24 +89,29 @@ class ClientFiles(SFTPServer):
         self._receipts = Receipts(client, context.receipts)
         self._writing: set[StagedFile] = set()
         self._reading: set[OpenFile] = set()
-        self._landing = 0
+        self.landing = 0
         self._unfinished: set[asyncio.Task[Any]] = set()
 
     @property
     def open_uploads(self) -> int:
         """How many files this session is writing, or has closed or renamed without an answer yet."""
-        return len(self._writing) + self._landing
+        return len(self._writing) + self.landing
+
+    @property
+    def uploads(self) -> Iterable[StagedFile]:
+        """The files that this session is writing."""
+        return self._writing
 
     async def open(self, path: bytes, pflags: int, attrs: SFTPAttrs) -> Handle:  # noqa: ARG002  modes are ours
         """Open a file; modes that the client wishes for are ignored."""
         if not pflags & (FXF_WRITE | FXF_APPEND | FXF_CREAT | FXF_TRUNC):
-            place = read_path(path)
+            place = self._path(path)
             if is_receipt(place):
                 return await self._receipts.open(place)
             return await self._to_the_end(self._open_to_read(place))
         if self.refuses_new:
             raise LimitError("The server is stopping: try again in a minute.")
-        return await self._to_the_end(self._open_to_write(read_changeable_path(path), pflags))
+        return await self._to_the_end(self._open_to_write(self._changeable(path), pflags))
 
     async def close(self, file_obj: object) -> None:
         """Publish what the client closed, or raise why not, which answers its CLOSE with FAILURE.
@@ -151,7 +159,7 @@ class ClientFiles(SFTPServer):
 
     async def stat(self, path: bytes) -> SFTPAttrs:
         """Describe a file or a folder; a new file is there for its own session from its OPEN on (sshfs looks then)."""
-        place = read_path(path)
+        place = self._path(path)
         if is_receipt(place):
             return _attrs(await self._receipts.stat(place))
         try:
@@ -172,7 +180,7 @@ class ClientFiles(SFTPServer):
 
     async def setstat(self, path: bytes, attrs: SFTPAttrs) -> None:
         """Set a file's times; accept modes and owners without a change (Java clients fail otherwise)."""
-        place = read_changeable_path(path)
+        place = self._changeable(path)
         try:
             found = await asyncio.to_thread(self._home.stat, place)
         except NoSuchPathError:
@@ -195,7 +203,7 @@ class ClientFiles(SFTPServer):
 
     async def listing(self, path: bytes) -> AsyncIterator[SFTPName]:
         """List a folder; raises at once if it is not there."""
-        place = read_path(path)
+        place = self._path(path)
         if is_receipt(place):
             return _names(await self._receipts.entries(place))
         entries = await asyncio.to_thread(self._home.entries, place)
@@ -205,23 +213,25 @@ class ClientFiles(SFTPServer):
 
     async def remove(self, path: bytes) -> None:
         """Remove a file from the home."""
-        await asyncio.to_thread(self._home.remove, read_changeable_path(path))
+        await asyncio.to_thread(self._home.remove, self._changeable(path))
 
     async def mkdir(self, path: bytes, attrs: SFTPAttrs) -> None:  # noqa: ARG002  modes are ours
         """Make a folder."""
-        await asyncio.to_thread(self._home.make_folder, read_changeable_path(path))
+        place = self._changeable(path)
+        await asyncio.to_thread(self._account_for_one)
+        await asyncio.to_thread(self._home.make_folder, place)
 
     async def rmdir(self, path: bytes) -> None:
         """Remove an empty folder."""
-        await asyncio.to_thread(self._home.remove_folder, read_changeable_path(path))
+        await asyncio.to_thread(self._home.remove_folder, self._changeable(path))
 
     async def rename(self, oldpath: bytes, newpath: bytes) -> None:
         """Rename; what stands at the new path already is never replaced (SFTP version 3)."""
-        await self._land(self._rename(read_changeable_path(oldpath), read_changeable_path(newpath), replace=False))
+        await self._land(self._rename(self._changeable(oldpath), self._changeable(newpath), replace=False))
 
     async def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
         """Rename, replacing a file at the new path (OpenSSH's PROTOCOL, section 4.3)."""
-        await self._land(self._rename(read_changeable_path(oldpath), read_changeable_path(newpath), replace=True))
+        await self._land(self._rename(self._changeable(oldpath), self._changeable(newpath), replace=True))
 
     def format_user(self, uid: int | None) -> str:  # noqa: ARG002  all files are the client's
         """Name the owner in long listings."""
@@ -233,7 +243,7 @@ class ClientFiles(SFTPServer):
 
     def realpath(self, path: bytes) -> bytes:
         """Write a path out from the root."""
-        return str(read_path(path)).encode()
+        return str(self._path(path)).encode()
 
     async def statvfs(self, path: bytes) -> SFTPVFSAttrs:  # noqa: ARG002  all homes are on one disk
         """Tell how much room there is."""
@@ -244,16 +254,23 @@ class ClientFiles(SFTPServer):
         """Tell how much room there is."""
         return await self.statvfs(b"/")
 
+    def _path(self, raw: bytes) -> HomePath:
+        return read_path(raw, max_bytes=self.limits.max_path_bytes, max_depth=self.limits.max_path_depth)
+
+    def _changeable(self, raw: bytes) -> HomePath:
+        """Read the path of something that the client wants to write or change."""
+        return require_changeable(self._path(raw))
+
     def _being_written(self, place: HomePath) -> StagedFile | None:
         return next((staged for staged in self._writing if staged.target == place), None)
 
     async def _land(self, work: Coroutine[None, None, None]) -> None:
         """Do what makes an upload; a server that is stopping waits until it is done, and can be answered."""
-        self._landing += 1
+        self.landing += 1
         try:
             await self._to_the_end(work)
         finally:
-            self._landing -= 1
+            self.landing -= 1
             self._context.upload_ended()
 
     async def _to_the_end(self, work: Coroutine[None, None, T]) -> T:
@@ -269,22 +286,35 @@ class ClientFiles(SFTPServer):
         return reading
 
     async def _open_to_write(self, place: HomePath, pflags: int) -> StagedFile:
-        staged = await asyncio.to_thread(
-            self._spool.stage,
-            self.client,
-            place,
-            truncate=bool(pflags & FXF_TRUNC),
-            create=bool(pflags & FXF_CREAT),
-            exclusive=bool(pflags & FXF_EXCL),
-            append=bool(pflags & FXF_APPEND),
-            max_size_bytes=self._context.max_file_size_bytes,
-        )
+        staged = await asyncio.to_thread(self._stage, place, pflags)
         self._writing.add(staged)
         return staged
 
+    def _stage(self, place: HomePath, pflags: int) -> StagedFile:
+        share = self._spool.account(self.client).open(self._context.allowance)
+        try:
+            return self._spool.stage(
+                self.client,
+                place,
+                truncate=bool(pflags & FXF_TRUNC),
+                create=bool(pflags & FXF_CREAT),
+                exclusive=bool(pflags & FXF_EXCL),
+                append=bool(pflags & FXF_APPEND),
+                max_size_bytes=self._context.max_file_size_bytes,
+                share=share,
+            )
+        except BaseException:
+            share.settle(None)
+            raise
+
     async def _publish(self, staged: StagedFile) -> None:
         """Make the upload durable, hand it on, and raise the reason if its first bytes refuse it."""
-        upload = await asyncio.to_thread(self._spool.publish, self.client, staged)
+        try:
+            upload = await asyncio.to_thread(self._spool.publish, self.client, staged)
+        except BaseException:
+            _settle(staged, None)
+            raise
+        _settle(staged, staged.size_bytes)
         fault = await asyncio.to_thread(self._inspect, upload)
         self._hand_on(upload, staged.target)
         if fault:
@@ -300,6 +330,7 @@ class ClientFiles(SFTPServer):
         if not (is_file and self._context.is_upload_name(new.name)):
             await asyncio.to_thread(self._move, old, new, replace=replace)
             return
+        await asyncio.to_thread(self._account_for_one)
         upload = await asyncio.to_thread(self._spool.publish_renamed, self.client, old, new, replace=replace)
         try:
             if fault := await asyncio.to_thread(self._inspect, upload):
@@ -307,6 +338,9 @@ class ClientFiles(SFTPServer):
             await asyncio.to_thread(self._move, old, new, replace=replace)
         finally:
             self._hand_on(upload, new)
+
+    def _account_for_one(self) -> None:
+        self._spool.account(self.client).add_file(self._context.allowance)
 
     def _inspect(self, upload: StoredUpload) -> Fault | None:
         """Ask what the first bytes show; a fault of ours is no reason to fail a CLOSE: the upload is durable."""
@@ -323,7 +357,9 @@ class ClientFiles(SFTPServer):
     async def _cut_off(self, staged: StagedFile) -> None:
         try:
             kept = await asyncio.to_thread(self._spool.cut_off, self.client, staged)
+            _settle(staged, kept)
         except Exception:
+            _settle(staged, None)
             log.exception("upload cut off, and lost", client=self.client, path=str(staged.target))
         else:
             log.info("upload cut off", client=self.client, path=str(staged.target), kept_bytes=kept)
@@ -334,6 +370,11 @@ class ClientFiles(SFTPServer):
         self._home.sync(new.parent)
         if old.parent != new.parent:
             self._home.sync(old.parent)
+
+
+def _settle(staged: StagedFile, kept_bytes: int | None) -> None:
+    if staged.share:
+        staged.share.settle(kept_bytes)
 
 
 def _open(file_obj: object) -> Handle:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ctsftp.errors import NoSuchPathError, PathRefusedError
 from ctsftp.spool.home import Entry
-from ctsftp.spool.paths import HomePath, read_path
+from ctsftp.spool.paths import HomePath
 
 FOLDER = HomePath(("receipts",))
 
@@ -45,9 +45,8 @@ def is_receipt(place: HomePath) -> bool:
     return place.parts[:1] == FOLDER.parts
 
 
-def read_changeable_path(raw: bytes) -> HomePath:
-    """Read the path of something that a client wants to write or change; the receipts are not for that."""
-    place = read_path(raw)
+def require_changeable(place: HomePath) -> HomePath:
+    """Give the path of something that a client wants to write or change; the receipts are not for that."""
     if is_receipt(place):
         raise PathRefusedError(f"{FOLDER} holds what became of your uploads, and is read-only: put files elsewhere.")
     return place

@@ -278,6 +278,18 @@ class Home:
         with _answered(path, "made durable"):
             self._disk.fsync_folder(self.partial(path))
 
+    def count_folders(self) -> int:
+        """Tell how many folders the client has made."""
+        count, pending = 0, [HomePath(())]
+        while pending:
+            folder = pending.pop()
+            for name, found in self._readable(self.file(folder)):
+                if stat.S_ISDIR(found.st_mode):
+                    count += 1
+                    if len(folder.parts) + 1 < MAX_DEPTH:
+                        pending.append(folder.child(name))
+        return count
+
     def walk(self, root: Path) -> Iterator[tuple[HomePath, os.stat_result]]:
         """Yield every regular file below `root` (files or partials) with what the disk says of it.
 

@@ -228,3 +228,12 @@ standing = sa.Table(
     sa.Column("subject", sa.Text, primary_key=True),
     sa.Column("at", sa.Text, nullable=False),
 )
+
+# When each key of a client was last used; a client's keys are few, and only those that let somebody in are here.
+key_logins = sa.Table(
+    "key_logins",
+    metadata,
+    sa.Column("client", sa.Text, primary_key=True),
+    sa.Column("fingerprint", sa.Text, primary_key=True),
+    sa.Column("login_at", sa.Text, nullable=False),
+)
