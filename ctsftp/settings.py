@@ -14,6 +14,7 @@ from ctsftp.errors import SettingsError
 from ctsftp.ingest.settings import IngestSettings, SweepSettings
 from ctsftp.sftp.settings import SftpSettings
 from ctsftp.spool.settings import SpoolSettings
+from ctsftp.web.settings import HttpSettings
 
 ENV_PREFIX = "CTSFTP_"
 CONFIG_PLACES = (Path("ctsftp.toml"), Path("/etc/ctsftp/ctsftp.toml"))
@@ -39,6 +40,7 @@ class Settings(BaseSettings):
     ingest: IngestSettings = IngestSettings()
     sweep: SweepSettings = SweepSettings()
     spool: SpoolSettings = SpoolSettings()
+    http: HttpSettings = HttpSettings()
 
     @classmethod
     def settings_customise_sources(

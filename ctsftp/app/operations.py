@@ -1,13 +1,16 @@
 """What an admin may ask of the engine, by name: the same whether `serve` runs or the command works by itself."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import structlog
 
 from ctsftp.app.engine import Engine
 from ctsftp.app.segments import resolve_segment
+from ctsftp.contract.words import PLAIN_WORD, is_plain_word
 from ctsftp.errors import UsageError
 
 log = structlog.get_logger()
@@ -71,6 +74,21 @@ async def delete(engine: Engine, *, name: str, client: str | None) -> dict[str, 
     return segment.as_json()
 
 
+async def add_token(engine: Engine, *, name: str, client: str | None, admin: bool, expires: str | None) -> str:
+    """Make a token of the API, and give its secret."""
+    if not is_plain_word(name):
+        raise UsageError(f"A token's name is {PLAIN_WORD}: {name!r} is none.")
+    if client is not None:
+        await asyncio.to_thread(engine.clients.get, client)
+    until = datetime.fromisoformat(expires) if expires else None
+    return await engine.store.tokens.add(name, client=client, admin=admin, expires=until)
+
+
+async def revoke_token(engine: Engine, *, name: str) -> None:
+    """Forget a token of the API."""
+    await engine.store.tokens.revoke(name)
+
+
 async def _upload(engine: Engine, upload_id: str) -> dict[str, Any]:
     return (await engine.store.ledger.upload(upload_id)).as_json()
 
@@ -84,6 +102,8 @@ OPERATIONS: dict[str, Operation] = {
     "segment.retire": retire,
     "segment.restore": restore,
     "segment.delete": delete,
+    "token.add": add_token,
+    "token.revoke": revoke_token,
 }
 
 

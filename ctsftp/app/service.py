@@ -1,7 +1,8 @@
-"""`serve`: the engine with its SFTP listener and its control socket; starts, drains, stops.
+"""`serve`: the engine with its SFTP listener, its API and its control socket; starts, drains, stops.
 
-One TaskGroup, the engine's, owns every task. Stopping goes in this order: the listener drains; the
-control socket closes; loads in progress go back to `received`; the database is closed; the lock is let go.
+One TaskGroup, the engine's, owns every task. Stopping goes in this order: the SFTP listener drains, and the
+API answers until it has; the API drains; the control socket closes; loads in progress go back to `received`; the
+database is closed; the lock is let go.
 """
 
 import asyncio
@@ -20,8 +21,12 @@ from ctsftp.app.loginbook import LoginNotes
 from ctsftp.app.operations import perform_on
 from ctsftp.clients.hostkeys import load_or_create_host_keys
 from ctsftp.contract.names import read_name
+from ctsftp.errors import CtsftpError
 from ctsftp.settings import Settings
 from ctsftp.sftp.server import SftpServer
+from ctsftp.web.access import Parts
+from ctsftp.web.server import WebServer
+from ctsftp.web.usage import TokenUsage
 
 log = structlog.get_logger()
 
@@ -32,6 +37,17 @@ class Service:
     def __init__(self, engine: Engine, server: SftpServer) -> None:
         self.engine = engine
         self.server = server
+        self.web = WebServer(
+            Parts(
+                settings=engine.settings.http,
+                store=engine.store,
+                perform=self.perform,
+                metrics=_no_metrics,
+                unready=self._unready,
+                usage=TokenUsage(engine.store.tokens, utc_now),
+            ),
+            tasks=engine.tasks,
+        )
 
     @classmethod
     @asynccontextmanager
@@ -59,7 +75,11 @@ class Service:
             try:
                 # First: a key that is revoked while the server starts must not slip in unseen.
                 await control.start()
+                if settings.http.enabled:
+                    await service.web.start()
                 await server.start()
+                if settings.http.enabled:
+                    log.info("serving http", host=settings.http.host, port=service.web.port)
                 log.info(
                     "serving",
                     host=settings.sftp.host,
@@ -73,6 +93,7 @@ class Service:
             finally:
                 log.info("stopping")
                 await server.stop()
+                await service.web.stop()
                 await control.close()
                 for task in background:
                     task.cancel()
@@ -84,6 +105,18 @@ class Service:
         if operation == "sessions.recheck":
             return self.server.recheck()
         return await perform_on(self.engine, operation, arguments)
+
+    async def _unready(self) -> list[str]:
+        """Tell why no work can be done; nothing, if it can."""
+        try:
+            await self.engine.store.segments.segments(client="")
+        except CtsftpError:
+            return ["The database does not answer."]
+        return []
+
+
+async def _no_metrics() -> bytes:
+    return b""
 
 
 async def serve(settings: Settings) -> None:

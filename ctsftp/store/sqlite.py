@@ -3,8 +3,12 @@
 Everything else in the store is portable. A second database is a second module with these names.
 """
 
+import asyncio
 import os
-from collections.abc import Callable
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from ctsftp.contract.rows import Ids
 from ctsftp.errors import StoreError
-from ctsftp.store.tables import client_logins, segments, snapshots, uploads
+from ctsftp.store.tables import client_logins, gate_segments, gates, segments, snapshots, tokens, uploads
 
 BUSY_TIMEOUT_MS = 5_000
 CHECKPOINT_TIMEOUT_MS = 100
@@ -88,11 +92,50 @@ def find_damage(conn: Connection) -> str | None:
     Members and rejected rows may be gigabytes, which no start can wait for: damage there is met by whoever reads them.
     """
     there = inspect(conn).get_table_names()
-    for table in (one.name for one in (segments, uploads, snapshots, client_logins) if one.name in there):
+    for table in (one.name for one in _TABLES if one.name in there):
         found = conn.exec_driver_sql(f"PRAGMA quick_check({table})").scalars().first()
         if found != "ok":
             return str(found)
     return None
+
+
+_TABLES = (segments, uploads, snapshots, client_logins, tokens, gates, gate_segments)
+
+
+class Looker:
+    """Answers single statements that only read, past SQLAlchemy: a look-up costs a thread's turn and not a millisecond.
+
+    Each thread has a connection of its own, and a statement is a transaction: it sees one moment of the database.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._threads = ThreadPoolExecutor(READER_CONNECTIONS, thread_name_prefix="look")
+        self._own = threading.local()
+        self._all: list[sqlite3.Connection] = []
+
+    async def look(self, sql: str, parameters: Mapping[str, Any]) -> list[Any]:
+        """Give all rows of a statement."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._look, sql, parameters)
+
+    def close(self) -> None:
+        """Wait for the statements that run, and close; call it off the event loop."""
+        self._threads.shutdown()
+        while self._all:
+            self._all.pop().close()
+
+    def _look(self, sql: str, parameters: Mapping[str, Any]) -> list[Any]:
+        connection = getattr(self._own, "connection", None) or self._connect()
+        return connection.execute(sql, parameters).fetchall()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA query_only=ON")
+        self._own.connection = connection
+        self._all.append(connection)
+        return connection
 
 
 def insert_members(conn: Connection, snapshot_id: int, ids: Ids) -> None:

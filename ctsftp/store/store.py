@@ -1,4 +1,4 @@
-"""The store: the database, and the four things in it that the rest of ctsftp knows."""
+"""The store: the database, and the things in it that the rest of ctsftp knows."""
 
 from typing import Self
 
@@ -8,10 +8,11 @@ from ctsftp.store.logins import LoginBook
 from ctsftp.store.records import Clock
 from ctsftp.store.segments import Segments
 from ctsftp.store.snapshots import Snapshots
+from ctsftp.store.tokens import Tokens
 
 
 class Store:
-    """An open database: its `ledger`, `snapshots`, `segments` and `logins`. `open` it, and `close` it.
+    """An open database: its `ledger`, `snapshots`, `segments`, `logins` and `tokens`. `open` it, and `close` it.
 
     Every method may raise `StoreError`. A cancelled write may have been done.
     """
@@ -23,6 +24,7 @@ class Store:
         self.snapshots = Snapshots(database, clock)
         self.segments = Segments(database, clock, self.snapshots)
         self.logins = LoginBook(database, clock)
+        self.tokens = Tokens(database, clock)
 
     @classmethod
     async def open(cls, url: str, *, clock: Clock, migrate: bool) -> Self:
