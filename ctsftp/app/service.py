@@ -24,7 +24,7 @@ from ctsftp.contract.names import read_name
 from ctsftp.errors import CtsftpError
 from ctsftp.settings import Settings
 from ctsftp.sftp.server import SftpServer
-from ctsftp.web.access import Parts
+from ctsftp.web.access import Parts, Streams
 from ctsftp.web.server import WebServer
 from ctsftp.web.usage import TokenUsage
 
@@ -45,6 +45,7 @@ class Service:
                 metrics=_no_metrics,
                 unready=self._unready,
                 usage=TokenUsage(engine.store.tokens, utc_now),
+                streams=Streams(engine.settings.http.max_streams),
             ),
             tasks=engine.tasks,
         )

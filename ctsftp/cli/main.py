@@ -25,6 +25,7 @@ COMMANDS = {
     "segment": "See the segments, their members and their history; roll back, retire.",
     "upload": "See what became of each file, and decide about one that waits.",
     "member": "See which segments a member is in.",
+    "gate": "Say which segments open an activity, a reward or a campaign.",
     "token": "Add, list and revoke the tokens of the API.",
     "backup": "Copy the database to a file while the server works.",
     "sweep": "Find now whatever the on-close hook missed.",

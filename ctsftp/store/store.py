@@ -3,8 +3,11 @@
 from typing import Self
 
 from ctsftp.store.database import Database
+from ctsftp.store.export import Export
+from ctsftp.store.gates import Gates
 from ctsftp.store.ledger import Ledger
 from ctsftp.store.logins import LoginBook
+from ctsftp.store.lookups import Lookups
 from ctsftp.store.records import Clock
 from ctsftp.store.segments import Segments
 from ctsftp.store.snapshots import Snapshots
@@ -12,7 +15,9 @@ from ctsftp.store.tokens import Tokens
 
 
 class Store:
-    """An open database: its `ledger`, `snapshots`, `segments`, `logins` and `tokens`. `open` it, and `close` it.
+    """An open database: its `ledger`, `snapshots`, `segments`, `lookups`, `export`, `gates`, `logins` and `tokens`.
+
+    `open` it, and `close` it.
 
     Every method may raise `StoreError`. A cancelled write may have been done.
     """
@@ -24,6 +29,9 @@ class Store:
         self.snapshots = Snapshots(database, clock)
         self.segments = Segments(database, clock, self.snapshots)
         self.logins = LoginBook(database, clock)
+        self.lookups = Lookups(database)
+        self.export = Export(database)
+        self.gates = Gates(database, clock)
         self.tokens = Tokens(database, clock)
 
     @classmethod

@@ -5,7 +5,7 @@ A secret of so many bits needs no slow hash, and the look-up by its hash tells a
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -21,7 +21,8 @@ PREFIX = "ctsftp_"
 SECRET_BYTES = 32
 
 _FIELDS = [column for column in tokens.c if column.name != "sha256"]
-_FIND = f"SELECT {', '.join(column.name for column in _FIELDS)} FROM tokens WHERE sha256 = :sha256"  # noqa: S608
+_NAMES = [column.name for column in _FIELDS]
+_FIND = f"SELECT {', '.join(_NAMES)} FROM tokens WHERE sha256 = :sha256"  # noqa: S608
 
 
 class Tokens:
@@ -30,6 +31,10 @@ class Tokens:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        # What was found, by its hash, until any token changes: those who are asked for members ask for nothing else so
+        # often. It is true since one process, the holder of the data folder, changes tokens, and by these methods.
+        self._found: dict[str, Token] = {}
+        self._changes = 0
 
     async def add(self, name: str, *, client: str | None, admin: bool, expires: datetime | None) -> str:
         """Make a token, and give its secret, which nobody can be given again."""
@@ -48,7 +53,7 @@ class Tokens:
                 raise RefusedError(f'There is a token "{name}" already: revoke it first, or choose another name.')
             conn.execute(tokens.insert().values(values))
 
-        await self._database.write(work)
+        await self._change(work)
         return secret
 
     async def tokens(self) -> list[Token]:
@@ -64,23 +69,21 @@ class Tokens:
             if conn.execute(tokens.delete().where(tokens.c.name == name)).rowcount == 0:
                 raise NotFoundError(f'There is no token "{name}": `ctsftp token list` shows them all.')
 
-        await self._database.write(work)
+        await self._change(work)
 
     async def find(self, secret: str) -> Token | None:
-        """Find the token of a secret, also one that has expired."""
-        rows = await self._database.look(_FIND, {"sha256": _hash(secret)})
+        """Find the token of a secret, also one that has expired; `last_used_at` may be from an earlier look."""
+        sha256 = _hash(secret)
+        if known := self._found.get(sha256):
+            return known
+        before = self._changes
+        rows = await self._database.look_up(_FIND, {"sha256": sha256})
         if not rows:
             return None
-        token_id, name, client, admin, created_at, expires_at, last_used_at = rows[0]
-        return Token(
-            id=token_id,
-            name=name,
-            client=client,
-            admin=bool(admin),
-            created_at=created_at,
-            expires_at=expires_at,
-            last_used_at=last_used_at,
-        )
+        found = Token(**dict(zip(_NAMES, rows[0], strict=True)))
+        if before == self._changes:  # else it may have been revoked since it was read
+            self._found[sha256] = found
+        return found
 
     def has_expired(self, token: Token) -> bool:
         """Tell whether a token's time is over."""
@@ -94,6 +97,14 @@ class Tokens:
                 conn.execute(tokens.update().where(tokens.c.id == token_id).values(last_used_at=moment))
 
         await self._database.write(work)
+
+    async def _change(self, work: Callable[[Connection], None]) -> None:
+        """Write, and forget what was found, also if it is not known whether it was written."""
+        try:
+            await self._database.write(work)
+        finally:
+            self._changes += 1
+            self._found.clear()
 
 
 def _hash(secret: str) -> str:

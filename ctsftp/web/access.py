@@ -4,7 +4,8 @@ A token is looked up in the database at every request, so that a revoked one is 
 What belongs to another client does not exist for a token that is bound to one: the answer is 404, never 403.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -21,6 +22,26 @@ from ctsftp.web.usage import TokenUsage
 Perform = Callable[[str, dict[str, Any]], Awaitable[Any]]
 
 
+class Streams:
+    """The places for long answers."""
+
+    def __init__(self, places: int) -> None:
+        self._free = places
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Take a place; a 503 problem if there is none."""
+        if self._free == 0:
+            raise Problem(
+                503, "busy", "Too many lists are being streamed: try again in a while.", headers={"Retry-After": "10"}
+            )
+        self._free -= 1
+        try:
+            yield
+        finally:
+            self._free += 1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What the room is given: `perform` is what the control socket calls, by the same names."""
@@ -31,6 +52,7 @@ class Parts:
     metrics: Callable[[], Awaitable[bytes]]
     unready: Callable[[], Awaitable[list[str]]]
     usage: TokenUsage
+    streams: Streams
 
 
 class Access:

@@ -5,7 +5,7 @@ from importlib import metadata
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from ctsftp.web import health, problems, segments
+from ctsftp.web import changes, gates, health, members, problems, segments, uploads
 from ctsftp.web.access import Parts
 from ctsftp.web.guard import Guard
 
@@ -27,12 +27,23 @@ def make_app(parts: Parts) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.parts = parts
     problems.install(app)
-    for room in (health, segments):
+    for room in (health, segments, changes, members, gates, uploads):
         app.include_router(room.router)
+    _name_problems(app)
     return app
+
+
+def _name_problems(app: FastAPI) -> None:
+    """Write the document, in which FastAPI would call every problem document plain JSON."""
+    for operations in app.openapi()["paths"].values():
+        for operation in operations.values():
+            for status, answer in operation["responses"].items():
+                if not status.startswith("2"):
+                    answer["content"]["application/problem+json"] = answer["content"].pop("application/json")
 
 
 def guarded(app: FastAPI, parts: Parts) -> ASGIApp:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from ctsftp.errors import CtsftpError, NotFoundError, RefusedError, UsageError
+from ctsftp.store.export import SnapshotGoneError
 
 log = structlog.get_logger()
 
@@ -23,6 +24,7 @@ URN = "urn:ctsftp:problem:"
 SHOWN_FAULTS = 10
 # The first that fits decides; any other error of ours is a 503.
 STATUS_CODES: list[tuple[type[CtsftpError], int, str]] = [
+    (SnapshotGoneError, 410, "gone"),
     (NotFoundError, 404, "not-found"),
     (RefusedError, 409, "refused"),
     (UsageError, 400, "usage"),
