@@ -15,6 +15,7 @@ from ctsftp.ingest.settings import IngestSettings, SweepSettings
 from ctsftp.notify.settings import NotifySettings
 from ctsftp.sftp.settings import SftpSettings
 from ctsftp.spool.settings import SpoolSettings
+from ctsftp.web.settings import HttpSettings
 
 ENV_PREFIX = "CTSFTP_"
 CONFIG_PLACES = (Path("ctsftp.toml"), Path("/etc/ctsftp/ctsftp.toml"))
@@ -52,6 +53,7 @@ class Settings(BaseSettings):
     spool: SpoolSettings = SpoolSettings()
     notify: NotifySettings = NotifySettings()
     doctor: DoctorSettings = DoctorSettings()
+    http: HttpSettings = HttpSettings()
 
     @classmethod
     def settings_customise_sources(

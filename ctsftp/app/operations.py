@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -11,7 +12,9 @@ from ctsftp.app.engine import Engine
 from ctsftp.app.segments import resolve_segment
 from ctsftp.contract.events import EventKind
 from ctsftp.contract.freshness import Expectation
-from ctsftp.errors import UsageError
+from ctsftp.contract.names import segment_key
+from ctsftp.contract.words import PLAIN_WORD, fold_kind, fold_word, is_plain_word
+from ctsftp.errors import AmbiguousError, NotFoundError, UsageError
 from ctsftp.notify.message import check_address
 from ctsftp.notify.webhook import SCHEMES, new_secret, shown_url
 
@@ -122,6 +125,45 @@ async def revive_deliveries(engine: Engine, *, hook_id: int) -> dict[str, Any]:
     return {"hook": hook_id, "revived": await engine.store.outbox.revive(hook_id)}
 
 
+async def set_gate(engine: Engine, *, kind: str, item: str, segments: list[str], client: str | None) -> dict[str, Any]:
+    """Say which segments of one client open an item."""
+    kind, item = fold_kind(kind), fold_word(item)
+    for word in (kind, item):
+        if not is_plain_word(word):
+            raise UsageError(f"The kind and the item of a gate are each {PLAIN_WORD}: {word!r} is none.")
+    first = await resolve_segment(engine.store, segments[0], client)
+    keys = [first.key, *map(segment_key, segments[1:])]
+    return (await engine.store.gates.set(first.client, kind, item, keys)).as_json()
+
+
+async def remove_gate(engine: Engine, *, kind: str, item: str, client: str | None) -> dict[str, Any]:
+    """Forget a gate, and give what it was."""
+    kind, item = fold_kind(kind), fold_word(item)
+    found = [one for one in await engine.store.gates.gates(client=client, kind=kind) if one.item == item]
+    if not found:
+        raise NotFoundError(f'There is no gate for the {kind} "{item}": `ctsftp gate list` shows them all.')
+    if len(found) > 1:
+        clients = ", ".join(gate.client for gate in found)
+        raise AmbiguousError(f'Several clients have a gate for the {kind} "{item}": add --client, one of {clients}.')
+    await engine.store.gates.remove(found[0].client, kind, item)
+    return found[0].as_json()
+
+
+async def add_token(engine: Engine, *, name: str, client: str | None, admin: bool, expires: str | None) -> str:
+    """Make a token of the API, and give its secret."""
+    if not is_plain_word(name):
+        raise UsageError(f"A token's name is {PLAIN_WORD}: {name!r} is none.")
+    if client is not None:
+        await asyncio.to_thread(engine.clients.get, client)
+    until = datetime.fromisoformat(expires) if expires else None
+    return await engine.store.tokens.add(name, client=client, admin=admin, expires=until)
+
+
+async def revoke_token(engine: Engine, *, name: str) -> None:
+    """Forget a token of the API."""
+    await engine.store.tokens.revoke(name)
+
+
 async def _upload(engine: Engine, upload_id: str) -> dict[str, Any]:
     return (await engine.store.ledger.upload(upload_id)).as_json()
 
@@ -140,6 +182,10 @@ OPERATIONS: dict[str, Operation] = {
     "hook.remove": remove_hook,
     "hook.test": test_hook,
     "hook.revive": revive_deliveries,
+    "gate.set": set_gate,
+    "gate.remove": remove_gate,
+    "token.add": add_token,
+    "token.revoke": revoke_token,
 }
 
 

@@ -1,7 +1,8 @@
-"""`serve`: the engine with its SFTP listener and its control socket; starts, drains, stops.
+"""`serve`: the engine with its SFTP listener, its API and its control socket; starts, drains, stops.
 
-One TaskGroup, the engine's, owns every task. Stopping goes in this order: the listener drains; the
-control socket closes; loads in progress go back to `received`; the database is closed; the lock is let go.
+One TaskGroup, the engine's, owns every task. Stopping goes in this order: the SFTP listener drains, and the
+API answers until it has; the API drains; the control socket closes; loads in progress go back to `received`; the
+database is closed; the lock is let go.
 """
 
 import asyncio
@@ -29,6 +30,9 @@ from ctsftp.errors import CtsftpError
 from ctsftp.settings import Settings
 from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.server import SftpServer
+from ctsftp.web.access import Parts, Streams
+from ctsftp.web.server import WebServer
+from ctsftp.web.usage import TokenUsage
 
 # What of the listener's settings cannot change while it listens; `reload` takes over the others.
 FIXED_SFTP = ("host", "port", "public_host")
@@ -42,6 +46,18 @@ class Service:
     def __init__(self, engine: Engine, server: SftpServer) -> None:
         self.engine = engine
         self.server = server
+        self.web = WebServer(
+            Parts(
+                settings=engine.settings.http,
+                store=engine.store,
+                perform=self.perform,
+                metrics=_no_metrics,
+                unready=self._unready,
+                usage=TokenUsage(engine.store.tokens, utc_now),
+                streams=Streams(engine.settings.http.max_streams),
+            ),
+            tasks=engine.tasks,
+        )
 
     @classmethod
     @asynccontextmanager
@@ -82,7 +98,11 @@ class Service:
             try:
                 # First: a key that is revoked while the server starts must not slip in unseen.
                 await control.start()
+                if settings.http.enabled:
+                    await service.web.start()
                 await server.start()
+                if settings.http.enabled:
+                    log.info("serving http", host=settings.http.host, port=service.web.port)
                 log.info(
                     "serving",
                     host=settings.sftp.host,
@@ -96,6 +116,7 @@ class Service:
             finally:
                 log.info("stopping")
                 await server.stop()
+                await service.web.stop()
                 await control.close()
                 for task in background:
                     task.cancel()
@@ -114,6 +135,14 @@ class Service:
             log.info("admin command", operation=operation, **arguments)
             return cleared
         return await perform_on(self.engine, operation, arguments)
+
+    async def _unready(self) -> list[str]:
+        """Tell why no work can be done; nothing, if it can."""
+        try:
+            await self.engine.store.segments.segments(client="")
+        except CtsftpError:
+            return ["The database does not answer."]
+        return []
 
     async def reload(self, read: Callable[[], Settings]) -> None:
         """Take over what can change while the server runs: limits, host keys, and who may stay signed in.
@@ -189,3 +218,7 @@ def _waiting(old: Settings, new: Settings) -> list[str]:
     """Name what was changed and counts only at the next start."""
     names = [name for name in Settings.model_fields if name != "sftp" and getattr(old, name) != getattr(new, name)]
     return names + [f"sftp.{name}" for name in FIXED_SFTP if getattr(old.sftp, name) != getattr(new.sftp, name)]
+
+
+async def _no_metrics() -> bytes:
+    return b""

@@ -14,7 +14,7 @@ log = structlog.get_logger()
 @click.option("--log-format", type=click.Choice(["console", "json"]), default="console", show_default=True)
 @pass_edge
 def command(edge: Edge, log_format: str) -> None:
-    """Serve SFTP, load what arrives, and sweep; until SIGTERM or Ctrl-C.
+    """Serve SFTP and the API, load what arrives, and sweep; until SIGTERM or Ctrl-C.
 
     Running uploads may end first; a second signal cuts them off. SIGHUP takes over changed limits and host keys, and
     ends the sessions of keys that are gone.

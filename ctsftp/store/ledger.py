@@ -98,14 +98,24 @@ class Ledger:
         await self._decide(upload_id, State.RECEIVED, allowed, advice, attempts=0, deaths=0)
 
     async def uploads(
-        self, *, client: str | None = None, state: State | None = None, limit: int | None = None
+        self,
+        *,
+        client: str | None = None,
+        state: State | None = None,
+        segment_key: str | None = None,
+        before: str | None = None,
+        limit: int | None = None,
     ) -> list[Upload]:
-        """List uploads, newest first."""
+        """List uploads, newest first; `before` is the id of the last one that was seen."""
         query = sa.select(uploads).order_by(uploads.c.id.desc()).limit(limit)
         if client is not None:
             query = query.where(uploads.c.client == client)
         if state is not None:
             query = query.where(uploads.c.state == state)
+        if segment_key is not None:
+            query = query.where(uploads.c.segment_key == segment_key)
+        if before is not None:
+            query = query.where(uploads.c.id < before)
         rows = await self._database.read(lambda conn: conn.execute(query).mappings().all())
         return [Upload(**row) for row in rows]
 

@@ -297,3 +297,48 @@ class Attempt:
     delivery: Delivery
     error: str | None = None
     next_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """Who may use the API; `client` is None for all clients. Times are text (`iso`)."""
+
+    id: int
+    name: str
+    client: str | None
+    admin: bool
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the fields of `token list --json`, in their order."""
+        return {
+            "name": self.name,
+            "client": self.client,
+            "scope": "admin" if self.admin else "read",
+            "created_at": self.created_at,
+            "expires_at": self.expires_at,
+            "last_used_at": self.last_used_at,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """An item, and the titles of the segments whose members may see it."""
+
+    client: str
+    kind: str
+    item: str
+    segments: list[str]
+    set_at: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the fields of `gate list --json`, in their order."""
+        return {
+            "client": self.client,
+            "kind": self.kind,
+            "item": self.item,
+            "segments": self.segments,
+            "set_at": self.set_at,
+        }

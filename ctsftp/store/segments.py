@@ -11,12 +11,13 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ctsftp.contract.freshness import Expectation
-from ctsftp.contract.rows import MAX_ID, NO_IDS, Ids
+from ctsftp.contract.rows import MAX_ID, NO_IDS
 from ctsftp.contract.verdict import SegmentFacts
 from ctsftp.errors import NotFoundError, RefusedError
-from ctsftp.store import publishing, sqlite
+from ctsftp.store import publishing
 from ctsftp.store.changes import compare
 from ctsftp.store.database import Database
+from ctsftp.store.gates import gates_of
 from ctsftp.store.records import Clock, Diff, Segment, Snapshot, iso
 from ctsftp.store.snapshots import Snapshots, stream_members, unpublish
 from ctsftp.store.tables import segments, snapshot_members, snapshots, uploads
@@ -46,22 +47,6 @@ class Segments:
     async def facts_for(self, client: str, key: str) -> SegmentFacts | None:
         """Tell what the judge needs to know about a segment, None if there is none."""
         return await self._database.read(lambda conn: publishing.facts_for(conn, client, key))
-
-    async def is_member(self, client: str, key: str, ct_user_id: int) -> bool:
-        """Tell whether a member is in a segment that is in use; no segment has no members."""
-        asked = np.array([ct_user_id], dtype=np.int64) if 0 < ct_user_id <= MAX_ID else NO_IDS
-        return bool((await self.members_among(client, key, asked)).size)
-
-    async def members_among(self, client: str, key: str, ids: Ids) -> Ids:
-        """Tell which of these ids are in a segment that is in use, ascending."""
-
-        def work(conn: Connection) -> Ids:
-            found = _select(conn, client=client, key=key)
-            if not found or found[0].retired_at:
-                return NO_IDS
-            return sqlite.select_members(conn, found[0].snapshot_id, ids)
-
-        return await self._database.read(work)
 
     async def member_segments(self, ct_user_id: int) -> list[Segment]:
         """List the segments in use that a member is in, of all clients."""
@@ -151,6 +136,11 @@ class Segments:
             if not segment.retired_at:
                 raise RefusedError(
                     f'The segment "{segment.title}" is in use: `ctsftp segment retire` takes it out of use first.'
+                )
+            if opened := gates_of(conn, client, key):
+                raise RefusedError(
+                    f'The segment "{segment.title}" opens gates ({", ".join(opened)}):'
+                    " `ctsftp gate set` or `ctsftp gate remove` takes it out of them first."
                 )
             forget_troubles(conn, client, key)
             unpublish(conn, [one.id for one in _history(conn, client, key)])

@@ -4,13 +4,17 @@ from typing import Self
 
 from ctsftp.store.checks import CheckUp
 from ctsftp.store.database import Database
+from ctsftp.store.export import Export
+from ctsftp.store.gates import Gates
 from ctsftp.store.ledger import Ledger
 from ctsftp.store.logins import LoginBook
+from ctsftp.store.lookups import Lookups
 from ctsftp.store.outbox import Outbox
 from ctsftp.store.receipts import ReceiptBook
 from ctsftp.store.records import Clock
 from ctsftp.store.segments import Segments
 from ctsftp.store.snapshots import Snapshots
+from ctsftp.store.tokens import Tokens
 
 
 class Store:
@@ -29,6 +33,10 @@ class Store:
         self.outbox = Outbox(database, clock)
         self.receipts = ReceiptBook(database)
         self.checks = CheckUp(database)
+        self.lookups = Lookups(database)
+        self.export = Export(database)
+        self.gates = Gates(database, clock)
+        self.tokens = Tokens(database, clock)
 
     @classmethod
     async def open(cls, url: str, *, clock: Clock, migrate: bool) -> Self:

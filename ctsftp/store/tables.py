@@ -237,3 +237,40 @@ key_logins = sa.Table(
     sa.Column("fingerprint", sa.Text, primary_key=True),
     sa.Column("login_at", sa.Text, nullable=False),
 )
+
+# Who may use the API: of the secret only its hash. No id is used twice, or a late note of a revoked token's use would
+# be taken for that of another.
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("sha256", sa.Text, nullable=False, unique=True),
+    sa.Column("client", sa.Text),
+    sa.Column("admin", sa.Boolean, nullable=False),
+    sa.Column("created_at", sa.Text, nullable=False),
+    sa.Column("expires_at", sa.Text),
+    sa.Column("last_used_at", sa.Text),
+    sqlite_autoincrement=True,
+)
+
+# An activity, a reward or a campaign that is open to the members of any of its segments, which are its client's own.
+gates = sa.Table(
+    "gates",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("client", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("item", sa.Text, nullable=False),
+    sa.Column("set_at", sa.Text, nullable=False),
+    sa.UniqueConstraint("client", "kind", "item"),
+)
+
+gate_segments = sa.Table(
+    "gate_segments",
+    metadata,
+    sa.Column("gate_id", sa.Integer, sa.ForeignKey("gates.id"), primary_key=True),
+    sa.Column("segment_id", sa.Integer, sa.ForeignKey("segments.id"), primary_key=True),
+    sa.Index("gate_segments_by_segment", "segment_id"),
+    sqlite_with_rowid=False,
+)

@@ -18,7 +18,7 @@ FIXED = """
 serve, demo, check, sweep, client add, client list, client show, client disable, client enable, client remove,
 key add, key list, key revoke, segment list, segment show, segment members, segment history, segment diff,
 segment rollback, segment retire, segment restore, segment delete, upload list, upload show, upload rejects,
-upload approve, upload discard, upload retry, member segments
+upload approve, upload discard, upload retry, member segments, token add, token list, token revoke
 """
 
 
@@ -68,7 +68,7 @@ def test_the_names_that_scripts_use_are_there() -> None:
 
 def test_every_command_that_prints_can_print_json() -> None:
     silent = {"serve", "demo", "backup", "client add", "client disable", "client enable", "client remove", "key add"}
-    silent |= {"key revoke", "penalty clear"}
+    silent |= {"key revoke", "penalty clear", "token revoke"}
     without = {
         " ".join(path)
         for path, command in LEAVES.items()

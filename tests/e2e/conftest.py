@@ -39,6 +39,8 @@ class Box:
             **{name: value for name, value in os.environ.items() if not name.startswith("CTSFTP_")},
             "CTSFTP_SFTP__HOST": "127.0.0.1",
             "CTSFTP_SFTP__PORT": "0",
+            "CTSFTP_HTTP__PORT": "0",
+            "CTSFTP_HTTP__ENABLED": "false",
             "NO_COLOR": "1",
         }
         self.serve: Serve | None = None

@@ -1,0 +1,71 @@
+"""The gates: which segments open an activity, a reward or a campaign, and to whom one is open."""
+
+from typing import Any
+
+import orjson
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from ctsftp.contract.words import fold_kind, fold_word
+from ctsftp.web.access import Admin, Reader
+from ctsftp.web.models import (
+    BAD_BODY,
+    BAD_CURSOR,
+    PROBLEMS,
+    REFUSED,
+    ClientFilter,
+    ClientPath,
+    CtUserId,
+    GateIn,
+    GateList,
+    GateOut,
+    IsOpen,
+    ItemPath,
+    KindFilter,
+    KindPath,
+    answers,
+)
+from ctsftp.web.paging import Cursor, Limit, page
+
+router = APIRouter(prefix="/v1/gates", tags=["gates"], responses=PROBLEMS)
+
+
+@router.get("", responses=BAD_CURSOR)
+async def list_gates(
+    access: Reader, client: ClientFilter = None, kind: KindFilter = None, cursor: Cursor = None, limit: Limit = None
+) -> GateList:
+    """List the gates, by client, kind and item."""
+    found = await access.store.gates.gates(client=access.narrow(client), kind=fold_kind(kind) if kind else None)
+    rows = [GateOut(**gate.as_json()) for gate in found]
+    items, following = page(rows, lambda row: [row.client, row.kind, row.item], cursor, limit, access.settings)
+    return GateList(items=items, next=following)
+
+
+@router.get("/{client}/{kind}/{item}")
+async def show_gate(access: Reader, client: ClientPath, kind: KindPath, item: ItemPath) -> GateOut:
+    """Tell which segments open an item."""
+    access.require(client)
+    return GateOut(**(await access.store.gates.gate(client, fold_kind(kind), fold_word(item))).as_json())
+
+
+@router.put("/{client}/{kind}/{item}", responses=REFUSED | BAD_BODY)
+async def set_gate(access: Admin, client: ClientPath, kind: KindPath, item: ItemPath, body: GateIn) -> GateOut:
+    """Say which segments open an item, in the place of what was said before."""
+    access.require(client)
+    row: dict[str, Any] = await access.perform("gate.set", kind=kind, item=item, segments=body.segments, client=client)
+    return GateOut(**row)
+
+
+@router.delete("/{client}/{kind}/{item}", status_code=204, responses=REFUSED)
+async def remove_gate(access: Admin, client: ClientPath, kind: KindPath, item: ItemPath) -> None:
+    """Forget a gate."""
+    access.require(client)
+    await access.perform("gate.remove", kind=kind, item=item, client=client)
+
+
+@router.get("/{client}/{kind}/{item}/members/{ct_user_id}", response_model=None, responses=answers(IsOpen))
+async def is_open(access: Reader, client: ClientPath, kind: KindPath, item: ItemPath, ct_user_id: CtUserId) -> Response:
+    """Tell whether a member may see an item: whether it is in any of the gate's segments that are in use."""
+    access.require(client)
+    opened = await access.store.gates.is_open(client, fold_kind(kind), fold_word(item), ct_user_id)
+    return Response(orjson.dumps({"ct_user_id": ct_user_id, "open": opened}), media_type="application/json")
