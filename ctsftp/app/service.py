@@ -57,6 +57,7 @@ class Service:
             control = ControlSocket(settings.data_dir / "control.sock", service.perform)
             background = [engine.tasks.create_task(work) for work in (notes.run(), engine.sweeper.run())]
             try:
+                await engine.wait_on()
                 # First: a key that is revoked while the server starts must not slip in unseen.
                 await control.start()
                 await server.start()

@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ctsftp.app.work import perform
+from ctsftp.ingest.settings import IngestSettings
 from ctsftp.settings import Settings
 from tests.e2e.conftest import PATIENCE_S, Box
 
+AT_ONCE = IngestSettings(retry_first_s=1e-9)  # what a dead server was loading waits for nothing here
 END_STATES = {"loaded", "duplicate", "superseded"}  # what the senders of these tests send can end in no other
 
 
@@ -94,7 +96,7 @@ def drain(box: Box) -> int:
     retried, left = 0, -1
     deadline = time.monotonic() + PATIENCE_S
     # In this process: a command's imports would cost more than its work.
-    settings = Settings(data_dir=box.folder / "data", keys_dir=box.folder / "keys")
+    settings = Settings(data_dir=box.folder / "data", keys_dir=box.folder / "keys", ingest=AT_ONCE)
     while True:
         perform(settings, "sweep", {})
         with closing(_database(box.folder / "data")) as db:
