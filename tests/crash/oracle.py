@@ -57,6 +57,7 @@ class Journal:
 
     def __init__(self) -> None:
         self._sent: list[Sent] = []
+        self.acknowledged = 0
         self._lock = threading.Lock()
 
     def begin(self, client: str, segment: str, name: str, ids: Iterable[int]) -> Sent:
@@ -68,7 +69,9 @@ class Journal:
 
     def acknowledge(self, sent: Sent) -> None:
         """Note that the OK has come."""
-        sent.acknowledged = True
+        with self._lock:
+            sent.acknowledged = True
+            self.acknowledged += 1
 
     def refuse(self, sent: Sent) -> None:
         """Note that the server answered with an error."""
@@ -77,10 +80,6 @@ class Journal:
     def all(self) -> list[Sent]:
         with self._lock:
             return list(self._sent)
-
-    @property
-    def acknowledged(self) -> int:
-        return sum(sent.acknowledged for sent in self.all())
 
 
 def csv_of(ids: Iterable[int]) -> bytes:
