@@ -45,7 +45,9 @@ class ForkedServer:
 
 
 def _serve(folder: str, env: dict[str, str], saying: Connection) -> None:
-    os.dup2(saying.fileno(), sys.__stderr__.fileno())
+    # Streams of its own: those that it was forked with know what the first process's were.
+    sys.stderr = os.fdopen(os.dup(saying.fileno()), "w", buffering=1)
+    sys.stdout = sys.stderr
     saying.close()
     os.chdir(folder)
     os.environ.clear()
