@@ -7,6 +7,7 @@ under the same lock, for as long as its work takes.
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
 
 import structlog
 
@@ -16,6 +17,7 @@ from ctsftp.clients.config import ClientConfig
 from ctsftp.clients.folder import Clients
 from ctsftp.contract.codes import Fault
 from ctsftp.contract.names import SegmentFile, read_name
+from ctsftp.contract.states import State
 from ctsftp.errors import CtsftpError, DiskError, NotFoundError, RefusedError
 from ctsftp.ingest.inspection import inspect
 from ctsftp.ingest.loader import Loader
@@ -75,12 +77,12 @@ class Engine:
 
         At the end what is being loaded goes back to `received`, and the next engine takes it up.
         """
-        with one_fault(), data_lock(settings.data_dir):
+        with one_fault(), data_lock(settings.data_dir, disk=LocalDisk()) as died:
             store = await Store.open(settings.database, clock=utc_now, migrate=True)
             try:
                 async with asyncio.TaskGroup() as tasks:
                     engine = cls(settings, store, tasks)
-                    uncounted = await engine._recover()
+                    uncounted = await engine._recover(died=died)
                     working = [tasks.create_task(work) for work in (engine.queue.run(), engine._count(uncounted))]
                     try:
                         yield engine
@@ -129,20 +131,26 @@ class Engine:
         if self.queue.offer(upload):
             await self.queue.wait_for([upload.id])
 
+    async def wait_on(self) -> None:
+        """Wait for the time of every upload that an earlier process was to try again: the next sweep may be late."""
+        for row in await self.store.ledger.uploads(state=State.FAILED):
+            if row.retry_at and (upload := await asyncio.to_thread(self.spool.upload, row.client, row.id)):
+                self._try_again(upload, max(0.0, (datetime.fromisoformat(row.retry_at) - utc_now()).total_seconds()))
+
     async def _load(self, upload: StoredUpload) -> None:
         await self.loader.load(upload)
 
     def _try_again(self, upload: StoredUpload, delay_s: float) -> None:
         asyncio.get_running_loop().call_later(delay_s, self.queue.offer, upload)
 
-    async def _recover(self) -> list[Uncounted]:
-        """Put right what a dead process left; give what it had yet to count."""
+    async def _recover(self, *, died: bool) -> list[Uncounted]:
+        """Put right what an earlier process left, be it that it `died`; give what it had yet to count."""
         cleared = await asyncio.to_thread(self.spool.clear_staging)
         ids = await asyncio.to_thread(lambda: [upload.id for upload in self.spool.uploads()])
         ids += [upload.id for upload in await self.store.ledger.uploads(limit=1)]  # its file may be gone already
         if ids:
             self._ids.start_after(max(ids))
-        await self.store.recover()
+        await self.store.recover(died=died, retry_in_s=self.settings.ingest.retry_in_s)
         log.info("recovered", staging_files_deleted=cleared)
         return await self.store.snapshots.uncounted()
 

@@ -7,31 +7,42 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ctsftp.errors import SettingsError, UsageError
+from ctsftp.spool.disk import Disk, LocalDisk, make_folders
 
 
 class DataFolderBusyError(UsageError):
     """Another process holds the data folder."""
 
 
+LOCAL_DISK = LocalDisk()
+
+
 @contextmanager
-def data_lock(data_dir: Path) -> Iterator[None]:
-    """Hold `data_dir/lock`; the operating system lets go of it however the process ends."""
+def data_lock(data_dir: Path, *, disk: Disk = LOCAL_DISK) -> Iterator[bool]:
+    """Hold `data_dir/lock`; the operating system lets go of it however the process ends.
+
+    The folder is made, durably, if it is not there. Gives whether the last holder died: it then left its number.
+    """
     place = data_dir / "lock"
     try:
-        data_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
+        make_folders(disk, data_dir)
         fd = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     except OSError as exc:
         raise SettingsError(
             f"The data folder {data_dir} cannot be used ({exc.strerror}): set CTSFTP_DATA_DIR to a folder you own."
         ) from exc
     try:
-        _take(fd, place)
-        yield
+        died = _take(fd, place)
+        try:
+            yield died
+        finally:
+            with suppress(OSError):
+                os.ftruncate(fd, 0)
     finally:
         os.close(fd)
 
 
-def _take(fd: int, place: Path) -> None:
+def _take(fd: int, place: Path) -> bool:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -39,6 +50,8 @@ def _take(fd: int, place: Path) -> None:
         raise DataFolderBusyError(f"{place} is held by another ctsftp (process {holder}): stop it first.") from None
     except OSError as exc:
         raise SettingsError(f"{place} cannot be locked ({exc.strerror}): set CTSFTP_DATA_DIR to a local disk.") from exc
-    with suppress(OSError):  # only the line above reads it: a full disk must not keep the server from starting
+    died = bool(os.fstat(fd).st_size)
+    with suppress(OSError):  # a full disk must not keep the server from starting
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    return died

@@ -96,6 +96,7 @@ class Service:
             parts = (notes.run(), engine.sweeper.run(), watch.run(), engine.notifier.run())
             background = [engine.tasks.create_task(work) for work in parts]
             try:
+                await engine.wait_on()
                 # First: a key that is revoked while the server starts must not slip in unseen.
                 await control.start()
                 if settings.http.enabled:

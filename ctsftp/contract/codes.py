@@ -324,7 +324,7 @@ PAGES: dict[Code, Page] = {
     ),
     Code.LOADER_DIED: Page(
         FAILED,
-        "The server died several times while it loaded this file. It is not tried again by itself.",
+        "The server died while it loaded this file. After three such deaths it is not tried again by itself.",
         "",
         _NOTHING,
         "looks for the cause (memory, disk) in the log, then `ctsftp upload retry ID`.",

@@ -7,7 +7,7 @@ stopping (back to `received`, as if nothing had happened).
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -26,7 +26,6 @@ from ctsftp.spool.spool import StoredUpload
 from ctsftp.store.records import Facts, NewUpload, Uncounted, Upload
 from ctsftp.store.store import Store
 
-MAX_DOUBLINGS = 16
 MAX_INTERNAL_FAULTS = 3
 SHOWN_FAULT_CHARACTERS = 200
 
@@ -52,6 +51,8 @@ class Loader:
         self._try_again = try_again
         # The faults of ours that an upload has met, until it is done: the ledger may be what fails.
         self._faults: dict[str, Counter[Code]] = {}
+        # Held by an upload that may have killed a server: of two that were loading then, only one did it.
+        self._one_suspect = asyncio.Lock()
 
     async def load(self, upload: StoredUpload) -> None:
         """Take an upload to the end of its way, or note when to try again; never raises an `Exception`.
@@ -98,8 +99,9 @@ class Loader:
         elif isinstance(name, Fault):
             await self._end(upload, State.REJECTED, name)
         else:
-            await self._store.ledger.move(upload.id, State.LOADING)
-            await self._load_segment_file(upload, name, approved=row.approved)
+            async with self._one_suspect if row.deaths else nullcontext():
+                await self._store.ledger.move(upload.id, State.LOADING)
+                await self._load_segment_file(upload, name, approved=row.approved)
 
     async def _enter(self, upload: StoredUpload, name: SegmentFile | Fault | None) -> Upload:
         """Enter the upload in the ledger, if it is not there yet, and give its row."""
@@ -201,7 +203,7 @@ class Loader:
         faults = self._faults.setdefault(upload.id, Counter())
         faults[code] += 1
         attempts = faults.total()
-        delay_s = min(self._settings.retry_first_s * 2 ** min(attempts - 1, MAX_DOUBLINGS), self._settings.retry_most_s)
+        delay_s = self._settings.retry_in_s(attempts)
         # The disk and the database heal; a bug, or too little memory, does not: that waits for `upload retry`.
         gives_up = faults[Code.INTERNAL] >= MAX_INTERNAL_FAULTS
         written = False

@@ -1,7 +1,7 @@
 """The ledger: every upload, what became of it, and what an admin may do about it."""
 
-from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Unpack
 
 import sqlalchemy as sa
@@ -69,12 +69,14 @@ class Ledger:
         """
         return await self._database.write(lambda conn: _due(conn, now))
 
-    async def recover(self) -> None:
-        """Take back what a dead process was loading; call it before anything loads.
+    async def recover(self, *, died: bool = False, retry_in_s: Callable[[int], float] = lambda _: 0) -> None:
+        """Fail what a dead process was loading; call it before anything loads.
 
-        After `MAX_DEATHS` such loads an upload fails and waits for an admin: it may be what kills.
+        Each such upload is tried again `retry_in_s(its deaths)` later, and after `MAX_DEATHS` of them it waits for an
+        admin: it may be what kills. A process that `died` while it loaded nothing was killed by something
+        else: whatever waits after a death then begins to count anew.
         """
-        await self._database.write(lambda conn: _recover(conn, self._clock()))
+        await self._database.write(lambda conn: _recover(conn, self._clock(), died=died, retry_in_s=retry_in_s))
 
     async def twin(self, client: str, filename: str, *, other_than: str) -> str | None:
         """Tell the sha256 of the newest other upload of this name that was applied or is held, if any."""
@@ -226,15 +228,18 @@ def _due(conn: Connection, now: datetime) -> list[str]:
     return list(conn.execute(waiting.limit(DUE_AT_ONCE)).scalars())
 
 
-def _recover(conn: Connection, now: datetime) -> None:
-    loading = sa.select(uploads.c.id, uploads.c.deaths).where(uploads.c.state == State.LOADING)
-    for upload_id, earlier in conn.execute(loading).all():
+def _recover(conn: Connection, now: datetime, *, died: bool, retry_in_s: Callable[[int], float]) -> None:
+    loading = conn.execute(sa.select(uploads.c.id, uploads.c.deaths).where(uploads.c.state == State.LOADING)).all()
+    for upload_id, earlier in loading:
         deaths = earlier + 1
-        if deaths < MAX_DEATHS:
-            move(conn, upload_id, State.RECEIVED, now=now, deaths=deaths)
-            continue
-        reason = f"The server died {deaths} times while it loaded this file; `ctsftp upload retry` tries again."
-        move(conn, upload_id, State.FAILED, now=now, deaths=deaths, code=Code.LOADER_DIED, reason=reason)
+        retry_at = None if deaths >= MAX_DEATHS else now + timedelta(seconds=retry_in_s(deaths))
+        again = "it is tried again by itself" if retry_at else "`ctsftp upload retry` tries again"
+        reason = f"The server died while it loaded this file, {deaths} of {MAX_DEATHS} times: {again}."
+        facts: Facts = {"deaths": deaths, "code": Code.LOADER_DIED, "reason": reason, "retry_at": retry_at}
+        move(conn, upload_id, State.FAILED, now=now, **facts)
+    if died and not loading:
+        waiting = sa.and_(uploads.c.state == State.FAILED, uploads.c.retry_at.is_not(None))
+        conn.execute(uploads.update().where(waiting, uploads.c.deaths > 0).values(deaths=0))
 
 
 def _select_ids(conn: Connection, ids: Sequence[str], condition: sa.ColumnElement[bool]) -> set[str]:
