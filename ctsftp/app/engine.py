@@ -77,12 +77,12 @@ class Engine:
 
         At the end what is being loaded goes back to `received`, and the next engine takes it up.
         """
-        with one_fault(), data_lock(settings.data_dir, disk=LocalDisk()) as died:
+        with one_fault(), data_lock(settings.data_dir, disk=LocalDisk()):
             store = await Store.open(settings.database, clock=utc_now, migrate=True)
             try:
                 async with asyncio.TaskGroup() as tasks:
                     engine = cls(settings, store, tasks)
-                    uncounted = await engine._recover(died=died)
+                    uncounted = await engine._recover()
                     working = [tasks.create_task(work) for work in (engine.queue.run(), engine._count(uncounted))]
                     try:
                         yield engine
@@ -143,14 +143,14 @@ class Engine:
     def _try_again(self, upload: StoredUpload, delay_s: float) -> None:
         asyncio.get_running_loop().call_later(delay_s, self.queue.offer, upload)
 
-    async def _recover(self, *, died: bool) -> list[Uncounted]:
-        """Put right what an earlier process left, be it that it `died`; give what it had yet to count."""
+    async def _recover(self) -> list[Uncounted]:
+        """Put right what a dead process left; give what it had yet to count."""
         cleared = await asyncio.to_thread(self.spool.clear_staging)
         ids = await asyncio.to_thread(lambda: [upload.id for upload in self.spool.uploads()])
         ids += [upload.id for upload in await self.store.ledger.uploads(limit=1)]  # its file may be gone already
         if ids:
             self._ids.start_after(max(ids))
-        await self.store.recover(died=died, retry_in_s=self.settings.ingest.retry_in_s)
+        await self.store.recover(wait_s=self.settings.ingest.retry_after_death_s)
         log.info("recovered", staging_files_deleted=cleared)
         return await self.store.snapshots.uncounted()
 

@@ -18,10 +18,10 @@ LOCAL_DISK = LocalDisk()
 
 
 @contextmanager
-def data_lock(data_dir: Path, *, disk: Disk = LOCAL_DISK) -> Iterator[bool]:
+def data_lock(data_dir: Path, *, disk: Disk = LOCAL_DISK) -> Iterator[None]:
     """Hold `data_dir/lock`; the operating system lets go of it however the process ends.
 
-    The folder is made, durably, if it is not there. Gives whether the last holder died: it then left its number.
+    The folder is made, durably, if it is not there.
     """
     place = data_dir / "lock"
     try:
@@ -32,17 +32,13 @@ def data_lock(data_dir: Path, *, disk: Disk = LOCAL_DISK) -> Iterator[bool]:
             f"The data folder {data_dir} cannot be used ({exc.strerror}): set CTSFTP_DATA_DIR to a folder you own."
         ) from exc
     try:
-        died = _take(fd, place)
-        try:
-            yield died
-        finally:
-            with suppress(OSError):
-                os.ftruncate(fd, 0)
+        _take(fd, place)
+        yield
     finally:
         os.close(fd)
 
 
-def _take(fd: int, place: Path) -> bool:
+def _take(fd: int, place: Path) -> None:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -50,8 +46,6 @@ def _take(fd: int, place: Path) -> bool:
         raise DataFolderBusyError(f"{place} is held by another ctsftp (process {holder}): stop it first.") from None
     except OSError as exc:
         raise SettingsError(f"{place} cannot be locked ({exc.strerror}): set CTSFTP_DATA_DIR to a local disk.") from exc
-    died = bool(os.fstat(fd).st_size)
-    with suppress(OSError):  # a full disk must not keep the server from starting
+    with suppress(OSError):  # only the line above reads it: a full disk must not keep the server from starting
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-    return died

@@ -26,6 +26,7 @@ from ctsftp.spool.spool import StoredUpload
 from ctsftp.store.records import Facts, NewUpload, Uncounted, Upload
 from ctsftp.store.store import Store
 
+MAX_DOUBLINGS = 16
 MAX_INTERNAL_FAULTS = 3
 SHOWN_FAULT_CHARACTERS = 200
 
@@ -203,7 +204,7 @@ class Loader:
         faults = self._faults.setdefault(upload.id, Counter())
         faults[code] += 1
         attempts = faults.total()
-        delay_s = self._settings.retry_in_s(attempts)
+        delay_s = min(self._settings.retry_first_s * 2 ** min(attempts - 1, MAX_DOUBLINGS), self._settings.retry_most_s)
         # The disk and the database heal; a bug, or too little memory, does not: that waits for `upload retry`.
         gives_up = faults[Code.INTERNAL] >= MAX_INTERNAL_FAULTS
         written = False

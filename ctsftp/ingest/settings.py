@@ -2,8 +2,6 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-MAX_DOUBLINGS = 16
-
 
 class GuardSettings(BaseModel):
     """When a sound file is held for an admin."""
@@ -28,10 +26,11 @@ class IngestSettings(BaseModel):
     guards: GuardSettings = GuardSettings()
     retry_first_s: float = Field(1, gt=0, description="seconds before a load that failed by our fault is tried again")
     retry_most_s: float = Field(300, gt=0, description="the longest such wait; it doubles each time")
-
-    def retry_in_s(self, attempts: int) -> float:
-        """Tell how long to wait after so many attempts, 1 or more, that failed."""
-        return min(self.retry_first_s * 2.0 ** min(attempts - 1, MAX_DOUBLINGS), self.retry_most_s)
+    retry_after_death_s: float = Field(
+        10,
+        gt=0,
+        description="seconds that a server lives before it loads what another died with; twice as many the next time",
+    )
 
 
 class SweepSettings(BaseModel):

@@ -1,6 +1,6 @@
 """The ledger: every upload, what became of it, and what an admin may do about it."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Unpack
 
@@ -69,14 +69,14 @@ class Ledger:
         """
         return await self._database.write(lambda conn: _due(conn, now))
 
-    async def recover(self, *, died: bool = False, retry_in_s: Callable[[int], float] = lambda _: 0) -> None:
+    async def recover(self, *, wait_s: float = 0) -> None:
         """Fail what a dead process was loading; call it before anything loads.
 
-        Each such upload is tried again `retry_in_s(its deaths)` later, and after `MAX_DEATHS` of them it waits for an
-        admin: it may be what kills. A process that `died` while it loaded nothing was killed by something
-        else: whatever waits after a death then begins to count anew.
+        Such an upload is tried again when this process has lived for `wait_s`, and for twice that after its second
+        death: what kills servers at random does not let one live so long. After `MAX_DEATHS` it waits for an
+        admin: it may be what kills.
         """
-        await self._database.write(lambda conn: _recover(conn, self._clock(), died=died, retry_in_s=retry_in_s))
+        await self._database.write(lambda conn: _recover(conn, self._clock(), wait_s))
 
     async def twin(self, client: str, filename: str, *, other_than: str) -> str | None:
         """Tell the sha256 of the newest other upload of this name that was applied or is held, if any."""
@@ -228,18 +228,22 @@ def _due(conn: Connection, now: datetime) -> list[str]:
     return list(conn.execute(waiting.limit(DUE_AT_ONCE)).scalars())
 
 
-def _recover(conn: Connection, now: datetime, *, died: bool, retry_in_s: Callable[[int], float]) -> None:
-    loading = conn.execute(sa.select(uploads.c.id, uploads.c.deaths).where(uploads.c.state == State.LOADING)).all()
-    for upload_id, earlier in loading:
+def _recover(conn: Connection, now: datetime, wait_s: float) -> None:
+    def retry_at(deaths: int) -> datetime:
+        return now + timedelta(seconds=wait_s * 2 ** (deaths - 1))
+
+    waiting = sa.and_(uploads.c.code == Code.LOADER_DIED, uploads.c.retry_at.is_not(None))
+    for upload_id, deaths in conn.execute(sa.select(uploads.c.id, uploads.c.deaths).where(waiting)).all():
+        again = {"retry_at": iso(retry_at(deaths))}  # the process that it waited in did not live so long
+        conn.execute(uploads.update().where(uploads.c.id == upload_id).values(again))
+    loading = sa.select(uploads.c.id, uploads.c.deaths).where(uploads.c.state == State.LOADING)
+    for upload_id, earlier in conn.execute(loading).all():
         deaths = earlier + 1
-        retry_at = None if deaths >= MAX_DEATHS else now + timedelta(seconds=retry_in_s(deaths))
-        again = "it is tried again by itself" if retry_at else "`ctsftp upload retry` tries again"
-        reason = f"The server died while it loaded this file, {deaths} of {MAX_DEATHS} times: {again}."
-        facts: Facts = {"deaths": deaths, "code": Code.LOADER_DIED, "reason": reason, "retry_at": retry_at}
+        again_at = retry_at(deaths) if deaths < MAX_DEATHS else None
+        advice = "it is tried again by itself" if again_at else "`ctsftp upload retry` tries again"
+        reason = f"The server died while it loaded this file, {deaths} of {MAX_DEATHS} times: {advice}."
+        facts: Facts = {"deaths": deaths, "code": Code.LOADER_DIED, "reason": reason, "retry_at": again_at}
         move(conn, upload_id, State.FAILED, now=now, **facts)
-    if died and not loading:
-        waiting = sa.and_(uploads.c.state == State.FAILED, uploads.c.retry_at.is_not(None))
-        conn.execute(uploads.update().where(waiting, uploads.c.deaths > 0).values(deaths=0))
 
 
 def _select_ids(conn: Connection, ids: Sequence[str], condition: sa.ColumnElement[bool]) -> set[str]:

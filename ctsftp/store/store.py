@@ -1,6 +1,5 @@
 """The store: the database, and the things in it that the rest of ctsftp knows."""
 
-from collections.abc import Callable
 from typing import Self
 
 from ctsftp.store.checks import CheckUp
@@ -52,11 +51,11 @@ class Store:
         """Wait for what is being written, and close the database; a second call does nothing."""
         await self._database.close()
 
-    async def recover(self, *, died: bool = False, retry_in_s: Callable[[int], float] = lambda _: 0) -> list[str]:
+    async def recover(self, *, wait_s: float = 0) -> list[str]:
         """Clear away what a dead process left behind, before anything loads; list the uploads to load, in order.
 
-        `died` and `retry_in_s` are `Ledger.recover`'s.
+        `wait_s` is `Ledger.recover`'s.
         """
-        await self.ledger.recover(died=died, retry_in_s=retry_in_s)
+        await self.ledger.recover(wait_s=wait_s)
         await self.snapshots.delete_abandoned()
         return await self.ledger.due(self._clock())

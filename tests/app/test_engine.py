@@ -37,7 +37,7 @@ async def test_what_a_dead_process_left_is_put_right(settings: Settings) -> None
         database.close()
     staging = settings.data_dir / "clients" / "acme" / "staging"
     assert len(list(staging.iterdir())) == 1
-    at_once = settings.model_copy(update={"ingest": IngestSettings(retry_first_s=1e-9)})
+    at_once = settings.model_copy(update={"ingest": IngestSettings(retry_after_death_s=1e-9)})
     async with Engine.open(at_once) as engine:
         assert list(staging.iterdir()) == []
         [row] = await engine.store.ledger.uploads()
@@ -149,32 +149,6 @@ def test_the_lock_is_let_go_of_whatever_happens(tmp_path: Path) -> None:
         _ = 1 / 0
     with data_lock(tmp_path / "data"):
         pass
-
-
-def test_the_lock_tells_whether_its_last_holder_died(tmp_path: Path) -> None:
-    with data_lock(tmp_path) as died:
-        assert not died
-        left = (tmp_path / "lock").read_bytes()
-    with data_lock(tmp_path) as died:
-        assert not died
-    (tmp_path / "lock").write_bytes(left)
-    with data_lock(tmp_path) as died:
-        assert died
-
-
-async def test_a_death_while_nothing_was_loading_clears_what_waits_after_one(settings: Settings) -> None:
-    late = settings.model_copy(update={"ingest": IngestSettings(retry_first_s=3600, retry_most_s=3600)})
-    async with Engine.open(late) as engine:
-        row = await load(engine, NAME, rows([1]))
-    for left_by_a_dead_one, state, deaths in ((False, "loading", 1), (False, "failed", 1), (True, "failed", 0)):
-        with sqlite3.connect(settings.data_dir / "ctsftp.db") as database:
-            database.execute("UPDATE uploads SET state = ?", (state,))
-        database.close()
-        (settings.data_dir / "lock").write_bytes(b"1\n" if left_by_a_dead_one else b"")
-        async with Engine.open(late) as engine:
-            row = await engine.store.ledger.upload(row.id)
-            assert (row.state, row.deaths) == (State.FAILED, deaths)
-            assert row.retry_at
 
 
 async def test_what_an_earlier_process_was_to_try_again_is_tried_at_its_time(

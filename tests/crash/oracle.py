@@ -22,7 +22,7 @@ from ctsftp.ingest.settings import IngestSettings
 from ctsftp.settings import Settings
 from tests.e2e.conftest import PATIENCE_S, Box
 
-AT_ONCE = IngestSettings(retry_first_s=1e-9)  # what a dead server was loading waits for nothing here
+AT_ONCE = IngestSettings(retry_after_death_s=1e-9)  # what a dead server was loading waits for nothing here
 END_STATES = {"loaded", "duplicate", "superseded"}  # what the senders of these tests send can end in no other
 
 

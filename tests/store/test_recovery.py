@@ -47,41 +47,32 @@ async def test_an_upload_that_dies_three_times_waits_for_an_admin(store: Store, 
     assert await store.recover() == [upload_id]
 
 
-async def test_what_was_being_loaded_waits_longer_after_each_death(
+async def test_what_was_being_loaded_waits_until_a_server_has_lived_for_some_time(
     store: Store, feed: Feed, clock: StandingClock
 ) -> None:
     upload_id = await feed.loading()
-    for deaths, retry_at in ((1, "2026-03-10T12:00:10.000Z"), (2, "2026-03-10T12:00:40.000Z")):
-        assert await store.recover(retry_in_s=lambda deaths: 10 * deaths) == []
-        upload = await store.ledger.upload(upload_id)
-        assert (upload.state, upload.code, upload.deaths) == (State.FAILED, Code.LOADER_DIED, deaths)
-        assert upload.retry_at == retry_at
-        assert await store.ledger.due(clock.advance(seconds=20)) == [upload_id]
+    for deaths, wait_s in ((1, 10), (2, 20)):
+        for _ in range(3):  # servers that live for less do not try it
+            assert await store.recover(wait_s=10) == []
+            upload = await store.ledger.upload(upload_id)
+            assert (upload.state, upload.code, upload.deaths) == (State.FAILED, Code.LOADER_DIED, deaths)
+            assert await store.ledger.due(clock.advance(seconds=wait_s - 1)) == []
+        assert await store.ledger.due(clock.advance(seconds=1)) == [upload_id]
         await store.ledger.move(upload_id, State.LOADING)
 
 
-async def test_a_process_that_died_while_it_loaded_nothing_was_killed_by_no_file(store: Store, feed: Feed) -> None:
-    suspect, other = await feed.loading(), await feed.receive()
-    await store.recover(died=True, retry_in_s=lambda _: 10)
-    assert (await store.ledger.upload(suspect)).deaths == 1
-    await store.ledger.move(other, State.LOADING)
-    await store.recover(died=True, retry_in_s=lambda _: 10)  # this one may be the other's doing
-    assert [(await store.ledger.upload(one)).deaths for one in (suspect, other)] == [1, 1]
-    await store.recover(retry_in_s=lambda _: 10)  # a stop in good order tells nothing
-    assert [(await store.ledger.upload(one)).deaths for one in (suspect, other)] == [1, 1]
-    await store.recover(died=True, retry_in_s=lambda _: 10)
-    assert [(await store.ledger.upload(one)).deaths for one in (suspect, other)] == [0, 0]
-
-
-async def test_what_waits_for_an_admin_is_cleared_by_no_death(store: Store, feed: Feed) -> None:
-    upload_id = await feed.loading()
+async def test_a_start_makes_nothing_else_wait_longer_or_wait_again(
+    store: Store, feed: Feed, clock: StandingClock
+) -> None:
+    given_up, failed = await feed.loading(), await feed.loading()
+    await store.ledger.move(failed, State.FAILED, code=Code.DISK, retry_at=clock.advance(seconds=60))
     for _ in range(2):
         await store.recover()
-        await store.ledger.move(upload_id, State.LOADING)
-    await store.recover()
-    await store.recover(died=True)
-    upload = await store.ledger.upload(upload_id)
-    assert (upload.state, upload.deaths, upload.retry_at) == (State.FAILED, 3, None)
+        await store.ledger.move(given_up, State.LOADING)
+    for _ in range(2):
+        await store.recover(wait_s=3600)
+    assert (await store.ledger.upload(given_up)).retry_at is None
+    assert await store.ledger.due(clock.advance(seconds=60)) == [failed]
 
 
 async def test_a_transaction_that_was_cut_off_leaves_no_trace(
