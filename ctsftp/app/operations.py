@@ -12,7 +12,6 @@ from ctsftp.app.segments import resolve_segment
 from ctsftp.contract.events import EventKind
 from ctsftp.contract.freshness import Expectation
 from ctsftp.errors import UsageError
-from ctsftp.notify.message import check_address
 from ctsftp.notify.webhook import SCHEMES, new_secret, shown_url
 
 log = structlog.get_logger()
@@ -94,7 +93,7 @@ async def add_hook(engine: Engine, *, url: str, client: str | None, events: list
         await engine.webhooks.check(url)
         shown, secret = shown_url(url), new_secret()
     else:
-        shown, secret = check_address(url), None
+        shown, secret = await engine.messages.check(url), None
     hook = await engine.store.outbox.add_hook(url, shown=shown, client=client, kinds=kinds, secret=secret)
     return hook.as_json() | {"secret": secret}
 

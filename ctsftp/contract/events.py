@@ -150,9 +150,8 @@ _WORDS: dict[EventKind, Words] = {
     ),
     EventKind.UPLOAD_CUT_OFF: Words(
         "A file from {client} did not arrive whole",
-        "The connection broke while {client} was sending {file}; {kept_bytes} bytes of it arrived and can be"
-        " resumed, and nothing was changed. What to do: if it is not sent again by itself, the sender runs the"
-        " job again.",
+        "The connection broke while a file for {list} was sent: {file}. {kept_bytes} bytes of it arrived and can be"
+        " resumed; nothing was changed. What to do: if it is not sent again by itself, the sender runs the job again.",
     ),
     EventKind.SEGMENT_OVERDUE: Words(
         "{what} is overdue",

@@ -117,7 +117,7 @@ class Notifier:
 
     def _attempt(self, delivery: Delivery, error: str | None) -> Attempt:
         """Say what came of a delivery, and when to try again; the wait doubles each time."""
-        told: dict[str, Any] = {"hook": delivery.hook_id, "event": delivery.event.message_id}
+        told: dict[str, Any] = {"hook": delivery.hook_id, "message": delivery.event.message_id}
         if error is None:
             log.info("event delivered", kind=str(delivery.event.kind), **told)
             return Attempt(delivery=delivery)

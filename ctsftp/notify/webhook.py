@@ -24,6 +24,7 @@ from ctsftp.notify.settings import NotifySettings
 
 SCHEMES = frozenset({"http", "https"})
 SECRET_BYTES = 32
+MAX_PORT = 65_535
 SHOWN_ERROR = 200
 ALLOW = "CTSFTP_NOTIFY__ALLOW_INTERNAL=true"
 
@@ -132,7 +133,7 @@ def read_url(address: str) -> httpx.URL:
     """Read a webhook's address; `UsageError` if it is none."""
     try:
         url = httpx.URL(address)
-        if url.scheme in SCHEMES and url.host:
+        if url.scheme in SCHEMES and url.host and (url.port or 0) <= MAX_PORT:
             return url
     except (httpx.InvalidURL, ValueError):
         pass
