@@ -42,10 +42,6 @@ class Messages:
         """Refuse an address that apprise does not know, and give it without its secrets, to be shown."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, _check, address)
 
-    def close(self) -> None:
-        """Take no more messages; one that is being sent is not waited for."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
 
 def _send(address: str, title: str, text: str) -> str | None:
     capture = apprise.LogCapture(level=logging.WARNING, fmt="%(message)s")  # type: ignore[no-untyped-call]

@@ -129,6 +129,11 @@ def new_secret() -> str:
     return f"whsec_{b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}"
 
 
+def is_web(address: str) -> bool:
+    """Tell a web address from one that is for apprise."""
+    return address.partition(":")[0].strip().lower() in SCHEMES
+
+
 def read_url(address: str) -> httpx.URL:
     """Read a webhook's address; `UsageError` if it is none."""
     try:

@@ -36,15 +36,13 @@ def webhooks(settings: NotifySettings) -> Webhooks:
 
 
 @pytest.fixture
-def messages() -> Iterator[Messages]:
-    made = Messages()
-    yield made
-    made.close()
+def messages() -> Messages:
+    return Messages()
 
 
 @pytest.fixture
-def notifier(store: Store, settings: NotifySettings, webhooks: Webhooks, messages: Messages) -> Notifier:
-    return Notifier(settings, outbox=store.outbox, now=utc_now, webhooks=webhooks, messages=messages)
+def notifier(store: Store, settings: NotifySettings) -> Notifier:
+    return Notifier(settings, outbox=store.outbox, now=utc_now)
 
 
 @pytest.fixture

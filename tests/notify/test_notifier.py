@@ -13,10 +13,9 @@ from ctsftp.contract.codes import Code
 from ctsftp.contract.events import EventKind
 from ctsftp.contract.states import State
 from ctsftp.errors import StoreError
-from ctsftp.notify.message import Messages
 from ctsftp.notify.notifier import Notifier
 from ctsftp.notify.settings import NotifySettings
-from ctsftp.notify.webhook import Webhooks, new_secret
+from ctsftp.notify.webhook import new_secret
 from ctsftp.store import Store
 from ctsftp.store.records import Delivery, DeliveryState, Event, Hook
 
@@ -78,10 +77,10 @@ async def test_a_receiver_that_does_not_take_one_event_gets_those_of_other_segme
 
 
 async def test_what_is_never_taken_is_given_up_and_the_next_one_comes(
-    store: Store, feed: Feed, webhooks: Webhooks, messages: Messages, logged: list[EventDict]
+    store: Store, feed: Feed, logged: list[EventDict]
 ) -> None:
     settings = NotifySettings(allow_internal=True, retry_first_s=0.001, retry_most_s=0.001, max_attempts=3)
-    notifier = Notifier(settings, outbox=store.outbox, now=utc_now, webhooks=webhooks, messages=messages)
+    notifier = Notifier(settings, outbox=store.outbox, now=utc_now)
     task = asyncio.create_task(notifier.run())
     with receiving(lambda number: 500 if number <= 3 else 200) as receiver:
         hook = await webhook(store, receiver)
@@ -98,9 +97,7 @@ async def test_what_is_never_taken_is_given_up_and_the_next_one_comes(
     assert given_up["attempts"] == 3
 
 
-async def test_a_hook_that_hangs_holds_up_no_other(
-    store: Store, feed: Feed, webhooks: Webhooks, messages: Messages
-) -> None:
+async def test_a_hook_that_hangs_holds_up_no_other(store: Store, feed: Feed) -> None:
     never = asyncio.Event()
 
     async def hang(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -110,7 +107,7 @@ async def test_a_hook_that_hangs_holds_up_no_other(
             writer.close()
 
     settings = NotifySettings(allow_internal=True, timeout_s=PATIENCE_S)
-    notifier = Notifier(settings, outbox=store.outbox, now=utc_now, webhooks=webhooks, messages=messages)
+    notifier = Notifier(settings, outbox=store.outbox, now=utc_now)
     server = await asyncio.start_server(hang, "127.0.0.1")
     port = server.sockets[0].getsockname()[1]
     await store.outbox.add_hook(f"http://127.0.0.1:{port}/", shown="x", client=None, kinds=(), secret=SECRET)
@@ -229,9 +226,7 @@ async def test_a_database_that_fails_for_a_moment_ends_nothing(
 @pytest.mark.parametrize(
     ("failed_before", "delay_s"), [(0, 5), (1, 10), (2, 20), (9, 2560), (10, 3600), (34, 3600), (35, None)]
 )
-async def test_the_wait_doubles_up_to_an_hour_and_ends(
-    store: Store, webhooks: Webhooks, messages: Messages, failed_before: int, delay_s: int | None
-) -> None:
+async def test_the_wait_doubles_up_to_an_hour_and_ends(store: Store, failed_before: int, delay_s: int | None) -> None:
     now = datetime.fromisoformat("2026-03-10T12:00:00+00:00")
     event = Event(
         id=1,
@@ -244,7 +239,7 @@ async def test_the_wait_doubles_up_to_an_hour_and_ends(
         data={},
     )
     delivery = Delivery(hook_id=1, lane="/", attempts=failed_before, event=event)
-    notifier = Notifier(NotifySettings(), outbox=store.outbox, now=lambda: now, webhooks=webhooks, messages=messages)
+    notifier = Notifier(NotifySettings(), outbox=store.outbox, now=lambda: now)
     attempt = notifier._attempt(delivery, "no")
     assert attempt.next_at == (None if delay_s is None else now + timedelta(seconds=delay_s))
 

@@ -320,7 +320,7 @@ async def test_a_file_whose_name_says_no_segment_is_told_again_after_the_events_
     hook = await people(store)
 
     async def misnamed() -> None:
-        await store.outbox.tell(EventKind.UPLOAD_REJECTED, data={"code": "name"}, client="acme", segment=None)
+        await store.outbox.tell(EventKind.UPLOAD_REJECTED, [{"client": "acme", "data": {"code": "name"}}])
 
     await misnamed()
     await misnamed()
