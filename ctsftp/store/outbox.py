@@ -112,18 +112,12 @@ class Outbox:
     async def settle(self, attempts: Sequence[Attempt]) -> None:
         """Note what came of deliveries, in one transaction; those of a hook that was removed meanwhile are nobody's."""
         now = iso(self._clock())
-
-        def work(conn: Connection) -> None:
-            for attempt in attempts:
-                this = sa.and_(
-                    deliveries.c.hook_id == attempt.delivery.hook_id,
-                    deliveries.c.event_id == attempt.delivery.event.id,
-                    _PENDING,
-                )
-                conn.execute(deliveries.update().where(this).values(_outcome(attempt, now)))
-
-        if attempts:
-            await self._database.write(work)
+        rows = [_outcome(attempt, now) for attempt in attempts]
+        this = sa.and_(
+            deliveries.c.hook_id == sa.bindparam("of_hook"), deliveries.c.event_id == sa.bindparam("of_event"), _PENDING
+        )
+        if rows:
+            await self._database.write(lambda conn: conn.execute(deliveries.update().where(this), rows))
 
     async def deliveries(
         self, *, hook_id: int | None = None, state: DeliveryState | None = None, limit: int | None = None
@@ -256,10 +250,16 @@ def _event(row: Row[Any]) -> Event:
 
 
 def _outcome(attempt: Attempt, now: str) -> dict[str, Any]:
-    """Write an attempt as the delivery's columns."""
-    if attempt.error is None:
-        return {"state": DeliveryState.DELIVERED.value, "done_at": now, "next_at": None, "last_error": None}
-    failed = {"attempts": attempt.delivery.attempts + 1, "last_error": attempt.error}
-    if attempt.next_at is None:
-        return failed | {"state": DeliveryState.DEAD.value, "done_at": now, "next_at": None}
-    return failed | {"next_at": iso(attempt.next_at)}
+    """Write an attempt as the delivery's columns; all of them, so that a batch is one statement."""
+    failed = attempt.error is not None
+    again = attempt.next_at
+    state = DeliveryState.DELIVERED if not failed else DeliveryState.PENDING if again else DeliveryState.DEAD
+    return {
+        "of_hook": attempt.delivery.hook_id,
+        "of_event": attempt.delivery.event.id,
+        "state": state.value,
+        "attempts": attempt.delivery.attempts + failed,
+        "next_at": iso(again) if again else None,
+        "done_at": None if again else now,
+        "last_error": attempt.error,
+    }
