@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -23,15 +25,15 @@ from ctsftp.ingest.inspection import inspect
 from ctsftp.ingest.loader import Loader
 from ctsftp.ingest.queue import Lane, UploadQueue
 from ctsftp.ingest.sweeper import Sweeper
-from ctsftp.notify.message import Messages
-from ctsftp.notify.notifier import Notifier
-from ctsftp.notify.webhook import Webhooks
 from ctsftp.settings import Settings
 from ctsftp.spool.disk import LocalDisk
 from ctsftp.spool.ids import UploadIds
 from ctsftp.spool.spool import Spool, StoredUpload
 from ctsftp.store.records import Uncounted
 from ctsftp.store.store import Store
+
+if TYPE_CHECKING:
+    from ctsftp.notify.notifier import Notifier
 
 log = structlog.get_logger()
 
@@ -64,11 +66,6 @@ class Engine:
             max_file_size_bytes=settings.sftp.max_file_size_bytes,
             now=utc_now,
         )
-        self.webhooks = Webhooks(settings.notify, now=utc_now)
-        self.messages = Messages()
-        self.notifier = Notifier(
-            settings.notify, outbox=store.outbox, now=utc_now, webhooks=self.webhooks, messages=self.messages
-        )
 
     @classmethod
     @asynccontextmanager
@@ -87,11 +84,17 @@ class Engine:
                     try:
                         yield engine
                     finally:
-                        engine.messages.close()
                         for task in working:
                             task.cancel()
             finally:
                 await store.close()
+
+    @cached_property
+    def notifier(self) -> "Notifier":
+        """What tells others; made when it is first needed: httpx and apprise take half a second."""
+        from ctsftp.notify.notifier import Notifier  # noqa: PLC0415
+
+        return Notifier(self.settings.notify, outbox=self.store.outbox, now=utc_now)
 
     def config_of(self, client: str) -> ClientConfig:
         """Read what holds for one client; the defaults, where its folder is gone but its uploads are here."""

@@ -15,8 +15,6 @@ from ctsftp.contract.freshness import Expectation
 from ctsftp.contract.names import segment_key
 from ctsftp.contract.words import PLAIN_WORD, fold_kind, fold_word, is_plain_word
 from ctsftp.errors import AmbiguousError, NotFoundError, UsageError
-from ctsftp.notify.message import check_address
-from ctsftp.notify.webhook import SCHEMES, new_secret, shown_url
 
 log = structlog.get_logger()
 
@@ -99,13 +97,11 @@ async def add_hook(engine: Engine, *, url: str, client: str | None, events: list
     if client is not None:
         await asyncio.to_thread(engine.clients.get, client)
     kinds = [EventKind(one) for one in events]
-    if url.partition(":")[0].lower() in SCHEMES:
-        await engine.webhooks.check(url)
-        shown, secret = shown_url(url), new_secret()
-    else:
-        shown, secret = check_address(url), None
-    hook = await engine.store.outbox.add_hook(url, shown=shown, client=client, kinds=kinds, secret=secret)
-    return hook.as_json() | {"secret": secret}
+    address = await engine.notifier.read_address(url)
+    hook = await engine.store.outbox.add_hook(
+        url, shown=address.shown, client=client, kinds=kinds, secret=address.secret
+    )
+    return hook.as_json() | {"secret": address.secret}
 
 
 async def remove_hook(engine: Engine, *, hook_id: int) -> dict[str, Any]:

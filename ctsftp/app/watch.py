@@ -19,6 +19,7 @@ from ctsftp.contract.names import SegmentFile, read_name
 from ctsftp.errors import CtsftpError
 from ctsftp.notify.settings import NotifySettings
 from ctsftp.sftp.files import CutOff
+from ctsftp.store.outbox import Happening
 from ctsftp.store.records import iso
 from ctsftp.store.store import Store
 
@@ -88,24 +89,17 @@ class Watch:
                 log.warning("the watch could not look", at=look.__name__, error=str(exc))
 
     async def flush(self) -> None:
-        """Write down what is noted; one that cannot be written is only in the log."""
-        while self._noted:
-            key, what = next(iter(self._noted.items()))
-            try:
-                await self._tell_cut_off(what)
-            except CtsftpError as exc:
-                log.warning("event not written down", client=what.client, path=str(what.path), error=str(exc))
-            self._noted.pop(key, None)
-
-    async def _tell_cut_off(self, what: CutOff) -> None:
-        name = read_name(what.path.name)
-        data = {
-            "path": harmless(str(what.path), limit=SHOWN_PATH),
-            "filename": harmless(what.path.name, limit=SHOWN_PATH),
-            "kept_bytes": what.kept_bytes,
-        }
-        segment = (name.key, name.title) if isinstance(name, SegmentFile) else None
-        await self._store.outbox.tell(EventKind.UPLOAD_CUT_OFF, data=data, client=what.client, segment=segment)
+        """Write down what is noted; what cannot be written is only in the log."""
+        noted, self._noted = self._noted, {}
+        if not noted:
+            return
+        try:
+            await self._store.outbox.tell(EventKind.UPLOAD_CUT_OFF, [_happening(what) for what in noted.values()])
+        except CtsftpError as exc:
+            log.warning("events not written down", count=len(noted), error=str(exc))
+        except asyncio.CancelledError:
+            self._noted = noted | self._noted  # the last flush has them
+            raise
 
     async def _look_at_keys(self) -> None:
         await self._store.outbox.report(EventKind.KEY_EXPIRING, await asyncio.to_thread(self._expiring))
@@ -134,3 +128,19 @@ class Watch:
 
     async def _prune(self) -> None:
         await self._store.outbox.prune(self._now() - timedelta(days=self._settings.keep_events_days))
+
+
+def _happening(what: CutOff) -> Happening:
+    """Describe an upload that was cut off as an event."""
+    name = read_name(what.path.name)
+    about: Happening = {
+        "client": what.client,
+        "data": {
+            "path": harmless(str(what.path), limit=SHOWN_PATH),
+            "filename": harmless(what.path.name, limit=SHOWN_PATH),
+            "kept_bytes": what.kept_bytes,
+        },
+    }
+    if isinstance(name, SegmentFile):
+        about |= {"segment_key": name.key, "segment": name.title}
+    return about

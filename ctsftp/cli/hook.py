@@ -69,8 +69,9 @@ def add(edge: Edge, url: str, client: str | None, *, events: tuple[str, ...], as
     if as_json:
         print_json(row)
         return
-    facts = [(label, value) for label, value in row.items() if label not in {"secret", "created_at"}]
-    print_facts([*facts, *([("secret", row["secret"])] if row["secret"] else [])])
+    heard = {"client": client or "all", "events": ", ".join(events) or "all"}
+    shown = {key: row[key] for key in ("id", "kind", "address")} | heard
+    print_facts([*shown.items(), *([("secret", row["secret"])] if row["secret"] else [])])
     if row["secret"]:
         say("The secret is shown this once: the receiver checks the signatures with it.")
     say(f"Try it: ctsftp hook test {row['id']}")

@@ -85,7 +85,7 @@ def words_for(kind: EventKind, *, client: str | None, segment: str | None, data:
     """Write an event for a manager: what happened, to which list, and what to do; `data` is the event's own."""
     title = harmless(segment or "", limit=SHOWN_TITLE)
     file = harmless(str(data.get("filename") or ""), limit=SHOWN_FILE)
-    shown = {key: harmless(str(value), limit=SHOWN_FILE) for key, value in data.items()}
+    shown = {key: _shown(key, value) for key, value in data.items()}
     names = {
         **dict.fromkeys(_FIELDS, "?"),
         **shown,
@@ -94,22 +94,32 @@ def words_for(kind: EventKind, *, client: str | None, segment: str | None, data:
         "list": f'the list "{title}" of {client}' if segment else f"the client {client}",
         "file": file,
         "reason": harmless(str(data.get("reason") or ""), limit=SHOWN_REASON),
-        "todo": _advice(kind, data),
+        "todo": _advice(kind, data).replace(" ID`", f" {shown.get('id', 'ID')}`"),
     }
     found = _WORDS[kind]
     return Words(found.title.format_map(names), " ".join(found.text.format_map(names).split()))
 
 
+def _shown(key: str, value: object) -> str:
+    """Write a value for people: thousands apart, and a moment (ISO 8601, UTC) to the minute."""
+    if isinstance(value, int):
+        return f"{value:,}"
+    text = harmless(str(value), limit=SHOWN_FILE)
+    return f"{text[:16].replace('T', ' ')} UTC" if key.endswith("_at") else text
+
+
 def _advice(kind: EventKind, data: dict[str, Any]) -> str:
     """Say who does what, from the code's page."""
     if data.get("code") not in set(Code):
-        return "See `ctsftp upload show`."
+        return "see `ctsftp upload show ID`."
     page = PAGES[Code(data["code"])]
     if kind is EventKind.UPLOAD_FAILED:
-        return f"It waits: the admin {page.admin}" if data.get("waits") else "It is tried again by itself."
+        return (
+            f"it waits until the admin acts, who {page.admin}" if data.get("waits") else "it is tried again by itself."
+        )
     if kind is EventKind.UPLOAD_HELD:
-        return f"The sender {page.sender} The admin decides: {page.admin}"
-    return f"The sender {page.sender} The admin {page.admin}"
+        return f"the sender {page.sender} The admin decides: {page.admin}"
+    return f"the sender {page.sender} The admin {page.admin}"
 
 
 _FIELDS = (
@@ -150,9 +160,8 @@ _WORDS: dict[EventKind, Words] = {
     ),
     EventKind.UPLOAD_CUT_OFF: Words(
         "A file from {client} did not arrive whole",
-        "The connection broke while {client} was sending {file}; {kept_bytes} bytes of it arrived and can be"
-        " resumed, and nothing was changed. What to do: if it is not sent again by itself, the sender runs the"
-        " job again.",
+        "The connection broke while a file for {list} was sent: {file}. {kept_bytes} bytes of it arrived and can be"
+        " resumed; nothing was changed. What to do: if it is not sent again by itself, the sender runs the job again.",
     ),
     EventKind.SEGMENT_OVERDUE: Words(
         "{what} is overdue",

@@ -14,7 +14,7 @@ from ctsftp.contract.events import Words
 from ctsftp.errors import UsageError
 
 SHOWN_ERROR = 200
-SECRET_CHARACTERS = 6
+SECRET_CHARACTERS = 4
 # These post to any address, unsigned: that is what a webhook is for, which is signed and checked.
 NOT_FOR_PEOPLE = frozenset({"json", "jsons", "xml", "xmls", "form", "forms", "apprise", "apprises"})
 
@@ -22,7 +22,8 @@ NOT_FOR_PEOPLE = frozenset({"json", "jsons", "xml", "xmls", "form", "forms", "ap
 class Messages:
     """Sends messages, in a thread of their own: a mail server that is slow keeps nobody's file waiting.
 
-    One thread, so that what apprise says of one message is never taken for what it says of another.
+    Whatever apprise does, it does there: to load its senders takes a second. One thread, so that what it says of one
+    message is never taken for what it says of another.
     """
 
     def __init__(self) -> None:
@@ -37,20 +38,9 @@ class Messages:
         text = first.text if len(words) == 1 else "\n\n".join(f"{one.title}\n{one.text}" for one in words)
         return await asyncio.get_running_loop().run_in_executor(self._threads, _send, address, title, text)
 
-    def close(self) -> None:
-        """Take no more messages; one that is being sent is not waited for."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-
-def check_address(address: str) -> str:
-    """Refuse an address that apprise does not know, and give it without its secrets, to be shown."""
-    target = apprise.Apprise.instantiate(address)
-    if target is None or address.partition("://")[0].lower() in NOT_FOR_PEOPLE:
-        raise UsageError(
-            "That is neither a web address (https://...) nor one for messages (mailto://, slack://, msteams://, ...):"
-            " see https://github.com/caronc/apprise for how each is written."
-        )
-    return str(target.url(privacy=True)).partition("?")[0]  # type: ignore[no-untyped-call]
+    async def check(self, address: str) -> str:
+        """Refuse an address that apprise does not know, and give it without its secrets, to be shown."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _check, address)
 
 
 def _send(address: str, title: str, text: str) -> str | None:
@@ -71,3 +61,13 @@ def _without_secrets(text: str, address: str) -> str:
         if len(part) >= SECRET_CHARACTERS:
             text = text.replace(part, "…")
     return harmless(" ".join(text.split()), limit=SHOWN_ERROR)
+
+
+def _check(address: str) -> str:
+    target = apprise.Apprise.instantiate(address)
+    if target is None or address.partition("://")[0].lower() in NOT_FOR_PEOPLE:
+        raise UsageError(
+            "That is neither a web address (https://...) nor one for messages (mailto://, slack://, msteams://, ...):"
+            " see https://github.com/caronc/apprise for how each is written."
+        )
+    return str(target.url(privacy=True)).partition("?")[0]  # type: ignore[no-untyped-call]

@@ -7,6 +7,7 @@ delivered again, under the same id. It is never said to be delivered when it was
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ from ctsftp.contract.events import Words, words_for
 from ctsftp.errors import CtsftpError
 from ctsftp.notify.message import Messages
 from ctsftp.notify.settings import NotifySettings
-from ctsftp.notify.webhook import Webhooks
+from ctsftp.notify.webhook import Webhooks, is_web, new_secret, shown_url
 from ctsftp.store.outbox import Outbox
 from ctsftp.store.records import Attempt, Delivery, Event, Hook, iso
 
@@ -28,23 +29,23 @@ MAX_DOUBLINGS = 32
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """How a hook's address is shown, and a new secret for what is sent there; None for messages to people."""
+
+    shown: str
+    secret: str | None
+
+
 class Notifier:
     """Tells every hook what it is to be told."""
 
-    def __init__(
-        self,
-        settings: NotifySettings,
-        *,
-        outbox: Outbox,
-        now: Callable[[], datetime],
-        webhooks: Webhooks,
-        messages: Messages,
-    ) -> None:
+    def __init__(self, settings: NotifySettings, *, outbox: Outbox, now: Callable[[], datetime]) -> None:
         self._settings = settings
         self._outbox = outbox
         self._now = now
-        self._webhooks = webhooks
-        self._messages = messages
+        self._webhooks = Webhooks(settings, now=now)
+        self._messages = Messages()
         self._busy: set[int] = set()
 
     async def run(self) -> None:
@@ -56,6 +57,13 @@ class Notifier:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait_s):
                         await self._outbox.news.wait()
+
+    async def read_address(self, address: str) -> Address:
+        """Read an address that is to be a hook's, and refuse what cannot be one, or must not be told anything."""
+        if not is_web(address):
+            return Address(shown=await self._messages.check(address), secret=None)
+        await self._webhooks.check(address)
+        return Address(shown=shown_url(address), secret=new_secret())
 
     async def test(self, hook: Hook) -> str | None:
         """Tell a hook something now, past the outbox; None if that was taken, else what went wrong."""
@@ -117,7 +125,7 @@ class Notifier:
 
     def _attempt(self, delivery: Delivery, error: str | None) -> Attempt:
         """Say what came of a delivery, and when to try again; the wait doubles each time."""
-        told: dict[str, Any] = {"hook": delivery.hook_id, "event": delivery.event.message_id}
+        told: dict[str, Any] = {"hook": delivery.hook_id, "message": delivery.event.message_id}
         if error is None:
             log.info("event delivered", kind=str(delivery.event.kind), **told)
             return Attempt(delivery=delivery)

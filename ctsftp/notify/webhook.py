@@ -24,6 +24,7 @@ from ctsftp.notify.settings import NotifySettings
 
 SCHEMES = frozenset({"http", "https"})
 SECRET_BYTES = 32
+MAX_PORT = 65_535
 SHOWN_ERROR = 200
 ALLOW = "CTSFTP_NOTIFY__ALLOW_INTERNAL=true"
 
@@ -128,11 +129,16 @@ def new_secret() -> str:
     return f"whsec_{b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}"
 
 
+def is_web(address: str) -> bool:
+    """Tell a web address from one that is for apprise."""
+    return address.partition(":")[0].strip().lower() in SCHEMES
+
+
 def read_url(address: str) -> httpx.URL:
     """Read a webhook's address; `UsageError` if it is none."""
     try:
         url = httpx.URL(address)
-        if url.scheme in SCHEMES and url.host:
+        if url.scheme in SCHEMES and url.host and (url.port or 0) <= MAX_PORT:
             return url
     except (httpx.InvalidURL, ValueError):
         pass

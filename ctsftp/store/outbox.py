@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Required, TypedDict
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
@@ -17,6 +17,16 @@ from ctsftp.store.telling import NEWS, emit
 
 MAX_HOOKS = 100
 DELETED_AT_ONCE = 2_000
+
+
+class Happening(TypedDict, total=False):
+    """What is known of an event."""
+
+    client: str
+    segment_key: str
+    segment: str
+    data: Required[dict[str, Any]]
+
 
 _PENDING = deliveries.c.state == DeliveryState.PENDING
 
@@ -102,17 +112,12 @@ class Outbox:
     async def settle(self, attempts: Sequence[Attempt]) -> None:
         """Note what came of deliveries, in one transaction; those of a hook that was removed meanwhile are nobody's."""
         now = iso(self._clock())
-
-        def work(conn: Connection) -> None:
-            for attempt in attempts:
-                this = sa.and_(
-                    deliveries.c.hook_id == attempt.delivery.hook_id,
-                    deliveries.c.event_id == attempt.delivery.event.id,
-                    _PENDING,
-                )
-                conn.execute(deliveries.update().where(this).values(_outcome(attempt, now)))
-
-        await self._database.write(work)
+        rows = [_outcome(attempt, now) for attempt in attempts]
+        this = sa.and_(
+            deliveries.c.hook_id == sa.bindparam("of_hook"), deliveries.c.event_id == sa.bindparam("of_event"), _PENDING
+        )
+        if rows:
+            await self._database.write(lambda conn: conn.execute(deliveries.update().where(this), rows))
 
     async def deliveries(
         self, *, hook_id: int | None = None, state: DeliveryState | None = None, limit: int | None = None
@@ -136,7 +141,7 @@ class Outbox:
         if state is not None:
             query = query.where(deliveries.c.state == state.value)
         rows = await self._database.read(lambda conn: conn.execute(query).mappings().all())
-        return [dict(row) for row in rows]
+        return [{str(name): value for name, value in row.items()} for row in rows]
 
     async def revive(self, hook_id: int) -> int:
         """Deliver a hook's dead deliveries once more, and tell how many there are."""
@@ -150,15 +155,15 @@ class Outbox:
 
         return await self._database.write(work)
 
-    async def tell(
-        self, kind: EventKind, *, data: dict[str, Any], client: str, segment: tuple[str, str] | None
-    ) -> None:
-        """Write down an event that no upload's move tells of; `segment` is its key and its title."""
-        key, title = segment or (None, None)
+    async def tell(self, kind: EventKind, found: Sequence[Happening]) -> None:
+        """Write down events that no upload's move tells of, in one transaction."""
         now = self._clock()
-        await self._database.write(
-            lambda conn: emit(conn, kind, now=now, client=client, segment_key=key, segment=title, data=data)
-        )
+
+        def work(conn: Connection) -> None:
+            for one in found:
+                emit(conn, kind, now=now, **one)
+
+        await self._database.write(work)
 
     async def report(self, kind: EventKind, found: Mapping[tuple[str, str], dict[str, Any]]) -> None:
         """Tell of all that was found of a kind, each once until it is no longer found.
@@ -245,10 +250,16 @@ def _event(row: Row[Any]) -> Event:
 
 
 def _outcome(attempt: Attempt, now: str) -> dict[str, Any]:
-    """Write an attempt as the delivery's columns."""
-    if attempt.error is None:
-        return {"state": DeliveryState.DELIVERED.value, "done_at": now, "next_at": None, "last_error": None}
-    failed = {"attempts": attempt.delivery.attempts + 1, "last_error": attempt.error}
-    if attempt.next_at is None:
-        return failed | {"state": DeliveryState.DEAD.value, "done_at": now, "next_at": None}
-    return failed | {"next_at": iso(attempt.next_at)}
+    """Write an attempt as the delivery's columns; all of them, so that a batch is one statement."""
+    failed = attempt.error is not None
+    again = attempt.next_at
+    state = DeliveryState.DELIVERED if not failed else DeliveryState.PENDING if again else DeliveryState.DEAD
+    return {
+        "of_hook": attempt.delivery.hook_id,
+        "of_event": attempt.delivery.event.id,
+        "state": state.value,
+        "attempts": attempt.delivery.attempts + failed,
+        "next_at": iso(again) if again else None,
+        "done_at": None if again else now,
+        "last_error": attempt.error,
+    }

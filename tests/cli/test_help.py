@@ -17,8 +17,9 @@ NO_COMMANDS = {"main", "context", "output", "keyfiles", "logs"}
 FIXED = """
 serve, demo, check, sweep, client add, client list, client show, client disable, client enable, client remove,
 key add, key list, key revoke, segment list, segment show, segment members, segment history, segment diff,
-segment rollback, segment retire, segment restore, segment delete, upload list, upload show, upload rejects,
-upload approve, upload discard, upload retry, member segments, token add, token list, token revoke
+segment rollback, segment retire, segment restore, segment delete, segment expect, upload list, upload show,
+upload rejects, upload approve, upload discard, upload retry, member segments, hook add, hook list, hook test,
+hook remove, hook deliveries, token add, token list, token revoke, gate set, gate list, gate remove
 """
 
 
