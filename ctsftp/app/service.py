@@ -5,10 +5,11 @@ control socket closes; loads in progress go back to `received`; the database is 
 """
 
 import asyncio
+import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import make_url
@@ -17,13 +18,20 @@ from ctsftp.app.clock import utc_now
 from ctsftp.app.control import ControlSocket
 from ctsftp.app.engine import Engine
 from ctsftp.app.loginbook import LoginNotes
+from ctsftp.app.metrics import Gauges, Metrics
 from ctsftp.app.operations import perform_on
 from ctsftp.app.receipts import ReceiptDesk
 from ctsftp.clients.hostkeys import load_or_create_host_keys
 from ctsftp.contract.names import read_name
+from ctsftp.errors import CtsftpError
 from ctsftp.settings import Settings
 from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.server import SftpServer
+
+# A probe that waits longer has given up.
+READY_TIMEOUT_S = 2
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -31,16 +39,26 @@ log = structlog.get_logger()
 class Service:
     """A server that is up."""
 
-    def __init__(self, engine: Engine, server: SftpServer) -> None:
+    def __init__(self, engine: Engine, server: SftpServer, metrics: Metrics) -> None:
         self.engine = engine
         self.server = server
+        self._metrics = metrics
 
     @classmethod
     @asynccontextmanager
     async def open(cls, settings: Settings) -> AsyncIterator["Service"]:
         """Start everything, give the running service, and stop it in order when the block ends."""
         host_keys = await asyncio.to_thread(load_or_create_host_keys, settings.host_keys)
-        async with Engine.open(settings) as engine:
+        metrics = Metrics(settings.metrics, data_dir=settings.data_dir)
+        async with Engine.open(settings, metrics) as engine:
+            metrics.watch(
+                Gauges(
+                    connections=lambda: len(server.connections),
+                    sessions=lambda: server.session_count,
+                    open_uploads=lambda: server.open_uploads,
+                    queued=lambda: len(engine.queue),
+                )
+            )
             notes = LoginNotes(engine.store, engine.clients)
             desk = ReceiptDesk(
                 store=engine.store,
@@ -60,12 +78,12 @@ class Service:
                 inspect=engine.inspect,
                 landed=engine.landed,
                 receipts=ReceiptSource(desk.entries, desk.render),
-                on_login=notes.note,
-                on_refusal=notes.note,
+                on_login=both(metrics.signed_in, notes.note),
+                on_refusal=both(metrics.refused, notes.note),
             )
-            service = cls(engine, server)
+            service = cls(engine, server, metrics)
             control = ControlSocket(settings.data_dir / "control.sock", service.perform)
-            background = [engine.tasks.create_task(work) for work in (notes.run(), engine.sweeper.run())]
+            background = [engine.tasks.create_task(work) for work in (notes.run(), engine.sweeper.run(), metrics.run())]
             try:
                 # First: a key that is revoked while the server starts must not slip in unseen.
                 await control.start()
@@ -94,6 +112,36 @@ class Service:
         if operation == "sessions.recheck":
             return self.server.recheck()
         return await perform_on(self.engine, operation, arguments)
+
+    async def metrics(self) -> bytes:
+        """Give all numbers in Prometheus' text format."""
+        return await self._metrics.render(self.engine.store)
+
+    async def unready(self) -> list[str]:
+        """Give the reasons why no sender should be led here now; none if all is well."""
+        reasons = ["The server is stopping."] if self.server.stopping else []
+        try:
+            async with asyncio.timeout(READY_TIMEOUT_S):
+                await self.engine.store.numbers.answers()
+        except TimeoutError:
+            reasons.append(f"The database did not answer within {READY_TIMEOUT_S} s.")
+        except CtsftpError as exc:
+            reasons.append(str(exc))
+        settings = self.engine.settings
+        room = await asyncio.to_thread(os.statvfs, settings.data_dir)
+        if room.f_bavail * room.f_frsize < settings.sftp.max_file_size_bytes:
+            reasons.append("The disk has no room for the largest file that may come.")
+        return reasons
+
+
+def both(first: Callable[[T], None], second: Callable[[T], None]) -> Callable[[T], None]:
+    """Give a function that tells both."""
+
+    def tell(what: T) -> None:
+        first(what)
+        second(what)
+
+    return tell
 
 
 async def serve(settings: Settings) -> None:

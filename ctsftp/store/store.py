@@ -1,4 +1,4 @@
-"""The store: the database, and the six things in it that the rest of ctsftp knows."""
+"""The store: the database, and the things in it that the rest of ctsftp knows."""
 
 from typing import Self
 
@@ -6,6 +6,7 @@ from ctsftp.store.checks import CheckUp
 from ctsftp.store.database import Database
 from ctsftp.store.ledger import Ledger
 from ctsftp.store.logins import LoginBook
+from ctsftp.store.numbers import Numbers
 from ctsftp.store.receipts import ReceiptBook
 from ctsftp.store.records import Clock
 from ctsftp.store.segments import Segments
@@ -13,7 +14,7 @@ from ctsftp.store.snapshots import Snapshots
 
 
 class Store:
-    """An open database: its `ledger`, `snapshots`, `segments`, `logins`, `receipts` and `checks`.
+    """An open database: its `ledger`, `snapshots`, `segments`, `logins`, `receipts`, `checks` and `numbers`.
 
     `open` it, and `close` it. Every method may raise `StoreError`. A cancelled write may have been done.
     """
@@ -27,6 +28,7 @@ class Store:
         self.logins = LoginBook(database, clock)
         self.receipts = ReceiptBook(database)
         self.checks = CheckUp(database)
+        self.numbers = Numbers(database)
 
     @classmethod
     async def open(cls, url: str, *, clock: Clock, migrate: bool) -> Self:
