@@ -30,6 +30,16 @@ class DoctorSettings(BaseModel):
     free_disk_ratio: float = Field(0.1, ge=0, le=1, description="`doctor` warns below this share of free disk")
 
 
+class MetricsSettings(BaseModel):
+    """What a scrape tells, and what it costs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    segments_shown: int = Field(1000, ge=0, description="segments that have metrics of their own, the oldest ones")
+    spool_every_s: float = Field(60, ge=0, description="seconds for which the measured size of the spool holds")
+    tick_s: float = Field(0.05, gt=0, description="seconds between two looks at how late the event loop is")
+
+
 class Settings(BaseSettings):
     """Everything that can be set: `CTSFTP_SFTP__PORT` in the environment is `port` under `[sftp]` in the file."""
 
@@ -54,6 +64,7 @@ class Settings(BaseSettings):
     notify: NotifySettings = NotifySettings()
     doctor: DoctorSettings = DoctorSettings()
     http: HttpSettings = HttpSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -5,6 +5,7 @@ under the same lock, for as long as its work takes.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
@@ -24,6 +25,7 @@ from ctsftp.errors import CtsftpError, DiskError, NotFoundError, RefusedError
 from ctsftp.ingest.inspection import inspect
 from ctsftp.ingest.loader import Loader
 from ctsftp.ingest.queue import Lane, UploadQueue
+from ctsftp.ingest.reading import Reading
 from ctsftp.ingest.sweeper import Sweeper
 from ctsftp.settings import Settings
 from ctsftp.spool.disk import LocalDisk
@@ -38,13 +40,27 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
+class Watch:
+    """Hears what the engine does, to count it; this one does not listen."""
+
+    def landed(self, upload: StoredUpload) -> None:
+        """Hear of an upload that was acknowledged."""
+
+    def loaded(self, seconds: float) -> None:
+        """Hear what a load took, however it ended."""
+
+    def told(self, upload: StoredUpload, state: State, code: str | None, reading: Reading | None) -> None:
+        """Hear a verdict; `reading` is what was read of the file, if it was."""
+
+
 class Engine:
     """The parts that work on uploads, and what they are asked by others."""
 
-    def __init__(self, settings: Settings, store: Store, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, settings: Settings, store: Store, tasks: asyncio.TaskGroup, watch: Watch) -> None:
         self.settings = settings
         self.store = store
         self.tasks = tasks
+        self.watch = watch
         self.clients = Clients(settings.keys_dir)
         self._ids = UploadIds()
         self.spool = Spool(settings.data_dir / "clients", disk=LocalDisk(), next_id=self._ids.next)
@@ -55,7 +71,12 @@ class Engine:
             size=settings.ingest.queue_size,
         )
         self.loader = Loader(
-            settings.ingest, store=store, config_of=self.config_of, now=utc_now, try_again=self._try_again
+            settings.ingest,
+            store=store,
+            config_of=self.config_of,
+            now=utc_now,
+            try_again=self._try_again,
+            told=watch.told,
         )
         self.sweeper = Sweeper(
             spool=self.spool,
@@ -69,7 +90,7 @@ class Engine:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: Settings) -> AsyncIterator["Engine"]:
+    async def open(cls, settings: Settings, watch: Watch | None = None) -> AsyncIterator["Engine"]:
         """Take the data folder, put right what a dead process left, and work until the block ends.
 
         At the end what is being loaded goes back to `received`, and the next engine takes it up.
@@ -78,7 +99,7 @@ class Engine:
             store = await Store.open(settings.database, clock=utc_now, migrate=True)
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    engine = cls(settings, store, tasks)
+                    engine = cls(settings, store, tasks, watch or Watch())
                     uncounted = await engine._recover()
                     working = [tasks.create_task(work) for work in (engine.queue.run(), engine._count(uncounted))]
                     try:
@@ -111,6 +132,7 @@ class Engine:
 
     def landed(self, upload: StoredUpload) -> None:
         """Queue an upload that was just acknowledged; what does not fit is the sweep's."""
+        self.watch.landed(upload)
         self.queue.offer(upload)
 
     async def find_file(self, upload_id: str) -> StoredUpload:
@@ -141,7 +163,9 @@ class Engine:
                 self._try_again(upload, max(0.0, (datetime.fromisoformat(row.retry_at) - utc_now()).total_seconds()))
 
     async def _load(self, upload: StoredUpload) -> None:
+        began = time.monotonic()
         await self.loader.load(upload)
+        self.watch.loaded(time.monotonic() - began)
 
     def _try_again(self, upload: StoredUpload, delay_s: float) -> None:
         asyncio.get_running_loop().call_later(delay_s, self.queue.offer, upload)

@@ -6,12 +6,13 @@ database is closed; the lock is let go.
 """
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import make_url
@@ -20,6 +21,7 @@ from ctsftp.app.clock import utc_now
 from ctsftp.app.control import ControlSocket
 from ctsftp.app.engine import Engine
 from ctsftp.app.loginbook import LoginNotes
+from ctsftp.app.metrics import Gauges, Metrics
 from ctsftp.app.operations import perform_on
 from ctsftp.app.receipts import ReceiptDesk
 from ctsftp.app.supervisor import Supervisor
@@ -37,22 +39,28 @@ from ctsftp.web.usage import TokenUsage
 # What of the listener's settings cannot change while it listens; `reload` takes over the others.
 FIXED_SFTP = ("host", "port", "public_host")
 
+# A probe that waits longer has given up.
+READY_TIMEOUT_S = 2
+
+T = TypeVar("T")
+
 log = structlog.get_logger()
 
 
 class Service:
     """A server that is up."""
 
-    def __init__(self, engine: Engine, server: SftpServer) -> None:
+    def __init__(self, engine: Engine, server: SftpServer, metrics: Metrics) -> None:
         self.engine = engine
         self.server = server
+        self._metrics = metrics
         self.web = WebServer(
             Parts(
                 settings=engine.settings.http,
                 store=engine.store,
                 perform=self.perform,
-                metrics=_no_metrics,
-                unready=self._unready,
+                metrics=self.metrics,
+                unready=self.unready,
                 usage=TokenUsage(engine.store.tokens, utc_now),
                 streams=Streams(engine.settings.http.max_streams),
             ),
@@ -64,7 +72,16 @@ class Service:
     async def open(cls, settings: Settings) -> AsyncIterator["Service"]:
         """Start everything, give the running service, and stop it in order when the block ends."""
         host_keys = await asyncio.to_thread(load_or_create_host_keys, settings.host_keys)
-        async with Engine.open(settings) as engine:
+        metrics = Metrics(settings.metrics, data_dir=settings.data_dir)
+        async with Engine.open(settings, metrics) as engine:
+            metrics.watch(
+                Gauges(
+                    connections=lambda: len(server.connections),
+                    sessions=lambda: server.session_count,
+                    open_uploads=lambda: server.open_uploads,
+                    queued=lambda: len(engine.queue),
+                )
+            )
             notes = LoginNotes(engine.store, engine.clients)
             watch = Watch(
                 settings.notify, store=engine.store, clients=engine.clients, free_bytes=engine.free_bytes, now=utc_now
@@ -88,12 +105,12 @@ class Service:
                 landed=engine.landed,
                 cut_off=watch.note_cut_off,
                 receipts=ReceiptSource(desk.entries, desk.render),
-                on_login=notes.note,
-                on_refusal=notes.note,
+                on_login=both(metrics.signed_in, notes.note),
+                on_refusal=both(metrics.refused, notes.note),
             )
-            service = cls(engine, server)
+            service = cls(engine, server, metrics)
             control = ControlSocket(settings.data_dir / "control.sock", service.perform)
-            parts = (notes.run(), engine.sweeper.run(), watch.run(), engine.notifier.run())
+            parts = (notes.run(), engine.sweeper.run(), watch.run(), metrics.run(), engine.notifier.run())
             background = [engine.tasks.create_task(work) for work in parts]
             try:
                 await engine.wait_on()
@@ -137,13 +154,25 @@ class Service:
             return cleared
         return await perform_on(self.engine, operation, arguments)
 
-    async def _unready(self) -> list[str]:
-        """Tell why no work can be done; nothing, if it can."""
+    async def metrics(self) -> bytes:
+        """Give all numbers in Prometheus' text format."""
+        return await self._metrics.render(self.engine.store)
+
+    async def unready(self) -> list[str]:
+        """Give the reasons why no sender should be led here now; none if all is well."""
+        reasons = ["The server is stopping."] if self.server.stopping else []
         try:
-            await self.engine.store.segments.segments(client="")
-        except CtsftpError:
-            return ["The database does not answer."]
-        return []
+            async with asyncio.timeout(READY_TIMEOUT_S):
+                await self.engine.store.numbers.answers()
+        except TimeoutError:
+            reasons.append(f"The database did not answer within {READY_TIMEOUT_S} s.")
+        except CtsftpError as exc:
+            reasons.append(str(exc))
+        settings = self.engine.settings
+        room = await asyncio.to_thread(os.statvfs, settings.data_dir)
+        if room.f_bavail * room.f_frsize < settings.sftp.max_file_size_bytes:
+            reasons.append("The disk has no room for the largest file that may come.")
+        return reasons
 
     async def reload(self, read: Callable[[], Settings]) -> None:
         """Take over what can change while the server runs: limits, host keys, and who may stay signed in.
@@ -221,5 +250,11 @@ def _waiting(old: Settings, new: Settings) -> list[str]:
     return names + [f"sftp.{name}" for name in FIXED_SFTP if getattr(old.sftp, name) != getattr(new.sftp, name)]
 
 
-async def _no_metrics() -> bytes:
-    return b""
+def both(first: Callable[[T], None], second: Callable[[T], None]) -> Callable[[T], None]:
+    """Give a function that tells both."""
+
+    def tell(what: T) -> None:
+        first(what)
+        second(what)
+
+    return tell

@@ -32,6 +32,9 @@ SHOWN_FAULT_CHARACTERS = 200
 
 log = structlog.get_logger()
 
+# Hears each verdict: the upload, its state and code, and what was read of it.
+Told = Callable[[StoredUpload, State, str | None, Reading | None], None]
+
 
 class Loader:
     """Loads uploads, one call each; calls for the same segment must not overlap (the queue sees to that)."""
@@ -44,12 +47,14 @@ class Loader:
         config_of: Callable[[str], ClientConfig],
         now: Callable[[], datetime],
         try_again: Callable[[StoredUpload, float], None],
+        told: Told = lambda *_: None,
     ) -> None:
         self._settings = settings
         self._store = store
         self._config_of = config_of
         self._now = now
         self._try_again = try_again
+        self._told = told
         # The faults of ours that an upload has met, until it is done: the ledger may be what fails.
         self._faults: dict[str, Counter[Code]] = {}
         # Held by an upload that may have killed a server: of two that were loading then, only one did it.
@@ -159,7 +164,7 @@ class Loader:
             rejects=reading.rejected_rows,
             **_facts(reading),
         )
-        _tell(upload, outcome.state, outcome.code)
+        self._tell(upload, outcome.state, outcome.code, reading)
         if outcome.uncounted:
             await self.count_changes(outcome.uncounted)
 
@@ -197,7 +202,7 @@ class Loader:
             rejects=reading.rejected_rows if reading else (),
             **facts,
         )
-        _tell(upload, state, why.code if why else None)
+        self._tell(upload, state, why.code if why else None, reading)
 
     async def _failed(self, upload: StoredUpload, code: Code, reason: str) -> None:
         """Note a fault of ours, in the ledger if it can be had, and try again later; the wait doubles each time."""
@@ -220,15 +225,18 @@ class Loader:
             )
         except CtsftpError as exc:
             log.warning("failure not written down", upload=upload.id, error=str(exc))
-        log.error("load failed", upload=upload.id, code=str(code), reason=reason, attempts=attempts)
+        log.error(
+            "load failed", upload=upload.id, client=upload.client, code=str(code), reason=reason, attempts=attempts
+        )
+        self._told(upload, State.FAILED, code, None)
         if gives_up and written:
             del self._faults[upload.id]
         else:
             self._try_again(upload, delay_s)
 
-
-def _tell(upload: StoredUpload, state: State, code: str | None) -> None:
-    log.info("verdict", upload=upload.id, client=upload.client, file=upload.filename, state=str(state), code=code)
+    def _tell(self, upload: StoredUpload, state: State, code: str | None, reading: Reading | None) -> None:
+        log.info("verdict", upload=upload.id, client=upload.client, file=upload.filename, state=str(state), code=code)
+        self._told(upload, state, code, reading)
 
 
 def _facts(reading: Reading) -> Facts:

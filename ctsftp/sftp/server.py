@@ -97,6 +97,21 @@ class SftpServer:
         assert self._acceptor is not None
         return self._acceptor.get_port()
 
+    @property
+    def session_count(self) -> int:
+        """How many SFTP sessions there are."""
+        return len(self._sessions)
+
+    @property
+    def open_uploads(self) -> int:
+        """How many files are being written in all sessions, or were closed and are not answered yet."""
+        return sum(session.open_uploads for session in self._sessions)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the server takes no new connections any more."""
+        return self._stopping
+
     async def start(self) -> None:
         """Listen; raise `SettingsError` if the address cannot be had."""
         settings = self.settings

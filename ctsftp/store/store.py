@@ -9,6 +9,7 @@ from ctsftp.store.gates import Gates
 from ctsftp.store.ledger import Ledger
 from ctsftp.store.logins import LoginBook
 from ctsftp.store.lookups import Lookups
+from ctsftp.store.numbers import Numbers
 from ctsftp.store.outbox import Outbox
 from ctsftp.store.receipts import ReceiptBook
 from ctsftp.store.records import Clock
@@ -37,6 +38,7 @@ class Store:
         self.export = Export(database)
         self.gates = Gates(database, clock)
         self.tokens = Tokens(database, clock)
+        self.numbers = Numbers(database)
 
     @classmethod
     async def open(cls, url: str, *, clock: Clock, migrate: bool) -> Self:
