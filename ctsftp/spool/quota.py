@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from ctsftp.errors import DiskError, LimitError
 
 GRANT_BYTES = 1 << 20
+# Ahead is granted no more than this part of what is left, or one open file would take the last of it from the others.
+PARTS = 64
 MEASURE_INTERVAL_S = 600.0
 # Who is about to be refused is measured anew, but a sender that tries again and again is not.
 REFUSE_AFTER_S = 5.0
@@ -90,7 +92,7 @@ class Account:
         with self._lock:
             self.require_free(allowance, needed)
             left = self._require_bytes(allowance, needed)
-            granted = needed + min(GRANT_BYTES, left - needed)
+            granted = needed + min(GRANT_BYTES, (left - needed) // PARTS)
             self._open_bytes += granted
         return held_bytes + granted
 

@@ -281,10 +281,10 @@ class Room:
         await self.sessions_ended(sessions + 1)
         assert self.partial(name) == data
 
-    async def disconnected(self) -> None:
-        """Wait until the server knows of no connection any more."""
+    async def disconnected(self, *, but: int = 0) -> None:
+        """Wait until the server knows of no connection any more, or of no more than so many."""
         async with asyncio.timeout(PATIENCE_S):
-            while self.server.connections:
+            while len(self.server.connections) > but:
                 self._connections.left.clear()
                 await self._connections.left.wait()
 
