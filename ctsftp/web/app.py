@@ -31,7 +31,8 @@ def make_app(parts: Parts) -> FastAPI:
     )
     app.state.parts = parts
     problems.install(app)
-    for room in (health, segments, changes, members, gates, uploads):
+    # The first that fits is taken, and what is asked most stands first.
+    for room in (members, gates, segments, changes, uploads, health):
         app.include_router(room.router)
     _name_problems(app)
     return app

@@ -114,7 +114,7 @@ class ChangesOut(BaseModel):
     new: int | None = Field(examples=[17], description="number of the snapshot that readers see; null: it is retired")
     entered: list[int] = Field(examples=[[1234567]])
     exited: list[int] = Field(examples=[[7654321]])
-    more: bool = Field(examples=[False], description="whether further pages lead to the same snapshot")
+    more: bool = Field(examples=[False], description="whether there is more to be told now")
     cursor: str = Field(examples=["WzE3LDE3LDBd"], description="for the next request, now or tomorrow")
 
 

@@ -40,8 +40,8 @@ async def list_uploads(
 ) -> UploadList:
     """List the uploads, newest first."""
     size = min(limit or access.settings.page_size, access.settings.max_page_size)
-    before = read_cursor(cursor) if cursor is not None else None
-    if not isinstance(before, str | None):
+    before = None
+    if cursor is not None and not isinstance(before := read_cursor(cursor), str):
         raise unknown_cursor()
     found = await access.store.ledger.uploads(client=access.narrow(client), state=state, before=before, limit=size + 1)
     items = [UploadOut(**upload.as_json()) for upload in found[:size]]
