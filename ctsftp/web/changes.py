@@ -18,7 +18,7 @@ from ctsftp.contract.rows import MAX_ID
 from ctsftp.store.export import NOTHING, SnapshotGoneError
 from ctsftp.store.records import Snapshot
 from ctsftp.web.access import Reader
-from ctsftp.web.models import BAD_CURSOR, GONE, PROBLEMS, ChangesOut, ClientPath, SegmentPath, answers
+from ctsftp.web.models import GONE, PROBLEMS, ChangesOut, ClientPath, SegmentPath, answers
 from ctsftp.web.paging import Cursor, Limit, read_cursor, unknown_cursor, write_cursor
 from ctsftp.web.problems import Problem
 from ctsftp.web.segments import find
@@ -48,7 +48,7 @@ class Place:
         return self.old == self.new
 
 
-@router.get("/{client}/{segment}/changes", response_model=None, responses=answers(ChangesOut) | BAD_CURSOR | GONE)
+@router.get("/{client}/{segment}/changes", response_model=None, responses=answers(ChangesOut) | GONE)
 async def list_changes(
     access: Reader,
     *,

@@ -24,12 +24,11 @@ def _problems(texts: dict[int, str]) -> Responses:
 PROBLEMS = _problems(
     {
         401: "no token, or one that is unknown, revoked or expired",
-        404: "not there, or not for this token",
+        404: "not there, or not for this token; a cursor that was not given by this list",
         422: "the request is wrong",
         503: "the server cannot answer now",
     }
 )
-BAD_CURSOR = _problems({400: "a cursor that was not given by this list"})
 BAD_BODY = _problems({400: "a body that cannot be read", 413: "a body that is too large"})
 REFUSED = _problems({403: "the token may only read", 409: "the answer is no, and why"})
 GONE = _problems({410: "a snapshot that is not kept any more"})

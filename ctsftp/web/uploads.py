@@ -6,7 +6,6 @@ from ctsftp.errors import NotFoundError
 from ctsftp.store.records import Upload
 from ctsftp.web.access import Access, Admin, Reader
 from ctsftp.web.models import (
-    BAD_CURSOR,
     PROBLEMS,
     REFUSED,
     ClientFilter,
@@ -34,7 +33,7 @@ async def find(access: Access, upload_id: str) -> Upload:
     return upload
 
 
-@router.get("", responses=BAD_CURSOR)
+@router.get("")
 async def list_uploads(
     access: Reader, client: ClientFilter = None, state: StateFilter = None, cursor: Cursor = None, limit: Limit = None
 ) -> UploadList:

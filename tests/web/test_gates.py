@@ -57,6 +57,8 @@ async def test_a_gate_needs_segments_of_its_client(desk: Desk, admin: httpx.Asyn
 
 @pytest.mark.parametrize("item", ["%20", "a%0Ab", "x" * 100 + "y", "%E2%80%AE"])
 async def test_an_item_that_cannot_be_named_is_refused(admin: httpx.AsyncClient, item: str) -> None:
-    answer = await admin.put(f"/v1/gates/acme/reward/{item}", json={"segments": ["VIP"]})
-    assert answer.status_code in {400, 422}
-    problem(answer, answer.status_code, "usage" if answer.status_code == 400 else "invalid")
+    for kind, name in (("reward", item), (item, "4711")):
+        answer = await admin.put(f"/v1/gates/acme/{kind}/{name}", json={"segments": ["VIP"]})
+        assert answer.status_code in {404, 422}
+        problem(answer, answer.status_code, "not-found" if answer.status_code == 404 else "invalid")
+    assert (await admin.get("/v1/gates")).json()["items"] == []

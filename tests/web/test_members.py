@@ -48,11 +48,11 @@ async def test_the_segments_of_a_member_are_those_that_the_token_may_know_of(
 
 
 async def test_a_batch_is_asked_of_one_segment(reader: httpx.AsyncClient) -> None:
-    place = "/v1/segments/acme/vip_members/members/batch"
+    place = "/v1/segments/acme/vip_members/batch"
     answer = await reader.post(place, json={"ct_user_ids": [MAX_ID, 7, 2, 2]})
     assert answer.json() == {"members": [2, MAX_ID]}
     assert (await reader.post(place, json={"ct_user_ids": []})).json() == {"members": []}
-    problem(await reader.post("/v1/segments/acme/none/members/batch", json={"ct_user_ids": [1]}), 404, "not-found")
+    problem(await reader.post("/v1/segments/acme/none/batch", json={"ct_user_ids": [1]}), 404, "not-found")
 
 
 async def test_a_batch_is_asked_of_all_segments(desk: Desk, reader: httpx.AsyncClient) -> None:
@@ -61,16 +61,14 @@ async def test_a_batch_is_asked_of_all_segments(desk: Desk, reader: httpx.AsyncC
 
     body = {"ct_user_ids": [1, 2]}
     own = [found("acme", "Gold", [2]), found("acme", "VIP Members", [1, 2])]
-    assert (await reader.post("/v1/members/batch", json=body)).json() == {
-        "items": [*own, found("other", "VIP Members", [2])]
-    }
+    assert (await reader.post("/v1/batch", json=body)).json() == {"items": [*own, found("other", "VIP Members", [2])]}
     bound = await desk.reader("acme")
-    assert (await bound.post("/v1/members/batch", json=body)).json() == {"items": own}
-    assert (await bound.post("/v1/members/batch", json={"ct_user_ids": [9]})).json() == {"items": []}
+    assert (await bound.post("/v1/batch", json=body)).json() == {"items": own}
+    assert (await bound.post("/v1/batch", json={"ct_user_ids": [9]})).json() == {"items": []}
 
 
 async def test_a_batch_that_is_too_long_is_refused(reader: httpx.AsyncClient) -> None:
-    for place in ("/v1/members/batch", "/v1/segments/acme/Gold/members/batch"):
+    for place in ("/v1/batch", "/v1/segments/acme/Gold/batch"):
         assert (await reader.post(place, json={"ct_user_ids": list(range(1, 10_001))})).status_code == 200
         detail = problem(await reader.post(place, json={"ct_user_ids": list(range(1, 10_002))}), 413, "too-large")
         assert "at most 10000" in detail
@@ -94,7 +92,7 @@ async def test_a_batch_that_is_too_long_is_refused(reader: httpx.AsyncClient) ->
     ],
 )
 async def test_a_body_that_is_wrong_is_a_clear_problem(reader: httpx.AsyncClient, body: bytes) -> None:
-    answer = await reader.post("/v1/members/batch", content=body, headers={"Content-Type": "application/json"})
+    answer = await reader.post("/v1/batch", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code in {400, 422}
     assert "body" in problem(answer, answer.status_code, "invalid" if answer.status_code == 422 else "malformed")
 
@@ -103,6 +101,6 @@ async def test_nobody_is_in_a_retired_segment(desk: Desk, reader: httpx.AsyncCli
     await desk.service.perform("segment.retire", {"name": "Gold", "client": "acme"})
     assert (await reader.get("/v1/segments/acme/Gold/members/2")).json()["member"] is False
     body = {"ct_user_ids": [2]}
-    assert (await reader.post("/v1/segments/acme/Gold/members/batch", json=body)).json() == {"members": []}
+    assert (await reader.post("/v1/segments/acme/Gold/batch", json=body)).json() == {"members": []}
     named = [row["segment"] for row in (await reader.get("/v1/members/2/segments?client=acme")).json()["items"]]
     assert named == ["VIP Members"]

@@ -30,7 +30,7 @@ async def test_an_unknown_cursor_is_a_clear_problem(
 ) -> None:
     await desk.load("VIP", [1])
     answer = await admin.get(place, params={"cursor": cursor})
-    assert "begin without one" in problem(answer, 400, "cursor")
+    assert "begin without one" in problem(answer, 404, "cursor")
 
 
 async def test_the_history_and_a_rollback(desk: Desk, admin: httpx.AsyncClient) -> None:
