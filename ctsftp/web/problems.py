@@ -99,7 +99,7 @@ def install(app: FastAPI) -> None:
             problem.headers = {"Allow": ", ".join(allowed)}
         return problem.response()
 
-    for kind in (Problem, CtsftpError, RequestValidationError, HTTPException):
+    for kind in (Problem, CtsftpError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer)
 
 
@@ -135,5 +135,7 @@ def _of_http(exc: HTTPException) -> Problem:
         404: ("not-found", "There is nothing at this address: /v1/openapi.json lists what there is."),
         405: ("method", "This address does not take this method."),
     }
+    if exc.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return Problem(413, "too-large", str(exc.detail))
     word, detail = words.get(exc.status_code, ("http", str(exc.detail)))
     return Problem(exc.status_code, word, detail, headers=exc.headers)
