@@ -11,6 +11,7 @@ from ctsftp.app.query import query
 from ctsftp.app.segments import find_segment, find_segments, no_segment, resolve_segment
 from ctsftp.app.work import perform
 from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.exporting import export
 from ctsftp.cli.output import Column, Row, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.contract.freshness import read_span, write_span
 from ctsftp.store.records import Diff
@@ -117,6 +118,23 @@ def members(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
         lambda store: _print_members(store, name, client, as_json=as_json),
         missing=lambda: no_segment(name, client),
     )
+
+
+@command.command("export")
+@click.argument("name")
+@click.argument("file", type=click.Path(dir_okay=False))
+@client_option
+@pass_edge
+def export_(edge: Edge, name: str, file: str, client: str | None) -> None:
+    """Write the members to FILE as CSV; "-" is stdout. A file that was there is replaced when the new one is complete.
+
+    \b
+    Example: ctsftp segment export vip_members vip.csv
+    """
+    segment = query(
+        edge.settings, lambda store: export(store, name, client, file), missing=lambda: no_segment(name, client)
+    )
+    say(f'The {segment.members:,} members of "{segment.title}" are in {"the output" if file == "-" else file}.')
 
 
 @command.command()

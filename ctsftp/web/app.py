@@ -1,10 +1,12 @@
 """The app: its rooms' routes, its OpenAPI document, its errors."""
 
 from importlib import metadata
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from ctsftp.contract.rows import MAX_ID
 from ctsftp.web import changes, gates, health, members, problems, segments, uploads
 from ctsftp.web.access import Parts
 from ctsftp.web.guard import Guard
@@ -31,19 +33,28 @@ def make_app(parts: Parts) -> FastAPI:
     )
     app.state.parts = parts
     problems.install(app)
-    for room in (health, segments, changes, members, gates, uploads):
+    # The first that fits is taken, and what is asked most stands first.
+    for room in (members, gates, segments, changes, uploads, health):
         app.include_router(room.router)
-    _name_problems(app)
+    _mend(app.openapi())
     return app
 
 
-def _name_problems(app: FastAPI) -> None:
-    """Write the document, in which FastAPI would call every problem document plain JSON."""
-    for operations in app.openapi()["paths"].values():
-        for operation in operations.values():
-            for status, answer in operation["responses"].items():
-                if not status.startswith("2"):
-                    answer["content"]["application/problem+json"] = answer["content"].pop("application/json")
+def _mend(document: Any) -> None:
+    """Put right in the document what FastAPI cannot say: that a problem is no plain JSON, and the largest id.
+
+    It writes bounds as doubles, and 2^63-1 is none.
+    """
+    if isinstance(document, dict):
+        if document.get("maximum") == float(MAX_ID):
+            document["maximum"] = MAX_ID
+        for status, answer in document.get("responses", {}).items():
+            if not status.startswith("2"):
+                answer["content"]["application/problem+json"] = answer["content"].pop("application/json")
+        document = list(document.values())
+    if isinstance(document, list):
+        for part in document:
+            _mend(part)
 
 
 def guarded(app: FastAPI, parts: Parts) -> ASGIApp:

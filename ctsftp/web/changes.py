@@ -1,13 +1,13 @@
 """The feed of a segment's changes: who entered and who left since the list that a consumer holds.
 
-A cursor names the snapshot that is held (or none) and, between two pages, the one that they lead to and the last id
-that was told. No event is kept for it: whatever happened in between, loads, rollbacks, a retirement, the difference
-leads to what readers see. Only a snapshot that is no longer kept cannot be gone on from: then the consumer begins
-again.
+A cursor names the snapshot that is held (or none) and, between two pages, the one that they lead to, the last id that
+was told, and whether the way ends there (two snapshots are compared) or goes on to what readers see by then. No event
+is kept for it: whatever happened in between, loads, rollbacks, a retirement, the difference leads to what readers see.
+Only a snapshot that is no longer kept cannot be gone on from: then the consumer begins again.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Annotated
 
 import orjson
@@ -18,7 +18,7 @@ from ctsftp.contract.rows import MAX_ID
 from ctsftp.store.export import NOTHING, SnapshotGoneError
 from ctsftp.store.records import Snapshot
 from ctsftp.web.access import Reader
-from ctsftp.web.models import BAD_CURSOR, GONE, PROBLEMS, ChangesOut, ClientPath, SegmentPath, answers
+from ctsftp.web.models import GONE, PROBLEMS, ChangesOut, ClientPath, SegmentPath, answers
 from ctsftp.web.paging import Cursor, Limit, read_cursor, unknown_cursor, write_cursor
 from ctsftp.web.problems import Problem
 from ctsftp.web.segments import find
@@ -31,7 +31,6 @@ FromNumber = Annotated[
 ToNumber = Annotated[
     int | None, Query(alias="to", ge=1, le=2**31 - 1, examples=[17], description="else what readers see now")
 ]
-CURSOR_PARTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,8 @@ class Place:
 
     old: int
     new: int
-    above: int
+    above: int = 0
+    is_comparison: bool = False
 
     @property
     def has_arrived(self) -> bool:
@@ -48,7 +48,7 @@ class Place:
         return self.old == self.new
 
 
-@router.get("/{client}/{segment}/changes", response_model=None, responses=answers(ChangesOut) | BAD_CURSOR | GONE)
+@router.get("/{client}/{segment}/changes", response_model=None, responses=answers(ChangesOut) | GONE)
 async def list_changes(
     access: Reader,
     *,
@@ -69,24 +69,24 @@ async def list_changes(
     history = await access.store.segments.history(client, found.key)
     seen = NOTHING if found.retired_at else found.snapshot_id
     if cursor is None:
-        place = Place(_numbered(history, first), _numbered(history, last) if last else seen, 0)
+        place = Place(_numbered(history, first), _numbered(history, last) if last else seen, 0, last is not None)
     else:
         place = _read(cursor)
         if place.has_arrived:
-            place = Place(place.old, seen, 0)
+            place = Place(place.old, seen)
     _require_kept(history, place)
     size = min(limit or access.settings.changes_page_size, access.settings.max_changes_page_size)
     changes = await access.store.export.changes(place.old, place.new, above=place.above, limit=size)
-    more = changes.until < MAX_ID
-    following = Place(place.old, place.new, changes.until) if more else Place(place.new, place.new, 0)
+    is_last = changes.until == MAX_ID
+    following = Place(place.new, place.new) if is_last else replace(place, above=changes.until)
     numbers = {one.id: one.number for one in history}
     content = {
         "old": numbers.get(place.old),
         "new": numbers.get(place.new),
         "entered": changes.entered,
         "exited": changes.exited,
-        "more": more,
-        "cursor": write_cursor([following.old, following.new, following.above]),
+        "more": not is_last or (place.new != seen and not place.is_comparison),
+        "cursor": write_cursor(astuple(following)),
     }
     return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json")
 
@@ -103,14 +103,10 @@ def _numbered(history: Sequence[Snapshot], number: int | None) -> int:
 
 
 def _read(cursor: str) -> Place:
-    parts = read_cursor(cursor)
-    if (
-        not isinstance(parts, list)
-        or len(parts) != CURSOR_PARTS
-        or not all(type(part) is int and 0 <= part <= MAX_ID for part in parts)
-    ):
-        raise unknown_cursor()
-    return Place(*parts)
+    match read_cursor(cursor):
+        case [int(old), int(new), int(above), bool(is_comparison)] if 0 <= above <= MAX_ID:
+            return Place(old, new, above, is_comparison)
+    raise unknown_cursor()
 
 
 def _require_kept(history: Sequence[Snapshot], place: Place) -> None:

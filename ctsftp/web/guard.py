@@ -8,8 +8,10 @@ from typing import Any
 
 import structlog
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ctsftp.errors import CtsftpError
 from ctsftp.web.problems import Problem, problem_of
 
 log = structlog.get_logger()
@@ -31,16 +33,20 @@ class Guard:
         answer = Answer(send)
         try:
             await self._app(scope, self._limited(scope, receive), answer.send)
-        except Exception as exc:  # noqa: BLE001  nothing of it may reach the peer, and all of it the log
-            problem = problem_of(exc)
+        except Exception as exc:
+            if answer.ended:  # Starlette has told it, and raises it for whoever is outside
+                return
             if not answer.begun:
-                await problem.response()(scope, receive, answer.send)
-            else:
-                # Without its last chunk: the server closes the connection.
-                log.warning("an answer was broken off", path=scope["path"], error=str(exc))
+                await problem_of(exc).response()(scope, receive, answer.send)
+                return
+            # Without its last chunk: the server closes the connection.
+            is_meant = isinstance(exc, Problem | CtsftpError)
+            log.warning(
+                "an answer was broken off", path=scope["path"], error=str(exc), exc_info=None if is_meant else exc
+            )
 
     def _limited(self, scope: Scope, receive: Receive) -> Receive:
-        """Count what comes; `Problem` 413 for a body that is too large, declared so or not."""
+        """Count what comes; an HTTPException 413 for a body that is too large, declared so or not."""
         left = self._max_body_bytes
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         refused = int(declared) > left if declared.isdigit() else False
@@ -57,18 +63,19 @@ class Guard:
 
         return limited
 
-    def _too_large(self) -> Problem:
-        return Problem(413, "too-large", f"The body is larger than {self._max_body_bytes} bytes: send it in parts.")
+    def _too_large(self) -> HTTPException:
+        """Make the one kind of error that FastAPI, which reads the body, leaves as it is."""
+        return HTTPException(413, f"The body is larger than {self._max_body_bytes} bytes: send it in parts.")
 
 
 class Answer:
     """Sends an answer, with the headers that every answer has."""
 
-    __slots__ = ("_send", "begun")
+    __slots__ = ("_send", "begun", "ended")
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self.begun = False
+        self.begun = self.ended = False
 
     async def send(self, message: Any) -> None:
         """Pass a message on."""
@@ -78,3 +85,5 @@ class Answer:
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
         await self._send(message)
+        if message["type"] == "http.response.body":
+            self.ended = not message.get("more_body", False)

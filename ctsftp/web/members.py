@@ -70,7 +70,7 @@ async def list_gates_open_to(
 
 
 @router.post(
-    "/segments/{client}/{segment}/members/batch",
+    "/segments/{client}/{segment}/batch",
     response_model=None,
     responses=answers(Members) | BAD_BODY,
 )
@@ -82,7 +82,7 @@ async def ask_one_segment(access: Reader, client: ClientPath, segment: SegmentPa
     return Response(f'{{"members":{members}}}', media_type="application/json")
 
 
-@router.post("/members/batch", response_model=None, responses=answers(BatchAnswer) | BAD_BODY)
+@router.post("/batch", response_model=None, responses=answers(BatchAnswer) | BAD_BODY)
 async def ask_all_segments(access: Reader, body: Batch, client: ClientFilter = None) -> Response:
     """Tell which of these ids are in which segment in use."""
     _require_size(access, body)

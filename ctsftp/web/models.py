@@ -24,12 +24,11 @@ def _problems(texts: dict[int, str]) -> Responses:
 PROBLEMS = _problems(
     {
         401: "no token, or one that is unknown, revoked or expired",
-        404: "not there, or not for this token",
+        404: "not there, or not for this token; a cursor that was not given by this list",
         422: "the request is wrong",
         503: "the server cannot answer now",
     }
 )
-BAD_CURSOR = _problems({400: "a cursor that was not given by this list"})
 BAD_BODY = _problems({400: "a body that cannot be read", 413: "a body that is too large"})
 REFUSED = _problems({403: "the token may only read", 409: "the answer is no, and why"})
 GONE = _problems({410: "a snapshot that is not kept any more"})
@@ -114,7 +113,7 @@ class ChangesOut(BaseModel):
     new: int | None = Field(examples=[17], description="number of the snapshot that readers see; null: it is retired")
     entered: list[int] = Field(examples=[[1234567]])
     exited: list[int] = Field(examples=[[7654321]])
-    more: bool = Field(examples=[False], description="whether further pages lead to the same snapshot")
+    more: bool = Field(examples=[False], description="whether there is more to be told now")
     cursor: str = Field(examples=["WzE3LDE3LDBd"], description="for the next request, now or tomorrow")
 
 

@@ -26,7 +26,7 @@ def write_cursor(value: Any) -> str:
 
 
 def read_cursor(text: str) -> Any:
-    """Read a cursor; a 400 problem for what is none."""
+    """Read a cursor; a 404 problem for what is none."""
     try:
         return orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except (binascii.Error, ValueError):
@@ -35,7 +35,7 @@ def read_cursor(text: str) -> Any:
 
 def unknown_cursor() -> Problem:
     """Make the problem of a cursor that this server did not give."""
-    return Problem(400, "cursor", "This cursor was not given by this list: begin without one.")
+    return Problem(404, "cursor", "This cursor was not given by this list: begin without one.")
 
 
 def page(

@@ -3,6 +3,7 @@
 A problem's `type` is a URN that software can compare; its `detail` is a sentence for a person.
 """
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -91,11 +92,23 @@ def problem_of(exc: Exception) -> Problem:
 def install(app: FastAPI) -> None:
     """Have the app answer each error with its document."""
 
-    async def answer(_request: Request, exc: Exception) -> Response:
-        return problem_of(exc).response()
+    async def answer(request: Request, exc: Exception) -> Response:
+        problem = problem_of(exc)
+        if problem.status == HTTPStatus.METHOD_NOT_ALLOWED and (allowed := _methods(app, request.url.path)):
+            # Starlette names only those of the first route of several at one address.
+            problem.headers = {"Allow": ", ".join(allowed)}
+        return problem.response()
 
-    for kind in (Problem, CtsftpError, RequestValidationError, HTTPException):
+    for kind in (Problem, CtsftpError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer)
+
+
+def _methods(app: FastAPI, path: str) -> list[str]:
+    """List the methods that the document has for an address."""
+    for template, operations in app.openapi()["paths"].items():
+        if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template)), path):
+            return sorted(method.upper() for method in operations)
+    return []
 
 
 def _of_ours(exc: CtsftpError) -> Problem:
@@ -122,5 +135,7 @@ def _of_http(exc: HTTPException) -> Problem:
         404: ("not-found", "There is nothing at this address: /v1/openapi.json lists what there is."),
         405: ("method", "This address does not take this method."),
     }
+    if exc.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return Problem(413, "too-large", str(exc.detail))
     word, detail = words.get(exc.status_code, ("http", str(exc.detail)))
     return Problem(exc.status_code, word, detail, headers=exc.headers)

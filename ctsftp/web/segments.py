@@ -9,7 +9,6 @@ from ctsftp.store.records import Segment, Snapshot
 from ctsftp.web.access import Access, Admin, Reader
 from ctsftp.web.models import (
     BAD_BODY,
-    BAD_CURSOR,
     PROBLEMS,
     REFUSED,
     ClientFilter,
@@ -35,7 +34,7 @@ async def find(access: Access, client: str, name: str) -> Segment:
     return await access.store.segments.segment(client, segment_key(name))
 
 
-@router.get("", responses=BAD_CURSOR)
+@router.get("")
 async def list_segments(
     access: Reader, client: ClientFilter = None, cursor: Cursor = None, limit: Limit = None
 ) -> SegmentList:

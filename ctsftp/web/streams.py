@@ -74,7 +74,7 @@ class MemberStream(Response):
     ) -> None:
         super().__init__(media_type=MEDIA_TYPES[form])
         del self.headers["content-length"]
-        self.headers["ctsftp-cursor"] = write_cursor([snapshot_id, snapshot_id, 0])
+        self.headers["ctsftp-cursor"] = write_cursor([snapshot_id, snapshot_id, 0, False])
         self.headers["ctsftp-members"] = str(members)
         self.headers["vary"] = "Accept, Accept-Encoding"
         if gzip:

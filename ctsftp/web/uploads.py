@@ -6,7 +6,6 @@ from ctsftp.errors import NotFoundError
 from ctsftp.store.records import Upload
 from ctsftp.web.access import Access, Admin, Reader
 from ctsftp.web.models import (
-    BAD_CURSOR,
     PROBLEMS,
     REFUSED,
     ClientFilter,
@@ -34,14 +33,14 @@ async def find(access: Access, upload_id: str) -> Upload:
     return upload
 
 
-@router.get("", responses=BAD_CURSOR)
+@router.get("")
 async def list_uploads(
     access: Reader, client: ClientFilter = None, state: StateFilter = None, cursor: Cursor = None, limit: Limit = None
 ) -> UploadList:
     """List the uploads, newest first."""
     size = min(limit or access.settings.page_size, access.settings.max_page_size)
-    before = read_cursor(cursor) if cursor is not None else None
-    if not isinstance(before, str | None):
+    before = None
+    if cursor is not None and not isinstance(before := read_cursor(cursor), str):
         raise unknown_cursor()
     found = await access.store.ledger.uploads(client=access.narrow(client), state=state, before=before, limit=size + 1)
     items = [UploadOut(**upload.as_json()) for upload in found[:size]]

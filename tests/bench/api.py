@@ -267,10 +267,10 @@ def run(folder: Path, sizes: Sizes) -> dict[str, dict[str, float]]:
             f"{BATCH_IDS} ids, one segment": measure(
                 ours,
                 bare,
-                [post(f"/v1/segments/{CLIENT}/Segment%200/members/batch", secret, body)] * (sizes.questions // 5),
+                [post(f"/v1/segments/{CLIENT}/Segment%200/batch", secret, body)] * (sizes.questions // 5),
             ),
             f"{BATCH_IDS} ids, all segments": measure(
-                ours, bare, [post("/v1/members/batch", secret, body)] * max(2, sizes.questions // 200)
+                ours, bare, [post("/v1/batch", secret, body)] * max(2, sizes.questions // 200)
             ),
             "streaming": stream(ours, pid, box, secret, large),
         }
