@@ -133,7 +133,7 @@ async def test_a_connection_that_asks_for_nothing_is_ended(room: Room, clock: Cl
     clock.turn_to(899)
     await busy.ask(FXP_STAT, String("/"))
     assert len(room.server.connections) == 3
-    clock.turn_to(900)
+    clock.turn_to(901)
     async with asyncio.timeout(PATIENCE_S):
         await idle.channel.get_connection().wait_closed()
         await unused.wait_closed()
@@ -149,7 +149,7 @@ async def test_keepalives_are_no_requests(room: Room, clock: Clock) -> None:
     connection = raw.channel.get_connection()
     for _ in range(3):
         await connection._make_global_request(b"keepalive@openssh.com")
-    clock.turn_to(900)
+    clock.turn_to(901)
     async with asyncio.timeout(PATIENCE_S):
         await connection.wait_closed()
 
@@ -163,7 +163,7 @@ async def test_an_upload_that_receives_nothing_is_cut_off(room: Room, clock: Clo
     await raw.ask(FXP_STAT, String("/"))  # asking is not sending
     clock.turn_to(299)
     assert len(room.server.connections) == 2
-    clock.turn_to(300)
+    clock.turn_to(301)
     await room.sessions_ended()
     assert room.partial(GOLD) == b"CTUserID\n"
     await other.write(growing, 9, b"1\n")
