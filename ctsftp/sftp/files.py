@@ -309,12 +309,7 @@ class ClientFiles(SFTPServer):
 
     async def _publish(self, staged: StagedFile) -> None:
         """Make the upload durable, hand it on, and raise the reason if its first bytes refuse it."""
-        try:
-            upload = await asyncio.to_thread(self._spool.publish, self.client, staged)
-        except BaseException:
-            _settle(staged, None)
-            raise
-        _settle(staged, staged.size_bytes)
+        upload = await asyncio.to_thread(self._spool.publish, self.client, staged)
         fault = await asyncio.to_thread(self._inspect, upload)
         self._hand_on(upload, staged.target)
         if fault:
@@ -357,9 +352,7 @@ class ClientFiles(SFTPServer):
     async def _cut_off(self, staged: StagedFile) -> None:
         try:
             kept = await asyncio.to_thread(self._spool.cut_off, self.client, staged)
-            _settle(staged, kept)
         except Exception:
-            _settle(staged, None)
             log.exception("upload cut off, and lost", client=self.client, path=str(staged.target))
         else:
             log.info("upload cut off", client=self.client, path=str(staged.target), kept_bytes=kept)
@@ -370,11 +363,6 @@ class ClientFiles(SFTPServer):
         self._home.sync(new.parent)
         if old.parent != new.parent:
             self._home.sync(old.parent)
-
-
-def _settle(staged: StagedFile, kept_bytes: int | None) -> None:
-    if staged.share:
-        staged.share.settle(kept_bytes)
 
 
 def _open(file_obj: object) -> Handle:
