@@ -131,11 +131,11 @@ def _invalid(exc: RequestValidationError) -> Problem:
 
 def _of_http(exc: HTTPException) -> Problem:
     words = {
+        408: ("stalled", str(exc.detail)),
+        413: ("too-large", str(exc.detail)),
         400: ("malformed", "The request's body cannot be read."),
         404: ("not-found", "There is nothing at this address: /v1/openapi.json lists what there is."),
         405: ("method", "This address does not take this method."),
     }
-    if exc.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        return Problem(413, "too-large", str(exc.detail))
     word, detail = words.get(exc.status_code, ("http", str(exc.detail)))
     return Problem(exc.status_code, word, detail, headers=exc.headers)
