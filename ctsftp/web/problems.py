@@ -3,12 +3,12 @@
 A problem's `type` is a URN that software can compare; its `detail` is a sentence for a person.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-import orjson
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -71,7 +71,8 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
             "detail": self.detail,
             **self.more,
         }
-        return Response(orjson.dumps(content), self.status, self.headers, media_type="application/problem+json")
+        # In ASCII: a name in a request may hold half a character (a lone surrogate), which has no UTF-8.
+        return Response(json.dumps(content), self.status, self.headers, media_type="application/problem+json")
 
 
 def problem_of(exc: Exception) -> Problem:
