@@ -46,6 +46,7 @@ class Engine:
             lane_of=_lane_of,
             workers=settings.ingest.workers,
             size=settings.ingest.queue_size,
+            is_large=self._is_large,
         )
         self.loader = Loader(
             settings.ingest, store=store, config_of=self.config_of, now=utc_now, try_again=self._try_again
@@ -117,6 +118,12 @@ class Engine:
 
     async def _load(self, upload: StoredUpload) -> None:
         await self.loader.load(upload)
+
+    def _is_large(self, upload: StoredUpload) -> bool:
+        try:
+            return upload.path.stat().st_size >= self.settings.ingest.large_from_bytes
+        except OSError:  # the loader will say so
+            return False
 
     def _try_again(self, upload: StoredUpload, delay_s: float) -> None:
         asyncio.get_running_loop().call_later(delay_s, self.queue.offer, upload)
