@@ -69,6 +69,7 @@ class Engine:
             lane_of=_lane_of,
             workers=settings.ingest.workers,
             size=settings.ingest.queue_size,
+            is_large=self._is_large,
         )
         self.loader = Loader(
             settings.ingest,
@@ -166,6 +167,12 @@ class Engine:
         began = time.monotonic()
         await self.loader.load(upload)
         self.watch.loaded(time.monotonic() - began)
+
+    def _is_large(self, upload: StoredUpload) -> bool:
+        try:
+            return upload.path.stat().st_size >= self.settings.ingest.large_from_bytes
+        except OSError:  # the loader will say so
+            return False
 
     def _try_again(self, upload: StoredUpload, delay_s: float) -> None:
         asyncio.get_running_loop().call_later(delay_s, self.queue.offer, upload)

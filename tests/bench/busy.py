@@ -125,14 +125,8 @@ def _peak_bytes(folder: Path, rows: int) -> int:
 
 
 def fair_rows(folder: Path, rows: int) -> list[Row]:
-    server = Ours(folder / "ours", INGEST__GUARDS__SHRUNK_RATIO=0)
-    found = [_small_among_large(folder, server, rows), _many_clients(folder, server, max(1, rows // 100))]
-    server.stop()
-    return found
-
-
-def _small_among_large(folder: Path, server: Ours, rows: int) -> Row:
     """Send large lists and then a small one: with its share of the machine it takes as many times its time alone."""
+    server = Ours(folder / "ours")
     large = write_export(folder / "large.csv", rows, wide=False)
     small = write_export(folder / "small.csv", READY_ROWS, wide=False)
     alone, among = [], []
@@ -150,7 +144,8 @@ def _small_among_large(folder: Path, server: Ours, rows: int) -> Row:
         among.append(ready_s(server, name, since))
     for name in names:
         server.wait_for_verdict(name, since)
-    return Row(
+    server.stop()
+    row = Row(
         f"{READY_ROWS:,} rows among {LARGE_ONES} lists of {rows / 1e6:g} million",
         "the same alone",
         seconds(among),
@@ -159,10 +154,12 @@ def _small_among_large(folder: Path, server: Ours, rows: int) -> Row:
         LARGE_ONES + 1,
         at_most=True,
     )
+    return [row]
 
 
-def _many_clients(folder: Path, server: Ours, members: int) -> Row:
-    """Refresh all segments of a tenth of the clients, then of all of them."""
+def clients_rows(folder: Path, rows: int) -> list[Row]:
+    """Refresh all segments of a tenth of the clients, then of all of them; a segment has a hundredth of the rows."""
+    server, members = Ours(folder / "ours"), max(1, rows // 100)
     key = (folder / "ours" / f"{CLIENT}_key.pub").read_text()
     for number in range(CLIENTS):
         place = folder / "ours" / "keys" / "clients" / f"client{number}"
@@ -172,8 +169,9 @@ def _many_clients(folder: Path, server: Ours, members: int) -> Row:
     _refresh(server, file, CLIENTS, "0001")
     few = _refresh(server, file, CLIENTS // 10, "0002") / (CLIENTS // 10)
     many = _refresh(server, file, CLIENTS, "0003") / CLIENTS
+    server.stop()
     a_client = SEGMENTS * members
-    return Row(
+    row = Row(
         f"{CLIENTS} clients refresh {SEGMENTS} segments of {members:,} each at once, a row",
         f"{CLIENTS // 10} clients",
         f"{many / a_client * 1e9:.0f} ns",
@@ -182,6 +180,7 @@ def _many_clients(folder: Path, server: Ours, members: int) -> Row:
         1.2,
         at_most=True,
     )
+    return [row]
 
 
 def _refresh(server: Ours, file: Path, clients: int, version: str) -> float:
