@@ -167,7 +167,8 @@ class Service:
         except TimeoutError:
             reasons.append(f"The database did not answer within {READY_TIMEOUT_S} s.")
         except CtsftpError as exc:
-            reasons.append(str(exc))
+            log.warning("not ready", error=str(exc))  # it names paths, which are for no stranger
+            reasons.append("The database does not answer.")
         settings = self.engine.settings
         room = await asyncio.to_thread(os.statvfs, settings.data_dir)
         if room.f_bavail * room.f_frsize < settings.sftp.max_file_size_bytes:

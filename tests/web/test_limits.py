@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from ctsftp.errors import StoreError
+from ctsftp.store.numbers import Numbers
 from ctsftp.store.segments import Segments
 
 from .conftest import Desk, problem
@@ -65,9 +66,10 @@ async def test_a_database_that_does_not_answer_is_told_without_a_path(
         raise StoreError("The database /srv/secret.db is locked.")
 
     monkeypatch.setattr(Segments, "segments", fail)
+    monkeypatch.setattr(Numbers, "answers", fail)
     assert "secret" not in problem(await admin.get("/v1/segments"), 503, "unavailable")
     assert "/srv/secret.db" in str(desk.events)
-    problem(await admin.get("/readyz"), 503, "unready")
+    assert "secret" not in problem(await admin.get("/readyz"), 503, "unready")
 
 
 async def test_a_failure_of_ours_shows_no_traceback(
