@@ -154,6 +154,10 @@ class StagedFile:
             raise self._poisoned(IncompleteError(f"{self.target} was cut off earlier: send it again whole."))
         self._shift_bytes = kept
 
+    def spoil(self) -> None:
+        """Note that some of the bytes may have come in a request that nobody could read."""
+        self._poisoned(IncompleteError(f"{self.target} may miss what came in a broken request: send it again."))
+
     def _poisoned(self, fault: CtsftpError) -> CtsftpError:
         self.fault = fault
         return fault
