@@ -112,6 +112,8 @@ def test_a_database_that_was_replaced_by_garbage_stops_the_next_start_and_its_ba
     assert send(box, journal, sent)
     loads(serve, sent, seen)  # into the file that no longer has a name
     serve.stop(signal.SIGKILL)
+    for log in ("ctsftp.db-wal", "ctsftp.db-shm"):  # a small database may be whole in its log
+        database(box).with_name(log).unlink()
     garbage = database(box).read_bytes()
     for command in (("serve",), ("upload", "list"), ("sweep",)):
         refused = box.run(*command, check=False)
