@@ -148,7 +148,7 @@ def test_a_file_that_needs_too_much_memory_is_tried_three_times_and_others_go_on
     )
     limit = (used << 10) + MEMORY_FOR_OTHERS_BYTES
     subprocess.run(["prlimit", "--pid", str(pid), f"--as={limit}:unlimited"], check=True)
-    huge = journal.begin("acme", "Huge", "Huge_20240101_0001.csv", range(1_000_000, 9_000_000))
+    huge = journal.begin("acme", "Huge", "Huge_20240101_0001.csv", range(1_000_000, 3_500_000))
     assert send(box, journal, huge)
     for attempts in (1, 2, 3):
         failed = serve.wait_for("load failed", lambda event: event.get("attempts") == attempts)  # noqa: B023
