@@ -153,6 +153,11 @@ class ClientFiles(SFTPServer):
         _writing(file_obj).write(offset, data)
         return len(data)
 
+    def spoil(self) -> None:
+        """Let no file that is being written count as whole: nobody can tell which one a broken WRITE was for."""
+        for staged in self._writing:
+            staged.spoil()
+
     async def fsync(self, file_obj: object) -> None:
         """Make what was written so far durable."""
         await self._to_the_end(asyncio.to_thread(_writing(file_obj).sync))

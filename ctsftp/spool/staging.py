@@ -179,6 +179,10 @@ class StagedFile:
             raise self._poisoned(exc) from exc
         self._granted_bytes = min(reach, self._max_size_bytes)
 
+    def spoil(self) -> None:
+        """Note that some of the bytes may have come in a request that nobody could read."""
+        self._poisoned(IncompleteError(f"{self.target} may miss what came in a broken request: send it again."))
+
     def _poisoned(self, fault: CtsftpError) -> CtsftpError:
         self.fault = fault
         return fault

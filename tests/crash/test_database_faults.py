@@ -112,6 +112,8 @@ def test_a_database_that_was_replaced_by_garbage_stops_the_next_start_and_its_ba
     assert send(box, journal, sent)
     loads(serve, sent, seen)  # into the file that no longer has a name
     serve.stop(signal.SIGKILL)
+    for log in ("ctsftp.db-wal", "ctsftp.db-shm"):  # a small database may be whole in its log
+        database(box).with_name(log).unlink()
     garbage = database(box).read_bytes()
     for command in (("serve",), ("upload", "list"), ("sweep",)):
         refused = box.run(*command, check=False)
@@ -146,7 +148,7 @@ def test_a_file_that_needs_too_much_memory_is_tried_three_times_and_others_go_on
     )
     limit = (used << 10) + MEMORY_FOR_OTHERS_BYTES
     subprocess.run(["prlimit", "--pid", str(pid), f"--as={limit}:unlimited"], check=True)
-    huge = journal.begin("acme", "Huge", "Huge_20240101_0001.csv", range(1_000_000, 9_000_000))
+    huge = journal.begin("acme", "Huge", "Huge_20240101_0001.csv", range(1_000_000, 3_500_000))
     assert send(box, journal, huge)
     for attempts in (1, 2, 3):
         failed = serve.wait_for("load failed", lambda event: event.get("attempts") == attempts)  # noqa: B023
