@@ -141,7 +141,9 @@ class Engine:
     async def _load(self, upload: StoredUpload) -> None:
         began = time.monotonic()
         await self.loader.load(upload)
-        self.watch.loaded(time.monotonic() - began)
+        seconds = time.monotonic() - began
+        self.watch.loaded(seconds)
+        log.info("load ended", upload=upload.id, client=upload.client, seconds=round(seconds, 3))
 
     def _try_again(self, upload: StoredUpload, delay_s: float) -> None:
         asyncio.get_running_loop().call_later(delay_s, self.queue.offer, upload)

@@ -109,9 +109,15 @@ class Service:
 
     async def perform(self, operation: str, arguments: dict[str, Any]) -> Any:
         """Do what the command line asks for."""
-        if operation == "sessions.recheck":
-            return self.server.recheck()
-        return await perform_on(self.engine, operation, arguments)
+        try:
+            if operation == "sessions.recheck":
+                ended = self.server.recheck()
+                log.info("admin command", operation=operation, ended=ended)
+                return ended
+            return await perform_on(self.engine, operation, arguments)
+        except CtsftpError as exc:
+            log.warning("admin command refused", operation=operation, error=str(exc), **arguments)
+            raise
 
     async def metrics(self) -> bytes:
         """Give all numbers in Prometheus' text format."""
