@@ -166,7 +166,9 @@ class Engine:
     async def _load(self, upload: StoredUpload) -> None:
         began = time.monotonic()
         await self.loader.load(upload)
-        self.watch.loaded(time.monotonic() - began)
+        seconds = time.monotonic() - began
+        self.watch.loaded(seconds)
+        log.info("load ended", upload=upload.id, client=upload.client, seconds=round(seconds, 3))
 
     def _is_large(self, upload: StoredUpload) -> bool:
         try:

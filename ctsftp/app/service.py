@@ -144,15 +144,24 @@ class Service:
 
     async def perform(self, operation: str, arguments: dict[str, Any]) -> Any:
         """Do what the command line asks for."""
-        if operation == "sessions.recheck":
-            return await self.server.recheck()
-        if operation == "penalty.list":
-            return [asdict(penalty) for penalty in self.server.penalties()]
-        if operation == "penalty.clear":
-            cleared = self.server.clear_penalties(**arguments)
-            log.info("admin command", operation=operation, **arguments)
-            return cleared
-        return await perform_on(self.engine, operation, arguments)
+        try:
+            return await self._perform(operation, arguments)
+        except CtsftpError as exc:
+            log.warning("admin command refused", operation=operation, error=str(exc), **arguments)
+            raise
+
+    async def _perform(self, operation: str, arguments: dict[str, Any]) -> Any:
+        match operation:
+            case "sessions.recheck":
+                result: Any = await self.server.recheck()
+            case "penalty.list":
+                return [asdict(penalty) for penalty in self.server.penalties()]
+            case "penalty.clear":
+                result = self.server.clear_penalties(**arguments)
+            case _:
+                return await perform_on(self.engine, operation, arguments)
+        log.info("admin command", operation=operation, result=result, **arguments)
+        return result
 
     async def metrics(self) -> bytes:
         """Give all numbers in Prometheus' text format."""

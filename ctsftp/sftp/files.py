@@ -316,7 +316,7 @@ class ClientFiles(SFTPServer):
         """Make the upload durable, hand it on, and raise the reason if its first bytes refuse it."""
         upload = await asyncio.to_thread(self._spool.publish, self.client, staged)
         fault = await asyncio.to_thread(self._inspect, upload)
-        self._hand_on(upload, staged.target)
+        self._hand_on(upload, staged.target, fault)
         if fault:
             raise FileRefusedError(fault.reason)
 
@@ -332,12 +332,13 @@ class ClientFiles(SFTPServer):
             return
         await asyncio.to_thread(self._account_for_one)
         upload = await asyncio.to_thread(self._spool.publish_renamed, self.client, old, new, replace=replace)
+        fault = None
         try:
             if fault := await asyncio.to_thread(self._inspect, upload):
                 raise FileRefusedError(fault.reason)
             await asyncio.to_thread(self._move, old, new, replace=replace)
         finally:
-            self._hand_on(upload, new)
+            self._hand_on(upload, new, fault)
 
     def _account_for_one(self) -> None:
         self._spool.account(self.client).add_file(self._context.allowance)
@@ -350,9 +351,10 @@ class ClientFiles(SFTPServer):
             log.exception("upload could not be inspected", client=self.client, upload=upload.id)
             return None
 
-    def _hand_on(self, upload: StoredUpload, path: HomePath) -> None:
+    def _hand_on(self, upload: StoredUpload, path: HomePath, fault: Fault | None) -> None:
         self._context.landed(upload)
-        log.info("upload landed", client=self.client, upload=upload.id, path=str(path))
+        refused = fault.code.value if fault else None
+        log.info("upload landed", client=self.client, upload=upload.id, path=str(path), refused=refused)
 
     async def _cut_off(self, staged: StagedFile) -> None:
         try:

@@ -97,6 +97,11 @@ class Connection(asyncssh.SSHServer):
         self._half_tries = 0
         self._signed_with_sha1 = False
 
+    @property
+    def fingerprint(self) -> str:
+        """The key that signed in; "" before."""
+        return self.key.key.fingerprint if self.key else ""
+
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """Note the peer: once the connection is lost it can no longer be asked."""
         self.ssh = conn
@@ -115,7 +120,13 @@ class Connection(asyncssh.SSHServer):
         self.writable.set()
         self._server.leave(self)
         if self.signed_in:
-            log.info("connection ended", client=self.username, address=self.address, error=str(exc) if exc else None)
+            log.info(
+                "connection ended",
+                client=self.username,
+                address=self.address,
+                fingerprint=self.fingerprint,
+                error=str(exc) if exc else None,
+            )
         elif not self.turned_away:
             self._tell_refusal()
 

@@ -268,6 +268,7 @@ class SftpServer:
         session = Session(
             channel,
             client.name,
+            {"address": connection.address, "fingerprint": connection.fingerprint},
             self._context(client),
             transport_writable=connection.writable,
             spawn=self._spawn,
