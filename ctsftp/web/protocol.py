@@ -16,7 +16,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._limits = limits
         self._head_bytes = 0
-        self._is_in_head = True
+        self._is_in_head = False
         self._head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -33,15 +33,18 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on; a head that does not end is cut off."""
+        """Read on; a head that does not end is cut off. What it began with may stand in one piece with a body."""
+        was_in_head = self._is_in_head
         super().data_received(data)
-        if self._is_in_head:
+        if was_in_head and self._is_in_head:
             self._head_bytes += len(data)
             if self._head_bytes > self._limits.max_head_bytes:
                 self.transport.abort()
 
     def on_message_begin(self) -> None:
         """Begin a request."""
+        self._is_in_head = True
+        self._head_bytes = 0
         self._await_head()
         super().on_message_begin()
 
@@ -50,12 +53,6 @@ class LimitedProtocol(HttpToolsProtocol):
         self._is_in_head = False
         self._stop_timer()
         super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        """End a request; the next one may follow."""
-        self._is_in_head = True
-        self._head_bytes = 0
-        super().on_message_complete()
 
     def _await_head(self) -> None:
         self._stop_timer()

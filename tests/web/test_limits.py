@@ -133,7 +133,9 @@ class TestSmallLimits:
         finally:
             writer.close()
 
-    @pytest.mark.parametrize("sent", [b"", b"GET /healthz HTTP/1.1\r\nX: ", b"GET /" + b"x" * 2000])
+    @pytest.mark.parametrize(
+        "sent", [b"", b"GET /healthz HTTP/1.1\r\nX: ", b"GET /" + b"x" * 2000, b"GET /" + b"x" * 1_000_000]
+    )
     async def test_a_head_that_does_not_end_is_cut_off(self, desk: Desk, sent: bytes) -> None:
         assert await self._is_cut_off(desk, sent) == b""
         assert (await desk.http().get("/healthz")).status_code == 200
@@ -143,6 +145,12 @@ class TestSmallLimits:
         answers = await self._is_cut_off(desk, whole * 40 + b"GET /" + b"x" * 2000)
         assert answers.count(b"HTTP/1.1 200 OK") <= 40
         assert b"HTTP/1.1 200 OK" in await self._is_cut_off(desk, b"GET /healthz HTTP/1.0\r\n\r\n")
+
+    async def test_a_body_may_be_larger_than_a_head(self, desk: Desk) -> None:
+        client = desk.http(await desk.token("shop"))
+        for _ in range(3):
+            answer = await client.post("/v1/batch", json={"ct_user_ids": list(range(1, 5_000))})
+            assert answer.json() == {"items": []}
 
     async def test_a_body_that_does_not_come_is_a_problem(self, desk: Desk) -> None:
         secret = await desk.token("shop")
