@@ -7,10 +7,11 @@ database is closed; the lock is let go.
 
 import asyncio
 import os
+import resource
 import signal
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -241,6 +242,7 @@ class Signals:
 async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
     """Serve until SIGTERM or SIGINT; `read` reads the settings again, for SIGHUP."""
     signals, supervisor = Signals(), Supervisor()
+    _take_all_descriptors()
     # More than asyncio's own few: each upload that ends waits in one for the disk.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(settings.threads, thread_name_prefix="ctsftp"))
     beating = asyncio.create_task(supervisor.beat())
@@ -252,6 +254,13 @@ async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
     finally:
         beating.cancel()
         supervisor.close()
+
+
+def _take_all_descriptors() -> None:
+    """Raise the limit on open files to what this process may have; a shell's is 1,024, less than one client's due."""
+    with suppress(OSError, ValueError):
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _waiting(old: Settings, new: Settings) -> list[str]:

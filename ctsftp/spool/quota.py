@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ctsftp.errors import DiskError, LimitError
 
-GRANT_BYTES = 1 << 20
+GRANT_BYTES = 8 << 20
 # Ahead is granted no more than this part of what is left, or one open file would take the last of it from the others.
 PARTS = 64
 MEASURE_INTERVAL_S = 600.0

@@ -305,7 +305,7 @@ async def test_uploads_leave_a_tenth_of_the_disk_free(
     free(102)
     assert await raw.write(handle, 0, b"x" * 2048) == OK
     free(100)
-    reason = await refused(raw, handle, 2 << 20, b"x")
+    reason = await refused(raw, handle, 16 << 20, b"x")
     assert "free_floor_bytes" in reason
     assert (await raw.close(handle))[0] == FX_FAILURE
     stock.file(GOLD, b"CTUserID\n1\n")
