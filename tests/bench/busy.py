@@ -116,7 +116,7 @@ def memory_rows(folder: Path, rows: int) -> list[Row]:
 
 def _peak_bytes(folder: Path, rows: int) -> int:
     file = write_export(folder / f"{rows}.csv", rows, wide=False)
-    server = Ours(folder / f"ours {rows}", SFTP__MAX_FILE_SIZE_BYTES=4 << 30)
+    server = Ours(folder / f"ours{rows}", SFTP__MAX_FILE_SIZE_BYTES=4 << 30)
     put(server, file, "Large_20261123_0900.csv")
     server.wait_for_verdict("Large_20261123_0900.csv")
     peak = server.memory_bytes()
