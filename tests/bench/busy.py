@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from ctsftp.app.service import Service
+from ctsftp.app.work import run
 from ctsftp.settings import Settings
 from tests.e2e.conftest import Box
 
@@ -46,7 +47,7 @@ def busy_rows(folder: Path, rows: int) -> list[Row]:
     settings = Settings(
         data_dir=box.folder / "data", keys_dir=box.folder / "keys", sftp={"host": "127.0.0.1", "port": 0}
     )
-    idle_s, busy_s, stall_s = asyncio.run(_put_while_loading(settings, box, large, medium))
+    idle_s, busy_s, stall_s = run(_put_while_loading(settings, box, large, medium))
     size = medium.stat().st_size / 1e6
     return [
         Row(
