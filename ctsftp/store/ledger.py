@@ -143,7 +143,7 @@ class Ledger:
         self, upload_id: str, to: State, allowed: Collection[State], advice: str, **facts: Unpack[Facts]
     ) -> None:
         def work(conn: Connection) -> None:
-            state = state_of(conn, upload_id)
+            state = state_of(conn, upload_id, to_change=True)
             if state not in allowed:
                 raise RefusedError(f"The upload {upload_id} is {state}. {advice}")
             move(conn, upload_id, to, now=self._clock(), **facts)
@@ -177,6 +177,7 @@ def twin(conn: Connection, client: str, filename: str, *, other_than: str) -> st
 
 def add_warnings(conn: Connection, upload_id: str, notices: Sequence[Notice]) -> None:
     """Add to the warnings of an upload, whatever its state."""
+    state_of(conn, upload_id, to_change=True)
     known = read_upload(conn, upload_id).warnings
     changed = {"warnings": known + warnings_column(notices)}
     conn.execute(uploads.update().where(uploads.c.id == upload_id).values(changed))

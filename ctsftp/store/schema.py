@@ -20,7 +20,7 @@ def refuse_strangers(conn: Connection, *, name: str) -> None:
     """
     revision = _revision(conn)
     if revision is None:
-        raise StoreError(f"{name} holds other tables than ctsftp's: name another file.")
+        raise StoreError(f"{name} holds other tables than ctsftp's: name another.")
     if revision > REVISION:
         raise StoreError(
             f"{name} was made by a newer ctsftp: upgrade ctsftp."

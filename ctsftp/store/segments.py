@@ -13,7 +13,8 @@ from sqlalchemy import Connection
 from ctsftp.contract.rows import MAX_ID, NO_IDS, Ids
 from ctsftp.contract.verdict import SegmentFacts
 from ctsftp.errors import NotFoundError, RefusedError
-from ctsftp.store import publishing, sqlite
+from ctsftp.store import publishing
+from ctsftp.store.backend import bulk
 from ctsftp.store.changes import compare
 from ctsftp.store.database import Database
 from ctsftp.store.records import Clock, Diff, Segment, Snapshot, iso
@@ -57,7 +58,7 @@ class Segments:
             found = _select(conn, client=client, key=key)
             if not found or found[0].retired_at:
                 return NO_IDS
-            return sqlite.select_members(conn, found[0].snapshot_id, ids)
+            return bulk(conn).select_members(conn, found[0].snapshot_id, ids)
 
         return await self._database.read(work)
 
@@ -90,6 +91,7 @@ class Segments:
         """
 
         def work(conn: Connection) -> Segment:
+            publishing.lock_segment(conn, client, key)
             history = _history(conn, client, key)
             current = _current(history)
             target = _before(history, current) if number is None else _numbered(history, number)
@@ -104,6 +106,7 @@ class Segments:
         """Take a segment out of use: it has no members for its readers, and takes no uploads."""
 
         def work(conn: Connection) -> None:
+            publishing.lock_segment(conn, client, key)
             segment = _one(conn, client, key)
             if segment.retired_at:
                 raise RefusedError(f'The segment "{segment.title}" is retired already, since {segment.retired_at}.')
@@ -115,6 +118,7 @@ class Segments:
         """Put a retired segment back into use, as it was."""
 
         def work(conn: Connection) -> None:
+            publishing.lock_segment(conn, client, key)
             segment = _one(conn, client, key)
             if not segment.retired_at:
                 raise RefusedError(f'The segment "{segment.title}" is in use: there is nothing to restore.')
@@ -126,6 +130,7 @@ class Segments:
         """Delete a retired segment and its snapshots for good; the ledger keeps its uploads."""
 
         def work(conn: Connection) -> None:
+            publishing.lock_segment(conn, client, key)
             segment = _one(conn, client, key)
             if not segment.retired_at:
                 raise RefusedError(

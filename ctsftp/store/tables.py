@@ -127,6 +127,7 @@ snapshot_members = sa.Table(
     sa.Column("snapshot_id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("ct_user_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sqlite_with_rowid=False,
+    postgresql_partition_by="RANGE (snapshot_id)",
 )
 
 rejected_rows = sa.Table(
