@@ -26,7 +26,7 @@ async def retry(engine: Engine, *, upload_id: str) -> dict[str, Any]:
     """Read a rejected or failed upload again, and wait until that is done."""
     stored = await engine.find_file(upload_id)
     await engine.store.ledger.retry(upload_id)
-    await engine.take_up(stored)
+    await engine.take_up(upload_id, stored)
     return await _upload(engine, upload_id)
 
 
@@ -34,7 +34,7 @@ async def approve(engine: Engine, *, upload_id: str) -> dict[str, Any]:
     """Apply a held or superseded upload, and wait until that is done."""
     stored = await engine.find_file(upload_id)
     await engine.store.ledger.approve(upload_id)
-    await engine.take_up(stored)
+    await engine.take_up(upload_id, stored)
     return await _upload(engine, upload_id)
 
 

@@ -84,7 +84,8 @@ def open_backend(url: str) -> Backend:
     try:
         driver = make_url(url).drivername
     except (ArgumentError, ValueError) as error:
-        raise StoreError(f"CTSFTP_DATABASE_URL is no database URL: {USE}.") from error
+        shown = url.rpartition("@")[2]  # without a password
+        raise StoreError(f"{shown!r} is no database URL: {USE}.") from error
     if driver.startswith("postgres"):
         return postgres.PostgresBackend(url)
     return sqlite.SqliteBackend(url)

@@ -25,7 +25,7 @@ from ctsftp.store.database import Database
 from ctsftp.store.ledger import add_warnings
 from ctsftp.store.moves import state_of
 from ctsftp.store.records import Clock, Facts, Outcome, Uncounted, iso
-from ctsftp.store.tables import segments, snapshot_members, snapshots, uploads
+from ctsftp.store.tables import is_mine, segments, snapshot_members, snapshots, uploads
 
 # An insert of so many holds the write lock for about 40 ms, a delete for about 13; a page of so many holds up
 # the event loop for about 5 ms while its text becomes numbers.
@@ -40,9 +40,10 @@ KEPT_DAYS = 7
 class Snapshots:
     """The snapshots of all segments, by their id."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, node: str | None = None) -> None:
         self._database = database
         self._clock = clock
+        self._node = node
 
     async def begin(self, upload_id: str, members: int = 0) -> int:
         """Begin the snapshot of an upload that is being loaded; nobody sees it until it is published.
@@ -106,7 +107,7 @@ class Snapshots:
 
     async def uncounted(self) -> list[Uncounted]:
         """List the snapshots whose changes a process that died had yet to count, where they still can be."""
-        return await self._database.read(_uncounted)
+        return await self._database.read(partial(_uncounted, node=self._node))
 
     def stream_members(self, snapshot_id: int) -> AsyncIterator[Ids]:
         """Read a snapshot's ids, ascending, in pages; `StoreError` if it was deleted meanwhile."""
@@ -178,12 +179,13 @@ def _count(conn: Connection, *, snapshot_id: int) -> int:
     return int(count)
 
 
-def _uncounted(conn: Connection) -> list[Uncounted]:
+def _uncounted(conn: Connection, *, node: str | None) -> list[Uncounted]:
     old = snapshots.alias()
     query = (
         sa.select(snapshots.c.id, old.c.id, old.c.members)
         .join(old, sa.and_(old.c.id == snapshots.c.previous_id, old.c.segment_id == snapshots.c.segment_id))
-        .where(snapshots.c.entered.is_(None))
+        .join(uploads, uploads.c.id == snapshots.c.upload_id)
+        .where(snapshots.c.entered.is_(None), is_mine(node))
         .order_by(snapshots.c.id)
     )
     return [
