@@ -13,8 +13,10 @@ import asyncssh
 import structlog
 
 from ctsftp.clients.access import decide, signature_algorithms
+from ctsftp.clients.addresses import matches
 from ctsftp.clients.authorized_keys import KeyEntry, Refusal
 from ctsftp.errors import CtsftpError, NotFoundError
+from ctsftp.sftp.proxy import await_header
 
 if TYPE_CHECKING:
     from ctsftp.clients.folder import Client
@@ -94,6 +96,9 @@ class Connection(asyncssh.SSHServer):
         peer = conn.get_extra_info("peername")
         self.address = peer[0] if peer else ""
         self._server.connections.add(self)
+        settings = self._server.settings
+        if settings.proxy_addresses and matches(settings.proxy_addresses, self.address):
+            await_header(conn, arrived=self._behind_balancer, timeout_s=settings.proxy_header_timeout_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell of a login that never came to be."""
@@ -128,6 +133,11 @@ class Connection(asyncssh.SSHServer):
     def public_key_auth_supported(self) -> bool:
         """Public keys are the only way in."""
         return True
+
+    def _behind_balancer(self, address: str | None) -> None:
+        """Go by the sender's own address from now on; a balancer that speaks for itself keeps its own."""
+        if address is not None:
+            self.address = address
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:  # noqa: ARG002  begin_auth has it
         """Decide on a key; asyncssh asks once for the offer and once more for the signature."""
