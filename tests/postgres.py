@@ -40,7 +40,7 @@ class Postgres:
         self._run("initdb", "--username=ctsftp", "--auth=trust", "--locale=C", "--encoding=UTF8", "--no-sync")
 
     def start(self) -> None:
-        """Start, and wait until it answers."""
+        """Start, and wait until it answers. It ends with the thread that calls this: call it from the main one."""
         settings = [f"--{setting}" for setting in QUICK]
         command = ["postgres", "-D", str(self._data), "-p", str(self.port), "-k", "", "-h", "127.0.0.1", *settings]
         with (self.folder / "log").open("ab") as log:
