@@ -26,6 +26,7 @@ COMMANDS = {
     "upload": "See what became of each file, and decide about one that waits.",
     "member": "See which segments a member is in.",
     "backup": "Copy the database to a file while the server works.",
+    "migrate-database": "Copy a database file to PostgreSQL, for several nodes.",
     "sweep": "Find now whatever the on-close hook missed.",
 }
 
@@ -41,7 +42,7 @@ class Nouns(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"ctsftp.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"ctsftp.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -30,11 +30,11 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        self._backend = open_backend(url)
-        self.name = self._backend.name
-        self.shared = self._backend.shared
-        self._writer = self._backend.writers
-        self._readers = self._backend.readers
+        self.backend = open_backend(url)
+        self.name = self.backend.name
+        self.shared = self.backend.shared
+        self._writer = self.backend.writers
+        self._readers = self.backend.readers
         self._transactions: set[asyncio.Task[Any]] = set()
         self._closed = False
 
@@ -47,10 +47,10 @@ class Database:
         database = cls(url)
         try:
             if migrate:
-                database._backend.make()
+                database.backend.make()
                 await database.write(database._check_and_upgrade)
             else:
-                database._backend.require()
+                database.backend.require()
                 await database.read(database._check_and_require)
         except BaseException:
             await database.close()
@@ -74,7 +74,7 @@ class Database:
 
         If the caller is cancelled meanwhile, the transaction still comes to its end, and may have been done.
         """
-        async with self._backend.turn():
+        async with self.backend.turn():
             return await self._unbroken(self._again(lambda: self._write(work)))
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
@@ -83,14 +83,14 @@ class Database:
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
         # Before the transaction, so that an error of the one is never taken for an error of the other.
-        await self._backend.before_write()
+        await self.backend.before_write()
         async with self._writer.connect() as conn:
             await conn.begin()
             result = await conn.run_sync(work)
             try:
                 await conn.commit()
             except DBAPIError as error:
-                if not self._backend.is_lost(error.orig):
+                if not self.backend.is_lost(error.orig):
                     raise
                 # Whether it was done is known to the server alone: to do it again might do it twice.
                 raise StoreError(f"The database {self.name} was lost while it was told to keep a change.") from None
@@ -98,14 +98,14 @@ class Database:
 
     async def _again(self, transaction: Callable[[], Awaitable[T]]) -> T:
         """Run a transaction, and run it anew if it was broken off without a trace; a few times."""
-        for wait_s in self._backend.waits_s:
+        for wait_s in self.backend.waits_s:
             try:
                 return await transaction()
             except Exception as error:
                 fault = error.orig if isinstance(error, DBAPIError) else error
-                if not self._backend.heals(fault):
+                if not self.backend.heals(fault):
                     raise
-                if self._backend.is_lost(fault):
+                if self.backend.is_lost(fault):
                     await self._writer.dispose()  # the connections that wait in the pool are gone, too
             await asyncio.sleep(wait_s * random.uniform(0.5, 1.5))  # noqa: S311  two nodes shall not meet again
         return await transaction()
@@ -136,18 +136,18 @@ class Database:
             yield
         # Its cause is left out: a driver's own text may quote members' ids.
         except DBAPIError as error:
-            raise StoreError(self._backend.explain(error.orig)) from None
-        except self._backend.faults as error:
-            raise StoreError(self._backend.explain(error)) from None
+            raise StoreError(self.backend.explain(error.orig)) from None
+        except self.backend.faults as error:
+            raise StoreError(self.backend.explain(error)) from None
         except PoolTimeoutError:
             raise StoreError(f"The database {self.name} is too busy: all connections are in use.") from None
 
     def _check_and_upgrade(self, conn: Connection) -> None:
-        self._backend.check(conn, migrate=True)
+        self.backend.check(conn, migrate=True)
         schema.refuse_strangers(conn, name=f"The database {self.name}")
         schema.upgrade(conn)
 
     def _check_and_require(self, conn: Connection) -> None:
-        self._backend.check(conn, migrate=False)
+        self.backend.check(conn, migrate=False)
         schema.refuse_strangers(conn, name=f"The database {self.name}")
         schema.require(conn, name=f"The database {self.name}")

@@ -154,12 +154,17 @@ def new_snapshot_id(conn: Connection, members: int) -> int | None:
     if members < LARGE_FROM_MEMBERS:
         return None
     snapshot_id = int(conn.exec_driver_sql("SELECT nextval('large_snapshots')").scalar_one())
+    make_table(conn, snapshot_id)
+    return snapshot_id
+
+
+def make_table(conn: Connection, snapshot_id: int) -> None:
+    """Make the table of a large snapshot, which `complete_members` makes a part of the members'."""
     table = _table(snapshot_id)
     # The check spares `complete_members` a look at every row.
     conn.exec_driver_sql(
         f"CREATE TABLE {table} (LIKE snapshot_members, CONSTRAINT {table}_own CHECK (snapshot_id = {snapshot_id}))"
     )
-    return snapshot_id
 
 
 def insert_members(conn: Connection, snapshot_id: int, ids: Ids) -> None:
