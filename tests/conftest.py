@@ -35,7 +35,7 @@ def postgres() -> Iterator[Postgres]:
         server.start()
         yield server
     finally:
-        server.remove()
+        server.close()
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,17 +31,18 @@ QUICK = ("fsync=off", "full_page_writes=off", "autovacuum=off", "shared_buffers=
 class Postgres:
     """A server on a free port of loopback, with as many databases as the tests ask for."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Sequence[str] = QUICK) -> None:
+        self._settings = settings
         self.folder = Path(tempfile.mkdtemp(prefix="ctsftp-postgres-"))
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
-        self._programs = self._find_programs()
+        self.programs = self._find_programs()
         self._run("initdb", "--username=ctsftp", "--auth=trust", "--locale=C", "--encoding=UTF8", "--no-sync")
 
     def start(self) -> None:
         """Start, and wait until it answers. It ends with the thread that calls this: call it from the main one."""
-        settings = [f"--{setting}" for setting in QUICK]
+        settings = [f"--{setting}" for setting in self._settings]
         command = ["postgres", "-D", str(self._data), "-p", str(self.port), "-k", "", "-h", "127.0.0.1", *settings]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(self._as_account(command), stdout=log, stderr=log)
@@ -58,7 +59,7 @@ class Postgres:
             self._process.wait(PATIENCE_S)
             self._process = None
 
-    def remove(self) -> None:
+    def close(self) -> None:
         """Stop, and forget everything."""
         self.stop()
         shutil.rmtree(self.folder)
@@ -132,7 +133,7 @@ class Postgres:
     def _as_account(self, command: list[str]) -> list[str]:
         """Let a program end when the tests end, however they end, and not be root."""
         leave = ["--reuid", ACCOUNT, "--clear-groups"] if os.geteuid() == 0 else []
-        return ["setpriv", "--pdeathsig", "INT", *leave, str(self._programs / command[0]), *command[1:]]
+        return ["setpriv", "--pdeathsig", "INT", *leave, str(self.programs / command[0]), *command[1:]]
 
 
 def is_installed() -> bool:
