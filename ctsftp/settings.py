@@ -6,17 +6,38 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableError
 
 from ctsftp.errors import SettingsError
 from ctsftp.ingest.settings import IngestSettings, SweepSettings
+from ctsftp.notify.settings import NotifySettings
 from ctsftp.sftp.settings import SftpSettings
 from ctsftp.spool.settings import SpoolSettings
+from ctsftp.web.settings import HttpSettings
 
 ENV_PREFIX = "CTSFTP_"
 CONFIG_PLACES = (Path("ctsftp.toml"), Path("/etc/ctsftp/ctsftp.toml"))
+
+
+class DoctorSettings(BaseModel):
+    """From when on `ctsftp doctor` warns."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    expiring_days: int = Field(30, ge=0, description="`doctor` warns so many days before a key expires")
+    free_disk_ratio: float = Field(0.1, ge=0, le=1, description="`doctor` warns below this share of free disk")
+
+
+class MetricsSettings(BaseModel):
+    """What a scrape tells, and what it costs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    segments_shown: int = Field(1000, ge=0, description="segments that have metrics of their own, the oldest ones")
+    spool_every_s: float = Field(60, ge=0, description="seconds for which the measured size of the spool holds")
+    tick_s: float = Field(0.05, gt=0, description="seconds between two looks at how late the event loop is")
 
 
 class Settings(BaseSettings):
@@ -35,10 +56,15 @@ class Settings(BaseSettings):
     keys_dir: Path = Field(Path("keys"), description="client folders and host keys")
     host_keys_dir: Path | None = Field(None, description="the host keys, where not in keys_dir/host")
     database_url: str | None = Field(None, description="the database, where not data_dir/ctsftp.db")
+    threads: int = Field(32, ge=4, le=1024, description="threads that wait for the disk")
     sftp: SftpSettings = SftpSettings()
     ingest: IngestSettings = IngestSettings()
     sweep: SweepSettings = SweepSettings()
     spool: SpoolSettings = SpoolSettings()
+    notify: NotifySettings = NotifySettings()
+    doctor: DoctorSettings = DoctorSettings()
+    http: HttpSettings = HttpSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -119,6 +119,17 @@ async def ask(place: Path, operation: str, arguments: dict[str, Any]) -> Any:
     return answer["done"]
 
 
+async def is_answered(place: Path) -> bool:
+    """Tell whether a running `serve` listens, without asking anything of it."""
+    try:
+        with _address(place) as address:
+            _, writer = await asyncio.open_unix_connection(address)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
 def _line(message: dict[str, Any]) -> bytes:
     """Write a message as one line; ASCII, so that a name that is no UTF-8 arrives as it was typed."""
     return json.dumps(message).encode("ascii") + b"\n"

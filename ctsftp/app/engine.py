@@ -5,8 +5,12 @@ under the same lock, for as long as its work takes.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -17,10 +21,12 @@ from ctsftp.clients.config import ClientConfig
 from ctsftp.clients.folder import Clients
 from ctsftp.contract.codes import Fault
 from ctsftp.contract.names import SegmentFile, read_name
+from ctsftp.contract.states import State
 from ctsftp.errors import CtsftpError, DiskError, NotFoundError, RefusedError
 from ctsftp.ingest.inspection import inspect
 from ctsftp.ingest.loader import Loader
 from ctsftp.ingest.queue import Lane, UploadQueue
+from ctsftp.ingest.reading import Reading
 from ctsftp.ingest.sweeper import Sweeper
 from ctsftp.settings import Settings
 from ctsftp.spool.disk import LocalDisk
@@ -29,16 +35,33 @@ from ctsftp.spool.spool import Spool, StoredUpload
 from ctsftp.store.records import Uncounted
 from ctsftp.store.store import Store
 
+if TYPE_CHECKING:
+    from ctsftp.notify.notifier import Notifier
+
 log = structlog.get_logger()
+
+
+class Watch:
+    """Hears what the engine does, to count it; this one does not listen."""
+
+    def landed(self, upload: StoredUpload) -> None:
+        """Hear of an upload that was acknowledged."""
+
+    def loaded(self, seconds: float) -> None:
+        """Hear what a load took, however it ended."""
+
+    def told(self, upload: StoredUpload, state: State, code: str | None, reading: Reading | None) -> None:
+        """Hear a verdict; `reading` is what was read of the file, if it was."""
 
 
 class Engine:
     """The parts that work on uploads, and what they are asked by others."""
 
-    def __init__(self, settings: Settings, store: Store, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, settings: Settings, store: Store, tasks: asyncio.TaskGroup, watch: Watch) -> None:
         self.settings = settings
         self.store = store
         self.tasks = tasks
+        self.watch = watch
         self.clients = Clients(settings.keys_dir)
         self._ids = UploadIds()
         self.spool = Spool(settings.data_dir / "clients", disk=LocalDisk(), next_id=self._ids.next)
@@ -49,7 +72,12 @@ class Engine:
             size=settings.ingest.queue_size,
         )
         self.loader = Loader(
-            settings.ingest, store=store, config_of=self.config_of, now=utc_now, try_again=self._try_again
+            settings.ingest,
+            store=store,
+            config_of=self.config_of,
+            now=utc_now,
+            try_again=self._try_again,
+            told=watch.told,
         )
         self.sweeper = Sweeper(
             spool=self.spool,
@@ -63,19 +91,19 @@ class Engine:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: Settings) -> AsyncIterator["Engine"]:
+    async def open(cls, settings: Settings, watch: Watch | None = None) -> AsyncIterator["Engine"]:
         """Take the data folder, put right what a dead process left, and work until the block ends.
 
         At the end what is being loaded goes back to `received`, and the next engine takes it up.
         """
-        with one_fault(), data_lock(settings.data_dir):
+        with one_fault(), data_lock(settings.data_dir, disk=LocalDisk()):
             store = await Store.open(
                 settings.database, clock=utc_now, migrate=True, node=lambda: node_name(settings.data_dir)
             )
             try:
                 await check_clock(store)
                 async with asyncio.TaskGroup() as tasks:
-                    engine = cls(settings, store, tasks)
+                    engine = cls(settings, store, tasks, watch or Watch())
                     uncounted = await engine._recover()
                     working = [tasks.create_task(work) for work in (engine.queue.run(), engine._count(uncounted))]
                     if store.node:
@@ -87,6 +115,13 @@ class Engine:
                             task.cancel()
             finally:
                 await store.close()
+
+    @cached_property
+    def notifier(self) -> "Notifier":
+        """What tells others; made when it is first needed: httpx and apprise take half a second."""
+        from ctsftp.notify.notifier import Notifier  # noqa: PLC0415
+
+        return Notifier(self.settings.notify, outbox=self.store.outbox, now=utc_now)
 
     def config_of(self, client: str) -> ClientConfig:
         """Read what holds for one client; the defaults, where its folder is gone but its uploads are here."""
@@ -103,6 +138,7 @@ class Engine:
 
     def landed(self, upload: StoredUpload) -> None:
         """Queue an upload that was just acknowledged; what does not fit is the sweep's."""
+        self.watch.landed(upload)
         self.queue.offer(upload)
 
     async def find_file(self, upload_id: str) -> StoredUpload | None:
@@ -121,6 +157,11 @@ class Engine:
             )
         return upload
 
+    def free_bytes(self) -> int:
+        """Tell how much room there is for files, for an account that is not root."""
+        room = LocalDisk().room(self.settings.data_dir)
+        return room.f_bavail * room.f_frsize
+
     async def take_up(self, upload_id: str, upload: StoredUpload | None) -> None:
         """Queue an upload that an admin sent back to `received`, and wait until it is done, here or elsewhere."""
         if upload is None:
@@ -128,8 +169,16 @@ class Engine:
         elif self.queue.offer(upload):
             await self.queue.wait_for([upload.id])
 
+    async def wait_on(self) -> None:
+        """Wait for the time of every upload that an earlier process was to try again: the next sweep may be late."""
+        for row in await self.store.ledger.uploads(state=State.FAILED):
+            if row.retry_at and (upload := await asyncio.to_thread(self.spool.upload, row.client, row.id)):
+                self._try_again(upload, max(0.0, (datetime.fromisoformat(row.retry_at) - utc_now()).total_seconds()))
+
     async def _load(self, upload: StoredUpload) -> None:
+        began = time.monotonic()
         await self.loader.load(upload)
+        self.watch.loaded(time.monotonic() - began)
 
     def _try_again(self, upload: StoredUpload, delay_s: float) -> None:
         asyncio.get_running_loop().call_later(delay_s, self.queue.offer, upload)
@@ -141,7 +190,7 @@ class Engine:
         ids += [upload.id for upload in await self.store.ledger.uploads(limit=1)]  # its file may be gone already
         if ids:
             self._ids.start_after(max(ids))
-        await self.store.recover()
+        await self.store.recover(wait_s=self.settings.ingest.retry_after_death_s)
         log.info("recovered", staging_files_deleted=cleared)
         return await self.store.snapshots.uncounted()
 

@@ -7,18 +7,25 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ctsftp.errors import SettingsError, UsageError
+from ctsftp.spool.disk import Disk, LocalDisk, make_folders
 
 
 class DataFolderBusyError(UsageError):
     """Another process holds the data folder."""
 
 
+LOCAL_DISK = LocalDisk()
+
+
 @contextmanager
-def data_lock(data_dir: Path) -> Iterator[None]:
-    """Hold `data_dir/lock`; the operating system lets go of it however the process ends."""
+def data_lock(data_dir: Path, *, disk: Disk = LOCAL_DISK) -> Iterator[None]:
+    """Hold `data_dir/lock`; the operating system lets go of it however the process ends.
+
+    The folder is made, durably, if it is not there.
+    """
     place = data_dir / "lock"
     try:
-        data_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
+        make_folders(disk, data_dir)
         fd = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     except OSError as exc:
         raise SettingsError(

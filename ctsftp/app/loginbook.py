@@ -1,6 +1,7 @@
 """Writes down who signed in and who was refused, without making a login wait, or a flood fill anything.
 
-Of each client only the latest of each kind is kept while the database is being written to.
+Of each client only the latest refusal, and the latest login by each of its keys, is kept while the database is being
+written to.
 """
 
 import asyncio
@@ -22,13 +23,15 @@ class LoginNotes:
     def __init__(self, store: Store, clients: Clients) -> None:
         self._store = store
         self._clients = clients
-        self._latest: dict[tuple[str, type], Login | LoginRefused] = {}
+        self._latest: dict[tuple[str, str | None], Login | LoginRefused] = {}
         self._some = asyncio.Event()
 
     def note(self, what: Login | LoginRefused) -> None:
         """Remember a login or a refusal; names that are no client's are only in the log. Never raises."""
         if isinstance(what, Login) or self._is_client(what.client):
-            self._latest[what.client, type(what)] = what
+            key = (what.client, what.fingerprint if isinstance(what, Login) else None)
+            self._latest.pop(key, None)  # so that the latest is written down last
+            self._latest[key] = what
             self._some.set()
 
     async def run(self) -> None:
@@ -42,7 +45,7 @@ class LoginNotes:
         """Write down what is noted now; the connection sheet can miss one, a login cannot."""
         while self._latest:
             # One by one: if this is cancelled, the last flush finds the others.
-            _, what = self._latest.popitem()
+            what = self._latest.pop(next(iter(self._latest)))
             try:
                 await self._write(what)
             except CtsftpError as exc:

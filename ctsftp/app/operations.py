@@ -1,14 +1,20 @@
 """What an admin may ask of the engine, by name: the same whether `serve` runs or the command works by itself."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import structlog
 
 from ctsftp.app.engine import Engine
 from ctsftp.app.segments import resolve_segment
-from ctsftp.errors import UsageError
+from ctsftp.contract.events import EventKind
+from ctsftp.contract.freshness import Expectation
+from ctsftp.contract.names import segment_key
+from ctsftp.contract.words import PLAIN_WORD, fold_kind, fold_word, is_plain_word
+from ctsftp.errors import AmbiguousError, NotFoundError, UsageError
 
 log = structlog.get_logger()
 
@@ -19,21 +25,27 @@ async def sweep(engine: Engine) -> dict[str, Any]:
     """Sweep now, and wait until what was found is done."""
     swept = await engine.sweeper.sweep()
     await engine.queue.wait_for(swept.queued)
+    while engine.queue.overflowed.is_set():  # there was more than the queue holds
+        more = await engine.sweeper.sweep()
+        await engine.queue.wait_for(more.queued)
+        swept += more
     return asdict(swept)
 
 
 async def retry(engine: Engine, *, upload_id: str) -> dict[str, Any]:
     """Read a rejected or failed upload again, and wait until that is done."""
-    stored = await engine.find_file(upload_id)
-    await engine.store.ledger.retry(upload_id)
+    async with engine.sweeper.deleting:
+        stored = await engine.find_file(upload_id)
+        await engine.store.ledger.retry(upload_id)
     await engine.take_up(upload_id, stored)
     return await _upload(engine, upload_id)
 
 
 async def approve(engine: Engine, *, upload_id: str) -> dict[str, Any]:
     """Apply a held or superseded upload, and wait until that is done."""
-    stored = await engine.find_file(upload_id)
-    await engine.store.ledger.approve(upload_id)
+    async with engine.sweeper.deleting:
+        stored = await engine.find_file(upload_id)
+        await engine.store.ledger.approve(upload_id)
     await engine.take_up(upload_id, stored)
     return await _upload(engine, upload_id)
 
@@ -71,6 +83,83 @@ async def delete(engine: Engine, *, name: str, client: str | None) -> dict[str, 
     return segment.as_json()
 
 
+async def expect(
+    engine: Engine, *, name: str, client: str | None, every_s: int | None, grace_s: int | None
+) -> dict[str, Any]:
+    """Expect a segment's file every so often; `every_s` None: no longer."""
+    segment = await resolve_segment(engine.store, name, client)
+    expectation = None if every_s is None or grace_s is None else Expectation(every_s, grace_s)
+    return (await engine.store.segments.expect(segment.client, segment.key, expectation)).as_json()
+
+
+async def add_hook(engine: Engine, *, url: str, client: str | None, events: list[str]) -> dict[str, Any]:
+    """Add a webhook (http, https), or an address for messages to people; a webhook's secret is told this once."""
+    if client is not None:
+        await asyncio.to_thread(engine.clients.get, client)
+    kinds = [EventKind(one) for one in events]
+    address = await engine.notifier.read_address(url)
+    hook = await engine.store.outbox.add_hook(
+        url, shown=address.shown, client=client, kinds=kinds, secret=address.secret
+    )
+    return hook.as_json() | {"secret": address.secret}
+
+
+async def remove_hook(engine: Engine, *, hook_id: int) -> dict[str, Any]:
+    """Remove a hook, and what was still to be delivered to it."""
+    return (await engine.store.outbox.remove_hook(hook_id)).as_json()
+
+
+async def test_hook(engine: Engine, *, hook_id: int) -> dict[str, Any]:
+    """Send a hook a test now, and tell whether it was taken."""
+    hook = await engine.store.outbox.hook(hook_id)
+    error = await engine.notifier.test(hook)
+    return hook.as_json() | {"delivered": error is None, "error": error}
+
+
+async def revive_deliveries(engine: Engine, *, hook_id: int) -> dict[str, Any]:
+    """Deliver once more what was given up for a hook."""
+    return {"hook": hook_id, "revived": await engine.store.outbox.revive(hook_id)}
+
+
+async def set_gate(engine: Engine, *, kind: str, item: str, segments: list[str], client: str | None) -> dict[str, Any]:
+    """Say which segments of one client open an item."""
+    kind, item = fold_kind(kind), fold_word(item)
+    for word in (kind, item):
+        if not is_plain_word(word):
+            raise UsageError(f"The kind and the item of a gate are each {PLAIN_WORD}: {word!r} is none.")
+    first = await resolve_segment(engine.store, segments[0], client)
+    keys = [first.key, *map(segment_key, segments[1:])]
+    return (await engine.store.gates.set(first.client, kind, item, keys)).as_json()
+
+
+async def remove_gate(engine: Engine, *, kind: str, item: str, client: str | None) -> dict[str, Any]:
+    """Forget a gate, and give what it was."""
+    kind, item = fold_kind(kind), fold_word(item)
+    found = [one for one in await engine.store.gates.gates(client=client, kind=kind) if one.item == item]
+    if not found:
+        raise NotFoundError(f'There is no gate for the {kind} "{item}": `ctsftp gate list` shows them all.')
+    if len(found) > 1:
+        clients = ", ".join(gate.client for gate in found)
+        raise AmbiguousError(f'Several clients have a gate for the {kind} "{item}": add --client, one of {clients}.')
+    await engine.store.gates.remove(found[0].client, kind, item)
+    return found[0].as_json()
+
+
+async def add_token(engine: Engine, *, name: str, client: str | None, admin: bool, expires: str | None) -> str:
+    """Make a token of the API, and give its secret."""
+    if not is_plain_word(name):
+        raise UsageError(f"A token's name is {PLAIN_WORD}: {name!r} is none.")
+    if client is not None:
+        await asyncio.to_thread(engine.clients.get, client)
+    until = datetime.fromisoformat(expires) if expires else None
+    return await engine.store.tokens.add(name, client=client, admin=admin, expires=until)
+
+
+async def revoke_token(engine: Engine, *, name: str) -> None:
+    """Forget a token of the API."""
+    await engine.store.tokens.revoke(name)
+
+
 async def _upload(engine: Engine, upload_id: str) -> dict[str, Any]:
     return (await engine.store.ledger.upload(upload_id)).as_json()
 
@@ -84,6 +173,15 @@ OPERATIONS: dict[str, Operation] = {
     "segment.retire": retire,
     "segment.restore": restore,
     "segment.delete": delete,
+    "segment.expect": expect,
+    "hook.add": add_hook,
+    "hook.remove": remove_hook,
+    "hook.test": test_hook,
+    "hook.revive": revive_deliveries,
+    "gate.set": set_gate,
+    "gate.remove": remove_gate,
+    "token.add": add_token,
+    "token.revoke": revoke_token,
 }
 
 
@@ -93,5 +191,6 @@ async def perform_on(engine: Engine, operation: str, arguments: dict[str, Any]) 
     if work is None:
         raise UsageError(f"The running server does not know {operation!r}: restart it with this version of ctsftp.")
     result = await work(engine, **arguments)
-    log.info("admin command", operation=operation, **arguments)
+    # An address holds passwords and tokens.
+    log.info("admin command", operation=operation, **{key: arguments[key] for key in arguments if key != "url"})
     return result

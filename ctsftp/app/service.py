@@ -1,14 +1,18 @@
-"""`serve`: the engine with its SFTP listener and its control socket; starts, drains, stops.
+"""`serve`: the engine with its SFTP listener, its API and its control socket; starts, drains, stops.
 
-One TaskGroup, the engine's, owns every task. Stopping goes in this order: the listener drains; the
-control socket closes; loads in progress go back to `received`; the database is closed; the lock is let go.
+One TaskGroup, the engine's, owns every task. Stopping goes in this order: the SFTP listener drains, and the
+API answers until it has; the API drains; the control socket closes; loads in progress go back to `received`; the
+database is closed; the lock is let go.
 """
 
 import asyncio
+import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any
+from dataclasses import asdict
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import make_url
@@ -17,11 +21,28 @@ from ctsftp.app.clock import utc_now
 from ctsftp.app.control import ControlSocket
 from ctsftp.app.engine import Engine
 from ctsftp.app.loginbook import LoginNotes
+from ctsftp.app.metrics import Gauges, Metrics
 from ctsftp.app.operations import perform_on
+from ctsftp.app.receipts import ReceiptDesk
+from ctsftp.app.supervisor import Supervisor
+from ctsftp.app.watch import Watch
 from ctsftp.clients.hostkeys import load_or_create_host_keys
 from ctsftp.contract.names import read_name
+from ctsftp.errors import CtsftpError
 from ctsftp.settings import Settings
+from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.server import SftpServer
+from ctsftp.web.access import Parts, Streams
+from ctsftp.web.server import WebServer
+from ctsftp.web.usage import TokenUsage
+
+# What of the listener's settings cannot change while it listens; `reload` takes over the others.
+FIXED_SFTP = ("host", "port", "public_host")
+
+# A probe that waits longer has given up.
+READY_TIMEOUT_S = 2
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -29,17 +50,49 @@ log = structlog.get_logger()
 class Service:
     """A server that is up."""
 
-    def __init__(self, engine: Engine, server: SftpServer) -> None:
+    def __init__(self, engine: Engine, server: SftpServer, metrics: Metrics) -> None:
         self.engine = engine
         self.server = server
+        self._metrics = metrics
+        self.web = WebServer(
+            Parts(
+                settings=engine.settings.http,
+                store=engine.store,
+                perform=self.perform,
+                metrics=self.metrics,
+                unready=self.unready,
+                usage=TokenUsage(engine.store.tokens, utc_now),
+                streams=Streams(engine.settings.http.max_streams),
+            ),
+            tasks=engine.tasks,
+        )
 
     @classmethod
     @asynccontextmanager
     async def open(cls, settings: Settings) -> AsyncIterator["Service"]:
         """Start everything, give the running service, and stop it in order when the block ends."""
         host_keys = await asyncio.to_thread(load_or_create_host_keys, settings.host_keys)
-        async with Engine.open(settings) as engine:
+        metrics = Metrics(settings.metrics, data_dir=settings.data_dir)
+        async with Engine.open(settings, metrics) as engine:
+            metrics.watch(
+                Gauges(
+                    connections=lambda: len(server.connections),
+                    sessions=lambda: server.session_count,
+                    open_uploads=lambda: server.open_uploads,
+                    queued=lambda: len(engine.queue),
+                )
+            )
             notes = LoginNotes(engine.store, engine.clients)
+            watch = Watch(
+                settings.notify, store=engine.store, clients=engine.clients, free_bytes=engine.free_bytes, now=utc_now
+            )
+            desk = ReceiptDesk(
+                store=engine.store,
+                spool=engine.spool,
+                queue=engine.queue,
+                shown=settings.sftp.receipts_shown,
+                wait_s=settings.sftp.receipt_wait_s,
+            )
             server = SftpServer(
                 settings.sftp,
                 clients=engine.clients,
@@ -50,16 +103,24 @@ class Service:
                 is_upload_name=lambda name: read_name(name) is not None,
                 inspect=engine.inspect,
                 landed=engine.landed,
-                on_login=notes.note,
-                on_refusal=notes.note,
+                cut_off=watch.note_cut_off,
+                receipts=ReceiptSource(desk.entries, desk.render),
+                on_login=both(metrics.signed_in, notes.note),
+                on_refusal=both(metrics.refused, notes.note),
             )
-            service = cls(engine, server)
+            service = cls(engine, server, metrics)
             control = ControlSocket(settings.data_dir / "control.sock", service.perform)
-            background = [engine.tasks.create_task(work) for work in (notes.run(), engine.sweeper.run())]
+            parts = (notes.run(), engine.sweeper.run(), watch.run(), metrics.run(), engine.notifier.run())
+            background = [engine.tasks.create_task(work) for work in parts]
             try:
+                await engine.wait_on()
                 # First: a key that is revoked while the server starts must not slip in unseen.
                 await control.start()
+                if settings.http.enabled:
+                    await service.web.start()
                 await server.start()
+                if settings.http.enabled:
+                    log.info("serving http", host=settings.http.host, port=service.web.port)
                 log.info(
                     "serving",
                     host=settings.sftp.host,
@@ -73,24 +134,127 @@ class Service:
             finally:
                 log.info("stopping")
                 await server.stop()
+                await service.web.stop()
                 await control.close()
                 for task in background:
                     task.cancel()
                 await notes.flush()
+                await watch.flush()
         log.info("stopped")
 
     async def perform(self, operation: str, arguments: dict[str, Any]) -> Any:
         """Do what the command line asks for."""
         if operation == "sessions.recheck":
-            return self.server.recheck()
+            return await self.server.recheck()
+        if operation == "penalty.list":
+            return [asdict(penalty) for penalty in self.server.penalties()]
+        if operation == "penalty.clear":
+            cleared = self.server.clear_penalties(**arguments)
+            log.info("admin command", operation=operation, **arguments)
+            return cleared
         return await perform_on(self.engine, operation, arguments)
 
+    async def metrics(self) -> bytes:
+        """Give all numbers in Prometheus' text format."""
+        return await self._metrics.render(self.engine.store)
 
-async def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    async with Service.open(settings):
-        await stop.wait()
+    async def unready(self) -> list[str]:
+        """Give the reasons why no sender should be led here now; none if all is well."""
+        reasons = ["The server is stopping."] if self.server.stopping else []
+        try:
+            async with asyncio.timeout(READY_TIMEOUT_S):
+                await self.engine.store.numbers.answers()
+        except TimeoutError:
+            reasons.append(f"The database did not answer within {READY_TIMEOUT_S} s.")
+        except CtsftpError as exc:
+            reasons.append(str(exc))
+        settings = self.engine.settings
+        room = await asyncio.to_thread(os.statvfs, settings.data_dir)
+        if room.f_bavail * room.f_frsize < settings.sftp.max_file_size_bytes:
+            reasons.append("The disk has no room for the largest file that may come.")
+        return reasons
+
+    async def reload(self, read: Callable[[], Settings]) -> None:
+        """Take over what can change while the server runs: limits, host keys, and who may stay signed in.
+
+        Where it listens, its folders and its database are those of its start. Wrong settings change nothing.
+        """
+        try:
+            settings = await asyncio.to_thread(read)
+            host_keys = await asyncio.to_thread(load_or_create_host_keys, settings.host_keys)
+        except CtsftpError as exc:
+            log.error("settings were not reloaded", error=str(exc))  # noqa: TRY400  its text says all
+            return
+        self.server.apply(settings.sftp, [host_key.key for host_key in host_keys])
+        ended = await self.server.recheck()
+        log.info("reloaded", sessions_ended=ended, at_the_next_start=_waiting(self.engine.settings, settings))
+
+
+class Signals:
+    """What the system asks of a server: SIGTERM and SIGINT stop it, the second time at once; SIGHUP reloads."""
+
+    def __init__(self) -> None:
+        self._stop = asyncio.Event()
+        self._reload = asyncio.Event()
+        self._hurry: Callable[[], None] | None = None
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopped)
+        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+
+    async def attend(self, service: Service, read: Callable[[], Settings], supervisor: Supervisor) -> None:
+        """Do what is asked of the service, until it is to stop."""
+        reloading = asyncio.create_task(self._reload_again_and_again(service, read, supervisor))
+        try:
+            await self._stop.wait()
+        finally:
+            self._hurry = service.server.hurry
+            reloading.cancel()
+
+    def _stopped(self) -> None:
+        if self._hurry:
+            log.warning("stopping at once")
+            self._hurry()
+        self._stop.set()
+
+    async def _reload_again_and_again(
+        self, service: Service, read: Callable[[], Settings], supervisor: Supervisor
+    ) -> None:
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            supervisor.reloading()
+            await service.reload(read)
+            supervisor.ready()
+
+
+async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
+    """Serve until SIGTERM or SIGINT; `read` reads the settings again, for SIGHUP."""
+    signals, supervisor = Signals(), Supervisor()
+    # More than asyncio's own few: each upload that ends waits in one for the disk.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(settings.threads, thread_name_prefix="ctsftp"))
+    beating = asyncio.create_task(supervisor.beat())
+    try:
+        async with Service.open(settings) as service:
+            supervisor.ready()
+            await signals.attend(service, read, supervisor)
+            supervisor.stopping()
+    finally:
+        beating.cancel()
+        supervisor.close()
+
+
+def _waiting(old: Settings, new: Settings) -> list[str]:
+    """Name what was changed and counts only at the next start."""
+    names = [name for name in Settings.model_fields if name != "sftp" and getattr(old, name) != getattr(new, name)]
+    return names + [f"sftp.{name}" for name in FIXED_SFTP if getattr(old.sftp, name) != getattr(new.sftp, name)]
+
+
+def both(first: Callable[[T], None], second: Callable[[T], None]) -> Callable[[T], None]:
+    """Give a function that tells both."""
+
+    def tell(what: T) -> None:
+        first(what)
+        second(what)
+
+    return tell

@@ -21,9 +21,11 @@ ANY_ADDRESS = {"", "0.0.0.0", "::"}  # noqa: S104  compared, not listened on
 CAUSES = {
     "unknown_client": "there is no such client",
     "disabled": "the client is disabled: ctsftp client enable",
+    "no_key": "no key was offered: the sender has none, or tried a password",
     "unknown_key": "the key is not in authorized_keys: ctsftp key add",
     "outside_from": "the key is known, but not accepted from this address (its from= option)",
     "expired": "the key has expired (its expiry-time= option)",
+    "signature": "the key is known, but the signature with it was wrong, or never came",
     "sha1": "the key signed with SHA-1: allow_sha1 = true in client.toml lets it",
 }
 
@@ -44,6 +46,11 @@ def connection_sheet(settings: Settings, client: str) -> dict[str, Any]:
         "logins": asdict(logins),
         "refusal_says": CAUSES.get(logins.refusal_cause or "", ""),
     }
+
+
+def key_uses(settings: Settings, client: str) -> dict[str, str]:
+    """Tell when each key of a client was last used, by fingerprint."""
+    return query(settings, lambda store: store.logins.key_uses(client), missing=dict)
 
 
 def _guessed_host(listening: str) -> str:

@@ -13,7 +13,8 @@ from ctsftp.settings import Settings
 
 T = TypeVar("T")
 
-LIVE_ONLY = frozenset({"sessions.recheck"})  # nothing to do where no server runs
+# Of a running server alone: None where there is none.
+LIVE_ONLY = frozenset({"sessions.recheck", "penalty.list", "penalty.clear"})
 
 
 def run(work: Coroutine[None, None, T]) -> T:

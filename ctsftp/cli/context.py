@@ -23,5 +23,9 @@ class Edge:
         """The settings; a wrong one ends the command with exit code 2."""
         return read_settings(self._config)
 
+    def read_again(self) -> Settings:
+        """Read the settings as they are now."""
+        return read_settings(self._config)
+
 
 pass_edge = click.make_pass_decorator(Edge)

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -9,8 +10,19 @@ from ctsftp.app.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.keyfiles import read_key_file
 from ctsftp.cli.output import Column, iso_time, json_option, print_json, print_table, say, short_time
+from ctsftp.clients.authorized_keys import EXPIRY_WARNING, KeyEntry
 from ctsftp.clients.folder import Clients
 from ctsftp.errors import UsageError
+
+COLUMNS: list[Column] = [
+    ("TYPE", "type"),
+    ("BITS", "bits"),
+    ("FINGERPRINT", "fingerprint"),
+    ("COMMENT", "comment"),
+    ("FROM", lambda row: ",".join(row["from"]) or "anywhere"),
+    ("LAST USED", lambda row: short_time(row["last_used_at"])),
+    ("EXPIRES", lambda row: short_time(row["expires"]) + (" (expired)" if row["expired"] else "")),
+]
 
 
 @click.group("key")
@@ -55,33 +67,20 @@ def list_(edge: Edge, client: str, as_json: bool) -> None:
     \b
     Example: ctsftp key list acme
     """
+    from ctsftp.app.sheet import key_uses  # noqa: PLC0415  the database's imports take a third of a second
+
     keys = Clients(edge.settings.keys_dir).list_keys(client)
-    rows = [
-        {
-            "line": entry.line,
-            "type": entry.key.algorithm,
-            "bits": entry.key.bits,
-            "fingerprint": entry.key.fingerprint,
-            "from": list(entry.from_patterns),
-            "expires": iso_time(entry.expires) if entry.expires else None,
-            "comment": entry.comment,
-        }
-        for entry in keys.entries
-    ]
+    uses = key_uses(edge.settings, client)
+    now = datetime.now(UTC)
+    rows = [_row(entry, uses, now) for entry in keys.entries]
     if as_json:
         print_json(rows)
     else:
-        columns: list[Column] = [
-            ("TYPE", "type"),
-            ("BITS", "bits"),
-            ("FINGERPRINT", "fingerprint"),
-            ("COMMENT", "comment"),
-        ]
-        limits: list[Column] = [
-            ("FROM", lambda row: ",".join(row["from"]) or "anywhere"),
-            ("EXPIRES", lambda row: short_time(row["expires"])),
-        ]
-        print_table(rows, [*columns, *limits], empty=f"No keys: ctsftp key add {client} FILE")
+        print_table(rows, COLUMNS, empty=f"No keys: ctsftp key add {client} FILE")
+    for entry in keys.entries:
+        if entry.expires and entry.expires_within(EXPIRY_WARNING, now):
+            days = (entry.expires - now).days
+            say(f"Warning: {entry.key.fingerprint} expires in {days} day(s): have the sender make its next key.")
     for problem in keys.problems:
         say(f"Problem: {problem}")
 
@@ -99,3 +98,17 @@ def revoke(edge: Edge, client: str, fingerprint: str) -> None:
     Clients(edge.settings.keys_dir).revoke(client, fingerprint)
     perform(edge.settings, "sessions.recheck", {})
     say(f"Revoked {fingerprint}.")
+
+
+def _row(entry: KeyEntry, uses: dict[str, str], now: datetime) -> dict[str, Any]:
+    return {
+        "line": entry.line,
+        "type": entry.key.algorithm,
+        "bits": entry.key.bits,
+        "fingerprint": entry.key.fingerprint,
+        "from": list(entry.from_patterns),
+        "last_used_at": uses.get(entry.key.fingerprint),
+        "expires": iso_time(entry.expires) if entry.expires else None,
+        "expired": entry.expires is not None and entry.expires <= now,
+        "comment": entry.comment,
+    }

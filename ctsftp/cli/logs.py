@@ -31,6 +31,8 @@ def configure_logs(form: str, *, quiet: bool = False) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     # asyncssh tells of every peer that misbehaves; what an admin should know of it is an event of ours.
     logging.getLogger("asyncssh").setLevel(logging.ERROR)
+    # And uvicorn too; a request that fails is an event of ours.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
 
 
 def _json() -> list[structlog.typing.Processor]:

@@ -17,16 +17,21 @@ EXIT_INTERRUPTED = 130
 # The module of each is imported when it is asked for, since SQLAlchemy alone takes a third of a second; so the
 # help of all stands here.
 COMMANDS = {
-    "serve": "Serve SFTP, load what arrives, and sweep.",
+    "serve": "Serve SFTP and the API, load what arrives, and sweep.",
     "demo": "Show the whole way in a temporary folder.",
     "check": "Tell what would become of a file, offline.",
     "client": "Add, show, disable and remove clients.",
     "key": "Add, list and revoke a client's public keys.",
     "segment": "See the segments, their members and their history; roll back, retire.",
     "upload": "See what became of each file, and decide about one that waits.",
+    "hook": "Tell programs and people what happens: webhooks, mail, Slack, Teams.",
     "member": "See which segments a member is in.",
+    "penalty": "See which addresses are refused for failed logins; forgive them.",
+    "gate": "Say which segments open an activity, a reward or a campaign.",
+    "token": "Add, list and revoke the tokens of the API.",
     "backup": "Copy the database to a file while the server works.",
     "migrate-database": "Copy a database file to PostgreSQL, for several nodes.",
+    "doctor": "Check everything that an admin can get wrong.",
     "sweep": "Find now whatever the on-close hook missed.",
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import orjson
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +17,7 @@ Row = Mapping[str, Any]
 What = str | Callable[[Row], object]
 Column = tuple[str, What]
 
+WHOLE = frozenset({"ID"})  # headings of columns that are copied into the next command, and so never folded
 PIPED_COLUMNS = 10_000  # wider than any row: what is piped on stays one row a line
 _UNUSUAL = re.compile(r"[^ -~\n]")
 
@@ -31,18 +33,25 @@ def print_json(value: Any) -> None:
     click.echo(_UNUSUAL.sub(_json_escape, text).encode("utf-8"))
 
 
-def print_table(rows: Iterable[Row], columns: Sequence[Column], *, empty: str) -> None:
-    """Print rows as a table; a column is its heading and a key or a function of the row. `empty` is said for none."""
+def print_table(rows: Iterable[Row], columns: Sequence[Column], *, empty: str, spare: Sequence[str] = ()) -> None:
+    """Print rows as a table; a column is its heading and a key or a function of the row. `empty` is said for none.
+
+    On a narrow terminal the columns named in `spare` are left out, the first of them first, until the rest fits.
+    """
     rows = list(rows)
     if not rows:
         click.echo(empty)
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading, _ in columns:
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(row, what) for _, what in columns))
-    _console().print(table)
+    console = _console()
+    left_out: list[str] = []
+    table = _table(rows, columns)
+    unbounded = console.options.update(max_width=PIPED_COLUMNS)
+    while len(left_out) < len(spare) and Measurement.get(console, unbounded, table).maximum > console.width:
+        left_out.append(spare[len(left_out)])
+        table = _table(rows, [column for column in columns if column[0] not in left_out])
+    console.print(table)
+    if left_out:
+        say(f"Left out, for want of room: {', '.join(left_out)}. A wider terminal or --json shows all.")
 
 
 def print_facts(facts: Iterable[tuple[str, object]]) -> None:
@@ -85,6 +94,16 @@ def plain(value: object) -> str:
         return f"{value:,}"
     text = str(value)
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def _table(rows: Iterable[Row], columns: Iterable[Column]) -> Table:
+    columns = list(columns)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading, _ in columns:
+        table.add_column(heading, overflow="fold", no_wrap=heading in WHOLE)
+    for row in rows:
+        table.add_row(*(_cell(row, what) for _, what in columns))
+    return table
 
 
 def _cell(row: Row, what: What) -> Text:

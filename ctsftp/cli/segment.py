@@ -1,21 +1,35 @@
 """`ctsftp segment`: the lists of members, their history, and what an admin does to them."""
 
 import sys
+from datetime import datetime
 from typing import Any
 
 import click
 
+from ctsftp.app.clock import utc_now
 from ctsftp.app.query import query
 from ctsftp.app.segments import find_segment, find_segments, no_segment, resolve_segment
 from ctsftp.app.work import perform
 from ctsftp.cli.context import Edge, pass_edge
-from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
+from ctsftp.cli.exporting import export
+from ctsftp.cli.output import Column, Row, json_option, print_facts, print_json, print_table, say, short_time
+from ctsftp.contract.freshness import read_span, write_span
 from ctsftp.store.records import Diff
 from ctsftp.store.store import Store
 
 client_option = click.option(
     "--client", help="Whose segment it is; needed only where several clients have one so named."
 )
+
+
+def _badge(row: Row) -> str:
+    """Say what there is to know of a segment at a glance; by the clock, so that it is right where no server runs."""
+    if row["retired"]:
+        return "retired"
+    if not row["overdue_at"]:
+        return ""
+    return "overdue" if datetime.fromisoformat(row["overdue_at"]) < utc_now() else "fresh"
+
 
 COLUMNS: list[Column] = [
     ("CLIENT", "client"),
@@ -26,8 +40,9 @@ COLUMNS: list[Column] = [
     ("STAMP", "stamp"),
     ("LOADED (UTC)", lambda row: short_time(row["loaded_at"])),
     ("NUMBER", "number"),
-    ("", lambda row: "retired" if row["retired"] else ""),
+    ("", _badge),
 ]
+SPARE = ("NUMBER", "STAMP", "LEFT", "ENTERED")
 HISTORY_COLUMNS: list[Column] = [
     ("NUMBER", "number"),
     ("MEMBERS", "members"),
@@ -62,7 +77,8 @@ def list_(edge: Edge, client: str | None, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        print_table(rows, COLUMNS, empty="No segments yet: a segment appears when its first file is loaded.")
+        empty = "No segments yet: a segment appears when its first file is loaded."
+        print_table(rows, COLUMNS, empty=empty, spare=SPARE)
 
 
 @command.command()
@@ -80,7 +96,10 @@ def show(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     if as_json:
         print_json(row)
         return
-    print_facts([("type", "Client Defined"), *((label.replace("_", " "), value) for label, value in row.items())])
+    badge = [("freshness", _badge(row))] if row["overdue_at"] else []
+    print_facts(
+        [("type", "Client Defined"), *badge, *((label.replace("_", " "), value) for label, value in row.items())]
+    )
 
 
 @command.command()
@@ -99,6 +118,23 @@ def members(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
         lambda store: _print_members(store, name, client, as_json=as_json),
         missing=lambda: no_segment(name, client),
     )
+
+
+@command.command("export")
+@click.argument("name")
+@click.argument("file", type=click.Path(dir_okay=False))
+@client_option
+@pass_edge
+def export_(edge: Edge, name: str, file: str, client: str | None) -> None:
+    """Write the members to FILE as CSV; "-" is stdout. A file that was there is replaced when the new one is complete.
+
+    \b
+    Example: ctsftp segment export vip_members vip.csv
+    """
+    segment = query(
+        edge.settings, lambda store: export(store, name, client, file), missing=lambda: no_segment(name, client)
+    )
+    say(f'The {segment.members:,} members of "{segment.title}" are in {"the output" if file == "-" else file}.')
 
 
 @command.command()
@@ -199,6 +235,35 @@ def restore(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     """
     row = perform(edge.settings, "segment.restore", {"name": name, "client": client})
     _answer(row, f"is in use again, with {row['members']:,} members.", as_json=as_json)
+
+
+@command.command()
+@click.argument("name")
+@click.option("--every", metavar="TIME", help="How often its file is to come: 1d, 12h, 90m, 1w.")
+@click.option("--grace", metavar="TIME", default="2h", show_default=True, help="How late it may be.")
+@click.option("--never", is_flag=True, help="Expect nothing any more.")
+@client_option
+@json_option
+@pass_edge
+def expect(
+    edge: Edge, name: str, *, every: str | None, grace: str, never: bool, client: str | None, as_json: bool
+) -> None:
+    """Say how often a segment's file is to come: when one does not, whoever has a hook is told, once.
+
+    The time counts from the last file that was loaded, or was sent again unchanged. A grace of 2h bears a job that
+    starts 15 minutes late, and the autumn night that has an hour more.
+
+    \b
+    Example: ctsftp segment expect vip_members --every 1d --grace 3h
+    """
+    if never == (every is not None):
+        raise click.UsageError("Say either --every TIME or --never.")
+    every_s, grace_s = (read_span(every), read_span(grace)) if every else (None, None)
+    row = perform(
+        edge.settings, "segment.expect", {"name": name, "client": client, "every_s": every_s, "grace_s": grace_s}
+    )
+    until = f" It is overdue after {short_time(row['overdue_at'])} (UTC)." if row["overdue_at"] else ""
+    _answer(row, f"is expected every {write_span(every_s)}.{until}" if every_s else "is not expected.", as_json=as_json)
 
 
 @command.command()

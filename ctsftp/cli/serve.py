@@ -14,7 +14,10 @@ log = structlog.get_logger()
 @click.option("--log-format", type=click.Choice(["console", "json"]), default="console", show_default=True)
 @pass_edge
 def command(edge: Edge, log_format: str) -> None:
-    """Serve SFTP, load what arrives, and sweep; until SIGTERM or Ctrl-C.
+    """Serve SFTP and the API, load what arrives, and sweep; until SIGTERM or Ctrl-C.
+
+    Running uploads may end first; a second signal cuts them off. SIGHUP takes over changed limits and host keys, and
+    ends the sessions of keys that are gone.
 
     \b
     Example: CTSFTP_SFTP__PORT=2022 ctsftp serve
@@ -26,4 +29,4 @@ def command(edge: Edge, log_format: str) -> None:
     from ctsftp.app.service import serve  # noqa: PLC0415  the server's imports cost half a second
     from ctsftp.app.work import run  # noqa: PLC0415
 
-    run(serve(settings))
+    run(serve(settings, edge.read_again))

@@ -26,6 +26,7 @@ COLUMNS: list[Column] = [
     ("REJECTED", "rejected"),
     ("ID", "id"),
 ]
+SPARE = ("DUPLICATES", "ROWS", "REJECTED", "MEMBERS", "CLIENT")
 
 
 @click.group("upload")
@@ -54,7 +55,7 @@ def list_(edge: Edge, state: str | None, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        print_table(rows[:SHOWN_UPLOADS], COLUMNS, empty="No uploads.")
+        print_table(rows[:SHOWN_UPLOADS], COLUMNS, empty="No uploads.", spare=SPARE)
         if len(rows) > SHOWN_UPLOADS:
             say(f"These are the newest {SHOWN_UPLOADS}: --json lists all.")
 

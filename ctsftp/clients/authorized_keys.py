@@ -14,7 +14,7 @@ from base64 import b64decode
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -26,6 +26,8 @@ from ctsftp.errors import CtsftpError, RefusedError, UsageError
 # The server reads the file at each login, so these also bound what a stranger's login can cost.
 MAX_FILE_BYTES: Final = 1024 * 1024
 MAX_LINES: Final = 1000
+# How long before its end a key is warned of: time for a sender to make and send the next one.
+EXPIRY_WARNING: Final = timedelta(days=30)
 
 # What these take away from a session, ctsftp gives to none: they are fulfilled as they stand.
 _FULFILLED: Final = frozenset(
@@ -41,9 +43,11 @@ class Refusal(StrEnum):
 
     UNKNOWN_CLIENT = "unknown_client"
     DISABLED = "disabled"
+    NO_KEY = "no_key"
     UNKNOWN_KEY = "unknown_key"
     OUTSIDE_FROM = "outside_from"
     EXPIRED = "expired"
+    SIGNATURE = "signature"
     SHA1 = "sha1"
 
 
@@ -61,6 +65,10 @@ class KeyEntry:
     def comment(self) -> str:
         """The comment at the line's end."""
         return self.key.comment
+
+    def expires_within(self, period: timedelta, now: datetime) -> bool:
+        """Tell whether the line grants now (aware), and no longer when the period is over."""
+        return self.expires is not None and now < self.expires <= now + period
 
     def refusal(self, address: str, now: datetime) -> Refusal | None:
         """Return why the line grants nothing to this address at this moment (aware), or None where it does."""

@@ -35,7 +35,8 @@ class Guards(BaseModel):
 class ClientConfig(BaseModel):
     """What client.toml may say; an absent file says all of the defaults.
 
-    `max_rows` and `max_file_size_bytes` can only be narrower than the server's own; `segments` is keyed by title.
+    `max_rows` and `max_file_size_bytes` can only be narrower than the server's own; `quota_bytes` and `quota_files`
+    take the place of the server's. `segments` is keyed by title.
     """
 
     model_config = _STRICT
@@ -46,6 +47,8 @@ class ClientConfig(BaseModel):
     refuse_at_close: bool = True
     max_rows: PositiveInt | None = None
     max_file_size_bytes: PositiveInt | None = None
+    quota_bytes: PositiveInt | None = None
+    quota_files: PositiveInt | None = None
     guards: Guards = Guards()
     segments: dict[Title, Guards] = {}
 

@@ -25,6 +25,7 @@ _ALGORITHMS: Final = {
     "ssh_host_ecdsa_key": "ecdsa-sha2-nistp256",
     "ssh_host_rsa_key": "ssh-rsa",
 }
+HOST_KEY_FILES: Final = tuple(_ALGORITHMS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,12 @@ def load_or_create_host_keys(folder: Path) -> list[HostKey]:
             for name, algorithm in _ALGORITHMS.items():
                 if _is_missing(folder / name):
                     _make(folder / name, algorithm)
-    return [_load(folder / name, algorithm) for name, algorithm in _ALGORITHMS.items()]
+    return [load_host_key(folder, name) for name in HOST_KEY_FILES]
+
+
+def load_host_key(folder: Path, name: str) -> HostKey:
+    """Read one of `HOST_KEY_FILES`; RefusedError or DiskError where it cannot be used."""
+    return _load(folder / name, _ALGORITHMS[name])
 
 
 def _is_missing(path: Path) -> bool:

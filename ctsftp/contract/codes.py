@@ -113,8 +113,22 @@ def notice(code: Code, found: str) -> Notice:
     return Notice(code, _advise(found, PAGES[code].setting))
 
 
+def advised_setting(reason: str | None, code: str | None) -> str:
+    """Return the field and the value that a reason names, else those of its code's page; "" where there is none.
+
+    The ledger keeps the reason, and it outlives the codes of its time.
+    """
+    _, advice, setting = (reason or "").rpartition(_ADVICE)
+    if advice and setting.endswith("."):
+        return setting[:-1]
+    return PAGES[Code(code)].setting if code in set(Code) else ""
+
+
+_ADVICE = " In the Connect job's form, set "
+
+
 def _advise(found: str, setting: str) -> str:
-    return f"{found} In the Connect job's form, set {setting}." if setting else found
+    return f"{found}{_ADVICE}{setting}." if setting else found
 
 
 def render_codes_page() -> str:
@@ -310,7 +324,7 @@ PAGES: dict[Code, Page] = {
     ),
     Code.LOADER_DIED: Page(
         FAILED,
-        "The server died several times while it loaded this file. It is not tried again by itself.",
+        "The server died while it loaded this file. After three such deaths it is not tried again by itself.",
         "",
         _NOTHING,
         "looks for the cause (memory, disk) in the log, then `ctsftp upload retry ID`.",

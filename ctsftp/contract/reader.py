@@ -27,9 +27,9 @@ from ctsftp.contract.rows import (
     Ids,
     Layout,
     RejectedRow,
-    read_rows,
 )
 from ctsftp.contract.sniff import nul_byte
+from ctsftp.contract.vectorised import read_rows_at_once
 
 __all__ = ["HEAD_BYTES", "MAX_LINE_BYTES", "CsvReader", "Ids", "RejectedRow", "inspect_head"]
 
@@ -169,7 +169,8 @@ class CsvReader:
     def _read_lines(self, lines: bytes) -> Ids:
         """Read whole lines up to the limit on rows."""
         room = self._max_rows - self.rows
-        end = len(lines) if lines.count(b"\n") <= room else _end_of_rows(lines, room)
+        fits = len(lines) <= room or lines.count(b"\n") <= room  # counting takes as long as reading the digits
+        end = len(lines) if fits else _end_of_rows(lines, room)
         ids = self._read_rows(lines[:end])
         if end < len(lines):
             self.fault = fault(
@@ -180,7 +181,7 @@ class CsvReader:
 
     def _read_rows(self, lines: bytes) -> Ids:
         """Read whole lines and add up what they hold."""
-        found = read_rows(self._layout, lines, self._line, keep=KEPT_REJECTED - len(self.rejected_rows))
+        found = read_rows_at_once(self._layout, lines, self._line, keep=KEPT_REJECTED - len(self.rejected_rows))
         self._check_charset(lines)
         if found.quoted_line:
             self._note_quotes(found.quoted_line)
@@ -190,7 +191,7 @@ class CsvReader:
         self.empty_ids += found.empty_ids
         self.rejected_rows += found.rejected_rows
         self._first_fault = self._first_fault or found.first_fault
-        self._line += lines.count(b"\n")
+        self._line += found.lines
         # The contract's promise of exact accounting, on every block: no row is ever lost.
         assert self.rows == self.accepted + self.rejected, "a row is unaccounted for"
         return found.ids

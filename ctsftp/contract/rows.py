@@ -1,7 +1,7 @@
 """Read rows: the reference reader of the ids in a block of whole lines.
 
-`read_rows` is the specification of what a row is, when its id is valid and why it is rejected. A reader
-that is faster must agree with it on every block.
+`read_rows` is the specification of what a row is, when its id is valid and why it is rejected. Its twin in
+`vectorised` must agree with it on every block.
 
 Unless the file is enclosed, a `"` in an ignored column is an ordinary character: a CSV library would
 take the lines up to the next one for a single value and lose them without a word. In a file whose every
@@ -59,13 +59,14 @@ class RejectedRow:
 
 @dataclass(slots=True)
 class Rows:
-    """What a block holds: rows = ids + rejected; blank lines are no rows.
+    """What a block holds: rows = ids + rejected; blank lines are lines, and no rows.
 
     `rejected` counts rows with an empty id as well; `first_fault` is the first row rejected for any
     other reason; `quoted_line` is the first line of a plain file whose id stands in quotes, 0 if none.
     """
 
     rows: int
+    lines: int
     ids: Ids = field(default_factory=lambda: NO_IDS)
     rejected: int = 0
     empty_ids: int = 0
@@ -83,26 +84,18 @@ def read_rows(layout: Layout, block: bytes, first_line: int, *, keep: int = KEPT
     """
     lines = block.replace(b"\r\n", b"\n").split(b"\n")
     lines.pop()  # nothing stands behind the end of the last line
-    found = Rows(rows=len(lines))
-    ids: list[int] = []
-    columns, id_column, plain = layout.columns, layout.id_column, not layout.enclosed
-    for number, line in enumerate(lines, first_line):
-        cells = line.split(b",")
-        # Nearly every row is a plain one whose id is beyond doubt; any other is judged with care.
-        if (
-            plain
-            and len(cells) == columns
-            and (cell := cells[id_column]).isdigit()
-            and len(cell) < MAX_ID_DIGITS
-            and (member := int(cell))
-        ):
-            ids.append(member)
-        elif not line.strip():
-            found.rows -= 1
-        elif member := _judge_row(layout, line, number, found, keep):
-            ids.append(member)
-    found.ids = np.array(ids, dtype=np.int64)
+    found = Rows(rows=len(lines), lines=len(lines))
+    judged = (judge_line(layout, line, number, found, keep) for number, line in enumerate(lines, first_line))
+    found.ids = np.array([member for member in judged if member], dtype=np.int64)
     return found
+
+
+def judge_line(layout: Layout, line: bytes, number: int, found: Rows, keep: int) -> int:
+    """Return the id of a line without its end, or 0 once it is counted as rejected, or as no row."""
+    if line.strip():
+        return _judge_row(layout, line, number, found, keep)
+    found.rows -= 1
+    return 0
 
 
 def read_id(text: bytes) -> int | None:

@@ -29,6 +29,7 @@ from ctsftp.settings import Settings
 from ctsftp.sftp.settings import SftpSettings
 from ctsftp.store.records import Upload
 from ctsftp.store.store import Store
+from ctsftp.web.settings import HttpSettings
 
 CLIENT = "acme"
 HOST = "127.0.0.1"
@@ -118,6 +119,7 @@ def _settings(folder: Path, *, port: int) -> Settings:
         data_dir=folder / "data",
         keys_dir=folder / "keys",
         sftp=SftpSettings(host=HOST, port=port, public_host=HOST, drain_timeout_s=DRAIN_TIMEOUT_S),
+        http=HttpSettings(enabled=False),
     )
 
 

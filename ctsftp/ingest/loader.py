@@ -7,7 +7,7 @@ stopping (back to `received`, as if nothing had happened).
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -32,6 +32,9 @@ SHOWN_FAULT_CHARACTERS = 200
 
 log = structlog.get_logger()
 
+# Hears each verdict: the upload, its state and code, and what was read of it.
+Told = Callable[[StoredUpload, State, str | None, Reading | None], None]
+
 
 class Loader:
     """Loads uploads, one call each; calls for the same segment must not overlap (the queue sees to that)."""
@@ -44,14 +47,18 @@ class Loader:
         config_of: Callable[[str], ClientConfig],
         now: Callable[[], datetime],
         try_again: Callable[[StoredUpload, float], None],
+        told: Told = lambda *_: None,
     ) -> None:
         self._settings = settings
         self._store = store
         self._config_of = config_of
         self._now = now
         self._try_again = try_again
+        self._told = told
         # The faults of ours that an upload has met, until it is done: the ledger may be what fails.
         self._faults: dict[str, Counter[Code]] = {}
+        # Held by an upload that may have killed a server: of two that were loading then, only one did it.
+        self._one_suspect = asyncio.Lock()
 
     async def load(self, upload: StoredUpload) -> None:
         """Take an upload to the end of its way, or note when to try again; never raises an `Exception`.
@@ -98,8 +105,9 @@ class Loader:
         elif isinstance(name, Fault):
             await self._end(upload, State.REJECTED, name)
         else:
-            await self._store.ledger.move(upload.id, State.LOADING)
-            await self._load_segment_file(upload, name, approved=row.approved)
+            async with self._one_suspect if row.deaths else nullcontext():
+                await self._store.ledger.move(upload.id, State.LOADING)
+                await self._load_segment_file(upload, name, approved=row.approved)
 
     async def _enter(self, upload: StoredUpload, name: SegmentFile | Fault | None) -> Upload:
         """Enter the upload in the ledger, if it is not there yet, and give its row."""
@@ -156,7 +164,7 @@ class Loader:
                 rejects=reading.rejected_rows,
                 **_facts(reading),
             )
-        _tell(upload, outcome.state, outcome.code)
+        self._tell(upload, outcome.state, outcome.code, reading)
         if outcome.uncounted:
             await self.count_changes(outcome.uncounted)
 
@@ -194,7 +202,7 @@ class Loader:
             rejects=reading.rejected_rows if reading else (),
             **facts,
         )
-        _tell(upload, state, why.code if why else None)
+        self._tell(upload, state, why.code if why else None, reading)
 
     async def _failed(self, upload: StoredUpload, code: Code, reason: str) -> None:
         """Note a fault of ours, in the ledger if it can be had, and try again later; the wait doubles each time."""
@@ -217,15 +225,18 @@ class Loader:
             )
         except CtsftpError as exc:
             log.warning("failure not written down", upload=upload.id, error=str(exc))
-        log.error("load failed", upload=upload.id, code=str(code), reason=reason, attempts=attempts)
+        log.error(
+            "load failed", upload=upload.id, client=upload.client, code=str(code), reason=reason, attempts=attempts
+        )
+        self._told(upload, State.FAILED, code, None)
         if gives_up and written:
             del self._faults[upload.id]
         else:
             self._try_again(upload, delay_s)
 
-
-def _tell(upload: StoredUpload, state: State, code: str | None) -> None:
-    log.info("verdict", upload=upload.id, client=upload.client, file=upload.filename, state=str(state), code=code)
+    def _tell(self, upload: StoredUpload, state: State, code: str | None, reading: Reading | None) -> None:
+        log.info("verdict", upload=upload.id, client=upload.client, file=upload.filename, state=str(state), code=code)
+        self._told(upload, state, code, reading)
 
 
 def _facts(reading: Reading) -> Facts:

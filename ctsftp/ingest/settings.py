@@ -26,6 +26,11 @@ class IngestSettings(BaseModel):
     guards: GuardSettings = GuardSettings()
     retry_first_s: float = Field(1, gt=0, description="seconds before a load that failed by our fault is tried again")
     retry_most_s: float = Field(300, gt=0, description="the longest such wait; it doubles each time")
+    retry_after_death_s: float = Field(
+        10,
+        gt=0,
+        description="seconds that a server lives before it loads what another died with; twice as many the next time",
+    )
 
 
 class SweepSettings(BaseModel):

@@ -7,7 +7,7 @@ disk that the ledger does not know, and those that are due again, are queued; wh
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timedelta
 
 import structlog
@@ -32,6 +32,10 @@ class Swept:
     partials_deleted: int = 0
     snapshots_deleted: int = 0
 
+    def __add__(self, other: "Swept") -> "Swept":
+        """Sum up two sweeps."""
+        return Swept(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
+
 
 class Sweeper:
     """Sweeps when it is time, when the queue overflowed, and when asked."""
@@ -55,6 +59,8 @@ class Sweeper:
         self._max_file_size_bytes = max_file_size_bytes
         self._now = now
         self._turn = asyncio.Lock()
+        # Held while files are deleted; whoever sends an old upload back to `received` holds it meanwhile.
+        self.deleting = asyncio.Lock()
 
     async def run(self) -> None:
         """Sweep at once and then for ever; a sweep that fails is logged, and the next one comes."""
@@ -122,8 +128,9 @@ class Sweeper:
         """Delete the files of uploads that ended long ago; the ledger's rows stay."""
         before = self._now() - timedelta(days=self._retention.keep_uploads_days)
         on_disk = {upload.id: upload for upload in await asyncio.to_thread(lambda: list(self._spool.uploads()))}
-        prunable = await self._store.ledger.prunable(on_disk, before=before)
-        return await asyncio.to_thread(self._delete_files, [on_disk[upload_id] for upload_id in sorted(prunable)])
+        async with self.deleting:
+            prunable = await self._store.ledger.prunable(on_disk, before=before)
+            return await asyncio.to_thread(self._delete_files, [on_disk[upload_id] for upload_id in sorted(prunable)])
 
     def _delete_files(self, uploads: list[StoredUpload]) -> int:
         """Delete what can be deleted: one file that cannot is no reason to keep all others."""

@@ -6,7 +6,7 @@ reads and writes of an open file end in the page cache and are done at once.
 
 import asyncio
 import stat
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -16,14 +16,26 @@ from asyncssh.constants import FXF_APPEND, FXF_CREAT, FXF_EXCL, FXF_TRUNC, FXF_W
 
 from ctsftp.contract.codes import Fault
 from ctsftp.errors import FileRefusedError, LimitError, NoSuchPathError, PathRefusedError
+from ctsftp.sftp.receipts import (
+    FOLDER,
+    ReceiptFile,
+    Receipts,
+    ReceiptSource,
+    folder_entry,
+    is_receipt,
+    require_changeable,
+)
 from ctsftp.sftp.settings import SftpSettings
 from ctsftp.spool.home import Entry, Home, OpenFile
 from ctsftp.spool.paths import HomePath, read_path
+from ctsftp.spool.quota import Allowance
 from ctsftp.spool.spool import Spool, StoredUpload
 from ctsftp.spool.staging import StagedFile
 
 FILE_MODE = stat.S_IFREG | 0o640
 FOLDER_MODE = stat.S_IFDIR | 0o750
+RECEIPT_MODE = stat.S_IFREG | 0o440
+RECEIPTS_MODE = stat.S_IFDIR | 0o550
 # SFTP version 3 has 32 bits for a time.
 LAST_SECOND = (1 << 32) - 1
 
@@ -33,6 +45,16 @@ log = structlog.get_logger()
 
 Inspect = Callable[[StoredUpload], Fault | None]
 Landed = Callable[[StoredUpload], None]
+Handle = StagedFile | OpenFile | ReceiptFile
+
+
+@dataclass(frozen=True, slots=True)
+class CutOff:
+    """An upload whose connection broke before its CLOSE; `kept_bytes` of it can be resumed."""
+
+    client: str
+    path: HomePath
+    kept_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +64,12 @@ class FilesContext:
     spool: Spool
     limits: SftpSettings
     max_file_size_bytes: int
+    allowance: Allowance
     is_upload_name: Callable[[str], bool]
     inspect: Inspect
     landed: Landed
+    cut_off: Callable[[CutOff], None]
+    receipts: ReceiptSource
     upload_ended: Callable[[], None]
 
 
@@ -54,30 +79,39 @@ class ClientFiles(SFTPServer):
     def __init__(self, channel: SSHServerChannel[bytes], client: str, home: Home, context: FilesContext) -> None:
         super().__init__(channel)
         self.explicit_close = False
+        self.requests = 0
         self.refuses_new = False
         self.limits = context.limits
         self.client = client
         self._home = home
         self._context = context
         self._spool = context.spool
+        self._receipts = Receipts(client, context.receipts)
         self._writing: set[StagedFile] = set()
         self._reading: set[OpenFile] = set()
-        self._landing = 0
+        self.landing = 0
         self._unfinished: set[asyncio.Task[Any]] = set()
 
     @property
     def open_uploads(self) -> int:
         """How many files this session is writing, or has closed or renamed without an answer yet."""
-        return len(self._writing) + self._landing
+        return len(self._writing) + self.landing
 
-    async def open(self, path: bytes, pflags: int, attrs: SFTPAttrs) -> StagedFile | OpenFile:  # noqa: ARG002  modes are ours
+    @property
+    def uploads(self) -> Iterable[StagedFile]:
+        """The files that this session is writing."""
+        return self._writing
+
+    async def open(self, path: bytes, pflags: int, attrs: SFTPAttrs) -> Handle:  # noqa: ARG002  modes are ours
         """Open a file; modes that the client wishes for are ignored."""
-        place = read_path(path)
         if not pflags & (FXF_WRITE | FXF_APPEND | FXF_CREAT | FXF_TRUNC):
+            place = self._path(path)
+            if is_receipt(place):
+                return await self._receipts.open(place)
             return await self._to_the_end(self._open_to_read(place))
         if self.refuses_new:
             raise LimitError("The server is stopping: try again in a minute.")
-        return await self._to_the_end(self._open_to_write(place, pflags))
+        return await self._to_the_end(self._open_to_write(self._changeable(path), pflags))
 
     async def close(self, file_obj: object) -> None:
         """Publish what the client closed, or raise why not, which answers its CLOSE with FAILURE.
@@ -88,6 +122,8 @@ class ClientFiles(SFTPServer):
         if isinstance(file_obj, OpenFile):
             self._reading.discard(file_obj)
             file_obj.close()
+        elif isinstance(file_obj, ReceiptFile):
+            pass
         elif self.explicit_close:
             staged = _writing(file_obj)
             self._writing.remove(staged)
@@ -123,7 +159,9 @@ class ClientFiles(SFTPServer):
 
     async def stat(self, path: bytes) -> SFTPAttrs:
         """Describe a file or a folder; a new file is there for its own session from its OPEN on (sshfs looks then)."""
-        place = read_path(path)
+        place = self._path(path)
+        if is_receipt(place):
+            return _attrs(await self._receipts.stat(place))
         try:
             return _attrs(await asyncio.to_thread(self._home.stat, place))
         except NoSuchPathError:
@@ -135,11 +173,14 @@ class ClientFiles(SFTPServer):
 
     def fstat(self, file_obj: object) -> SFTPAttrs:
         """Describe an open file."""
-        return _attrs(Entry.of("", _open(file_obj).stat()))
+        opened = _open(file_obj)
+        if isinstance(opened, ReceiptFile):
+            return _attrs(opened.entry)
+        return _attrs(Entry.of("", opened.stat()))
 
     async def setstat(self, path: bytes, attrs: SFTPAttrs) -> None:
         """Set a file's times; accept modes and owners without a change (Java clients fail otherwise)."""
-        place = read_path(path)
+        place = self._changeable(path)
         try:
             found = await asyncio.to_thread(self._home.stat, place)
         except NoSuchPathError:
@@ -162,29 +203,35 @@ class ClientFiles(SFTPServer):
 
     async def listing(self, path: bytes) -> AsyncIterator[SFTPName]:
         """List a folder; raises at once if it is not there."""
-        place = read_path(path)
+        place = self._path(path)
+        if is_receipt(place):
+            return _names(await self._receipts.entries(place))
         entries = await asyncio.to_thread(self._home.entries, place)
+        if not place.parts:  # a folder of that name that a local user made is covered
+            entries = [folder_entry(), *(entry for entry in entries if entry.name != FOLDER.name)]
         return _names(entries)
 
     async def remove(self, path: bytes) -> None:
         """Remove a file from the home."""
-        await asyncio.to_thread(self._home.remove, read_path(path))
+        await asyncio.to_thread(self._home.remove, self._changeable(path))
 
     async def mkdir(self, path: bytes, attrs: SFTPAttrs) -> None:  # noqa: ARG002  modes are ours
         """Make a folder."""
-        await asyncio.to_thread(self._home.make_folder, read_path(path))
+        place = self._changeable(path)
+        await asyncio.to_thread(self._account_for_one)
+        await asyncio.to_thread(self._home.make_folder, place)
 
     async def rmdir(self, path: bytes) -> None:
         """Remove an empty folder."""
-        await asyncio.to_thread(self._home.remove_folder, read_path(path))
+        await asyncio.to_thread(self._home.remove_folder, self._changeable(path))
 
     async def rename(self, oldpath: bytes, newpath: bytes) -> None:
         """Rename; what stands at the new path already is never replaced (SFTP version 3)."""
-        await self._land(self._rename(read_path(oldpath), read_path(newpath), replace=False))
+        await self._land(self._rename(self._changeable(oldpath), self._changeable(newpath), replace=False))
 
     async def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
         """Rename, replacing a file at the new path (OpenSSH's PROTOCOL, section 4.3)."""
-        await self._land(self._rename(read_path(oldpath), read_path(newpath), replace=True))
+        await self._land(self._rename(self._changeable(oldpath), self._changeable(newpath), replace=True))
 
     def format_user(self, uid: int | None) -> str:  # noqa: ARG002  all files are the client's
         """Name the owner in long listings."""
@@ -196,7 +243,7 @@ class ClientFiles(SFTPServer):
 
     def realpath(self, path: bytes) -> bytes:
         """Write a path out from the root."""
-        return str(read_path(path)).encode()
+        return str(self._path(path)).encode()
 
     async def statvfs(self, path: bytes) -> SFTPVFSAttrs:  # noqa: ARG002  all homes are on one disk
         """Tell how much room there is."""
@@ -207,16 +254,23 @@ class ClientFiles(SFTPServer):
         """Tell how much room there is."""
         return await self.statvfs(b"/")
 
+    def _path(self, raw: bytes) -> HomePath:
+        return read_path(raw, max_bytes=self.limits.max_path_bytes, max_depth=self.limits.max_path_depth)
+
+    def _changeable(self, raw: bytes) -> HomePath:
+        """Read the path of something that the client wants to write or change."""
+        return require_changeable(self._path(raw))
+
     def _being_written(self, place: HomePath) -> StagedFile | None:
         return next((staged for staged in self._writing if staged.target == place), None)
 
     async def _land(self, work: Coroutine[None, None, None]) -> None:
         """Do what makes an upload; a server that is stopping waits until it is done, and can be answered."""
-        self._landing += 1
+        self.landing += 1
         try:
             await self._to_the_end(work)
         finally:
-            self._landing -= 1
+            self.landing -= 1
             self._context.upload_ended()
 
     async def _to_the_end(self, work: Coroutine[None, None, T]) -> T:
@@ -232,22 +286,35 @@ class ClientFiles(SFTPServer):
         return reading
 
     async def _open_to_write(self, place: HomePath, pflags: int) -> StagedFile:
-        staged = await asyncio.to_thread(
-            self._spool.stage,
-            self.client,
-            place,
-            truncate=bool(pflags & FXF_TRUNC),
-            create=bool(pflags & FXF_CREAT),
-            exclusive=bool(pflags & FXF_EXCL),
-            append=bool(pflags & FXF_APPEND),
-            max_size_bytes=self._context.max_file_size_bytes,
-        )
+        staged = await asyncio.to_thread(self._stage, place, pflags)
         self._writing.add(staged)
         return staged
 
+    def _stage(self, place: HomePath, pflags: int) -> StagedFile:
+        share = self._spool.account(self.client).open(self._context.allowance)
+        try:
+            return self._spool.stage(
+                self.client,
+                place,
+                truncate=bool(pflags & FXF_TRUNC),
+                create=bool(pflags & FXF_CREAT),
+                exclusive=bool(pflags & FXF_EXCL),
+                append=bool(pflags & FXF_APPEND),
+                max_size_bytes=self._context.max_file_size_bytes,
+                share=share,
+            )
+        except BaseException:
+            share.settle(None)
+            raise
+
     async def _publish(self, staged: StagedFile) -> None:
         """Make the upload durable, hand it on, and raise the reason if its first bytes refuse it."""
-        upload = await asyncio.to_thread(self._spool.publish, self.client, staged)
+        try:
+            upload = await asyncio.to_thread(self._spool.publish, self.client, staged)
+        except BaseException:
+            _settle(staged, None)
+            raise
+        _settle(staged, staged.size_bytes)
         fault = await asyncio.to_thread(self._inspect, upload)
         self._hand_on(upload, staged.target)
         if fault:
@@ -263,6 +330,7 @@ class ClientFiles(SFTPServer):
         if not (is_file and self._context.is_upload_name(new.name)):
             await asyncio.to_thread(self._move, old, new, replace=replace)
             return
+        await asyncio.to_thread(self._account_for_one)
         upload = await asyncio.to_thread(self._spool.publish_renamed, self.client, old, new, replace=replace)
         try:
             if fault := await asyncio.to_thread(self._inspect, upload):
@@ -270,6 +338,9 @@ class ClientFiles(SFTPServer):
             await asyncio.to_thread(self._move, old, new, replace=replace)
         finally:
             self._hand_on(upload, new)
+
+    def _account_for_one(self) -> None:
+        self._spool.account(self.client).add_file(self._context.allowance)
 
     def _inspect(self, upload: StoredUpload) -> Fault | None:
         """Ask what the first bytes show; a fault of ours is no reason to fail a CLOSE: the upload is durable."""
@@ -286,10 +357,13 @@ class ClientFiles(SFTPServer):
     async def _cut_off(self, staged: StagedFile) -> None:
         try:
             kept = await asyncio.to_thread(self._spool.cut_off, self.client, staged)
+            _settle(staged, kept)
         except Exception:
+            _settle(staged, None)
             log.exception("upload cut off, and lost", client=self.client, path=str(staged.target))
         else:
             log.info("upload cut off", client=self.client, path=str(staged.target), kept_bytes=kept)
+            self._context.cut_off(CutOff(self.client, staged.target, kept))
 
     def _move(self, old: HomePath, new: HomePath, *, replace: bool) -> None:
         self._home.rename(old, new, replace=replace)
@@ -298,8 +372,13 @@ class ClientFiles(SFTPServer):
             self._home.sync(old.parent)
 
 
-def _open(file_obj: object) -> StagedFile | OpenFile:
-    assert isinstance(file_obj, StagedFile | OpenFile)
+def _settle(staged: StagedFile, kept_bytes: int | None) -> None:
+    if staged.share:
+        staged.share.settle(kept_bytes)
+
+
+def _open(file_obj: object) -> Handle:
+    assert isinstance(file_obj, StagedFile | OpenFile | ReceiptFile)
     return file_obj
 
 
@@ -311,12 +390,13 @@ def _writing(file_obj: object) -> StagedFile:
 
 def _attrs(entry: Entry) -> SFTPAttrs:
     """Describe an entry in SFTP's terms; owner and mode are the same for all."""
+    file_mode, folder_mode = (RECEIPT_MODE, RECEIPTS_MODE) if entry.read_only else (FILE_MODE, FOLDER_MODE)
     modified = min(max(int(entry.modified_s), 0), LAST_SECOND)  # a local user can set any time
     return SFTPAttrs(
         size=entry.size,
         uid=0,
         gid=0,
-        permissions=FOLDER_MODE if entry.is_folder else FILE_MODE,
+        permissions=folder_mode if entry.is_folder else file_mode,
         atime=modified,
         mtime=modified,
         nlink=1,

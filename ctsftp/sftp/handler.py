@@ -12,7 +12,7 @@ import functools
 from collections.abc import Awaitable, Callable
 
 import structlog
-from asyncssh import SFTPError, SFTPInvalidHandle, SSHReader, SSHWriter
+from asyncssh import SFTPBadMessage, SFTPError, SFTPInvalidHandle, SSHReader, SSHWriter
 from asyncssh.constants import (
     FX_NO_SUCH_FILE,
     FXP_CLOSE,
@@ -33,7 +33,7 @@ from asyncssh.constants import (
     FXP_WRITE,
 )
 from asyncssh.packet import PacketDecodeError, SSHPacket
-from asyncssh.sftp import MAX_SFTP_PACKET_LEN, MAX_SFTP_WRITE_LEN, SFTPLimits, SFTPServerHandler
+from asyncssh.sftp import SFTPLimits, SFTPServerHandler
 
 from ctsftp.errors import LimitError
 from ctsftp.sftp.files import ClientFiles
@@ -41,6 +41,7 @@ from ctsftp.sftp.status import is_expected, sftp_error
 
 SFTP_VERSION = 3
 REQUESTS_A_TURN = 64
+PACKET_HEAD_BYTES = 1024  # what a packet has besides data: type, number, handle, offset, lengths
 
 # Links, copy-data and byte ranges are left out: nothing in a home may name another file's bytes.
 EXTENSIONS = (
@@ -112,7 +113,19 @@ class FilesHandler(SFTPServerHandler):
         if self._in_a_row > REQUESTS_A_TURN:
             self._in_a_row = 1
             await asyncio.sleep(0)
-        return await super().recv_packet()
+        packet = await self._read_packet()
+        self.files.requests += 1
+        return packet
+
+    async def _read_packet(self) -> SSHPacket:
+        """Read one request, which may be as large as the limit; a larger one ends the session."""
+        assert self._reader is not None
+        length = int.from_bytes(await self._reader.readexactly(4), "big")
+        limit = self.files.limits.max_packet_bytes
+        if length > limit:
+            self.explain(f"A request of {length} bytes is larger than the limit of {limit} bytes.")
+            raise SFTPBadMessage("Too large a request")
+        return SSHPacket(await self._reader.readexactly(length))
 
     async def _process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
         self.files.explicit_close = pkttype == FXP_CLOSE
@@ -150,7 +163,8 @@ class FilesHandler(SFTPServerHandler):
         """Answer limits@openssh.com (OpenSSH's PROTOCOL, section 4.8)."""
         packet.check_end()
         limits = self.files.limits
-        return SFTPLimits(MAX_SFTP_PACKET_LEN, limits.max_read_bytes, MAX_SFTP_WRITE_LEN, limits.max_open_handles)
+        most = limits.max_packet_bytes - PACKET_HEAD_BYTES
+        return SFTPLimits(limits.max_packet_bytes, limits.max_read_bytes, most, limits.max_open_handles)
 
     def _require_free_handle(self) -> None:
         limit = self.files.limits.max_open_handles

@@ -5,7 +5,8 @@ The client's folder is read anew for each login, so a change of its keys counts 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,10 @@ import structlog
 
 from ctsftp.clients.access import decide, signature_algorithms
 from ctsftp.clients.addresses import matches
-from ctsftp.clients.authorized_keys import KeyEntry, Refusal
+from ctsftp.clients.authorized_keys import EXPIRY_WARNING, KeyEntry, Refusal
 from ctsftp.errors import CtsftpError, NotFoundError
+from ctsftp.sftp.ciphers import prefer_gcm
+from ctsftp.sftp.penalties import Offence
 from ctsftp.sftp.proxy import await_header
 
 if TYPE_CHECKING:
@@ -26,12 +29,15 @@ if TYPE_CHECKING:
 # The closer a login came, the more its refusal says: an admin is told of the best try.
 CAUSES_BY_PROGRESS = (
     Refusal.UNKNOWN_CLIENT,
+    Refusal.NO_KEY,
     Refusal.DISABLED,
     Refusal.UNKNOWN_KEY,
     Refusal.OUTSIDE_FROM,
     Refusal.EXPIRED,
+    Refusal.SIGNATURE,
     Refusal.SHA1,
 )
+OFFENCES = {Refusal.UNKNOWN_CLIENT: Offence.UNKNOWN_USER, Refusal.NO_KEY: Offence.NO_AUTHENTICATION}
 
 SHA1_SIGNATURE = b"ssh-rsa"
 
@@ -80,9 +86,15 @@ class Connection(asyncssh.SSHServer):
         self.username = ""
         self.client: Client | None = None
         self.key: KeyEntry | None = None
+        self.greeted = False
         self.signed_in = False
+        self.turned_away = False
+        self.blameless = False
         self.writable = asyncio.Event()
         self.writable.set()
+        self.sessions: set[Session] = set()
+        self.requests = 0  # of sessions that are over
+        self._began_s = server.clock_s()
         self._best_try: tuple[Refusal, str] | None = None
         self._half_tries = 0
         self._signed_with_sha1 = False
@@ -90,29 +102,31 @@ class Connection(asyncssh.SSHServer):
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """Note the peer: once the connection is lost it can no longer be asked."""
         self.ssh = conn
+        prefer_gcm(conn)
         # asyncssh does nothing when its transport says that the peer does not read: the sessions do.
         conn.pause_writing = self.writable.clear  # type: ignore[method-assign]
         conn.resume_writing = self.writable.set  # type: ignore[method-assign]
+        # For each login asyncssh would read its configuration again, in a thread; we give it none.
+        conn.reload_config = _nothing_to_reload  # type: ignore[method-assign]
         peer = conn.get_extra_info("peername")
         self.address = peer[0] if peer else ""
-        self._server.connections.add(self)
         settings = self._server.settings
         if settings.proxy_addresses and matches(settings.proxy_addresses, self.address):
+            # Whom it speaks for is known later than asyncssh greets, and counts from then on.
+            self.greeted = self.blameless = True
+            self._server.connections.add(self)
             await_header(conn, arrived=self._behind_balancer, timeout_s=settings.proxy_header_timeout_s)
+        else:
+            self.greeted = self._server.arrive(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell of a login that never came to be."""
         self.writable.set()
-        self._server.connections.discard(self)
-        if not self.signed_in and self._best_try:
-            cause, fingerprint = self._best_try
-            refused = LoginRefused(self.username, self.address, fingerprint, cause)
-            log.warning(
-                "login refused", client=self.username, address=self.address, fingerprint=fingerprint, cause=str(cause)
-            )
-            self._server.on_refusal(refused)
-        elif self.signed_in:
+        self._server.leave(self)
+        if self.signed_in:
             log.info("connection ended", client=self.username, address=self.address, error=str(exc) if exc else None)
+        elif not self.turned_away:
+            self._tell_refusal()
 
     async def begin_auth(self, username: str) -> bool:
         """Read the client's folder; everybody has to sign in, under one name (as in sshd)."""
@@ -121,23 +135,21 @@ class Connection(asyncssh.SSHServer):
             self.ssh.disconnect(asyncssh.DISC_PROTOCOL_ERROR, "The user name cannot be changed")
             return True
         self.username = username
-        try:
-            self.client = await asyncio.to_thread(self._server.clients.get, username)
-        except NotFoundError:
-            self._note(Refusal.UNKNOWN_CLIENT, "")
-        except CtsftpError as exc:
-            log.error("client could not be read", client=username, error=str(exc))  # noqa: TRY400  its text says all
-            self._note(Refusal.UNKNOWN_CLIENT, "")
+        with self._reading_nothing():
+            try:
+                self.client = await self._server.read_client(username)
+                self._note(Refusal.NO_KEY, "")
+            except NotFoundError:
+                self._note(Refusal.UNKNOWN_CLIENT, "")
+            except CtsftpError as exc:
+                log.error("client could not be read", client=username, error=str(exc))  # noqa: TRY400  its text says all
+                self.blameless = True  # the fault is ours
+                self._note(Refusal.UNKNOWN_CLIENT, "")
         return True
 
     def public_key_auth_supported(self) -> bool:
         """Public keys are the only way in."""
         return True
-
-    def _behind_balancer(self, address: str | None) -> None:
-        """Go by the sender's own address from now on; a balancer that speaks for itself keeps its own."""
-        if address is not None:
-            self.address = address
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:  # noqa: ARG002  begin_auth has it
         """Decide on a key; asyncssh asks once for the offer and once more for the signature."""
@@ -151,6 +163,7 @@ class Connection(asyncssh.SSHServer):
             self._note(decision, fingerprint)
             return False
         assert self.client is not None
+        self._note(Refusal.SIGNATURE, fingerprint)  # until it came, and was right
         self._half_tries += 1  # the other half is its signature; whether that was wrong asyncssh does not say
         self._signed_with_sha1 = False
         # asyncssh only advertises `signature_algs`; what a key object lists it does enforce.
@@ -169,6 +182,8 @@ class Connection(asyncssh.SSHServer):
         if self.client is None or self.key is None:
             return
         self.signed_in = True
+        if not self._server.sign_in(self, self.client.name):
+            return
         key = self.key.key
         login = Login(self.client.name, self.address, key.fingerprint, key.algorithm)
         log.info(
@@ -179,6 +194,7 @@ class Connection(asyncssh.SSHServer):
             algorithm=login.algorithm,
             sha1=self._signed_with_sha1,
         )
+        self._warn_of_expiry(self.key)
         self._server.on_login(login)
 
     def session_requested(self) -> "tuple[asyncssh.SSHServerChannel[bytes], Session] | bool":
@@ -186,6 +202,50 @@ class Connection(asyncssh.SSHServer):
         if self.client is None:
             return False
         return self._server.open_session(self, self.client)
+
+    @contextmanager
+    def _reading_nothing(self) -> Iterator[None]:
+        """Take nothing from the peer meanwhile: asyncssh would keep whatever it sends, without a limit."""
+        transport = self.ssh._transport  # noqa: SLF001
+        if transport is None:
+            yield
+            return
+        transport.pause_reading()
+        try:
+            yield
+        finally:
+            if not transport.is_closing():
+                transport.resume_reading()
+
+    def _tell_refusal(self) -> None:
+        """Tell the admin of the best try, and blame the address."""
+        cause, fingerprint = self._best_try or (None, "")
+        if not self.blameless:
+            self._server.door.blame(self.address, self._offence(cause))
+        if cause is None:
+            return
+        log.warning(
+            "login refused", client=self.username, address=self.address, fingerprint=fingerprint, cause=str(cause)
+        )
+        self._server.on_refusal(LoginRefused(self.username, self.address, fingerprint, cause))
+
+    def _offence(self, cause: Refusal | None) -> Offence:
+        if self._server.clock_s() - self._began_s >= self._server.settings.login_timeout_s:
+            return Offence.LOGIN_TIMEOUT
+        return Offence.NO_AUTHENTICATION if cause is None else OFFENCES.get(cause, Offence.FAILED_KEYS)
+
+    def _warn_of_expiry(self, key: KeyEntry) -> None:
+        if key.expires_within(EXPIRY_WARNING, self._server.now()):
+            log.warning(
+                "key expires soon", client=self.username, fingerprint=key.key.fingerprint, expires=str(key.expires)
+            )
+
+    def _behind_balancer(self, address: str | None) -> None:
+        """Go by the sender's own address from now on; a balancer that speaks for itself keeps its own."""
+        if address is not None:
+            self.address = address
+            self.blameless = False
+        self._server.arrive(self)
 
     def _note_sha1(self, fingerprint: str, *, allowed: bool) -> None:
         if allowed:
@@ -197,3 +257,7 @@ class Connection(asyncssh.SSHServer):
         rank = CAUSES_BY_PROGRESS.index
         if self._best_try is None or rank(cause) >= rank(self._best_try[0]):
             self._best_try = (cause, fingerprint)
+
+
+async def _nothing_to_reload() -> None:
+    pass

@@ -8,6 +8,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
@@ -17,18 +18,27 @@ import structlog
 from ctsftp.clients.authorized_keys import Refusal
 from ctsftp.clients.folder import Client, Clients
 from ctsftp.errors import CtsftpError, SettingsError
-from ctsftp.sftp.files import FilesContext, Inspect, Landed
+from ctsftp.sftp.ciphers import CIPHERS
+from ctsftp.sftp.door import Door
+from ctsftp.sftp.files import CutOff, FilesContext, Inspect, Landed
 from ctsftp.sftp.login import Connection, Login, LoginRefused
+from ctsftp.sftp.penalties import Penalty
+from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.session import Session
 from ctsftp.sftp.settings import SftpSettings
+from ctsftp.sftp.watch import Watch
+from ctsftp.spool.quota import Allowance
 from ctsftp.spool.spool import Spool
 
 KEX_ALGORITHMS = ("mlkem768x25519-sha256", "curve25519-sha256", "curve25519-sha256@libssh.org", "ecdh-sha2-nistp256")
-# The client's order wins; chacha20-poly1305 is a quarter slower here than AES-GCM, so it is not offered.
-CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
 MACS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512")
 # As OpenSSH's server. What a peer may send ahead is kept twice over, here and in the channel, for each of its channels.
 WINDOW_BYTES = 2 << 20
+
+BACKLOG = 1024  # a flood must not fill the kernel's queue: who waits there is not counted
+READERS = 4
+WATCH_INTERVAL_S = 5.0
+HOST_RSA_SIGNATURES = (b"rsa-sha2-512", b"rsa-sha2-256")
 
 log = structlog.get_logger()
 
@@ -48,6 +58,8 @@ class SftpServer:
         is_upload_name: Callable[[str], bool],
         inspect: Inspect,
         landed: Landed,
+        cut_off: Callable[[CutOff], None],
+        receipts: ReceiptSource,
         on_login: Callable[[Login], None],
         on_refusal: Callable[[LoginRefused], None],
     ) -> None:
@@ -57,14 +69,25 @@ class SftpServer:
         self.on_login = on_login
         self.on_refusal = on_refusal
         self.connections: set[Connection] = set()
+        self.clock_s = asyncio.get_running_loop().time
+        self.door = Door(settings, clock_s=self.clock_s)
         self._host_keys = host_keys
         self._spool = spool
         self._tasks = tasks
         self._is_upload_name = is_upload_name
         self._inspect = inspect
         self._landed = landed
+        self._cut_off = cut_off
+        self._receipts = receipts
         self._sessions: dict[Session, Connection] = {}
         self._upload_ended = asyncio.Event()
+        self._hurrying = False
+        self._watch = Watch()
+        self._watching: asyncio.Task[None] | None = None
+        # Logins have threads of their own: those that wait for the disk may all be waiting.
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="ctsftp-login")
+        self._rechecks = asyncio.Lock()
+        self._changes = 0
         self._acceptor: asyncssh.SSHAcceptor | None = None
         self._stopping = False
 
@@ -74,6 +97,21 @@ class SftpServer:
         assert self._acceptor is not None
         return self._acceptor.get_port()
 
+    @property
+    def session_count(self) -> int:
+        """How many SFTP sessions there are."""
+        return len(self._sessions)
+
+    @property
+    def open_uploads(self) -> int:
+        """How many files are being written in all sessions, or were closed and are not answered yet."""
+        return sum(session.open_uploads for session in self._sessions)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the server takes no new connections any more."""
+        return self._stopping
+
     async def start(self) -> None:
         """Listen; raise `SettingsError` if the address cannot be had."""
         settings = self.settings
@@ -82,7 +120,8 @@ class SftpServer:
                 settings.host,
                 settings.port,
                 server_factory=lambda: Connection(self),
-                server_host_keys=list(self._host_keys),
+                backlog=BACKLOG,
+                server_host_keys=[_without_sha1(key) for key in self._host_keys],
                 kex_algs=list(KEX_ALGORITHMS),
                 encryption_algs=list(CIPHERS),
                 mac_algs=list(MACS),
@@ -102,12 +141,34 @@ class SftpServer:
                 login_timeout=settings.login_timeout_s,
                 keepalive_interval=settings.keepalive_interval_s,
                 keepalive_count_max=settings.keepalive_count_max,
+                rekey_bytes=settings.rekey_bytes,
+                rekey_seconds=settings.rekey_interval_s,
             )
         except OSError as exc:
             raise SettingsError(
                 f"Port {settings.port} on {settings.host} cannot be listened on ({_why(exc)}): "
                 "stop what uses it, or set CTSFTP_SFTP__PORT to another one."
             ) from exc
+        self._watching = self._tasks.create_task(self._keep_watch())
+
+    def apply(self, settings: SftpSettings, host_keys: Sequence[asyncssh.SSHKey]) -> None:
+        """Go by other limits and host keys from the next connection on; where to listen stays as it is."""
+        self.settings = settings
+        self.door.apply(settings)
+        if self._acceptor:
+            self._acceptor.update(
+                server_host_keys=[_without_sha1(key) for key in host_keys],
+                login_timeout=settings.login_timeout_s,
+                keepalive_interval=settings.keepalive_interval_s,
+                keepalive_count_max=settings.keepalive_count_max,
+                rekey_bytes=settings.rekey_bytes,
+                rekey_seconds=settings.rekey_interval_s,
+            )
+
+    def hurry(self) -> None:
+        """Wait no longer for running uploads: what is open at the stop is cut off."""
+        self._hurrying = True
+        self._upload_ended.set()
 
     async def stop(self) -> None:
         """Stop as the module says; stopping twice is fine."""
@@ -126,23 +187,80 @@ class SftpServer:
             await connection.ssh.wait_closed()
         if self._acceptor:
             await self._acceptor.wait_closed()
+        if self._watching:
+            self._watching.cancel()
+        self.door.close()
+        self._readers.shutdown(wait=False)
 
-    def recheck(self) -> int:
-        """End the sessions whose key or client may no longer sign in; return how many."""
+    def arrive(self, connection: Connection) -> bool:
+        """Let a connection begin, unless it is turned away."""
+        self.connections.add(connection)
+        return self.door.arrive(connection)
+
+    def sign_in(self, connection: Connection, client: str) -> bool:
+        """Count a login; a client that has too many connections is told so, and disconnected."""
+        if self.door.sign_in(connection, client):
+            return True
+        limit = self.settings.max_connections_per_client
+        connection.ssh.disconnect(
+            asyncssh.DISC_TOO_MANY_CONNECTIONS, f"{client} has {limit} connections open, which is the limit"
+        )
+        log.warning("login refused", client=client, address=connection.address, cause="max_connections_per_client")
+        return False
+
+    def leave(self, connection: Connection) -> None:
+        """Know of a connection no longer."""
+        self.connections.discard(connection)
+        self.door.leave(connection)
+
+    def penalties(self) -> list[Penalty]:
+        """List the addresses that behaved badly."""
+        return self.door.penalties.current(self.clock_s())
+
+    def clear_penalties(self, address: str | None) -> int:
+        """Forget how one address behaved, or all; return how many were forgotten."""
+        return self.door.penalties.clear(address)
+
+    async def read_client(self, name: str) -> Client:
+        """Read a client's folder as it is now; if something was revoked meanwhile, once more."""
+        while True:
+            change = self._changes
+            client = await asyncio.get_running_loop().run_in_executor(self._readers, self.clients.get, name)
+            if change == self._changes:
+                return client
+
+    async def recheck(self) -> int:
+        """End the sessions whose key or client may no longer sign in; return how many.
+
+        A login that has begun goes on with what is read here, so it cannot end well by a key that is gone.
+        """
+        self._changes += 1
         ended = 0
-        for connection in [connection for connection in self.connections if connection.signed_in]:
-            if not self._may_stay(connection):
-                connection.ssh.disconnect(asyncssh.DISC_BY_APPLICATION, "The key was revoked")
-                log.info("connection ended by an admin", client=connection.username, address=connection.address)
-                ended += 1
+        async with self._rechecks:
+            for name in {connection.username for connection in self.connections if connection.username}:
+                try:
+                    client: Client | None = await self.read_client(name)
+                except CtsftpError:
+                    client = None
+                ended += sum(self._recheck(one, client) for one in list(self.connections) if one.username == name)
         return ended
+
+    def look(self, now_s: float) -> None:
+        """End the connections that have asked for nothing, and those with an upload that has received nothing."""
+        for connection in [one for one in self.connections if one.signed_in]:
+            if any(session.landing for session in connection.sessions):
+                continue
+            if reason := self._too_quiet(connection, now_s):
+                log.warning(
+                    "connection too quiet", client=connection.username, address=connection.address, reason=reason
+                )
+                connection.ssh.disconnect(asyncssh.DISC_BY_APPLICATION, reason)
 
     def open_session(
         self, connection: Connection, client: Client
     ) -> tuple[asyncssh.SSHServerChannel[bytes], Session] | bool:
         """Open a channel, unless the connection has too many or the server is stopping."""
-        mine = sum(1 for owner in self._sessions.values() if owner is connection)
-        if self._stopping or mine >= self.settings.max_channels:
+        if self._stopping or len(connection.sessions) >= self.settings.max_channels:
             return False
         channel: Any = connection.ssh.create_server_channel(encoding=None, window=WINDOW_BYTES)
         # asyncssh keeps every variable that a client sets, without a limit; like sshd by default, accept none.
@@ -156,6 +274,7 @@ class SftpServer:
             ended=self._session_ended,
         )
         self._sessions[session] = connection
+        connection.sessions.add(session)
         return channel, session
 
     def _context(self, client: Client) -> FilesContext:
@@ -164,9 +283,17 @@ class SftpServer:
             spool=self._spool,
             limits=self.settings,
             max_file_size_bytes=min(limit, client.config.max_file_size_bytes or limit),
+            allowance=Allowance(
+                bytes=client.config.quota_bytes or self.settings.quota_bytes,
+                files=client.config.quota_files or self.settings.quota_files,
+                floor_percent=self.settings.free_floor_percent,
+                floor_bytes=self.settings.free_floor_bytes,
+            ),
             is_upload_name=self._is_upload_name,
             inspect=self._inspect,
             landed=self._landed,
+            cut_off=self._cut_off,
+            receipts=self._receipts,
             upload_ended=self._upload_ended.set,
         )
 
@@ -174,26 +301,48 @@ class SftpServer:
         return self._tasks.create_task(work)
 
     def _session_ended(self, session: Session) -> None:
-        self._sessions.pop(session, None)
+        if connection := self._sessions.pop(session, None):
+            connection.requests += session.requests
+            connection.sessions.discard(session)
         self._upload_ended.set()
 
     async def _drain(self) -> None:
         """Wait until every open upload was closed and answered, but no longer than the limit."""
         try:
             async with asyncio.timeout(self.settings.drain_timeout_s):
-                while any(session.open_uploads for session in self._sessions):
+                while not self._hurrying and any(session.open_uploads for session in self._sessions):
                     self._upload_ended.clear()
                     await self._upload_ended.wait()
         except TimeoutError:
             log.warning("uploads were cut off at the stop", limit_s=self.settings.drain_timeout_s)
 
-    def _may_stay(self, connection: Connection) -> bool:
-        assert connection.key is not None
-        try:
-            connection.client = self.clients.get(connection.username)
-        except CtsftpError:
+    def _recheck(self, connection: Connection, client: Client | None) -> bool:
+        """Let a connection go by what its client's folder says now; return whether that ended a session."""
+        connection.client = client
+        if not connection.signed_in or connection.key is None:
             return False
-        return not isinstance(connection.decide(connection.key.key.blob), Refusal)
+        if not isinstance(connection.decide(connection.key.key.blob), Refusal):
+            return False
+        connection.ssh.disconnect(asyncssh.DISC_BY_APPLICATION, "The key was revoked")
+        log.info("connection ended by an admin", client=connection.username, address=connection.address)
+        return True
+
+    async def _keep_watch(self) -> None:
+        while True:
+            shortest_s = min(self.settings.idle_timeout_s, self.settings.upload_stall_timeout_s)
+            await asyncio.sleep(min(WATCH_INTERVAL_S, shortest_s / 4))
+            self.look(self.clock_s())
+
+    def _too_quiet(self, connection: Connection, now_s: float) -> str | None:
+        limits = self.settings
+        for session in connection.sessions:
+            for staged in session.uploads:
+                if self._watch.quiet_s(staged, staged.writes, now_s) >= limits.upload_stall_timeout_s:
+                    return f"The upload of {staged.target} received nothing for {limits.upload_stall_timeout_s:g} s"
+        requests = connection.requests + sum(session.requests for session in connection.sessions)
+        if self._watch.quiet_s(connection, requests, now_s) >= limits.idle_timeout_s:
+            return f"Nothing was asked for in {limits.idle_timeout_s:g} s"
+        return None
 
 
 def _why(exc: OSError) -> str:
@@ -205,3 +354,10 @@ def _why(exc: OSError) -> str:
 
 def _refuse(_packet: object) -> bool:
     return False
+
+
+def _without_sha1(key: asyncssh.SSHKey) -> asyncssh.SSHKey:
+    """Let an RSA host key sign with SHA-2 only; asyncssh offers whatever the key object lists."""
+    if key.algorithm == b"ssh-rsa":
+        key.sig_algorithms = HOST_RSA_SIGNATURES
+    return key

@@ -6,7 +6,7 @@ every upload that is still open into a partial. No error leaves the task: it wou
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 
 import structlog
 from asyncssh import BreakReceived, SignalReceived, SSHReader, SSHServerChannel, SSHWriter, TerminalSizeChanged
@@ -15,6 +15,7 @@ from asyncssh.stream import SSHServerStreamSession
 
 from ctsftp.sftp.files import ClientFiles, FilesContext
 from ctsftp.sftp.handler import FilesHandler
+from ctsftp.spool.staging import StagedFile
 
 log = structlog.get_logger()
 
@@ -54,6 +55,21 @@ class Session(SSHServerStreamSession[bytes]):
     def open_uploads(self) -> int:
         """How many files are being written here, or were closed and are not answered yet."""
         return self._files.open_uploads if self._files else 0
+
+    @property
+    def landing(self) -> bool:
+        """Whether a file that was closed or renamed waits for its answer."""
+        return self._files is not None and self._files.landing > 0
+
+    @property
+    def uploads(self) -> Iterable[StagedFile]:
+        """The files that are being written here."""
+        return self._files.uploads if self._files else ()
+
+    @property
+    def requests(self) -> int:
+        """How many requests came here."""
+        return self._files.requests if self._files else 0
 
     def refuse_new(self) -> None:
         """Let no new file be opened for writing: the server is stopping."""

@@ -17,6 +17,8 @@ from ctsftp.errors import DiskError
 FILE_MODE = 0o640
 FOLDER_MODE = 0o750
 MAX_OFFSET = 1 << 62
+# Who may not read a folder did not make what is in it; some read-only file systems know no fsync of a folder.
+MADE_BY_OTHERS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EINVAL})
 
 
 class Disk(Protocol):
@@ -189,6 +191,32 @@ class LocalDisk:
     def room(self, path: Path) -> os.statvfs_result:
         """Tell how much room there is."""
         return os.statvfs(path)
+
+
+def make_folders(disk: Disk, path: Path) -> None:
+    """Make a folder, and those above it that are missing, each durable before the next is made."""
+    path = Path(os.path.realpath(path))
+    missing = []
+    while not _is_there(disk, path):
+        missing.append(path)
+        path = path.parent
+    try:
+        disk.fsync_folder(path.parent)  # it may be what an earlier process made last before it died
+    except OSError as exc:
+        if exc.errno not in MADE_BY_OTHERS:
+            raise
+    for folder in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            disk.make_folder(folder)
+        disk.fsync_folder(folder.parent)
+
+
+def _is_there(disk: Disk, path: Path) -> bool:
+    try:
+        disk.lstat(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _open_folder(path: Path) -> int:

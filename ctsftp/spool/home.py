@@ -42,6 +42,7 @@ class Entry:
     is_folder: bool
     size: int
     modified_s: float
+    read_only: bool = False
 
     @classmethod
     def of(cls, name: str, found: os.stat_result) -> "Entry":
@@ -276,6 +277,18 @@ class Home:
         """Make durable which files were cut off in the folder at `path`."""
         with _answered(path, "made durable"):
             self._disk.fsync_folder(self.partial(path))
+
+    def count_folders(self) -> int:
+        """Tell how many folders the client has made."""
+        count, pending = 0, [HomePath(())]
+        while pending:
+            folder = pending.pop()
+            for name, found in self._readable(self.file(folder)):
+                if stat.S_ISDIR(found.st_mode):
+                    count += 1
+                    if len(folder.parts) + 1 < MAX_DEPTH:
+                        pending.append(folder.child(name))
+        return count
 
     def walk(self, root: Path) -> Iterator[tuple[HomePath, os.stat_result]]:
         """Yield every regular file below `root` (files or partials) with what the disk says of it.

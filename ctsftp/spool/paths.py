@@ -40,10 +40,10 @@ class HomePath:
         return "/" + "/".join(self.parts)
 
 
-def read_path(raw: bytes) -> HomePath:
+def read_path(raw: bytes, *, max_bytes: int = MAX_PATH_BYTES, max_depth: int = MAX_DEPTH) -> HomePath:
     """Read a path that a client sent; raise `PathRefusedError` with the reason if it cannot be."""
-    if len(raw) > MAX_PATH_BYTES:
-        raise PathRefusedError(f"The path is longer than {MAX_PATH_BYTES} bytes: use a shorter one.")
+    if len(raw) > max_bytes:
+        raise PathRefusedError(f"The path is longer than {max_bytes} bytes: use a shorter one.")
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -57,8 +57,8 @@ def read_path(raw: bytes) -> HomePath:
         elif name not in {"", "."}:
             check_name(name)
             parts.append(name)
-    if len(parts) > MAX_DEPTH:
-        raise PathRefusedError(f"The path is deeper than {MAX_DEPTH} folders: use a shorter one.")
+    if len(parts) > max_depth:
+        raise PathRefusedError(f"The path is deeper than {max_depth} folders: use a shorter one.")
     return HomePath(tuple(parts))
 
 

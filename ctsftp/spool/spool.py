@@ -27,6 +27,7 @@ from ctsftp.spool.disk import Disk, translated
 from ctsftp.spool.home import Home
 from ctsftp.spool.landing import Landing
 from ctsftp.spool.paths import HomePath
+from ctsftp.spool.quota import Account, Share
 from ctsftp.spool.staging import StagedFile
 
 COPY_BLOCK_BYTES = 1 << 20
@@ -59,6 +60,7 @@ class Spool:
         self._place_locks = [threading.Lock() for _ in range(PLACE_LOCKS)]
         self._homes: dict[str, Home] = {}
         self._homes_lock = threading.Lock()
+        self._accounts: dict[str, Account] = {}
         self._landing_ids: set[str] = set()
 
     def clients(self) -> list[str]:
@@ -81,6 +83,31 @@ class Spool:
                 home = self._homes.setdefault(client, Home(self._disk, folder))
         return home
 
+    def account(self, client: str) -> Account:
+        """Give what is known of how much a client has here; all who ask share one."""
+        home = self.home(client)
+        with self._homes_lock:
+            if client not in self._accounts:
+                self._accounts[client] = Account(lambda: self.measure(client), home.room)
+            return self._accounts[client]
+
+    def measure(self, client: str) -> tuple[int, int]:
+        """Tell how many bytes, and how many files and folders, a client has: uploads, partials, folders in its home.
+
+        Bytes that several uploads share count once. Files that are being written are not counted.
+        """
+        home = self.home(client)
+        sizes, files = {}, home.count_folders()
+        for upload_id in self.upload_ids(client):
+            upload = self.upload(client, upload_id)
+            if upload and (found := self._lstat(upload.path)):
+                sizes[found.st_ino] = found.st_size
+                files += 1
+        for _, found in home.walk(home.partials):
+            sizes[found.st_ino] = found.st_size
+            files += 1
+        return sum(sizes.values()), files
+
     def stage(
         self,
         client: str,
@@ -91,6 +118,7 @@ class Spool:
         exclusive: bool,
         append: bool,
         max_size_bytes: int,
+        share: Share | None = None,
     ) -> StagedFile:
         """Open a file for writing, as the flags of SSH_FXP_OPEN ask (draft-ietf-secsh-filexfer-02, section 6.3).
 
@@ -109,7 +137,11 @@ class Spool:
                 fd, seed_bytes = home.claim_partial(path, place), partial.st_size
             else:
                 fd = self._disk.create(place)
-        staged = StagedFile(self._disk, fd, place, path, max_size_bytes=max_size_bytes, seed_bytes=seed_bytes)
+        staged = StagedFile(
+            self._disk, fd, place, path, max_size_bytes=max_size_bytes, seed_bytes=seed_bytes, share=share
+        )
+        if seed_bytes and share:
+            share.resume(seed_bytes)
         if seed_bytes:
             self._settle_claim(client, home, staged)
         elif found and not partial and not truncate:

@@ -8,6 +8,7 @@ from ctsftp.errors import CtsftpError, DiskError, IncompleteError, LimitError
 from ctsftp.spool.coverage import Coverage
 from ctsftp.spool.disk import Disk, translated
 from ctsftp.spool.paths import HomePath
+from ctsftp.spool.quota import Share
 
 
 class StagedFile:
@@ -27,13 +28,18 @@ class StagedFile:
         *,
         max_size_bytes: int,
         seed_bytes: int = 0,
+        share: Share | None = None,
     ) -> None:
         self.path = path
         self.target = target
+        self.share = share
         self.fault: CtsftpError | None = None
+        self.writes = 0
+        self.size_bytes = 0  # once it is sealed
         self._disk = disk
         self._fd: int | None = fd
         self._max_size_bytes = max_size_bytes
+        self._granted_bytes = seed_bytes
         self._coverage = Coverage(seed_bytes)
         self._append_to: tuple[int, int] | None = None
         self._shift_bytes = 0
@@ -63,8 +69,9 @@ class StagedFile:
         if self._append_to:
             self._settle_append(offset, *self._append_to)
         offset += self._shift_bytes
-        if offset + len(data) > self._max_size_bytes:
-            raise self._poisoned(LimitError(f"{self.target} is larger than the limit of {self._max_size_bytes} bytes."))
+        self.writes += 1
+        if offset + len(data) > self._granted_bytes:
+            self._ask_for_room(offset + len(data))
         try:
             written = self._disk.write(self.fd, data, offset)
         except OSError as exc:
@@ -85,6 +92,8 @@ class StagedFile:
             raise self.fault
         if size > self._max_size_bytes:
             raise LimitError(f"{self.target} cannot be larger than {self._max_size_bytes} bytes.")
+        if size > self._granted_bytes:
+            self._ask_for_room(size)
         try:
             self._disk.truncate(self.fd, size)
         except OSError as exc:
@@ -123,6 +132,7 @@ class StagedFile:
             )
         self.sync()
         self.close()
+        self.size_bytes = size
 
     def keep_prefix(self) -> int:
         """Reduce a cut-off file to its bytes without a hole, durable, and return their number; 0: not worth keeping.
@@ -153,6 +163,16 @@ class StagedFile:
         if kept != shown:
             raise self._poisoned(IncompleteError(f"{self.target} was cut off earlier: send it again whole."))
         self._shift_bytes = kept
+
+    def _ask_for_room(self, end: int) -> None:
+        """See to it that the file may grow to `end`, or raise and poison it."""
+        if end > self._max_size_bytes:
+            raise self._poisoned(LimitError(f"{self.target} is larger than the limit of {self._max_size_bytes} bytes."))
+        try:
+            reach = self.share.reach(end) if self.share else self._max_size_bytes
+        except CtsftpError as exc:
+            raise self._poisoned(exc) from exc
+        self._granted_bytes = min(reach, self._max_size_bytes)
 
     def _poisoned(self, fault: CtsftpError) -> CtsftpError:
         self.fault = fault

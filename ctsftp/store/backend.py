@@ -4,9 +4,9 @@ A `Backend` is one open database: its engines, who may write when, its errors in
 in bulk are plain functions of a connection, so that whoever has a connection can call them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import ArgumentError
@@ -16,7 +16,19 @@ from ctsftp.contract.rows import Ids
 from ctsftp.errors import StoreError
 from ctsftp.store import postgres, sqlite
 
+T = TypeVar("T")
+
 USE = "use sqlite+aiosqlite:///PATH, or postgresql+psycopg://USER@HOST/NAME"
+
+
+class Looker(Protocol):
+    """Reads past SQLAlchemy, in threads of its own."""
+
+    async def look(self, work: Callable[[Any], T]) -> T:
+        """Have one thread do `work`, given a connection with sqlite3's `execute` and `:named` parameters."""
+
+    def close(self) -> None:
+        """Wait for what runs, and close; call it off the event loop."""
 
 
 class Backend(Protocol):
@@ -27,7 +39,12 @@ class Backend(Protocol):
     writers: AsyncEngine
     readers: AsyncEngine
     faults: tuple[type[Exception], ...]  # what the driver raises where it is called past SQLAlchemy
+    members_among: str  # the statement of `Lookups.members_among`
+    page_as_text: str  # the statement of `Export.pages`
     waits_s: Sequence[float]  # before each further try of a transaction that was broken off
+
+    def new_looker(self, name: str) -> Looker:
+        """Make threads that read, called by this name."""
 
     def make(self) -> None:
         """Make the database if it is not there, where it is ours to make."""
@@ -38,11 +55,17 @@ class Backend(Protocol):
     def turn(self) -> AbstractAsyncContextManager[None]:
         """Wait until a write may begin."""
 
+    def alone(self, name: str) -> AbstractAsyncContextManager[bool]:
+        """Tell whether no other node is at the work of this name, and keep them off it until the block ends."""
+
     async def before_write(self) -> None:
         """Do what must be done between two writes."""
 
     def check(self, conn: Connection, *, migrate: bool) -> None:
         """Raise a `StoreError` for a database that cannot be used; keep others from migrating until the end."""
+
+    def check_integrity(self, conn: Connection) -> str | None:
+        """Read the whole database for damage, where that is ours to do, and tell the first that is found."""
 
     def heals(self, error: BaseException | None) -> bool:
         """Tell whether a transaction that met this error left no trace, and may succeed if it is tried again."""
@@ -71,9 +94,6 @@ class Bulk(Protocol):
 
     def read_members(self, conn: Connection, snapshot_id: int, *, above: int, limit: int) -> Ids:
         """Read the first ids of a snapshot that are greater than `above`, ascending."""
-
-    def select_members(self, conn: Connection, snapshot_id: int, ids: Ids) -> Ids:
-        """Tell which of these ids are in a snapshot, ascending."""
 
     def drop_members(self, conn: Connection, snapshot_id: int) -> bool | None:
         """Drop all members of a snapshot at once; False: delete them bit by bit; None: they are in use, try later."""

@@ -8,8 +8,8 @@ run again from its beginning: it changes nothing but the database.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection
@@ -18,7 +18,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from ctsftp.errors import StoreError
 from ctsftp.store import schema
-from ctsftp.store.backend import open_backend
+from ctsftp.store.backend import Looker, open_backend
+from ctsftp.store.telling import NEWS
 
 T = TypeVar("T")
 
@@ -35,8 +36,13 @@ class Database:
         self.shared = self.backend.shared
         self._writer = self.backend.writers
         self._readers = self.backend.readers
+        # Two, so that a look-up never waits for the pages of a long list.
+        self._lookups = self.backend.new_looker("look-up")
+        self._pages = self.backend.new_looker("page")
         self._transactions: set[asyncio.Task[Any]] = set()
         self._closed = False
+        # Set after every transaction that wrote something to be delivered (`telling.NEWS`).
+        self.news = asyncio.Event()
 
     @classmethod
     async def open(cls, url: str, *, migrate: bool) -> Self:
@@ -64,6 +70,8 @@ class Database:
             await asyncio.wait(self._transactions)
         await self._writer.dispose()
         await self._readers.dispose()
+        for looker in (self._lookups, self._pages):
+            await asyncio.to_thread(looker.close)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run a short transaction that sees one moment of the database, and cannot write."""
@@ -77,6 +85,46 @@ class Database:
         async with self.backend.turn():
             return await self._unbroken(self._again(lambda: self._write(work)))
 
+    async def look_up(self, sql: str, parameters: Mapping[str, Any]) -> list[Any]:
+        """Give the rows of one quick statement that reads, with `:named` parameters: for what is asked very often."""
+        return await self._look(self._lookups, lambda conn: conn.execute(sql, parameters).fetchall())
+
+    async def read_page(self, work: Callable[[Any], T]) -> T:
+        """Run statements that read a page of a long list, and make of it what is wanted, all in a thread."""
+        return await self._look(self._pages, work)
+
+    @asynccontextmanager
+    async def alone(self, name: str) -> AsyncIterator[bool]:
+        """Tell whether no other node is at the work of this name, and keep them off it until the block ends."""
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        over = asyncio.Event()
+        # A task of its own: if the caller were cancelled in a statement, the connection would be left to the collector.
+        task = asyncio.create_task(self._hold(name, answer, over))
+        self._transactions.add(task)
+        task.add_done_callback(self._transactions.discard)
+        try:
+            with self._errors_in_words():
+                mine = await answer
+            yield mine
+        finally:
+            over.set()
+
+    async def _hold(self, name: str, answer: "asyncio.Future[bool]", over: asyncio.Event) -> None:
+        try:
+            async with self.backend.alone(name) as mine:
+                if not answer.done():
+                    answer.set_result(mine)
+                await over.wait()
+        except Exception as error:  # noqa: BLE001  whoever waits is told
+            if not answer.done():
+                answer.set_exception(error)
+
+    async def _look(self, looker: Looker, work: Callable[[Any], T]) -> T:
+        if self._closed:
+            raise StoreError(f"The database {self.name} is closed.")
+        with self._errors_in_words():
+            return await looker.look(work)
+
     async def _read(self, work: Callable[[Connection], T]) -> T:
         async with self._readers.begin() as conn:
             return await conn.run_sync(work)
@@ -86,7 +134,7 @@ class Database:
         await self.backend.before_write()
         async with self._writer.connect() as conn:
             await conn.begin()
-            result = await conn.run_sync(work)
+            result, is_news = await conn.run_sync(_noticing_news(work))
             try:
                 await conn.commit()
             except DBAPIError as error:
@@ -94,7 +142,9 @@ class Database:
                     raise
                 # Whether it was done is known to the server alone: to do it again might do it twice.
                 raise StoreError(f"The database {self.name} was lost while it was told to keep a change.") from None
-            return result
+        if is_news:
+            self.news.set()
+        return result
 
     async def _again(self, transaction: Callable[[], Awaitable[T]]) -> T:
         """Run a transaction, and run it anew if it was broken off without a trace; a few times."""
@@ -151,3 +201,14 @@ class Database:
         self.backend.check(conn, migrate=False)
         schema.refuse_strangers(conn, name=f"The database {self.name}")
         schema.require(conn, name=f"The database {self.name}")
+
+
+def _noticing_news(work: Callable[[Connection], T]) -> Callable[[Connection], tuple[T, bool]]:
+    """Tell besides the result of `work` whether it left news; those of a transaction that failed are forgotten."""
+
+    def noticing(conn: Connection) -> tuple[T, bool]:
+        conn.info.pop(NEWS, None)
+        result = work(conn)
+        return result, bool(conn.info.pop(NEWS, False))
+
+    return noticing

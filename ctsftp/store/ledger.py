@@ -1,7 +1,7 @@
 """The ledger: every upload, what became of it, and what an admin may do about it."""
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Unpack
 
 import sqlalchemy as sa
@@ -80,12 +80,14 @@ class Ledger:
         )
         return await self._database.read(lambda conn: [(client, one) for client, one in conn.execute(query)])
 
-    async def recover(self) -> None:
-        """Take back what a dead process of this node was loading; call it before anything loads.
+    async def recover(self, *, wait_s: float = 0) -> None:
+        """Fail what a dead process of this node was loading; call it before anything loads.
 
-        After `MAX_DEATHS` such loads an upload fails and waits for an admin: it may be what kills.
+        Such an upload is tried again when this process has lived for `wait_s`, and for twice that after its second
+        death: what kills servers at random does not let one live so long. After `MAX_DEATHS` it waits for an
+        admin: it may be what kills.
         """
-        await self._database.write(lambda conn: _recover(conn, self._clock(), self._node))
+        await self._database.write(lambda conn: _recover(conn, self._clock(), wait_s, self._node))
 
     async def twin(self, client: str, filename: str, *, other_than: str) -> str | None:
         """Tell the sha256 of the newest other upload of this name that was applied or is held, if any."""
@@ -109,14 +111,24 @@ class Ledger:
         await self._decide(upload_id, State.RECEIVED, allowed, advice, attempts=0, deaths=0)
 
     async def uploads(
-        self, *, client: str | None = None, state: State | None = None, limit: int | None = None
+        self,
+        *,
+        client: str | None = None,
+        state: State | None = None,
+        segment_key: str | None = None,
+        before: str | None = None,
+        limit: int | None = None,
     ) -> list[Upload]:
-        """List uploads, newest first."""
+        """List uploads, newest first; `before` is the id of the last one that was seen."""
         query = sa.select(uploads).order_by(uploads.c.id.desc()).limit(limit)
         if client is not None:
             query = query.where(uploads.c.client == client)
         if state is not None:
             query = query.where(uploads.c.state == state)
+        if segment_key is not None:
+            query = query.where(uploads.c.segment_key == segment_key)
+        if before is not None:
+            query = query.where(uploads.c.id < before)
         rows = await self._database.read(lambda conn: conn.execute(query).mappings().all())
         return [Upload(**row) for row in rows]
 
@@ -229,15 +241,22 @@ def _due(conn: Connection, now: datetime, node: str | None) -> list[str]:
     return list(conn.execute(waiting.limit(DUE_AT_ONCE)).scalars())
 
 
-def _recover(conn: Connection, now: datetime, node: str | None) -> None:
+def _recover(conn: Connection, now: datetime, wait_s: float, node: str | None) -> None:
+    def retry_at(deaths: int) -> datetime:
+        return now + timedelta(seconds=wait_s * 2 ** (deaths - 1))
+
+    waiting = sa.and_(uploads.c.code == Code.LOADER_DIED, uploads.c.retry_at.is_not(None), is_mine(node))
+    for upload_id, deaths in conn.execute(sa.select(uploads.c.id, uploads.c.deaths).where(waiting)).all():
+        again = {"retry_at": iso(retry_at(deaths))}  # the process that it waited in did not live so long
+        conn.execute(uploads.update().where(uploads.c.id == upload_id).values(again))
     loading = sa.select(uploads.c.id, uploads.c.deaths).where(uploads.c.state == State.LOADING, is_mine(node))
     for upload_id, earlier in conn.execute(loading).all():
         deaths = earlier + 1
-        if deaths < MAX_DEATHS:
-            move(conn, upload_id, State.RECEIVED, now=now, deaths=deaths)
-            continue
-        reason = f"The server died {deaths} times while it loaded this file; `ctsftp upload retry` tries again."
-        move(conn, upload_id, State.FAILED, now=now, deaths=deaths, code=Code.LOADER_DIED, reason=reason)
+        again_at = retry_at(deaths) if deaths < MAX_DEATHS else None
+        advice = "it is tried again by itself" if again_at else "`ctsftp upload retry` tries again"
+        reason = f"The server died while it loaded this file, {deaths} of {MAX_DEATHS} times: {advice}."
+        facts: Facts = {"deaths": deaths, "code": Code.LOADER_DIED, "reason": reason, "retry_at": again_at}
+        move(conn, upload_id, State.FAILED, now=now, **facts)
 
 
 def _select_ids(conn: Connection, ids: Sequence[str], condition: sa.ColumnElement[bool]) -> set[str]:

@@ -1,4 +1,4 @@
-"""The last login and the last refusal of each client, for its connection sheet."""
+"""The last login and the last refusal of each client, for its connection sheet, and the last use of each key."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from ctsftp.store.database import Database
 from ctsftp.store.records import Clock, Logins, iso
-from ctsftp.store.tables import client_logins
+from ctsftp.store.tables import client_logins, key_logins
 
 
 class LoginBook:
@@ -29,7 +29,12 @@ class LoginBook:
             "login_fingerprint": fingerprint,
             "login_algorithm": algorithm,
         }
-        await self._database.write(lambda conn: _put(conn, client, values))
+
+        def put(conn: Connection) -> None:
+            _put(conn, client, values)
+            _put_key(conn, client, fingerprint, now)
+
+        await self._database.write(put)
 
     async def record_refusal(self, client: str, *, address: str, fingerprint: str | None, cause: str) -> None:
         """Note that a client was refused, and why; `fingerprint` is None where it showed no key."""
@@ -48,6 +53,18 @@ class LoginBook:
         query = sa.select(*columns).where(client_logins.c.client == client)
         row = await self._database.read(lambda conn: conn.execute(query).mappings().one_or_none())
         return Logins(**row) if row else Logins()
+
+    async def key_uses(self, client: str) -> dict[str, str]:
+        """Tell when each key of a client was last used: times (`iso`) by fingerprint."""
+        query = sa.select(key_logins.c.fingerprint, key_logins.c.login_at).where(key_logins.c.client == client)
+        rows = await self._database.read(lambda conn: conn.execute(query).all())
+        return {row.fingerprint: row.login_at for row in rows}
+
+
+def _put_key(conn: Connection, client: str, fingerprint: str, now: str) -> None:
+    row = (key_logins.c.client == client) & (key_logins.c.fingerprint == fingerprint)
+    if conn.execute(key_logins.update().where(row).values(login_at=now)).rowcount == 0:
+        conn.execute(key_logins.insert().values(client=client, fingerprint=fingerprint, login_at=now))
 
 
 def _put(conn: Connection, client: str, values: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from ctsftp.contract.states import END_STATES, State, check_move
 from ctsftp.errors import NotFoundError
 from ctsftp.store.records import Facts, iso
 from ctsftp.store.tables import rejected_rows, uploads
+from ctsftp.store.telling import tell_of_move
 
 
 def move(
@@ -24,7 +25,7 @@ def move(
     expect: State | None = None,
     **facts: Unpack[Facts],
 ) -> bool:
-    """Move an upload to a state and note the facts about it, in the connection's transaction.
+    """Move an upload to a state, note the facts about it, and tell of it, in the connection's transaction.
 
     False, and nothing is done, if the upload is in another state than `expect`. An illegal move raises
     what `check_move` raises, an unknown upload `NotFoundError`, counts that do not add up ValueError.
@@ -45,6 +46,7 @@ def move(
         values |= {"rows": None, "members": None, "duplicates": None, "rejected": None, "warnings": []}
         conn.execute(rejected_rows.delete().where(rejected_rows.c.upload_id == upload_id))
     conn.execute(uploads.update().where(uploads.c.id == upload_id).values(values | _columns(facts)))
+    tell_of_move(conn, upload_id, to, now=now)
     return True
 
 

@@ -7,20 +7,28 @@ partition needs a look at the others' rows. More than some hundreds of partition
 members: that is why small snapshots have none of their own.
 """
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+import re
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
 
 import numpy as np
-from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy import URL, Connection, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from ctsftp.contract.rows import Ids
 from ctsftp.errors import StoreError
 
+T = TypeVar("T")
+
 OLDEST_VERSION = 15
 CONNECTIONS = 10
+LOOKERS = 4
 CONNECT_TIMEOUT_S = 5
 POOL_TIMEOUT_S = 10
 # A node that is cut off notices after so long, and so does the server, which then lets go of the node's locks.
@@ -36,6 +44,17 @@ LARGE_FROM_ID = 1_000_000_000
 MIGRATION_LOCK = 0x6374_7366  # any number that no other program on the database uses for an advisory lock
 
 LOCKED = "55P03"  # the SQLSTATE of a lock that was not to be had in time
+
+CONNECTION: dict[str, Any] = {
+    "connect_timeout": CONNECT_TIMEOUT_S,
+    "application_name": "ctsftp",
+    "tcp_user_timeout": SILENCE_LIMIT_S * 1000,
+    "keepalives_idle": SILENCE_LIMIT_S,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    # Statements that a server keeps for a connection cannot pass through PgBouncer.
+    "prepare_threshold": None,
+}
 
 SETTINGS = {
     # A plan for all partitions at once would be made, and lock them all, where one for the ids that are asked does not.
@@ -62,23 +81,16 @@ class PostgresBackend:
             import psycopg  # noqa: PLC0415  an optional extra
         except ImportError as error:
             raise StoreError("The driver of PostgreSQL is not installed: pip install 'ctsftp[postgres]'.") from error
+        self.members_among = MEMBERS_AMONG
+        self.page_as_text = PAGE_AS_TEXT
         self.name = f"{parsed.username or ''}@{parsed.host or 'localhost'}:{parsed.port or 5432}/{parsed.database}"
         self.faults: tuple[type[Exception], ...] = (psycopg.Error,)
         self._lost_fault = psycopg.OperationalError
+        self._parsed = parsed
         self.writers = create_async_engine(
             parsed,
             isolation_level="READ COMMITTED",
-            connect_args={
-                "connect_timeout": CONNECT_TIMEOUT_S,
-                "application_name": "ctsftp",
-                "tcp_user_timeout": SILENCE_LIMIT_S * 1000,
-                "keepalives_idle": SILENCE_LIMIT_S,
-                "keepalives_interval": 2,
-                "keepalives_count": 3,
-                # Statements that a server keeps for a connection cannot pass through PgBouncer.
-                "prepare_threshold": None,
-            }
-            | dict(parsed.query),
+            connect_args=CONNECTION | dict(parsed.query),
             pool_size=CONNECTIONS,
             max_overflow=0,
             pool_timeout=POOL_TIMEOUT_S,
@@ -86,6 +98,10 @@ class PostgresBackend:
         )
         event.listen(self.writers.sync_engine, "connect", _configure)
         self.readers = self.writers.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    def new_looker(self, name: str) -> "Looker":
+        """Make threads that read, called by this name."""
+        return Looker(self._connect, self.is_lost, name)
 
     def make(self) -> None:
         """Leave that to whoever owns the server."""
@@ -97,6 +113,20 @@ class PostgresBackend:
     async def turn(self) -> AsyncIterator[None]:
         """Let writers in as they come: their rows' locks keep them apart."""
         yield
+
+    @asynccontextmanager
+    async def alone(self, name: str) -> AsyncIterator[bool]:
+        """Hold an advisory lock of a connection's own; it goes with the connection."""
+        async with self.writers.connect() as conn:
+            await conn.execution_options(isolation_level="AUTOCOMMIT")
+            this = {"name": name}
+            found = await conn.execute(text("SELECT pg_try_advisory_lock(hashtextextended(:name, 1))"), this)
+            mine = bool(found.scalar_one())
+            try:
+                yield mine
+            finally:
+                if mine:
+                    await conn.execute(text("SELECT pg_advisory_unlock(hashtextextended(:name, 1))"), this)
 
     async def before_write(self) -> None:
         """Do nothing."""
@@ -115,12 +145,27 @@ class PostgresBackend:
         if migrate:
             conn.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
 
+    def check_integrity(self, conn: Connection) -> str | None:
+        """Leave that to the server's own tools (checksums, amcheck)."""
+
     def heals(self, error: BaseException | None) -> bool:
         """Try again what another node's work broke off, and what lost its connection.
 
         Of two that insert the same row, the second finds it there when it is tried again.
         """
         return _state(error) in {"40001", "40P01", "23505"} or self.is_lost(error)
+
+    def _connect(self) -> Any:
+        """Connect a reader past SQLAlchemy: each statement is a transaction, and none may write."""
+        import psycopg  # noqa: PLC0415
+
+        own: dict[str, Any] = {**self._parsed.translate_connect_args(username="user", database="dbname")}
+        options = CONNECTION | own | dict(self._parsed.query)
+        # Values stand in the statement: what may be null has a type then, and partitions are chosen by the planner.
+        connection = psycopg.connect(**options, autocommit=True, cursor_factory=psycopg.ClientCursor)
+        _configure(connection, None)
+        connection.read_only = True
+        return connection
 
     def is_lost(self, error: BaseException | None) -> bool:
         """Tell whether the connection is gone, or never came to be."""
@@ -142,6 +187,74 @@ class PostgresBackend:
             how = f"refuses the connection: {refusal}" if refusal else f"cannot be reached: {told}"
             return f"The database {self.name} {how}."
         return f"The database {self.name} could not do what was asked: {told}."
+
+
+class Looker:
+    """Reads past SQLAlchemy, in threads with a connection each; one that was lost is made anew once."""
+
+    def __init__(self, connect: Callable[[], Any], is_lost: Callable[[BaseException], bool], name: str) -> None:
+        self._connect = connect
+        self._is_lost = is_lost
+        self._threads = ThreadPoolExecutor(LOOKERS, thread_name_prefix=name)
+        self._own = threading.local()
+        self._all: list[Any] = []
+
+    async def look(self, work: Callable[[Any], T]) -> T:
+        """Have one thread do `work`, which may only read."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._look, work)
+
+    def close(self) -> None:
+        """Wait for what runs, and close; call it off the event loop."""
+        self._threads.shutdown()
+        while self._all:
+            self._all.pop().close()
+
+    def _look(self, work: Callable[[Any], T]) -> T:
+        known = getattr(self._own, "reader", None)
+        try:
+            return work(known or self._reader())
+        except Exception as error:
+            if known is None or not self._is_lost(error):
+                raise
+            known.connection.close()
+            self._all.remove(known.connection)
+            return work(self._reader())
+
+    def _reader(self) -> "_Reader":
+        reader = self._own.reader = _Reader(self._connect())
+        self._all.append(reader.connection)
+        return reader
+
+
+class _Reader:
+    """A connection that takes statements as sqlite3 does."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+
+    def execute(self, statement: str, parameters: Mapping[str, Any]) -> Any:
+        """Run a statement with `:named` parameters."""
+        return self.connection.execute(_named(statement), parameters)
+
+
+@lru_cache
+def _named(statement: str) -> str:
+    """Write `:named` parameters as psycopg does; `::` is a cast."""
+    return re.sub(r"(?<!:):([a-z_][a-z_0-9]*)", r"%(\1)s", statement)
+
+
+MEMBERS_AMONG = (
+    "SELECT '[' || coalesce(string_agg(ct_user_id::text, ',' ORDER BY ct_user_id), '') || ']' FROM snapshot_members"
+    " WHERE snapshot_id = (SELECT current_snapshot_id FROM segments"
+    " WHERE client = :client AND key = :key AND retired_at IS NULL)"
+    " AND ct_user_id = ANY (ARRAY(SELECT json_array_elements_text(:ids)::bigint))"
+)
+PAGE_AS_TEXT = (
+    "SELECT EXISTS (SELECT 1 FROM snapshots WHERE id = :snapshot_id AND segment_id IS NOT NULL),"
+    " string_agg(:before || ct_user_id, :after ORDER BY ct_user_id), max(ct_user_id), count(*)"
+    " FROM (SELECT ct_user_id FROM snapshot_members"
+    " WHERE snapshot_id = :snapshot_id AND ct_user_id > :above ORDER BY ct_user_id LIMIT :limit) AS page"
+)
 
 
 def lock_name(conn: Connection, name: str) -> None:
@@ -209,17 +322,6 @@ def read_members(conn: Connection, snapshot_id: int, *, above: int, limit: int) 
             "SELECT string_agg(int8send(ct_user_id), '') FROM (SELECT ct_user_id FROM snapshot_members"
             " WHERE snapshot_id = %s AND ct_user_id > %s ORDER BY ct_user_id LIMIT %s) AS page",
             (snapshot_id, above, limit),
-        ).scalar_one()
-    )
-
-
-def select_members(conn: Connection, snapshot_id: int, ids: Ids) -> Ids:
-    """Tell which of `ids` are in a snapshot, ascending."""
-    return _ids(
-        conn.exec_driver_sql(
-            "SELECT string_agg(int8send(ct_user_id), '') FROM snapshot_members"
-            " WHERE snapshot_id = %s AND ct_user_id = ANY(%s)",
-            (snapshot_id, ids.tolist()),
         ).scalar_one()
     )
 

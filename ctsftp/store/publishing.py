@@ -110,6 +110,7 @@ def _publish_first(conn: Connection, upload: Upload, snapshot_id: int, *, now: d
             newest_upload_id=upload.id,
             rolled_back=False,
             created_at=iso(now),
+            heard_at=upload.received_at,
         )
         .returning(segments.c.id)
     ).scalar_one()

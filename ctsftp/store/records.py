@@ -3,9 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, TypedDict
 
 from ctsftp.contract.codes import Notice
+from ctsftp.contract.events import EventKind
+from ctsftp.contract.freshness import Expectation
 from ctsftp.contract.rows import Ids
 from ctsftp.contract.states import State
 
@@ -119,6 +122,7 @@ class Segment:
     """A segment and its current snapshot: `stamp`, `upload_id` and the counts are the snapshot's.
 
     `newest_stamp` is the newest that was ever published. `entered` and `left` are None until they were counted.
+    `heard_at` is the last CLOSE of a file that was loaded or was a duplicate: its job was alive then.
     """
 
     client: str
@@ -135,6 +139,18 @@ class Segment:
     newest_stamp: str
     rolled_back: bool
     retired_at: str | None
+    heard_at: str | None
+    expect_every_s: int | None
+    expect_grace_s: int | None
+    overdue_since: str | None
+
+    @property
+    def overdue_at(self) -> datetime | None:
+        """From when on it is overdue; None where no file is expected, or the segment is retired."""
+        if self.expect_every_s is None or self.expect_grace_s is None or self.heard_at is None or self.retired_at:
+            return None
+        expectation = Expectation(self.expect_every_s, self.expect_grace_s)
+        return expectation.overdue_at(datetime.fromisoformat(self.heard_at))
 
     def as_json(self) -> dict[str, Any]:
         """Give the fields of `segment list --json`, in their order."""
@@ -149,6 +165,10 @@ class Segment:
             "entered": self.entered,
             "left": self.left,
             "retired": self.retired_at is not None,
+            "heard_at": self.heard_at,
+            "expect_every_s": self.expect_every_s,
+            "expect_grace_s": self.expect_grace_s,
+            "overdue_at": iso(self.overdue_at) if self.overdue_at else None,
         }
 
 
@@ -213,3 +233,113 @@ class Logins:
     refusal_address: str | None = None
     refusal_fingerprint: str | None = None
     refusal_cause: str | None = None
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery stands; a dead one was tried as often as is allowed, and waits for an admin."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened; `data` is what receivers are told, and `at` text (`iso`)."""
+
+    id: int
+    message_id: str
+    kind: EventKind
+    at: str
+    client: str | None
+    segment: str | None
+    upload_id: str | None
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hook:
+    """Who is told: a webhook, which signs with its `secret`, or people (None). `url` is for no eyes: show `shown`."""
+
+    id: int
+    url: str
+    shown: str
+    client: str | None
+    events: list[str] | None
+    secret: str | None
+    created_at: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Give what `hook list --json` shows: nothing that is secret."""
+        return {
+            "id": self.id,
+            "kind": "webhook" if self.secret else "message",
+            "address": self.shown,
+            "client": self.client,
+            "events": self.events,
+            "created_at": self.created_at,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """An event that a hook is to hear of; `attempts` are those that failed so far."""
+
+    hook_id: int
+    lane: str
+    attempts: int
+    event: Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What came of a delivery: delivered, or an error, and when to try again (None: never by itself)."""
+
+    delivery: Delivery
+    error: str | None = None
+    next_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """Who may use the API; `client` is None for all clients. Times are text (`iso`)."""
+
+    id: int
+    name: str
+    client: str | None
+    admin: bool
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the fields of `token list --json`, in their order."""
+        return {
+            "name": self.name,
+            "client": self.client,
+            "scope": "admin" if self.admin else "read",
+            "created_at": self.created_at,
+            "expires_at": self.expires_at,
+            "last_used_at": self.last_used_at,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """An item, and the titles of the segments whose members may see it."""
+
+    client: str
+    kind: str
+    item: str
+    segments: list[str]
+    set_at: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the fields of `gate list --json`, in their order."""
+        return {
+            "client": self.client,
+            "kind": self.kind,
+            "item": self.item,
+            "segments": self.segments,
+            "set_at": self.set_at,
+        }

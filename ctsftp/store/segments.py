@@ -10,16 +10,18 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ctsftp.contract.rows import MAX_ID, NO_IDS, Ids
+from ctsftp.contract.freshness import Expectation
+from ctsftp.contract.rows import MAX_ID, NO_IDS
 from ctsftp.contract.verdict import SegmentFacts
 from ctsftp.errors import NotFoundError, RefusedError
 from ctsftp.store import publishing
-from ctsftp.store.backend import bulk
 from ctsftp.store.changes import compare
 from ctsftp.store.database import Database
+from ctsftp.store.gates import gates_of
 from ctsftp.store.records import Clock, Diff, Segment, Snapshot, iso
 from ctsftp.store.snapshots import Snapshots, stream_members, unpublish
 from ctsftp.store.tables import segments, snapshot_members, snapshots, uploads
+from ctsftp.store.telling import forget_overdue, forget_troubles, newly_overdue, tell_if_overdue
 
 
 class Segments:
@@ -45,22 +47,6 @@ class Segments:
     async def facts_for(self, client: str, key: str) -> SegmentFacts | None:
         """Tell what the judge needs to know about a segment, None if there is none."""
         return await self._database.read(lambda conn: publishing.facts_for(conn, client, key))
-
-    async def is_member(self, client: str, key: str, ct_user_id: int) -> bool:
-        """Tell whether a member is in a segment that is in use; no segment has no members."""
-        asked = np.array([ct_user_id], dtype=np.int64) if 0 < ct_user_id <= MAX_ID else NO_IDS
-        return bool((await self.members_among(client, key, asked)).size)
-
-    async def members_among(self, client: str, key: str, ids: Ids) -> Ids:
-        """Tell which of these ids are in a segment that is in use, ascending."""
-
-        def work(conn: Connection) -> Ids:
-            found = _select(conn, client=client, key=key)
-            if not found or found[0].retired_at:
-                return NO_IDS
-            return bulk(conn).select_members(conn, found[0].snapshot_id, ids)
-
-        return await self._database.read(work)
 
     async def member_segments(self, ct_user_id: int) -> list[Segment]:
         """List the segments in use that a member is in, of all clients."""
@@ -110,7 +96,8 @@ class Segments:
             segment = _one(conn, client, key)
             if segment.retired_at:
                 raise RefusedError(f'The segment "{segment.title}" is retired already, since {segment.retired_at}.')
-            _update(conn, client, key, retired_at=iso(self._clock()))
+            _update(conn, client, key, retired_at=iso(self._clock()), overdue_since=None)
+            forget_troubles(conn, client, key)
 
         await self._database.write(work)
 
@@ -126,6 +113,24 @@ class Segments:
 
         await self._database.write(work)
 
+    async def expect(self, client: str, key: str, expectation: Expectation | None) -> Segment:
+        """Expect a segment's file every so often, None: no longer; whether it is overdue is found anew."""
+        every_s, grace_s = (expectation.every_s, expectation.grace_s) if expectation else (None, None)
+
+        def work(conn: Connection) -> Segment:
+            _one(conn, client, key)
+            _update(conn, client, key, expect_every_s=every_s, expect_grace_s=grace_s, overdue_since=None)
+            forget_overdue(conn, client, key)
+            return _one(conn, client, key)
+
+        return await self._database.write(work)
+
+    async def report_overdue(self) -> int:
+        """Tell of every segment that became overdue, once each; give how many. Writes only if there are any."""
+        now = self._clock()
+        found = await self._database.read(lambda conn: newly_overdue(conn, now))
+        return await self._database.write(lambda conn: tell_if_overdue(conn, now)) if found else 0
+
     async def delete(self, client: str, key: str) -> None:
         """Delete a retired segment and its snapshots for good; the ledger keeps its uploads."""
 
@@ -136,6 +141,12 @@ class Segments:
                 raise RefusedError(
                     f'The segment "{segment.title}" is in use: `ctsftp segment retire` takes it out of use first.'
                 )
+            if opened := gates_of(conn, client, key):
+                raise RefusedError(
+                    f'The segment "{segment.title}" opens gates ({", ".join(opened)}):'
+                    " `ctsftp gate set` or `ctsftp gate remove` takes it out of them first."
+                )
+            forget_troubles(conn, client, key)
             unpublish(conn, [one.id for one in _history(conn, client, key)])
             conn.execute(segments.delete().where(segments.c.client == client, segments.c.key == key))
 
@@ -154,6 +165,7 @@ def _select(
     query = (
         sa.select(
             *segments.c["client", "key", "title", "newest_stamp", "rolled_back", "retired_at"],
+            *segments.c["heard_at", "expect_every_s", "expect_grace_s", "overdue_since"],
             *current["members", "upload_id", "number", "entered", "left"],
             current.id.label("snapshot_id"),
             current.published_at.label("loaded_at"),

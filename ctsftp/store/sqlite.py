@@ -6,10 +6,12 @@ Everything else in the store is portable. A second database is a second module w
 import asyncio
 import os
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import orjson
@@ -19,7 +21,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from ctsftp.contract.rows import Ids
 from ctsftp.errors import StoreError
-from ctsftp.store.tables import client_logins, segments, snapshots, uploads
+from ctsftp.store.tables import client_logins, gate_segments, gates, segments, snapshots, tokens, uploads
+
+T = TypeVar("T")
 
 BUSY_TIMEOUT_MS = 5_000
 CHECKPOINT_TIMEOUT_MS = 100
@@ -41,6 +45,12 @@ class SqliteBackend:
         self.writers = writer_engine(self.path)
         self.readers = reader_engine(self.path)
         self._turn = asyncio.Lock()
+        self.members_among = MEMBERS_AMONG
+        self.page_as_text = PAGE_AS_TEXT
+
+    def new_looker(self, name: str) -> "Looker":
+        """Make threads that read, called by this name."""
+        return Looker(self.path, name)
 
     def make(self) -> None:
         """Make an empty file if there is none."""
@@ -57,6 +67,11 @@ class SqliteBackend:
         async with self._turn:
             yield
 
+    @asynccontextmanager
+    async def alone(self, name: str) -> AsyncIterator[bool]:  # noqa: ARG002
+        """There is no other node."""
+        yield True
+
     async def before_write(self) -> None:
         """Shorten the log if it has grown long."""
         await truncate_wal(self.writers, self.path)
@@ -68,6 +83,10 @@ class SqliteBackend:
                 f"The database {self.path} is damaged ({damage})."
                 " It was left as it is: restore a backup, or move it away."
             )
+
+    def check_integrity(self, conn: Connection) -> str | None:
+        """Read the whole file for damage, and tell the first that is found."""
+        return check_integrity(conn)
 
     def heals(self, error: BaseException | None) -> bool:  # noqa: ARG002  the busy timeout has waited already
         """Nothing is tried again."""
@@ -145,11 +164,79 @@ def find_damage(conn: Connection) -> str | None:
     Members and rejected rows may be gigabytes, which no start can wait for: damage there is met by whoever reads them.
     """
     there = inspect(conn).get_table_names()
-    for table in (one.name for one in (segments, uploads, snapshots, client_logins) if one.name in there):
+    for table in (one.name for one in _TABLES if one.name in there):
         found = conn.exec_driver_sql(f"PRAGMA quick_check({table})").scalars().first()
         if found != "ok":
             return str(found)
     return None
+
+
+def check_integrity(conn: Connection) -> str | None:
+    """Look for damage in every table and index, and for rows whose other half is gone; tell the first that is found.
+
+    Reads the whole file: about a second a gigabyte, and more on a slow disk.
+    """
+    found = str(conn.exec_driver_sql("PRAGMA quick_check(1)").scalar_one())
+    if found != "ok":
+        return found
+    orphan = conn.exec_driver_sql("PRAGMA foreign_key_check").first()
+    return f"a row of {orphan[0]} names a row of {orphan[2]} that is gone" if orphan else None
+
+
+_TABLES = (segments, uploads, snapshots, client_logins, tokens, gates, gate_segments)
+
+
+class Looker:
+    """Reads past SQLAlchemy, in threads of its own: a look-up costs a thread's turn, not a millisecond.
+
+    Each thread has a connection of its own, and a statement is a transaction: it sees one moment of the database.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path = path
+        self._threads = ThreadPoolExecutor(READER_CONNECTIONS, thread_name_prefix=name)
+        self._own = threading.local()
+        self._all: list[sqlite3.Connection] = []
+
+    async def look(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Have one thread do `work`, which may only read."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._look, work)
+
+    def close(self) -> None:
+        """Wait for what runs, and close; call it off the event loop."""
+        self._threads.shutdown()
+        while self._all:
+            self._all.pop().close()
+
+    def _look(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return work(getattr(self._own, "connection", None) or self._connect())
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA query_only=ON")
+        self._own.connection = connection
+        self._all.append(connection)
+        return connection
+
+
+# A join with json_each instead of IN would scan the ids once for every member of the snapshot.
+MEMBERS_AMONG = (
+    "SELECT json_group_array(ct_user_id) FROM (SELECT ct_user_id FROM snapshot_members"
+    " WHERE snapshot_id = (SELECT current_snapshot_id FROM segments"
+    " WHERE client = :client AND key = :key AND retired_at IS NULL)"
+    " AND ct_user_id IN (SELECT value FROM json_each(:ids)) ORDER BY ct_user_id)"
+)
+# In one statement, so that a snapshot that is being deleted is never read in part: whether it is there, the text of a
+# page with what stands before and after each id, its last id, how many they are. As one text, a page holds the GIL a
+# third of the time that its rows would take.
+PAGE_AS_TEXT = (
+    "SELECT EXISTS (SELECT 1 FROM snapshots WHERE id = :snapshot_id AND segment_id IS NOT NULL),"
+    " group_concat(:before || ct_user_id, :after), max(ct_user_id), count(*)"
+    " FROM (SELECT ct_user_id FROM snapshot_members"
+    " WHERE snapshot_id = :snapshot_id AND ct_user_id > :above ORDER BY ct_user_id LIMIT :limit)"
+)
 
 
 def insert_members(conn: Connection, snapshot_id: int, ids: Ids) -> None:
@@ -184,7 +271,7 @@ def read_members(conn: Connection, snapshot_id: int, *, above: int, limit: int) 
 
     They come as one text: as rows, they would hold up the event loop three times as long.
     """
-    return _ids(
+    return ids_of(
         conn.exec_driver_sql(
             "SELECT group_concat(ct_user_id) FROM (SELECT ct_user_id FROM snapshot_members"
             " WHERE snapshot_id = ? AND ct_user_id > ? ORDER BY ct_user_id LIMIT ?)",
@@ -193,20 +280,7 @@ def read_members(conn: Connection, snapshot_id: int, *, above: int, limit: int) 
     )
 
 
-def select_members(conn: Connection, snapshot_id: int, ids: Ids) -> Ids:
-    """Tell which of `ids` are in a snapshot, ascending."""
-    text = orjson.dumps(np.ascontiguousarray(ids), option=orjson.OPT_SERIALIZE_NUMPY).decode()
-    # A join with json_each instead of IN would scan the ids once for every member of the snapshot.
-    return _ids(
-        conn.exec_driver_sql(
-            "SELECT group_concat(ct_user_id) FROM snapshot_members"
-            " WHERE snapshot_id = ? AND ct_user_id IN (SELECT value FROM json_each(?))",
-            (snapshot_id, text),
-        ).scalar_one()
-    )
-
-
-def _ids(text: str | None) -> Ids:
+def ids_of(text: str | None) -> Ids:
     """Read `1,2,3`; SQLite promises no order inside a group_concat, so it is made here."""
     return np.sort(np.fromstring(text, dtype=np.int64, sep=",")) if text else np.empty(0, dtype=np.int64)
 

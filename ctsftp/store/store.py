@@ -1,18 +1,26 @@
-"""The store: the database, and the four things in it that the rest of ctsftp knows."""
+"""The store: the database, and the things in it that the rest of ctsftp knows."""
 
 from collections.abc import Callable
 from typing import Self
 
+from ctsftp.store.checks import CheckUp
 from ctsftp.store.database import Database
+from ctsftp.store.export import Export
+from ctsftp.store.gates import Gates
 from ctsftp.store.ledger import Ledger
 from ctsftp.store.logins import LoginBook
+from ctsftp.store.lookups import Lookups
+from ctsftp.store.numbers import Numbers
+from ctsftp.store.outbox import Outbox
+from ctsftp.store.receipts import ReceiptBook
 from ctsftp.store.records import Clock
 from ctsftp.store.segments import Segments
 from ctsftp.store.snapshots import Snapshots
+from ctsftp.store.tokens import Tokens
 
 
 class Store:
-    """An open database: its `ledger`, `snapshots`, `segments` and `logins`. `open` it, and `close` it.
+    """An open database, and what is in it, a thing an attribute. `open` it, and `close` it.
 
     Every method may raise `StoreError`. A cancelled write may have been done.
     """
@@ -26,6 +34,14 @@ class Store:
         self.snapshots = Snapshots(database, clock, self.node)
         self.segments = Segments(database, clock, self.snapshots)
         self.logins = LoginBook(database, clock)
+        self.outbox = Outbox(database, clock)
+        self.receipts = ReceiptBook(database)
+        self.checks = CheckUp(database)
+        self.lookups = Lookups(database)
+        self.export = Export(database)
+        self.gates = Gates(database, clock)
+        self.tokens = Tokens(database, clock)
+        self.numbers = Numbers(database)
 
     @classmethod
     async def open(cls, url: str, *, clock: Clock, migrate: bool, node: Callable[[], str] | None = None) -> Self:
@@ -55,8 +71,11 @@ class Store:
         """Wait for what is being written, and close the database; a second call does nothing."""
         await self._database.close()
 
-    async def recover(self) -> list[str]:
-        """Clear away what a dead process left behind, before anything loads; list the uploads to load, in order."""
-        await self.ledger.recover()
+    async def recover(self, *, wait_s: float = 0) -> list[str]:
+        """Clear away what a dead process left behind, before anything loads; list the uploads to load, in order.
+
+        `wait_s` is `Ledger.recover`'s.
+        """
+        await self.ledger.recover(wait_s=wait_s)
         await self.snapshots.delete_abandoned()
         return await self.ledger.due(self._clock())

@@ -67,6 +67,11 @@ segments = sa.Table(
     sa.Column("rolled_back", sa.Boolean, nullable=False),
     sa.Column("retired_at", sa.Text),
     sa.Column("created_at", sa.Text, nullable=False),
+    # The last CLOSE of a file that was loaded or was a duplicate; how often one is expected; since when it is overdue.
+    sa.Column("heard_at", sa.Text),
+    sa.Column("expect_every_s", sa.Integer),
+    sa.Column("expect_grace_s", sa.Integer),
+    sa.Column("overdue_since", sa.Text),
     sa.UniqueConstraint("client", "key"),
 )
 
@@ -164,4 +169,120 @@ client_logins = sa.Table(
     sa.Column("refusal_address", sa.Text),
     sa.Column("refusal_fingerprint", sa.Text),
     sa.Column("refusal_cause", sa.Text),
+)
+
+# What happened, in its order; written in the transaction of what it tells of. An id is never used twice, and
+# `message_id` is one of a kind even where a backup was restored: receivers know an event by it.
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("message_id", sa.Text, nullable=False, unique=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("client", sa.Text),
+    sa.Column("segment_key", PeerText),
+    sa.Column("segment", PeerText),
+    sa.Column("upload_id", sa.Text),
+    sa.Column("data", sa.JSON, nullable=False),
+    sa.Index("events_by_time", "at"),
+    sqlite_autoincrement=True,
+)
+
+# Who is told. `shown` is the address without its secrets; a hook without a `secret` is a message to people.
+hooks = sa.Table(
+    "hooks",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("shown", sa.Text, nullable=False),
+    sa.Column("client", sa.Text),
+    sa.Column("events", sa.JSON(none_as_null=True)),
+    sa.Column("secret", sa.Text),
+    sa.Column("created_at", sa.Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# What is to be told to whom. Of one lane (a segment) a hook is told in order: while one delivery waits for its next
+# try, which is its `next_at`, those behind it wait as well.
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("hook_id", sa.Integer, sa.ForeignKey("hooks.id"), primary_key=True, autoincrement=False),
+    sa.Column("event_id", sa.Integer, sa.ForeignKey("events.id"), primary_key=True, autoincrement=False),
+    sa.Column("lane", PeerText, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_at", sa.Text),
+    sa.Column("done_at", sa.Text),
+    sa.Column("last_error", PeerText),
+    sa.Index("deliveries_by_turn", "state", "hook_id", "event_id"),
+    sa.Index("deliveries_by_lane", "state", "hook_id", "lane", "next_at"),
+    sa.Index("deliveries_of_event", "event_id"),
+)
+
+# Of which troubles of a lane the people behind a hook were told, so that they are told once.
+told_troubles = sa.Table(
+    "told_troubles",
+    metadata,
+    sa.Column("hook_id", sa.Integer, sa.ForeignKey("hooks.id"), primary_key=True, autoincrement=False),
+    sa.Column("lane", PeerText, primary_key=True),
+    sa.Column("reason", sa.Text, primary_key=True),
+    sa.Column("at", sa.Text, nullable=False),
+)
+
+# What was found, reported, and is not over yet: a key about to expire, a disk that is nearly full.
+standing = sa.Table(
+    "standing",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("client", sa.Text, primary_key=True),
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("at", sa.Text, nullable=False),
+)
+
+# When each key of a client was last used; a client's keys are few, and only those that let somebody in are here.
+key_logins = sa.Table(
+    "key_logins",
+    metadata,
+    sa.Column("client", sa.Text, primary_key=True),
+    sa.Column("fingerprint", sa.Text, primary_key=True),
+    sa.Column("login_at", sa.Text, nullable=False),
+)
+
+# Who may use the API: of the secret only its hash. No id is used twice, or a late note of a revoked token's use would
+# be taken for that of another.
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("sha256", sa.Text, nullable=False, unique=True),
+    sa.Column("client", sa.Text),
+    sa.Column("admin", sa.Boolean, nullable=False),
+    sa.Column("created_at", sa.Text, nullable=False),
+    sa.Column("expires_at", sa.Text),
+    sa.Column("last_used_at", sa.Text),
+    sqlite_autoincrement=True,
+)
+
+# An activity, a reward or a campaign that is open to the members of any of its segments, which are its client's own.
+gates = sa.Table(
+    "gates",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("client", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("item", sa.Text, nullable=False),
+    sa.Column("set_at", sa.Text, nullable=False),
+    sa.UniqueConstraint("client", "kind", "item"),
+)
+
+gate_segments = sa.Table(
+    "gate_segments",
+    metadata,
+    sa.Column("gate_id", sa.Integer, sa.ForeignKey("gates.id"), primary_key=True),
+    sa.Column("segment_id", sa.Integer, sa.ForeignKey("segments.id"), primary_key=True),
+    sa.Index("gate_segments_by_segment", "segment_id"),
+    sqlite_with_rowid=False,
 )

@@ -16,6 +16,7 @@ from ctsftp.ingest.settings import IngestSettings
 from ctsftp.settings import Settings
 from ctsftp.sftp.settings import SftpSettings
 from ctsftp.store import Store
+from ctsftp.web.settings import HttpSettings
 
 
 @pytest.fixture(autouse=True)
@@ -55,5 +56,6 @@ def settings(new_folder: Path, tmp_path: Path) -> Settings:
         data_dir=tmp_path / "data",
         keys_dir=tmp_path / "keys",
         sftp=SftpSettings(host="127.0.0.1", port=0, drain_timeout_s=0),
+        http=HttpSettings(enabled=False),
         ingest=IngestSettings(retry_first_s=0.001),
     )

@@ -15,6 +15,7 @@ from ctsftp.clients.config import ClientConfig
 from ctsftp.contract.states import State
 from ctsftp.errors import DiskError, RefusedError, SettingsError, StoreError, UsageError
 from ctsftp.ingest.loader import Loader
+from ctsftp.ingest.settings import IngestSettings
 from ctsftp.settings import Settings
 from ctsftp.spool.paths import HomePath
 from ctsftp.store import Uncounted
@@ -36,7 +37,8 @@ async def test_what_a_dead_process_left_is_put_right(settings: Settings) -> None
         database.close()
     staging = settings.data_dir / "clients" / "acme" / "staging"
     assert len(list(staging.iterdir())) == 1
-    async with Engine.open(settings) as engine:
+    at_once = settings.model_copy(update={"ingest": IngestSettings(retry_after_death_s=1e-9)})
+    async with Engine.open(at_once) as engine:
         assert list(staging.iterdir()) == []
         [row] = await engine.store.ledger.uploads()
         assert (row.state, row.deaths) == (State.RECEIVED, 1)
@@ -147,6 +149,26 @@ def test_the_lock_is_let_go_of_whatever_happens(tmp_path: Path) -> None:
         _ = 1 / 0
     with data_lock(tmp_path / "data"):
         pass
+
+
+async def test_what_an_earlier_process_was_to_try_again_is_tried_at_its_time(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_engine: Engine, _client: str) -> ClientConfig:
+        raise DiskError("no")
+
+    late = settings.model_copy(update={"ingest": IngestSettings(retry_first_s=3600, retry_most_s=3600)})
+    with monkeypatch.context() as patched:
+        patched.setattr(Engine, "config_of", fails)
+        async with Engine.open(late) as engine:
+            row = await load(engine, NAME, rows([1, 2]))
+            assert row.state is State.FAILED
+    waits: dict[str, float] = {}
+    monkeypatch.setattr(Engine, "_try_again", lambda _, upload, delay_s: waits.update({upload.id: delay_s}))
+    async with Engine.open(settings) as engine:
+        await engine.wait_on()
+    assert 0 < waits.pop(row.id) <= 3600
+    assert not waits
 
 
 def test_a_full_disk_does_not_keep_the_lock_from_being_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """What an admin asks for: done by the engine, whoever runs it."""
 
+import asyncio
 import sqlite3
 
 import pytest
@@ -8,6 +9,7 @@ from ctsftp.app.engine import Engine
 from ctsftp.app.operations import OPERATIONS, perform_on
 from ctsftp.contract.states import State
 from ctsftp.errors import AmbiguousError, NotFoundError, RefusedError, UsageError
+from ctsftp.ingest.settings import IngestSettings
 from ctsftp.settings import Settings
 from ctsftp.spool.paths import HomePath
 
@@ -28,6 +30,37 @@ async def test_a_sweep_loads_what_it_finds_before_it_answers(settings: Settings)
             "snapshots_deleted": 0,
         }
         assert await members(engine) == [1, 2]
+
+
+async def test_a_sweep_by_hand_loads_also_what_does_not_fit_into_the_queue_at_once(settings: Settings) -> None:
+    small = settings.model_copy(update={"ingest": IngestSettings(queue_size=2)})
+    async with Engine.open(small) as engine:
+        uploads = [put(engine.spool, f"List {number}_20260310_0900.csv", rows([number])) for number in range(1, 8)]
+        swept = await perform_on(engine, "sweep", {})
+        assert swept["queued"] == [upload.id for upload in uploads]
+        assert {row.state for row in await engine.store.ledger.uploads()} == {State.LOADED}
+
+
+@pytest.mark.parametrize("operation", ["upload.retry", "upload.approve"])
+async def test_a_decision_waits_while_old_files_are_deleted_so_that_none_loses_its_file(
+    settings: Settings, operation: str
+) -> None:
+    async with Engine.open(settings) as engine:
+        await load(engine, NEXT, rows([1, 2]))
+        row = await load(engine, NAME, rows([1] if operation == "upload.approve" else ["x"]))
+        stored = await engine.find_file(row.id)
+        await engine.sweeper.deleting.acquire()
+        decision = asyncio.create_task(_refused(engine, operation, row.id))
+        await engine.store.ledger.upload(row.id)  # the decision has had its turn meanwhile, and waits
+        engine.spool.remove_upload(stored)
+        engine.sweeper.deleting.release()
+        await decision
+        assert (await engine.store.ledger.upload(row.id)).state is row.state
+
+
+async def _refused(engine: Engine, operation: str, upload_id: str) -> None:
+    with pytest.raises(RefusedError, match="send it again"):
+        await perform_on(engine, operation, {"upload_id": upload_id})
 
 
 async def test_a_retry_reads_the_file_again_before_it_answers(settings: Settings) -> None:

@@ -151,7 +151,7 @@ async def test_serve_ends_in_good_order_on_a_signal(
         up.set()
 
     monkeypatch.setattr(SftpServer, "start", started)
-    serving = asyncio.create_task(serve(settings))
+    serving = asyncio.create_task(serve(settings, lambda: settings))
     async with asyncio.timeout(PATIENCE_S):
         await up.wait()
         os.kill(os.getpid(), number)

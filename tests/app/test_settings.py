@@ -97,7 +97,7 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
     [
         ("data_folder = 1", "holds 'data_folder', which is no setting"),
         ("_env_prefix = 'X_'", "holds '_env_prefix', which is no setting"),
-        ("[http]\nport = 1", "holds 'http', which is no setting"),
+        ("[ftp]\nport = 1", "holds 'ftp', which is no setting"),
         ("[sftp]\nprot = 1", "CTSFTP_SFTP__PROT (or sftp.prot in ctsftp.toml) is wrong: there is no such setting."),
         ("[ingest.guards]\nshrunk_form = 1", "CTSFTP_INGEST__GUARDS__SHRUNK_FORM"),
         ("[sftp]\nport = 65536", "less than or equal to 65535"),
@@ -149,6 +149,7 @@ def test_variables_that_look_like_settings_and_are_none_are_found() -> None:
         "CTSFTP_SFTP_PORT",
         "CTSFTP_DATADIR",
         "ctsftp_keys",
+        "CTSFTP_FTP__PORT",
         "CTSFTP_HTTP__PORT",
         "CTSFTP_DATA_DIR",
         "ctsftp_sftp__port",
@@ -157,11 +158,11 @@ def test_variables_that_look_like_settings_and_are_none_are_found() -> None:
         "PATH",
         "XCTSFTP_DATADIR",
     ]
-    assert unknown_variables(names) == ["CTSFTP_DATADIR", "CTSFTP_HTTP__PORT", "CTSFTP_SFTP_PORT", "ctsftp_keys"]
+    assert unknown_variables(names) == ["CTSFTP_DATADIR", "CTSFTP_FTP__PORT", "CTSFTP_SFTP_PORT", "ctsftp_keys"]
 
 
 def test_a_part_that_does_not_exist_yet_may_have_its_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CTSFTP_HTTP__PORT", "8022")
+    monkeypatch.setenv("CTSFTP_FTP__PORT", "8022")
     assert read_settings().sftp.port == 2022
 
 

@@ -78,7 +78,7 @@ async def look_up(store: Store, ids: Ids) -> float:
     times = []
     for one in np.random.default_rng(1).choice(ids, LOOKUPS).tolist():
         began = time.perf_counter()
-        assert await store.segments.is_member("bench", "bench 0", one)
+        assert await store.lookups.is_member("bench", "bench 0", one)
         times.append(time.perf_counter() - began)
     return statistics.median(times) * 1000
 

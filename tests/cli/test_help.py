@@ -12,13 +12,14 @@ from ctsftp.cli.main import COMMANDS, cli
 
 from .shell import Shell
 
-NO_COMMANDS = {"main", "context", "output", "keyfiles", "logs"}
+NO_COMMANDS = {"main", "context", "output", "keyfiles", "logs", "exporting"}
 # What scripts may call: these names are fixed. Further parts bring their own.
 FIXED = """
 serve, demo, check, sweep, client add, client list, client show, client disable, client enable, client remove,
 key add, key list, key revoke, segment list, segment show, segment members, segment history, segment diff,
-segment rollback, segment retire, segment restore, segment delete, upload list, upload show, upload rejects,
-upload approve, upload discard, upload retry, member segments
+segment rollback, segment retire, segment restore, segment delete, segment expect, upload list, upload show,
+upload rejects, upload approve, upload discard, upload retry, member segments, hook add, hook list, hook test,
+hook remove, hook deliveries, token add, token list, token revoke, gate set, gate list, gate remove, segment export
 """
 
 
@@ -68,7 +69,7 @@ def test_the_names_that_scripts_use_are_there() -> None:
 
 def test_every_command_that_prints_can_print_json() -> None:
     silent = {"serve", "demo", "backup", "client add", "client disable", "client enable", "client remove", "key add"}
-    silent |= {"key revoke", "migrate-database"}
+    silent |= {"key revoke", "penalty clear", "token revoke", "segment export", "migrate-database"}
     without = {
         " ".join(path)
         for path, command in LEAVES.items()

@@ -70,6 +70,20 @@ def test_on_a_terminal_a_row_is_folded_and_nothing_is_lost(monkeypatch: pytest.M
     assert "".join(line.strip() for line in lines[1:]) == "0123456789" * 10
 
 
+def test_on_a_narrow_terminal_spare_columns_go_first_and_an_id_stays_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    console = Console(file=sys.stdout, width=40, highlight=False, emoji=False, markup=False)
+    monkeypatch.setattr(output, "_console", lambda: console)
+    row = {"name": "a long name that folds", "rows": 123456, "members": 5, "id": "x" * 24}
+    columns = [("NAME", "name"), ("ROWS", "rows"), ("MEMBERS", "members"), ("ID", "id")]
+    with console.capture() as captured:
+        print_table([row], columns, empty="", spare=("ROWS", "MEMBERS"))
+    assert captured.get().split("\n")[0].split() == ["NAME", "ID"]
+    assert "x" * 24 in captured.get()
+    assert "ROWS, MEMBERS" in capsys.readouterr().err
+
+
 def test_times_of_json_are_iso_8601_in_utc() -> None:
     east = datetime(2026, 3, 10, 14, 0, 0, 123456, tzinfo=timezone(timedelta(hours=2)))
     assert iso_time(east) == "2026-03-10T12:00:00.123Z"

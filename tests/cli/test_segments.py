@@ -45,6 +45,10 @@ def test_the_list_has_the_fields_that_scripts_read(vip: Shell) -> None:
         "entered": 2,
         "left": 1,
         "retired": False,
+        "heard_at": upload["received_at"],
+        "expect_every_s": None,
+        "expect_grace_s": None,
+        "overdue_at": None,
     }
     assert segment["loaded_at"].endswith("Z")
     assert vip.json("segment", "show", "vip members") == segment

@@ -97,7 +97,7 @@ def test_serve_tells_where_it_is_what_has_no_effect_and_does_what_commands_ask(s
     with subprocess.Popen(
         [*CTSFTP, "serve", "--log-format", "json"],
         cwd=shell.folder,
-        env=shell.env | environment | {"CTSFTP_HTTP__PORT": "8022"},
+        env=shell.env | environment | {"CTSFTP_HTTP__PORT": "0", "CTSFTP_FTP__PORT": "1"},
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
@@ -105,7 +105,7 @@ def test_serve_tells_where_it_is_what_has_no_effect_and_does_what_commands_ask(s
         events = []
         while not events or events[-1]["event"] != "serving":
             events.append(json.loads(process.stderr.readline()))
-        assert (events[0]["level"], events[0]["names"]) == ("warning", ["CTSFTP_HTTP__PORT", "CTSFTP_SFTP_PORT"])
+        assert (events[0]["level"], events[0]["names"]) == ("warning", ["CTSFTP_FTP__PORT", "CTSFTP_SFTP_PORT"])
         serving = events[-1]
         assert (serving["host"], serving["data"], serving["keys"]) == (
             "127.0.0.1",

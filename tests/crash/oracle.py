@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ctsftp.app.work import perform
+from ctsftp.ingest.settings import IngestSettings
 from ctsftp.settings import Settings
 from tests.e2e.conftest import PATIENCE_S, Box
 
+AT_ONCE = IngestSettings(retry_after_death_s=1e-9)  # what a dead server was loading waits for nothing here
 END_STATES = {"loaded", "duplicate", "superseded"}  # what the senders of these tests send can end in no other
 
 
@@ -55,6 +57,7 @@ class Journal:
 
     def __init__(self) -> None:
         self._sent: list[Sent] = []
+        self.acknowledged = 0
         self._lock = threading.Lock()
 
     def begin(self, client: str, segment: str, name: str, ids: Iterable[int]) -> Sent:
@@ -66,7 +69,9 @@ class Journal:
 
     def acknowledge(self, sent: Sent) -> None:
         """Note that the OK has come."""
-        sent.acknowledged = True
+        with self._lock:
+            sent.acknowledged = True
+            self.acknowledged += 1
 
     def refuse(self, sent: Sent) -> None:
         """Note that the server answered with an error."""
@@ -75,10 +80,6 @@ class Journal:
     def all(self) -> list[Sent]:
         with self._lock:
             return list(self._sent)
-
-    @property
-    def acknowledged(self) -> int:
-        return sum(sent.acknowledged for sent in self.all())
 
 
 def csv_of(ids: Iterable[int]) -> bytes:
@@ -94,7 +95,7 @@ def drain(box: Box) -> int:
     retried, left = 0, -1
     deadline = time.monotonic() + PATIENCE_S
     # In this process: a command's imports would cost more than its work.
-    settings = Settings(data_dir=box.folder / "data", keys_dir=box.folder / "keys")
+    settings = Settings(data_dir=box.folder / "data", keys_dir=box.folder / "keys", ingest=AT_ONCE)
     while True:
         perform(settings, "sweep", {})
         with closing(_database(box.folder / "data")) as db:

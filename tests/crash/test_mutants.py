@@ -24,7 +24,7 @@ from ctsftp.store import publishing
 from ctsftp.store.ledger import Ledger
 from ctsftp.store.snapshots import Snapshots
 
-from .oracle import Journal, Sent, examine
+from .oracle import AT_ONCE, Journal, Sent, examine
 from .power import World, as_it_is, steps
 from .simdisk import ForgetfulDisk, PowerCutError
 
@@ -68,7 +68,7 @@ class Life:
 
     def __init__(self, folder: Path) -> None:
         (folder / "data").mkdir()
-        self.settings = Settings(data_dir=folder / "data", keys_dir=folder / "keys")
+        self.settings = Settings(data_dir=folder / "data", keys_dir=folder / "keys", ingest=AT_ONCE)
         self.journal = Journal()
 
     def upload(self, attempt: int = 1, *, ok_first: bool = False) -> None:

@@ -39,9 +39,12 @@ class Box:
             **{name: value for name, value in os.environ.items() if not name.startswith("CTSFTP_")},
             "CTSFTP_SFTP__HOST": "127.0.0.1",
             "CTSFTP_SFTP__PORT": "0",
+            "CTSFTP_HTTP__PORT": "0",
+            "CTSFTP_HTTP__ENABLED": "false",
             "NO_COLOR": "1",
         }
         self.serve: Serve | None = None
+        self.launch: Callable[[Box], Any] = start_process  # gives what subprocess.Popen does
 
     def run(self, *args: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -111,17 +114,21 @@ class Box:
         return self.serve.wait_for("verdict", lambda event: event["file"] == name, since=seen)
 
 
+def start_process(box: Box) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "ctsftp", "serve", "--log-format", "json"],
+        cwd=box.folder,
+        env=box.env,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 class Serve:
     """A running server, and the events that it logs."""
 
     def __init__(self, box: Box) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "ctsftp", "serve", "--log-format", "json"],
-            cwd=box.folder,
-            env=box.env,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self.process = box.launch(box)
         self.events: list[dict[str, Any]] = []
         self._new: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, daemon=True)

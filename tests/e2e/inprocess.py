@@ -275,6 +275,7 @@ async def running(folder: Path, **changes: Any) -> AsyncIterator[Server]:
         # A load that failed is tried again when a test says so.
         "ingest": {"retry_first_s": 3600, "retry_most_s": 3600},
         "sftp": {"host": "127.0.0.1", "port": 0, "drain_timeout_s": 0},
+        "http": {"enabled": False, "port": 0},
     }
     for group, values in changes.items():
         groups[group] = groups.get(group, {}) | values

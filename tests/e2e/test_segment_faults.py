@@ -181,6 +181,7 @@ async def test_a_load_that_a_stop_interrupts_goes_back_and_the_next_server_takes
 @exercises(Code.LOADER_DIED, (State.LOADING, State.FAILED))
 def test_a_file_that_kills_three_servers_waits_for_an_admin(box: Box) -> None:
     box.add_client("acme")
+    box.env["CTSFTP_INGEST__RETRY_AFTER_DEATH_S"] = "0.01"
     box.start()
     database = box.folder / "data" / "ctsftp.db"
     watch_moves(database)

@@ -276,6 +276,41 @@ async def test_a_load_that_died_three_times_waits_for_an_admin(bench: Bench) -> 
     assert await bench.members() == [1, 2]
 
 
+async def test_of_what_may_have_killed_a_server_one_is_loaded_at_a_time(bench: Bench) -> None:
+    uploads = [bench.put(f"{name}_20260310_0900.csv", rows([1, 2])) for name in ("A", "B")]
+    door, both_load = Door(), threading.Barrier(3)
+
+    def wait_together(client: str) -> ClientConfig:
+        both_load.wait(PATIENCE_S)
+        return door.config(client)
+
+    bench.config = wait_together
+    first_life = [asyncio.create_task(bench.loader.load(upload)) for upload in uploads]
+    await asyncio.to_thread(both_load.wait, PATIENCE_S)
+    bench.ledger.fail("move", *[StoreError("The process is dead.")] * 2)
+    for dying in first_life:
+        dying.cancel()
+    await asyncio.wait(first_life)
+    door.open()
+    await bench.store.recover()
+    assert [(await bench.row(upload)).deaths for upload in uploads] == [1, 1]
+    loading: list[list[State]] = []
+
+    def config(_client: str) -> ClientConfig:
+        seen = asyncio.run_coroutine_threadsafe(states(), loop)
+        loading.append(seen.result(PATIENCE_S))
+        return ClientConfig()
+
+    async def states() -> list[State]:
+        return sorted([(await bench.row(upload)).state for upload in uploads])
+
+    loop = asyncio.get_running_loop()
+    bench.config = config
+    bench.loader = bench.new_loader()
+    await asyncio.gather(*(bench.loader.load(upload) for upload in uploads))
+    assert loading == [[State.LOADING, State.RECEIVED], [State.LOADED, State.LOADING]]
+
+
 async def test_an_upload_that_another_sent_back_in_the_meantime_is_left_to_it(bench: Bench) -> None:
     """The sweep and the wait of this process can come at the same moment."""
     upload = bench.put(NAME, rows([1, 2]))

@@ -21,6 +21,8 @@ from ctsftp.clients.keys import read_public_key
 
 from ..e2e.conftest import Box, Serve
 
+# The folder that every home has; some programs mark a folder in their listing.
+RECEIPTS = {"receipts", "receipts/"}
 HOST = "127.0.0.1"
 PATIENCE_S = 60.0
 HEADER = "CTUserID\n"

@@ -16,7 +16,7 @@ import paramiko
 
 from ..e2e.conftest import require_program
 from .fuse import require_fuse
-from .post import HOST, Account
+from .post import HOST, RECEIPTS, Account
 
 
 class Program(Protocol):
@@ -28,7 +28,7 @@ class Program(Protocol):
         """Send a file, over whatever has that name."""
 
     def list(self) -> set[str]:
-        """Give the names in the home."""
+        """Give the names in the home, but for the receipts."""
 
     def put_and_stat(self, file: Path, name: str) -> int:
         """Send a file and give the size that the server then says it has, in bytes."""
@@ -82,7 +82,7 @@ class OpenSsh:
         self.batch(f"put {file} {name}")
 
     def list(self) -> set[str]:
-        return {line for line in self.batch("-ls -1").splitlines() if not line.startswith("sftp>")}
+        return {line for line in self.batch("-ls -1").splitlines() if not line.startswith("sftp>")} - RECEIPTS
 
     def put_and_stat(self, file: Path, name: str) -> int:
         return size_in_listing(self.batch(f"put {file} {name}", f"ls -ln {name}"), name)
@@ -115,7 +115,7 @@ class Lftp:
         self.script(f"put {file} -o {name}")
 
     def list(self) -> set[str]:
-        return set(self.script("recls -1").splitlines())
+        return set(self.script("recls -1").splitlines()) - RECEIPTS
 
     def put_and_stat(self, file: Path, name: str) -> int:
         return size_in_listing(self.script(f"put {file} -o {name}", f"recls -l {name}"), name)
@@ -146,7 +146,7 @@ class Rclone:
         self.run("copyto", str(file), f":sftp:{name}")
 
     def list(self) -> set[str]:
-        return set(self.run("lsf", ":sftp:").splitlines())
+        return set(self.run("lsf", ":sftp:").splitlines()) - RECEIPTS
 
     def put_and_stat(self, file: Path, name: str) -> int:
         self.put(file, name)
@@ -180,7 +180,7 @@ class Curl:
         self.run(name, "--upload-file", str(file))
 
     def list(self) -> set[str]:
-        return set(self.run("", "--list-only").splitlines()) - {".", ".."}
+        return set(self.run("", "--list-only").splitlines()) - {".", ".."} - RECEIPTS
 
     def put_and_stat(self, file: Path, name: str) -> int:
         self.put(file, name)
@@ -262,7 +262,7 @@ class Sshfs:
 
     def list(self) -> set[str]:
         with self.mounted() as home:
-            return {place.name for place in home.iterdir()}
+            return {place.name for place in home.iterdir()} - RECEIPTS
 
     def put_and_stat(self, file: Path, name: str) -> int:
         with self.mounted() as home:
@@ -315,7 +315,7 @@ class Paramiko:
 
     def list(self) -> set[str]:
         with self.session() as sftp:
-            return set(sftp.listdir())
+            return set(sftp.listdir()) - RECEIPTS
 
     def put_and_stat(self, file: Path, name: str) -> int:
         with self.session() as sftp:

@@ -37,8 +37,9 @@ def test_rclone_copies_a_folder_finds_it_the_same_and_sends_nothing_twice(accoun
     for segment in ("VIP", "Gold"):
         account.file(f"out/{segment}_20261123_0900.csv", export(IDS))
     rclone.run("copy", str(folder), ":sftp:")
-    rclone.run("check", str(folder), ":sftp:")
-    rclone.run("check", "--download", str(folder), ":sftp:")
+    # Whoever compares a whole home leaves the receipts out: they have no counterpart.
+    rclone.run("check", "--exclude", "/receipts/**", str(folder), ":sftp:")
+    rclone.run("check", "--exclude", "/receipts/**", "--download", str(folder), ":sftp:")
     rclone.run("copy", str(folder), ":sftp:")
     for segment in ("VIP", "Gold"):
         assert account.state(f"{segment}_20261123_0900.csv") == "loaded"

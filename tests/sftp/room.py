@@ -14,10 +14,12 @@ from ctsftp.clients.folder import Clients
 from ctsftp.clients.keys import PublicKey, read_public_key
 from ctsftp.contract.names import read_name
 from ctsftp.sftp.login import Connection, Login, LoginRefused
+from ctsftp.sftp.receipts import ReceiptFile, ReceiptSource
 from ctsftp.sftp.server import SftpServer
 from ctsftp.sftp.session import Session
 from ctsftp.sftp.settings import SftpSettings
 from ctsftp.spool.disk import LocalDisk
+from ctsftp.spool.home import Entry
 from ctsftp.spool.ids import UploadIds
 from ctsftp.spool.spool import Spool, StoredUpload
 
@@ -25,6 +27,7 @@ from .raw import RawSftp
 
 if TYPE_CHECKING:
     from ctsftp.contract.codes import Fault
+    from ctsftp.sftp.files import CutOff
 
 PATIENCE_S = 20.0
 ACME = "acme"
@@ -183,10 +186,12 @@ class Room:
         self.disk = HeldDisk()
         self.spool = Spool(folder / "spool", disk=self.disk, next_id=UploadIds().next)
         self.landed: Heard[StoredUpload] = Heard()
+        self.cut_offs: Heard[CutOff] = Heard()
         self.logins: Heard[Login] = Heard()
         self.refusals: Heard[LoginRefused] = Heard()
         self.ended: Heard[Session] = Heard()
         self.faults: dict[str, Fault] = {}
+        self.receipts: dict[str, list[ReceiptFile]] = {}
         self.inspect: Callable[[StoredUpload], Fault | None] = lambda upload: self.faults.get(upload.filename)
         self.server: SftpServer
         self.connections: list[asyncssh.SSHClientConnection] = []
@@ -276,10 +281,10 @@ class Room:
         await self.sessions_ended(sessions + 1)
         assert self.partial(name) == data
 
-    async def disconnected(self) -> None:
-        """Wait until the server knows of no connection any more."""
+    async def disconnected(self, *, but: int = 0) -> None:
+        """Wait until the server knows of no connection any more, or of no more than so many."""
         async with asyncio.timeout(PATIENCE_S):
-            while self.server.connections:
+            while len(self.server.connections) > but:
                 self._connections.left.clear()
                 await self._connections.left.wait()
 
@@ -312,6 +317,12 @@ class Room:
     def _inspect(self, upload: StoredUpload) -> "Fault | None":
         return self.inspect(upload)  # which a test may have replaced
 
+    async def _receipt_entries(self, client: str) -> list[Entry]:
+        return [receipt.entry for receipt in self.receipts.get(client, [])]
+
+    async def _render_receipt(self, client: str, name: str) -> ReceiptFile | None:
+        return next((receipt for receipt in self.receipts.get(client, []) if receipt.name == name), None)
+
     async def _serve(self, settings: SftpSettings, up: asyncio.Future[None]) -> None:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
@@ -325,6 +336,8 @@ class Room:
                 is_upload_name=lambda name: read_name(name) is not None,
                 inspect=self._inspect,
                 landed=self.landed,
+                cut_off=self.cut_offs,
+                receipts=ReceiptSource(self._receipt_entries, self._render_receipt),
                 on_login=self.logins,
                 on_refusal=self.refusals,
             )

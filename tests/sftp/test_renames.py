@@ -30,7 +30,7 @@ async def test_a_temporary_name_is_an_upload_and_its_rename_to_a_segment_files_n
     room: Room, stock: StockSftp
 ) -> None:
     stock.file("list.filepart", LIST)
-    done = await stock.batch("put list.filepart", f"rename list.filepart {GOLD}", "ls -1")
+    done = await stock.batch("put list.filepart", f"rename list.filepart {GOLD}", "ls -1 *.csv")
     assert done.code == 0, done.err
     assert done.out.splitlines()[-1] == GOLD
     temporary, complete = await room.landed.first(2)

@@ -38,6 +38,8 @@ async def assert_only_the_half_is_kept(room: Room) -> None:
     assert room.landed.all == []
     assert room.home(GOLD) is None
     assert room.partial(GOLD) == LIST[:HALF]
+    [told] = room.cut_offs.all
+    assert (told.client, str(told.path), told.kept_bytes) == ("acme", f"/{GOLD}", HALF)
     assert room.nothing_left_open()
 
 
@@ -61,6 +63,7 @@ async def test_a_plain_put_lands(room: Room, stock: StockSftp) -> None:
     assert upload.path.read_bytes() == LIST == room.home(GOLD)
     await room.sessions_ended()
     assert room.partial(GOLD) is None
+    assert room.cut_offs.all == []
     assert room.nothing_left_open()
 
 

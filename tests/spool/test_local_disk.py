@@ -1,12 +1,13 @@
 """The real disk follows no link, waits for no FIFO and overwrites nothing by accident."""
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ctsftp.spool.disk import LocalDisk
+from ctsftp.spool.disk import LocalDisk, make_folders
 
 DISK = LocalDisk()
 
@@ -59,3 +60,51 @@ def test_a_new_file_never_replaces_one(tmp_path: Path) -> None:
         DISK.create(tmp_path / "a")
     with pytest.raises(FileExistsError):
         DISK.link(tmp_path / "a", tmp_path / "a")
+
+
+class Watched(LocalDisk):
+    """Notes what it does, and may be told to fail."""
+
+    def __init__(self, fault: OSError | None = None) -> None:
+        self.done: list[tuple[str, str]] = []
+        self.fault = fault
+
+    def make_folder(self, path: Path) -> None:
+        super().make_folder(path)
+        self.done.append(("make", path.name))
+
+    def fsync_folder(self, path: Path) -> None:
+        if self.fault:
+            raise self.fault
+        super().fsync_folder(path)
+        self.done.append(("fsync", path.name))
+
+
+def test_folders_are_durable_one_by_one_from_the_top(tmp_path: Path) -> None:
+    disk = Watched()
+    make_folders(disk, tmp_path / "a" / "b" / "c")
+    assert disk.done == [
+        ("fsync", tmp_path.parent.name),  # whoever made this one may have died before it was durable
+        ("make", "a"),
+        ("fsync", tmp_path.name),
+        ("make", "b"),
+        ("fsync", "a"),
+        ("make", "c"),
+        ("fsync", "b"),
+    ]
+
+
+def test_a_folder_that_is_there_is_made_durable_by_whoever_may(tmp_path: Path) -> None:
+    disk = Watched()
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    (tmp_path / "folder" / "data").mkdir(parents=True)
+    make_folders(disk, tmp_path / "link" / "data")
+    assert disk.done == [("fsync", "folder")]
+    make_folders(Watched(PermissionError(errno.EACCES, "no")), tmp_path / "folder")
+
+
+def test_a_folder_that_cannot_be_made_durable_is_told(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="broken"):
+        make_folders(Watched(OSError(errno.EIO, "broken")), tmp_path)
+    with pytest.raises(PermissionError):
+        make_folders(Watched(PermissionError(errno.EACCES, "no")), tmp_path / "new" / "data")

@@ -4,7 +4,6 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from ctsftp.errors import NotFoundError, RefusedError
@@ -77,13 +76,16 @@ async def test_a_member_is_found_in_its_segments_only(feed: Feed) -> None:
     assert await found(5) == [("acme", "Gold"), ("acme", "VIP"), ("bolt", "VIP")]
     assert await found(largest) == [("acme", "VIP")]
     assert await found(2) == await found(0) == await found(-1) == await found(2**63) == []
-    assert await segments.is_member("acme", "vip", largest)
-    assert not await segments.is_member("acme", "vip", 2)
-    assert not await segments.is_member("acme", "vip", 2**63)
-    assert not await segments.is_member("acme", "none", 5)
-    asked = np.array([largest, 4, 5, 1])
-    assert (await segments.members_among("acme", "vip", asked)).tolist() == [1, 5, largest]
-    assert (await segments.members_among("acme", "vip", asked[:0])).tolist() == []
+    lookups = feed.store.lookups
+    assert await lookups.segments_of(5, client=None) == [("acme", "Gold"), ("acme", "VIP"), ("bolt", "VIP")]
+    assert await lookups.segments_of(5, client="bolt") == [("bolt", "VIP")]
+    assert await lookups.is_member("acme", "vip", largest)
+    assert not await lookups.is_member("acme", "vip", 2)
+    with pytest.raises(NotFoundError):
+        await lookups.is_member("acme", "none", 5)
+    assert await lookups.members_among("acme", "vip", [largest, 4, 5, 1, 5]) == f"[1,5,{largest}]"
+    assert await lookups.members_among("acme", "vip", []) == "[]"
+    assert await lookups.members_among("acme", "none", [5]) == "[]"
 
 
 async def test_the_history_tells_each_list_newest_first(feed: Feed, clock: StandingClock) -> None:
@@ -161,8 +163,10 @@ async def test_a_retired_segment_has_no_members_for_its_readers_until_it_is_rest
     await feed.load([1])
     await segments.retire("acme", "vip")
     assert visible(path) == 0
-    assert not await segments.is_member("acme", "vip", 1)
-    assert await segments.member_segments(1) == []
+    lookups = feed.store.lookups
+    assert not await lookups.is_member("acme", "vip", 1)
+    assert await lookups.members_among("acme", "vip", [1]) == "[]"
+    assert await lookups.segments_of(1, client=None) == await segments.member_segments(1) == []
     (listed,) = await segments.segments()
     assert (listed.as_json()["retired"], listed.retired_at) == (True, "2026-03-10T12:00:00.000Z")
     assert await members(feed.store) == [1]
@@ -170,7 +174,7 @@ async def test_a_retired_segment_has_no_members_for_its_readers_until_it_is_rest
         await segments.retire("acme", "vip")
     await segments.restore("acme", "vip")
     assert visible(path) == 1
-    assert await segments.is_member("acme", "vip", 1)
+    assert await lookups.is_member("acme", "vip", 1)
     with pytest.raises(RefusedError, match="in use"):
         await segments.restore("acme", "vip")
 

@@ -1,0 +1,112 @@
+"""`ctsftp doctor`: gathers the checks of all parts, and adds those that need two of them. It changes nothing."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from ctsftp.app.clock import utc_now
+from ctsftp.app.control import is_answered
+from ctsftp.app.work import run
+from ctsftp.clients.checks import check_clients, check_host_keys, made_at
+from ctsftp.clients.folder import Clients
+from ctsftp.contract.finding import Finding, Level
+from ctsftp.errors import CtsftpError
+from ctsftp.settings import Settings, unknown_variables
+from ctsftp.spool.checks import check_folder, check_room
+from ctsftp.store.records import iso
+from ctsftp.store.store import Store
+
+# What a clock that is set right may differ by from the one that stamped the newest upload.
+CLOCK_TOLERANCE = timedelta(minutes=1)
+RESTORE = "Going back to a backup: deploy/restore.md"
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Check everything, the running server's database too."""
+    return [
+        *_settings(settings),
+        *_server(settings),
+        *_folders(settings),
+        *_keys(settings),
+        *run(_database(settings)),
+    ]
+
+
+def _settings(settings: Settings) -> Iterator[Finding]:
+    for name in unknown_variables():
+        yield Finding("settings", Level.WARN, f"{name} is no setting, and has no effect.", "Correct its name.")
+    if settings.sftp.public_host is None and settings.sftp.host in {"0.0.0.0", "::"}:  # noqa: S104  compared
+        text = f"The connection sheet names this machine as {socket.gethostname()}, which is a guess."
+        yield Finding("settings", Level.OK, text, "Set CTSFTP_SFTP__PUBLIC_HOST to the name that senders connect to.")
+    yield Finding("settings", Level.OK, "All of them are sound.")
+
+
+def _server(settings: Settings) -> Iterator[Finding]:
+    answered = run(is_answered(settings.data_dir / "control.sock"))
+    yield Finding("server", Level.OK, "A server is running." if answered else "No server is running.")
+
+
+def _folders(settings: Settings) -> Iterator[Finding]:
+    if not settings.data_dir.is_dir():
+        text = f"There is no data folder {settings.data_dir}: nothing was ever served from here."
+        yield Finding("data", Level.WARN, text, "Start `ctsftp serve`, or set CTSFTP_DATA_DIR.")
+        return
+    yield from check_folder("data", settings.data_dir)
+    yield from check_room(
+        settings.data_dir,
+        free_ratio=settings.doctor.free_disk_ratio,
+        largest_bytes=settings.sftp.max_file_size_bytes,
+    )
+
+
+def _keys(settings: Settings) -> Iterator[Finding]:
+    if settings.keys_dir.is_dir():
+        yield from check_folder("keys", settings.keys_dir)
+    yield from check_host_keys(settings.host_keys, serves_already=(settings.data_dir / "clients").is_dir())
+    try:
+        yield from check_clients(Clients(settings.keys_dir), now=utc_now(), expiring_days=settings.doctor.expiring_days)
+    except CtsftpError as exc:
+        yield Finding("clients", Level.BAD, f"{exc}.", "Until then nobody can sign in.")
+
+
+async def _database(settings: Settings) -> list[Finding]:
+    if settings.database_url is None and not (settings.data_dir / "ctsftp.db").exists():
+        return [Finding("database", Level.OK, "There is none yet: the server makes it.")]
+    try:
+        store = await Store.open(settings.database, clock=utc_now, migrate=False)
+    except CtsftpError as exc:
+        return [Finding("database", Level.BAD, str(exc), RESTORE)]
+    try:
+        newest = await store.checks.newest_upload_at()
+        return [
+            *await store.checks.integrity(),
+            *await store.checks.waiting(),
+            *_clock(newest, utc_now()),
+            *await _pins(settings, store),
+        ]
+    except CtsftpError as exc:
+        return [Finding("database", Level.BAD, str(exc), RESTORE)]
+    finally:
+        await store.close()
+
+
+def _clock(newest_upload_at: str | None, now: datetime) -> Iterator[Finding]:
+    """Compare the clock with the ledger: one that went back would date uploads before those that they follow."""
+    if newest_upload_at and datetime.fromisoformat(newest_upload_at) > now + CLOCK_TOLERANCE:
+        text = f"It is {iso(now)} by this machine, and the newest upload came at {newest_upload_at}."
+        yield Finding("clock", Level.BAD, text, "Set the clock, and keep it by NTP (timedatectl set-ntp true).")
+    else:
+        yield Finding("clock", Level.OK, f"It is {iso(now)}.")
+
+
+async def _pins(settings: Settings, store: Store) -> list[Finding]:
+    """Find the clients that knew other host keys: theirs refuse to connect, and say so only in their own logs."""
+    made = await asyncio.to_thread(made_at, settings.host_keys)
+    if made is None or not (clients := await store.checks.signed_in_before(iso(made))):
+        return []
+    text = f"A host key was written on {iso(made)}, after the last login of: {', '.join(clients)}."
+    do = (
+        "If it was made anew, restore the old one, or send the fingerprints (ctsftp client show NAME) to these senders."
+    )
+    return [Finding("host keys", Level.WARN, text, do)]

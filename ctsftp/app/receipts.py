@@ -1,0 +1,163 @@
+"""What a client finds in `/receipts`: rendered from the ledger, and from the disk for what it does not know yet.
+
+A script puts a file and gets its receipt in one breath. So whoever looks at the receipt of an upload that is on its way
+waits a little for the verdict; if that takes longer, the receipt says how far it is.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+
+import structlog
+
+from ctsftp.contract.ids import unix_ms_of
+from ctsftp.contract.names import SegmentFile, read_name
+from ctsftp.contract.receipt import Kind, Receipt, read_receipt_name, render_json, render_rejected, render_text
+from ctsftp.contract.rows import RejectedRow
+from ctsftp.contract.states import State
+from ctsftp.errors import DiskError, StoreError
+from ctsftp.ingest.queue import UploadQueue
+from ctsftp.sftp.receipts import ReceiptFile
+from ctsftp.spool.home import Entry
+from ctsftp.spool.spool import Spool, StoredUpload
+from ctsftp.store.records import iso
+from ctsftp.store.store import Store
+
+# Senders who look leave connections of the database to all others.
+LOOKS_AT_ONCE = 2
+
+log = structlog.get_logger()
+
+
+class ReceiptDesk:
+    """Finds and renders receipts, at most `shown` in a listing; waits up to `wait_s` for a verdict."""
+
+    def __init__(self, *, store: Store, spool: Spool, queue: UploadQueue, shown: int, wait_s: float) -> None:
+        self._store = store
+        self._spool = spool
+        self._queue = queue
+        self._shown = shown
+        self._wait_s = wait_s
+        self._looks = asyncio.Semaphore(LOOKS_AT_ONCE)
+
+    async def entries(self, client: str) -> list[Entry]:
+        """List a client's newest receipts; the newest of a file name bears it, older ones have their id in theirs."""
+        receipts = await self._newest(client)
+        if await self._waited_for(receipts):
+            receipts = await self._newest(client)
+        async with self._looking(client):
+            rejects = await self._store.receipts.rejected_rows(receipts)
+            return await asyncio.to_thread(_entries, receipts, rejects)
+
+    async def render(self, client: str, name: str) -> ReceiptFile | None:
+        """Render the receipt of that name, or None."""
+        wanted = read_receipt_name(name)
+        if wanted is None:
+            return None
+        filename, upload_id, kind = wanted
+        receipt = await self._find(client, filename, upload_id)
+        if receipt and await self._waited_for([receipt]):
+            receipt = await self._find(client, filename, upload_id)
+        # A name with an id must be the one that the listing shows, however the file name in it was cut.
+        newest = upload_id is None
+        if receipt is None or kind not in receipt.kinds or name != receipt.name(kind, newest=newest):
+            return None
+        return await self._rendered(client, receipt, kind, newest=newest)
+
+    async def _newest(self, client: str) -> list[Receipt]:
+        async with self._looking(client):
+            unknown = await self._unknown(client)
+            known = await self._store.receipts.newest(client, self._shown)
+        # The ledger's word is later, where an upload entered it between the two.
+        found = {receipt.id: receipt for receipt in (*unknown, *known)}
+        return [found[upload_id] for upload_id in sorted(found, reverse=True)[: self._shown]]
+
+    async def _waited_for(self, receipts: Iterable[Receipt]) -> bool:
+        """Wait a little for the verdicts on those that are on their way; False if there are none."""
+        moving = [receipt.id for receipt in receipts if receipt.is_on_its_way]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._wait_s):
+                await self._queue.wait_for(moving)
+        return bool(moving)
+
+    async def _rendered(self, client: str, receipt: Receipt, kind: Kind, *, newest: bool) -> ReceiptFile:
+        rejects: list[RejectedRow] = []
+        if kind is Kind.REJECTED:
+            async with self._looking(client):
+                rejects = (await self._store.receipts.rejected_rows([receipt]))[receipt.id]
+        return _file(receipt, kind, rejects, newest=newest)
+
+    async def _find(self, client: str, filename: str, upload_id: str | None) -> Receipt | None:
+        async with self._looking(client):
+            # The disk first: what enters the ledger between the two is found in either.
+            unknown = await self._unknown(client)
+            if upload_id:
+                found = await self._store.receipts.of_id(client, upload_id)
+                return found or next((receipt for receipt in unknown if receipt.id == upload_id), None)
+            candidates = [receipt for receipt in unknown if receipt.filename == filename]
+            if known := await self._store.receipts.of_name(client, filename):
+                candidates.insert(0, known)
+            return max(candidates, key=lambda receipt: receipt.id, default=None)
+
+    async def _unknown(self, client: str) -> list[Receipt]:
+        """List the uploads on disk that the ledger does not know yet, the newest first."""
+        ids = (await asyncio.to_thread(self._spool.upload_ids, client))[-self._shown :]
+        unknown = set(ids) - await self._store.ledger.known_ids(ids)
+        return await asyncio.to_thread(self._of_disk, client, sorted(unknown, reverse=True))
+
+    def _of_disk(self, client: str, upload_ids: Iterable[str]) -> list[Receipt]:
+        found = (self._spool.upload(client, upload_id) for upload_id in upload_ids)
+        return [_received(upload) for upload in found if upload]
+
+    @asynccontextmanager
+    async def _looking(self, client: str) -> AsyncIterator[None]:
+        """Take a turn; what ails our database is for the log, and the sender is told when to come again."""
+        async with self._looks:
+            try:
+                yield
+            except StoreError as exc:
+                log.error("receipts could not be read", client=client, error=str(exc))  # noqa: TRY400  its text says all
+                raise DiskError("The receipts cannot be read now: try again in a minute.") from exc
+
+
+def _entries(receipts: list[Receipt], rejects: dict[str, list[RejectedRow]]) -> list[Entry]:
+    entries: list[Entry] = []
+    seen: set[str] = set()
+    for receipt in receipts:
+        newest = receipt.filename not in seen
+        seen.add(receipt.filename)
+        rows = rejects.get(receipt.id, [])
+        entries += [_file(receipt, kind, rows, newest=newest).entry for kind in receipt.kinds]
+    return entries
+
+
+def _file(receipt: Receipt, kind: Kind, rejects: Iterable[RejectedRow], *, newest: bool) -> ReceiptFile:
+    match kind:
+        case Kind.TEXT:
+            data = render_text(receipt)
+        case Kind.JSON:
+            data = render_json(receipt)
+        case Kind.REJECTED:
+            data = render_rejected(rejects)
+    changed = datetime.fromisoformat(receipt.finished_at or receipt.received_at)
+    return ReceiptFile(receipt.name(kind, newest=newest), data, changed.timestamp())
+
+
+def _received(upload: StoredUpload) -> Receipt:
+    """Describe an upload that has no row in the ledger yet."""
+    name = read_name(upload.filename)
+    known = name if isinstance(name, SegmentFile) else None
+    try:
+        size = upload.path.stat().st_size
+    except OSError:
+        size = 0
+    return Receipt(
+        id=upload.id,
+        filename=upload.filename,
+        segment=known.title if known else None,
+        stamp=known.stamp if known else None,
+        state=State.RECEIVED,
+        size=size,
+        received_at=iso(datetime.fromtimestamp(unix_ms_of(upload.id) / 1000, UTC)),
+    )

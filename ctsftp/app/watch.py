@@ -1,0 +1,146 @@
+"""Looks at what nothing else tells of: files that did not come, keys about to expire, a disk that fills up.
+
+Each is told once until it is over; that is kept in the database, so a restart tells nothing twice. Uploads that
+were cut off are in no ledger: the listener reports them here, and they are written down as soon as that can be had.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from ctsftp.clients.folder import Clients
+from ctsftp.contract.codes import harmless
+from ctsftp.contract.events import EventKind
+from ctsftp.contract.names import SegmentFile, read_name
+from ctsftp.errors import CtsftpError
+from ctsftp.notify.settings import NotifySettings
+from ctsftp.sftp.files import CutOff
+from ctsftp.store.outbox import Happening
+from ctsftp.store.records import iso
+from ctsftp.store.store import Store
+
+MAX_NOTED = 1_000
+SHOWN_PATH = 1_000
+# A disk counts as low until so much more is free: around the floor it would be told again and again.
+ENOUGH_RATIO = 1.1
+
+Found = dict[tuple[str, str], dict[str, Any]]
+
+log = structlog.get_logger()
+
+
+class Watch:
+    """One task that looks every `watch_interval_s`."""
+
+    def __init__(
+        self,
+        settings: NotifySettings,
+        *,
+        store: Store,
+        clients: Clients,
+        free_bytes: Callable[[], int],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._clients = clients
+        self._free_bytes = free_bytes
+        self._now = now
+        self._is_low = False
+        self._noted: dict[tuple[str, str], CutOff] = {}
+        self._some = asyncio.Event()
+
+    def note_cut_off(self, what: CutOff) -> None:
+        """Remember an upload that was cut off, of each path the latest. Never raises."""
+        if len(self._noted) < MAX_NOTED:
+            self._noted[what.client, str(what.path)] = what
+            self._some.set()
+
+    async def run(self) -> None:
+        """Look at once and then for ever, and write down what is noted."""
+        loop = asyncio.get_running_loop()
+        next_look = loop.time()
+        while True:
+            if loop.time() >= next_look:
+                await self.look()
+                next_look = loop.time() + self._settings.watch_interval_s
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(next_look):
+                    await self._some.wait()
+            self._some.clear()
+            await self.flush()
+
+    async def look(self) -> None:
+        """Look at everything once; what cannot be looked at is logged, and the next look comes."""
+        looks: tuple[Callable[[], Awaitable[object]], ...] = (
+            self._store.segments.report_overdue,
+            self._look_at_keys,
+            self._look_at_disk,
+            self._prune,
+        )
+        for look in looks:
+            try:
+                await look()
+            except (CtsftpError, OSError) as exc:
+                log.warning("the watch could not look", at=look.__name__, error=str(exc))
+
+    async def flush(self) -> None:
+        """Write down what is noted; what cannot be written is only in the log."""
+        noted, self._noted = self._noted, {}
+        if not noted:
+            return
+        try:
+            await self._store.outbox.tell(EventKind.UPLOAD_CUT_OFF, [_happening(what) for what in noted.values()])
+        except CtsftpError as exc:
+            log.warning("events not written down", count=len(noted), error=str(exc))
+        except asyncio.CancelledError:
+            self._noted = noted | self._noted  # the last flush has them
+            raise
+
+    async def _look_at_keys(self) -> None:
+        await self._store.outbox.report(EventKind.KEY_EXPIRING, await asyncio.to_thread(self._expiring))
+
+    def _expiring(self) -> Found:
+        """Find the keys of clients in use that still hold, and end within the days of warning."""
+        now = self._now()
+        until = now + timedelta(days=self._settings.key_expiry_warning_days)
+        found: Found = {}
+        for client in map(self._clients.get, self._clients.names()):
+            for entry in client.keys.entries if client.config.enabled else ():
+                if entry.expires and now < entry.expires <= until:
+                    found[client.name, f"{entry.key.fingerprint} {iso(entry.expires)}"] = {
+                        "fingerprint": entry.key.fingerprint,
+                        "comment": harmless(entry.comment),
+                        "expires_at": iso(entry.expires),
+                    }
+        return found
+
+    async def _look_at_disk(self) -> None:
+        free = await asyncio.to_thread(self._free_bytes)
+        floor = self._settings.low_disk_bytes
+        self._is_low = free < (floor * ENOUGH_RATIO if self._is_low else floor)
+        low: Found = {("", "disk"): {"free_bytes": free, "low_disk_bytes": floor}} if self._is_low else {}
+        await self._store.outbox.report(EventKind.DISK_LOW, low)
+
+    async def _prune(self) -> None:
+        await self._store.outbox.prune(self._now() - timedelta(days=self._settings.keep_events_days))
+
+
+def _happening(what: CutOff) -> Happening:
+    """Describe an upload that was cut off as an event."""
+    name = read_name(what.path.name)
+    about: Happening = {
+        "client": what.client,
+        "data": {
+            "path": harmless(str(what.path), limit=SHOWN_PATH),
+            "filename": harmless(what.path.name, limit=SHOWN_PATH),
+            "kept_bytes": what.kept_bytes,
+        },
+    }
+    if isinstance(name, SegmentFile):
+        about |= {"segment_key": name.key, "segment": name.title}
+    return about

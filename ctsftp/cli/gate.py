@@ -1,0 +1,90 @@
+"""`ctsftp gate`: which segments open an activity, a reward or a campaign."""
+
+from typing import Any
+
+import click
+
+from ctsftp.app.query import query
+from ctsftp.app.work import perform
+from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.output import Column, json_option, print_json, print_table, say, short_time
+from ctsftp.store.records import Gate
+
+COLUMNS: list[Column] = [
+    ("CLIENT", "client"),
+    ("KIND", "kind"),
+    ("ITEM", "item"),
+    ("OPEN TO MEMBERS OF", lambda row: ", ".join(row["segments"])),
+    ("SET (UTC)", lambda row: short_time(row["set_at"])),
+]
+client_option = click.option("--client", help="Whose gate it is; needed only where that is not clear.")
+
+
+@click.group("gate")
+def command() -> None:
+    """Say which segments open an activity, a reward or a campaign.
+
+    \b
+    Example: ctsftp gate set reward 4711 --segment "VIP Members"
+    """
+
+
+@command.command("set")
+@click.argument("kind")
+@click.argument("item")
+@click.option("--segment", "segments", multiple=True, required=True, help="Its members may see it; may be repeated.")
+@client_option
+@json_option
+@pass_edge
+def set_(edge: Edge, kind: str, item: str, *, segments: tuple[str, ...], client: str | None, as_json: bool) -> None:
+    """Open an item to the members of any of these segments, and to nobody else.
+
+    KIND is activity, reward, campaign or any other word; ITEM is what the program calls it.
+
+    \b
+    Example: ctsftp gate set reward 4711 --segment VIP --segment Gold
+    """
+    arguments = {"kind": kind, "item": item, "segments": list(segments), "client": client}
+    row = perform(edge.settings, "gate.set", arguments)
+    _answer(row, f"is open to the members of {', '.join(row['segments'])}.", as_json=as_json)
+
+
+@command.command("list")
+@click.option("--client", help="Only this client's.")
+@json_option
+@pass_edge
+def list_(edge: Edge, client: str | None, as_json: bool) -> None:
+    """List the gates.
+
+    \b
+    Example: ctsftp gate list
+    """
+    found = query(edge.settings, lambda store: store.gates.gates(client=client), missing=list[Gate])
+    rows = [gate.as_json() for gate in found]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows, COLUMNS, empty="No gates yet: `ctsftp gate set` makes one.")
+
+
+@command.command()
+@click.argument("kind")
+@click.argument("item")
+@client_option
+@json_option
+@pass_edge
+def remove(edge: Edge, kind: str, item: str, *, client: str | None, as_json: bool) -> None:
+    """Forget a gate.
+
+    \b
+    Example: ctsftp gate remove reward 4711
+    """
+    row = perform(edge.settings, "gate.remove", {"kind": kind, "item": item, "client": client})
+    _answer(row, "has no gate any more.", as_json=as_json)
+
+
+def _answer(row: dict[str, Any], what: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(row)
+    else:
+        say(f"The {row['kind']} {row['item']} of {row['client']} {what}")

@@ -1,0 +1,157 @@
+"""`ctsftp hook`: who is told what happens, and what became of it."""
+
+import sys
+from typing import Any
+
+import click
+
+from ctsftp.app.query import query
+from ctsftp.app.work import perform
+from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.main import EXIT_NO
+from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
+from ctsftp.contract.events import EventKind
+from ctsftp.store.records import DeliveryState, Hook
+
+SHOWN_DELIVERIES = 50
+COLUMNS: list[Column] = [
+    ("ID", "id"),
+    ("KIND", "kind"),
+    ("ADDRESS", "address"),
+    ("CLIENT", lambda row: row["client"] or "all"),
+    ("EVENTS", lambda row: ", ".join(row["events"]) if row["events"] else "all"),
+]
+DELIVERY_COLUMNS: list[Column] = [
+    ("AT (UTC)", lambda row: short_time(row["at"])),
+    ("EVENT", "kind"),
+    ("CLIENT", "client"),
+    ("SEGMENT", "segment"),
+    ("HOOK", "hook"),
+    ("STATE", "state"),
+    ("FAILED", "attempts"),
+    ("NEXT TRY (UTC)", lambda row: short_time(row["next_at"])),
+    ("LAST ERROR", "last_error"),
+]
+
+
+@click.group("hook")
+def command() -> None:
+    """Tell programs and people what happens.
+
+    \b
+    Example: ctsftp hook add https://example.com/ctsftp --event upload.loaded
+    """
+
+
+@command.command()
+@click.argument("url")
+@click.option("--client", help="Only what concerns this client.")
+@click.option(
+    "--event",
+    "events",
+    multiple=True,
+    type=click.Choice([kind.value for kind in EventKind]),
+    help="Only events of this kind; may be given several times.",
+)
+@json_option
+@pass_edge
+def add(edge: Edge, url: str, client: str | None, *, events: tuple[str, ...], as_json: bool) -> None:
+    """Tell URL what happens from now on; "-" reads it from standard input, so that no shell keeps its secrets.
+
+    An http or https address gets every event as a signed webhook (standardwebhooks.com). Any other that apprise knows
+    (mailto://, slack://, msteams://, ...) gets messages for people: one when something breaks, one when it is well.
+
+    \b
+    Example: ctsftp hook add mailtos://user:password@example.com?to=marketing@example.com --client acme
+    """
+    address = sys.stdin.readline().strip() if url == "-" else url
+    row = perform(edge.settings, "hook.add", {"url": address, "client": client, "events": list(events)})
+    if as_json:
+        print_json(row)
+        return
+    heard = {"client": client or "all", "events": ", ".join(events) or "all"}
+    shown = {key: row[key] for key in ("id", "kind", "address")} | heard
+    print_facts([*shown.items(), *([("secret", row["secret"])] if row["secret"] else [])])
+    if row["secret"]:
+        say("The secret is shown this once: the receiver checks the signatures with it.")
+    say(f"Try it: ctsftp hook test {row['id']}")
+
+
+@command.command("list")
+@json_option
+@pass_edge
+def list_(edge: Edge, as_json: bool) -> None:
+    """List the hooks, without what is secret in their addresses.
+
+    \b
+    Example: ctsftp hook list
+    """
+    rows = [hook.as_json() for hook in query(edge.settings, lambda store: store.outbox.hooks(), missing=list[Hook])]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows, COLUMNS, empty="No hooks: nobody is told what happens. ctsftp hook add URL")
+
+
+@command.command()
+@click.argument("hook_id", metavar="ID", type=int)
+@json_option
+@pass_edge
+def test(edge: Edge, hook_id: int, as_json: bool) -> int:
+    """Send a test to a hook now; exit 1 if it was not taken.
+
+    \b
+    Example: ctsftp hook test 1
+    """
+    row = perform(edge.settings, "hook.test", {"hook_id": hook_id})
+    if as_json:
+        print_json(row)
+    else:
+        answer = "took the test." if row["delivered"] else f"did not take the test: {row['error']}."
+        say(f"{row['address']} {answer}")
+    return 0 if row["delivered"] else EXIT_NO
+
+
+@command.command()
+@click.argument("hook_id", metavar="ID", type=int)
+@json_option
+@pass_edge
+def remove(edge: Edge, hook_id: int, as_json: bool) -> None:
+    """Tell a hook nothing any more; what was still to be delivered to it is dropped.
+
+    \b
+    Example: ctsftp hook remove 1
+    """
+    row = perform(edge.settings, "hook.remove", {"hook_id": hook_id})
+    if as_json:
+        print_json(row)
+    else:
+        say(f"Hook {row['id']} ({row['address']}) is removed.")
+
+
+@command.command()
+@click.option("--hook", "hook_id", type=int, help="Only those of this hook.")
+@click.option("--state", type=click.Choice([state.value for state in DeliveryState]), help="Only those in this state.")
+@click.option("--retry", "revived_id", type=int, metavar="ID", help="First revive what is dead of this hook.")
+@json_option
+@pass_edge
+def deliveries(edge: Edge, *, hook_id: int | None, state: str | None, revived_id: int | None, as_json: bool) -> None:
+    """List what was told to whom, newest first: the table shows 50, --json all that are kept.
+
+    \b
+    Example: ctsftp hook deliveries --state dead
+    """
+    if revived_id is not None:
+        done = perform(edge.settings, "hook.revive", {"hook_id": revived_id})
+        say(f"{done['revived']} dead deliveries of hook {revived_id} are tried again.")
+    limit = None if as_json else SHOWN_DELIVERIES
+    wanted = DeliveryState(state) if state else None
+    rows = query(
+        edge.settings,
+        lambda store: store.outbox.deliveries(hook_id=hook_id, state=wanted, limit=limit),
+        missing=list[dict[str, Any]],
+    )
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows, DELIVERY_COLUMNS, empty="No deliveries.")

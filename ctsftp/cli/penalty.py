@@ -1,0 +1,66 @@
+"""`ctsftp penalty`: the addresses that a running server refuses, since their logins failed."""
+
+from typing import Any
+
+import click
+
+from ctsftp.app.work import perform
+from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.output import Column, json_option, print_json, print_table, say
+from ctsftp.errors import NotFoundError, RefusedError
+
+
+@click.group("penalty")
+def command() -> None:
+    """See which addresses are refused for failed logins, and forgive them.
+
+    \b
+    Example: ctsftp penalty list
+    """
+
+
+@command.command("list")
+@json_option
+@pass_edge
+def list_(edge: Edge, as_json: bool) -> None:
+    """List the addresses whose logins failed lately; those that are refused wait for the seconds that are left.
+
+    \b
+    Example: ctsftp penalty list
+    """
+    rows: list[dict[str, Any]] = [
+        {**row, "seconds_left": round(row["seconds_left"], 1)} for row in _ask(edge, "penalty.list")
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    columns: list[Column] = [
+        ("ADDRESS", "source"),
+        ("REFUSED", lambda row: "yes" if row["refused"] else "no"),
+        ("SECONDS LEFT", lambda row: round(row["seconds_left"])),
+        ("OFFENCES", "offences"),
+        ("LAST", "last"),
+    ]
+    print_table(rows, columns, empty="No address has failed to sign in lately.")
+
+
+@command.command()
+@click.argument("address", required=False)
+@pass_edge
+def clear(edge: Edge, address: str | None) -> None:
+    """Forgive an address (of an IPv6 one, its /64), or all; it can connect at once.
+
+    \b
+    Example: ctsftp penalty clear 192.0.2.7
+    """
+    count = _ask(edge, "penalty.clear", address=address)
+    if address and not count:
+        raise NotFoundError(f"{address} has no penalty: `ctsftp penalty list` shows those that have.")
+    say(f"Forgave {address}." if address else f"Forgave {count} address(es).")
+
+
+def _ask(edge: Edge, operation: str, **arguments: str | None) -> Any:
+    answer = perform(edge.settings, operation, arguments)
+    if answer is None:
+        raise RefusedError("No server runs here, and penalties live only as long as one does: there are none.")
+    return answer

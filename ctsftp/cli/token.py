@@ -1,0 +1,89 @@
+"""`ctsftp token`: who may use the API."""
+
+from datetime import UTC, datetime
+
+import click
+
+from ctsftp.app.query import query
+from ctsftp.app.work import perform
+from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.output import Column, iso_time, json_option, print_json, print_table, say, short_time
+from ctsftp.errors import UsageError
+from ctsftp.store.records import Token
+
+COLUMNS: list[Column] = [
+    ("NAME", "name"),
+    ("CLIENT", lambda row: row["client"] or "all"),
+    ("SCOPE", "scope"),
+    ("ADDED (UTC)", lambda row: short_time(row["created_at"])),
+    ("EXPIRES (UTC)", lambda row: short_time(row["expires_at"])),
+    ("LAST USED (UTC)", lambda row: short_time(row["last_used_at"])),
+]
+
+
+@click.group("token")
+def command() -> None:
+    """Add, list and revoke the tokens of the API.
+
+    \b
+    Example: ctsftp token add storefront --client acme
+    """
+
+
+@command.command()
+@click.argument("name")
+@click.option("--client", help="Whose segments it may know of; else those of all clients.")
+@click.option("--admin", is_flag=True, help="It may also approve, roll back, retire and set gates.")
+@click.option("--expires", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="Accept it until then (UTC).")
+@json_option
+@pass_edge
+def add(edge: Edge, name: str, *, client: str | None, admin: bool, expires: datetime | None, as_json: bool) -> None:
+    """Make a token, and print its secret: it is shown once, and kept as a hash.
+
+    \b
+    Example: ctsftp token add storefront --client acme --expires 2027-12-31
+    """
+    expires = expires.replace(tzinfo=UTC) if expires else None
+    if expires and expires <= datetime.now(UTC):
+        raise UsageError(f"The token would have expired already, at {iso_time(expires)}: name a later day.")
+    arguments = {
+        "name": name,
+        "client": client,
+        "admin": admin,
+        "expires": expires.isoformat() if expires else None,
+    }
+    secret: str = perform(edge.settings, "token.add", arguments)
+    if as_json:
+        print_json({"name": name, "token": secret})
+    else:
+        say(f"The token {name}, which is shown this once:")
+        click.echo(secret)
+
+
+@command.command("list")
+@json_option
+@pass_edge
+def list_(edge: Edge, as_json: bool) -> None:
+    """List the tokens: whose they are, what they may, when they were last used.
+
+    \b
+    Example: ctsftp token list
+    """
+    rows = [token.as_json() for token in query(edge.settings, lambda store: store.tokens.tokens(), missing=list[Token])]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows, COLUMNS, empty="No tokens yet: `ctsftp token add NAME` makes one.")
+
+
+@command.command()
+@click.argument("name")
+@pass_edge
+def revoke(edge: Edge, name: str) -> None:
+    """Revoke a token: it is refused from now on.
+
+    \b
+    Example: ctsftp token revoke storefront
+    """
+    perform(edge.settings, "token.revoke", {"name": name})
+    say(f"The token {name} is revoked.")

@@ -1,0 +1,75 @@
+"""What `ctsftp doctor` asks of keys/: host keys, every line of every authorized_keys, clients without a key."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from ctsftp.clients.folder import Client, Clients
+from ctsftp.clients.hostkeys import HOST_KEY_FILES, load_host_key
+from ctsftp.contract.finding import Finding, Level
+from ctsftp.errors import CtsftpError
+
+
+def check_host_keys(folder: Path, *, serves_already: bool) -> Iterator[Finding]:
+    """Read every host key, and make none; one that is missing where senders have been is a broken pin to come."""
+    missing = []
+    for name in HOST_KEY_FILES:
+        if not (folder / name).exists():
+            missing.append(name)
+            continue
+        try:
+            load_host_key(folder, name)
+        except CtsftpError as exc:
+            yield Finding("host keys", Level.BAD, f"{exc}.", "Until then the server does not start.")
+    if missing and serves_already:
+        yield Finding(
+            "host keys",
+            Level.BAD,
+            f"{', '.join(missing)} is missing in {folder}, and senders have pinned it.",
+            "Restore it from a backup before the server starts again: it would make a new one, which senders refuse.",
+        )
+    elif not missing:
+        yield Finding("host keys", Level.OK, f"{len(HOST_KEY_FILES)} in {folder}.")
+
+
+def made_at(folder: Path) -> datetime | None:
+    """Tell when the newest host key was written; None where there is none."""
+    there = [folder / name for name in HOST_KEY_FILES if (folder / name).exists()]
+    return max((datetime.fromtimestamp(path.stat().st_mtime, UTC) for path in there), default=None)
+
+
+def check_clients(clients: Clients, *, now: datetime, expiring_days: int) -> Iterator[Finding]:
+    """Read every client's folder as a login does."""
+    for problem in clients.problems():
+        yield Finding("clients", Level.BAD, f"{problem}.", "Correct the line, or remove it.")
+    names = clients.names()
+    for name in names:
+        client = clients.get(name)
+        if client.config.enabled:
+            yield from _check_keys(client, now, timedelta(days=expiring_days))
+    if names:
+        yield Finding("clients", Level.OK, f"{len(names):,} in {clients.folder}.")
+    else:
+        yield Finding("clients", Level.WARN, f"There is no client in {clients.folder}.", "ctsftp client add NAME")
+
+
+def _check_keys(client: Client, now: datetime, soon: timedelta) -> Iterator[Finding]:
+    entries = client.keys.entries
+    sound = [entry for entry in entries if entry.expires is None or now < entry.expires]
+    if not sound:
+        why = "all of its keys have expired" if entries else "it has no key"
+        yield Finding(
+            "clients", Level.BAD, f"{client.name} cannot sign in: {why}.", f"ctsftp key add {client.name} FILE"
+        )
+    for entry in entries:
+        if entry.expires is None or entry.expires - now > soon:
+            continue
+        past = entry.expires <= now
+        when = f"{'expired' if past else 'expires'} on {entry.expires:%Y-%m-%d %H:%M} UTC"
+        revoke = f"ctsftp key revoke {client.name} {entry.key.fingerprint}"
+        yield Finding(
+            "clients",
+            Level.WARN,
+            f"The key {entry.key.fingerprint} of {client.name} {when}.",
+            revoke if past else f"Ask for a new one, then: ctsftp key add {client.name} FILE and {revoke}",
+        )

@@ -1,0 +1,103 @@
+"""Stands at the door: whom the penalties or the crowd keep out, and what a connection that ends badly earns.
+
+Refusals are cheap and come in floods, so they are told to the admin in sums: the first at once, the others together.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import structlog
+from asyncssh import DISC_TOO_MANY_CONNECTIONS
+
+from ctsftp.clients.addresses import matches
+from ctsftp.sftp.admission import Admission
+from ctsftp.sftp.penalties import Offence, Penalties, source_of
+from ctsftp.sftp.settings import SftpSettings
+
+if TYPE_CHECKING:
+    from ctsftp.sftp.login import Connection
+
+TELL_INTERVAL_S = 10.0
+PENALTY = "penalty"
+
+# What the peer is told (RFC 4253, section 4.2, allows lines before the version): one text for all that wait.
+TRY_LATER = "Too many connections: try again later."
+NOT_NOW = "Not allowed at this time."
+
+log = structlog.get_logger()
+
+
+class Door:
+    """Counts who is connected, remembers who behaved badly, and turns away."""
+
+    def __init__(self, settings: SftpSettings, *, clock_s: Callable[[], float]) -> None:
+        self._clock_s = clock_s
+        self._crowd: Admission[Connection] = Admission(
+            settings, chance=random.SystemRandom().random, draw=random.SystemRandom().choice
+        )
+        self._settings = settings
+        self._turned_away: Counter[str] = Counter()
+        self._telling: asyncio.TimerHandle | None = None
+        self.penalties = Penalties(settings.penalties)
+
+    def apply(self, settings: SftpSettings) -> None:
+        """Go by other limits from now on; who is in stays in."""
+        self._settings = self._crowd.limits = settings
+        self.penalties.settings = settings.penalties
+
+    def arrive(self, connection: "Connection") -> bool:
+        """Let a connection begin, or end it; another one may have to go in its place."""
+        trusted = self._trusts(connection.address)
+        if not trusted and self.penalties.refused_s(connection.address, self._clock_s()):
+            self._turn_away(connection, PENALTY, NOT_NOW)
+            return False
+        arrival = self._crowd.arrive(connection, source_of(connection.address), trusted=trusted)
+        if arrival.limit and arrival.leaves:
+            self._turn_away(arrival.leaves, arrival.limit, TRY_LATER)
+        return arrival.leaves is not connection
+
+    def sign_in(self, connection: "Connection", client: str) -> bool:
+        """Count a login, unless the client has as many connections as it may."""
+        return self._crowd.sign_in(connection, client)
+
+    def leave(self, connection: "Connection") -> None:
+        """Count a connection no longer."""
+        self._crowd.leave(connection)
+
+    def blame(self, address: str, offence: Offence) -> None:
+        """Note an offence, and say so if the address is refused from now on."""
+        if self.penalties.earn(address, offence, self._clock_s()) and not self._trusts(address):
+            wait_s = self.penalties.refused_s(address, self._clock_s())
+            log.warning("address refused", address=address, offence=str(offence), for_s=round(wait_s))
+
+    def close(self) -> None:
+        """Tell what is untold; closing twice is fine."""
+        if self._telling:
+            self._telling.cancel()
+            self._tell()
+
+    def _trusts(self, address: str) -> bool:
+        trusted = self._settings.trusted_addresses
+        return bool(trusted) and matches(trusted, address)
+
+    def _turn_away(self, connection: "Connection", cause: str, text: str) -> None:
+        connection.turned_away = True
+        if connection.greeted:
+            connection.ssh.disconnect(DISC_TOO_MANY_CONNECTIONS, text)
+        else:
+            connection.ssh._send(f"{text}\r\n".encode())  # noqa: SLF001  there is no public way before the version
+            connection.ssh.abort()
+        if self._telling:
+            self._turned_away[cause] += 1
+            return
+        log.warning("connection refused", cause=cause, address=connection.address)
+        self._telling = asyncio.get_running_loop().call_later(TELL_INTERVAL_S, self._tell)
+
+    def _tell(self) -> None:
+        self._telling = None
+        if self._turned_away:
+            log.warning("connections refused", **{str(cause): count for cause, count in self._turned_away.items()})
+            self._turned_away.clear()

@@ -1,0 +1,60 @@
+"""What `ctsftp doctor` asks of the data folder: who may read and write it, and how much room there is."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from ctsftp.contract.finding import Finding, Level
+
+MIN_FREE_FILES_RATIO = 0.05
+
+
+def check_folder(part: str, folder: Path) -> Iterator[Finding]:
+    """Check that a folder is its owner's and closed to strangers, and that what stands in it belongs to one account.
+
+    Looks at the folder and at what stands directly in it: root's own commands may have left something there.
+    """
+    try:
+        owner = folder.stat()
+        children = [(path, path.lstat()) for path in sorted(folder.iterdir())]
+    except OSError as exc:
+        why = f"{folder} cannot be read ({exc.strerror})."
+        yield Finding(part, Level.BAD, why, "Use the server's account, or check CTSFTP_DATA_DIR and CTSFTP_KEYS_DIR.")
+        return
+    found = [*_strangers(part, folder, owner), *_owners(part, children, owner)]
+    yield from found or [Finding(part, Level.OK, f"{folder} belongs to one account and is closed to others.")]
+
+
+def check_room(data_dir: Path, *, free_ratio: float, largest_bytes: int) -> Iterator[Finding]:
+    """Check that the disk has room for the next upload and its list, and for as many files as there will be."""
+    room = os.statvfs(data_dir)
+    free, total = room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize
+    told = f"{free / 1e9:,.1f} GB of {total / 1e9:,.1f} GB are free at {data_dir}."
+    do = "Free some room, or lower CTSFTP_SPOOL__KEEP_UPLOADS_DAYS and CTSFTP_SWEEP__KEEP_SNAPSHOTS."
+    if free < largest_bytes:
+        yield Finding("disk", Level.BAD, f"{told} The largest file that may come would not fit.", do)
+    elif free < total * free_ratio:
+        yield Finding("disk", Level.WARN, told, do)
+    else:
+        yield Finding("disk", Level.OK, told)
+    if room.f_files and room.f_favail < room.f_files * MIN_FREE_FILES_RATIO:
+        yield Finding("disk", Level.WARN, f"Only {room.f_favail:,} more files fit on the disk of {data_dir}.", do)
+
+
+def _strangers(part: str, folder: Path, found: os.stat_result) -> Iterator[Finding]:
+    if found.st_mode & stat.S_IWOTH:
+        yield Finding(part, Level.BAD, f"Everybody may write to {folder}.", f"chmod o-rwx {folder}")
+    elif found.st_mode & stat.S_IROTH and found.st_mode & stat.S_IXOTH:
+        yield Finding(part, Level.WARN, f"Everybody may read {folder}.", f"chmod o-rwx {folder}")
+
+
+def _owners(part: str, children: list[tuple[Path, os.stat_result]], owner: os.stat_result) -> Iterator[Finding]:
+    for path, found in children:
+        if found.st_uid != owner.st_uid and path.name != "lost+found":  # where the folder is a disk of its own
+            yield Finding(
+                part,
+                Level.BAD,
+                f"{path} belongs to the uid {found.st_uid}, and its folder to {owner.st_uid}: the server is shut out.",
+                f"chown -R --reference={path.parent} {path}",
+            )

@@ -1,0 +1,107 @@
+"""What `ctsftp doctor` asks of the database: whether it is whole, and what in it waits for a person."""
+
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from ctsftp.contract.finding import Finding, Level
+from ctsftp.contract.states import State
+from ctsftp.store.database import Database
+from ctsftp.store.tables import client_logins, segments, uploads
+
+SHOWN = 5  # uploads or segments that are named one by one
+
+
+class CheckUp:
+    """Checks of an open database; it was opened, so its tables are of this version."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def integrity(self) -> list[Finding]:
+        """Read the whole database for damage."""
+        damage = await self._database.read(self._database.backend.check_integrity)
+        if damage:
+            return [Finding("database", Level.BAD, f"It is damaged: {damage}.", "Restore a backup: deploy/restore.md")]
+        return [Finding("database", Level.OK, f"{self._database.name} is whole and up to date.")]
+
+    async def waiting(self) -> list[Finding]:
+        """Find the uploads and segments that wait for a person."""
+        return await self._database.read(lambda conn: [*_held(conn), *_failed(conn), *_overdue(conn)])
+
+    async def newest_upload_at(self) -> str | None:
+        """Tell when the newest upload was closed; None for an empty ledger."""
+        return await self._database.read(
+            lambda conn: conn.execute(sa.select(sa.func.max(uploads.c.received_at))).scalar()
+        )
+
+    async def signed_in_before(self, moment: str) -> list[str]:
+        """List the clients whose last login was before a moment (`iso`)."""
+        query = sa.select(client_logins.c.client).where(client_logins.c.login_at < moment).order_by("client")
+        return await self._database.read(lambda conn: list(conn.execute(query).scalars()))
+
+
+def _held(conn: Connection) -> Iterator[Finding]:
+    for name, upload_id in _some(conn, uploads.c.state == State.HELD):
+        yield Finding(
+            "uploads",
+            Level.WARN,
+            f"{name} is held.",
+            f"ctsftp upload show {upload_id}, then ctsftp upload approve or discard",
+        )
+    yield from _more(conn, uploads.c.state == State.HELD, "held")
+
+
+def _failed(conn: Connection) -> Iterator[Finding]:
+    gave_up = sa.and_(uploads.c.state == State.FAILED, uploads.c.retry_at.is_(None))
+    for name, upload_id in _some(conn, gave_up):
+        yield Finding(
+            "uploads",
+            Level.BAD,
+            f"{name} failed, and is not tried again by itself.",
+            f"ctsftp upload show {upload_id}, then ctsftp upload retry {upload_id}",
+        )
+    yield from _more(conn, gave_up, "failed")
+    again = conn.execute(
+        sa.select(sa.func.count()).where(uploads.c.state == State.FAILED, uploads.c.retry_at.is_not(None))
+    ).scalar_one()
+    if again:
+        yield Finding(
+            "uploads",
+            Level.WARN,
+            f"{again:,} failed by a fault of this machine, and are tried again by themselves.",
+            "ctsftp upload list --state failed",
+        )
+
+
+def _overdue(conn: Connection) -> Iterator[Finding]:
+    """Name the segments that are overdue, in a database whose segments know when they are."""
+    if "overdue_since" not in segments.c:
+        return
+    since = segments.c["overdue_since"]
+    query = sa.select(segments.c.client, segments.c.title, since).where(
+        since.is_not(None), segments.c.retired_at.is_(None)
+    )
+    for client, title, moment in conn.execute(query.order_by(since)):
+        yield Finding(
+            "segments",
+            Level.WARN,
+            f'"{title}" of {client} is overdue since {moment}.',
+            "Look at the Connect job: such jobs expire silently, and start up to 15 minutes late.",
+        )
+
+
+def _some(conn: Connection, condition: sa.ColumnElement[bool]) -> list[tuple[str, str]]:
+    query = sa.select(uploads.c.client, uploads.c.filename, uploads.c.id).where(condition).order_by(uploads.c.id)
+    return [
+        (f'"{filename}" of {client}', upload_id) for client, filename, upload_id in conn.execute(query.limit(SHOWN))
+    ]
+
+
+def _more(conn: Connection, condition: sa.ColumnElement[bool], state: str) -> Iterator[Finding]:
+    count = conn.execute(sa.select(sa.func.count()).select_from(uploads).where(condition)).scalar_one()
+    if count > SHOWN:
+        yield Finding(
+            "uploads", Level.WARN, f"{count - SHOWN:,} more are {state}.", f"ctsftp upload list --state {state}"
+        )

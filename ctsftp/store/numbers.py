@@ -1,0 +1,85 @@
+"""What a scrape asks of the database: counts that its indexes answer, however long the ledger has grown."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from ctsftp.contract.states import State
+from ctsftp.store.database import Database
+from ctsftp.store.tables import segments, snapshots, uploads
+
+CODED = (State.REJECTED, State.HELD, State.FAILED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentNumbers:
+    """A segment's current list: how many members, and when it was published (`iso`)."""
+
+    client: str
+    title: str
+    members: int
+    loaded_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerNumbers:
+    """Uploads by state and code, the segments that are not retired, and how many of all of them are overdue."""
+
+    uploads: dict[tuple[str, str | None], int]
+    segments: list[SegmentNumbers]
+    segment_count: int
+    overdue: int
+
+
+class Numbers:
+    """Counts what is in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def read(self, *, segments: int) -> LedgerNumbers:
+        """Count everything in one moment; of the segments, the first ones that were ever made, up to a number."""
+        return await self._database.read(lambda conn: _read(conn, segments))
+
+    async def answers(self) -> None:
+        """Read something small; `StoreError` if the database does not answer."""
+        await self._database.read(lambda conn: conn.execute(sa.select(uploads.c.id).limit(1)).first())
+
+
+def _read(conn: Connection, shown: int) -> LedgerNumbers:
+    live = segments.c.retired_at.is_(None)
+    current = (
+        sa.select(segments.c.client, segments.c.title, snapshots.c.members, snapshots.c.published_at)
+        .join(snapshots, snapshots.c.id == segments.c.current_snapshot_id)
+        .where(live)
+        .order_by(segments.c.id)
+        .limit(shown)
+    )
+    return LedgerNumbers(
+        uploads=_count_uploads(conn),
+        segments=[
+            SegmentNumbers(client=client, title=title, members=members, loaded_at=loaded_at)
+            for client, title, members, loaded_at in conn.execute(current)
+        ],
+        segment_count=_count(conn, live),
+        overdue=_count(conn, sa.and_(live, segments.c["overdue_since"].is_not(None)))
+        if "overdue_since" in segments.c
+        else 0,
+    )
+
+
+def _count_uploads(conn: Connection) -> dict[tuple[str, str | None], int]:
+    """Count by state from the index alone; only of the few that have a code, the rows are read."""
+    count = sa.func.count()
+    plain = sa.select(uploads.c.state, sa.null(), count).where(uploads.c.state.not_in(CODED)).group_by(uploads.c.state)
+    coded = (
+        sa.select(uploads.c.state, uploads.c.code, count)
+        .where(uploads.c.state.in_(CODED))
+        .group_by(uploads.c.state, uploads.c.code)
+    )
+    return {(state.value, code): number for query in (plain, coded) for state, code, number in conn.execute(query)}
+
+
+def _count(conn: Connection, condition: sa.ColumnElement[bool]) -> int:
+    return int(conn.execute(sa.select(sa.func.count()).select_from(segments).where(condition)).scalar_one())

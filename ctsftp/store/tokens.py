@@ -1,0 +1,111 @@
+"""The tokens of the API: 256 random bits each, of which only the hash is kept.
+
+A secret of so many bits needs no slow hash, and the look-up by its hash tells a stranger's clock nothing of it.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from ctsftp.errors import NotFoundError, RefusedError
+from ctsftp.store.database import Database
+from ctsftp.store.records import Clock, Token, iso
+from ctsftp.store.tables import tokens
+
+# So that a scanner of repositories and logs knows one when it sees it.
+PREFIX = "ctsftp_"
+SECRET_BYTES = 32
+
+_FIELDS = [column for column in tokens.c if column.name != "sha256"]
+_NAMES = [column.name for column in _FIELDS]
+_FIND = f"SELECT {', '.join(_NAMES)} FROM tokens WHERE sha256 = :sha256"  # noqa: S608
+
+
+class Tokens:
+    """Who may use the API."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        # What was found, by its hash, until any token changes: those who are asked for members ask for nothing else so
+        # often. It is true since one process, the holder of the data folder, changes tokens, and by these methods.
+        self._found: dict[str, Token] = {}
+        self._changes = 0
+
+    async def add(self, name: str, *, client: str | None, admin: bool, expires: datetime | None) -> str:
+        """Make a token, and give its secret, which nobody can be given again."""
+        secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
+        values = {
+            "name": name,
+            "sha256": _hash(secret),
+            "client": client,
+            "admin": admin,
+            "created_at": iso(self._clock()),
+            "expires_at": iso(expires) if expires else None,
+        }
+
+        def work(conn: Connection) -> None:
+            if conn.execute(sa.select(tokens.c.id).where(tokens.c.name == name)).first():
+                raise RefusedError(f'There is a token "{name}" already: revoke it first, or choose another name.')
+            conn.execute(tokens.insert().values(values))
+
+        await self._change(work)
+        return secret
+
+    async def tokens(self) -> list[Token]:
+        """List the tokens by name, expired ones too."""
+        query = sa.select(*_FIELDS).order_by(tokens.c.name)
+        rows = await self._database.read(lambda conn: conn.execute(query).mappings().all())
+        return [Token(**row) for row in rows]
+
+    async def revoke(self, name: str) -> None:
+        """Forget a token: the next request that shows it is refused."""
+
+        def work(conn: Connection) -> None:
+            if conn.execute(tokens.delete().where(tokens.c.name == name)).rowcount == 0:
+                raise NotFoundError(f'There is no token "{name}": `ctsftp token list` shows them all.')
+
+        await self._change(work)
+
+    async def find(self, secret: str) -> Token | None:
+        """Find the token of a secret, also one that has expired; `last_used_at` may be from an earlier look."""
+        sha256 = _hash(secret)
+        if known := self._found.get(sha256):
+            return known
+        before = self._changes
+        rows = await self._database.look_up(_FIND, {"sha256": sha256})
+        if not rows:
+            return None
+        found = Token(**dict(zip(_NAMES, rows[0], strict=True)))
+        if before == self._changes:  # else it may have been revoked since it was read
+            self._found[sha256] = found
+        return found
+
+    def has_expired(self, token: Token) -> bool:
+        """Tell whether a token's time is over."""
+        return token.expires_at is not None and token.expires_at <= iso(self._clock())
+
+    async def note_used(self, moments: Mapping[int, str]) -> None:
+        """Note when tokens were last used, by their ids; a token that was revoked meanwhile is passed over."""
+
+        def work(conn: Connection) -> None:
+            for token_id, moment in moments.items():
+                conn.execute(tokens.update().where(tokens.c.id == token_id).values(last_used_at=moment))
+
+        await self._database.write(work)
+
+    async def _change(self, work: Callable[[Connection], None]) -> None:
+        """Write, and forget what was found, also if it is not known whether it was written."""
+        try:
+            await self._database.write(work)
+        finally:
+            self._changes += 1
+            self._found.clear()
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode(errors="replace")).hexdigest()

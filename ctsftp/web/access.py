@@ -1,0 +1,141 @@
+"""Who asks: the token of a request, and what it may know of.
+
+A token is looked up in the database at every request, so that a revoked one is refused from that moment on.
+What belongs to another client does not exist for a token that is bound to one: the answer is 404, never 403.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Request, Security
+from fastapi.openapi.models import HTTPBearer as BearerModel
+from fastapi.security.base import SecurityBase
+
+from ctsftp.store.records import Token
+from ctsftp.store.store import Store
+from ctsftp.web.problems import Problem
+from ctsftp.web.settings import HttpSettings
+from ctsftp.web.usage import TokenUsage
+
+Perform = Callable[[str, dict[str, Any]], Awaitable[Any]]
+
+
+class Streams:
+    """The places for long answers."""
+
+    def __init__(self, places: int) -> None:
+        self._free = places
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Take a place; a 503 problem if there is none."""
+        if self._free == 0:
+            raise Problem(
+                503, "busy", "Too many lists are being streamed: try again in a while.", headers={"Retry-After": "10"}
+            )
+        self._free -= 1
+        try:
+            yield
+        finally:
+            self._free += 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the room is given: `perform` is what the control socket calls, by the same names."""
+
+    settings: HttpSettings
+    store: Store
+    perform: Perform
+    metrics: Callable[[], Awaitable[bytes]]
+    unready: Callable[[], Awaitable[list[str]]]
+    usage: TokenUsage
+    streams: Streams
+
+
+class Access:
+    """A request's token, and the parts that its route works with."""
+
+    __slots__ = ("parts", "token")
+
+    def __init__(self, parts: Parts, token: Token) -> None:
+        self.parts = parts
+        self.token = token
+
+    @property
+    def store(self) -> Store:
+        """The store."""
+        return self.parts.store
+
+    @property
+    def settings(self) -> HttpSettings:
+        """The room's settings."""
+        return self.parts.settings
+
+    def require(self, client: str) -> None:
+        """Raise the 404 of a thing that is not there if this client is none of the token's."""
+        if not self.may_see(client):
+            raise Problem(404, "not-found", f'There is no client "{client}" with anything for this token.')
+
+    def may_see(self, client: str) -> bool:
+        """Tell whether the token may know of what is this client's."""
+        return self.token.client is None or self.token.client == client
+
+    def narrow(self, client: str | None) -> str | None:
+        """Give the client that a list is about, None for all: a bound token sees its own only."""
+        if client is not None:
+            self.require(client)
+        return client or self.token.client
+
+    async def perform(self, operation: str, **arguments: Any) -> Any:
+        """Have an operation done, as the command line would."""
+        return await self.parts.perform(operation, arguments)
+
+
+def parts_of(request: Request) -> Parts:
+    """Give what the room was given."""
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+async def authenticate(parts: Parts, secret: str) -> Token:
+    """Find the token of a secret; a 401 problem if there is none, or it has expired."""
+    token = await parts.store.tokens.find(secret)
+    if token is None:
+        raise _unauthorized("This token is not known here, or was revoked: `ctsftp token add NAME` makes one.")
+    if parts.store.tokens.has_expired(token):
+        raise _unauthorized(f"This token expired at {token.expires_at}: `ctsftp token add NAME` makes another.")
+    parts.usage.note(token)
+    return token
+
+
+class TokenBearer(SecurityBase):
+    """The dependency that turns `Authorization: Bearer ctsftp_...` into an `Access`."""
+
+    def __init__(self, *, admin: bool) -> None:
+        self.model = BearerModel(description="A token of `ctsftp token add`.")
+        self.scheme_name = "token"
+        self._admin = admin
+
+    async def __call__(self, request: Request) -> Access:
+        """Let a request in, or raise the problem."""
+        scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not secret:
+            raise _unauthorized(
+                "Send a token as `Authorization: Bearer ctsftp_...`: `ctsftp token add NAME` makes one."
+            )
+        parts = parts_of(request)
+        access = Access(parts, await authenticate(parts, secret.strip()))
+        if self._admin and not access.token.admin:
+            raise Problem(403, "scope", "This token may only read: `ctsftp token add NAME --admin` makes one that may.")
+        return access
+
+
+def _unauthorized(detail: str) -> Problem:
+    return Problem(401, "token", detail, headers={"WWW-Authenticate": 'Bearer realm="ctsftp"'})
+
+
+Reader = Annotated[Access, Security(TokenBearer(admin=False))]
+Admin = Annotated[Access, Security(TokenBearer(admin=True))]

@@ -1,0 +1,116 @@
+"""The feed of a segment's changes: who entered and who left since the list that a consumer holds.
+
+A cursor names the snapshot that is held (or none) and, between two pages, the one that they lead to, the last id that
+was told, and whether the way ends there (two snapshots are compared) or goes on to what readers see by then. No event
+is kept for it: whatever happened in between, loads, rollbacks, a retirement, the difference leads to what readers see.
+Only a snapshot that is no longer kept cannot be gone on from: then the consumer begins again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, replace
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+
+from ctsftp.contract.rows import MAX_ID
+from ctsftp.store.export import NOTHING, SnapshotGoneError
+from ctsftp.store.records import Snapshot
+from ctsftp.web.access import Reader
+from ctsftp.web.models import GONE, PROBLEMS, ChangesOut, ClientPath, SegmentPath, answers
+from ctsftp.web.paging import Cursor, Limit, read_cursor, unknown_cursor, write_cursor
+from ctsftp.web.problems import Problem
+from ctsftp.web.segments import find
+
+router = APIRouter(prefix="/v1/segments", tags=["segments"], responses=PROBLEMS)
+
+FromNumber = Annotated[
+    int | None, Query(alias="from", ge=1, le=2**31 - 1, examples=[16], description="a snapshot of the history")
+]
+ToNumber = Annotated[
+    int | None, Query(alias="to", ge=1, le=2**31 - 1, examples=[17], description="else what readers see now")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a consumer stands: on the way from one snapshot to another, all ids up to `above` told."""
+
+    old: int
+    new: int
+    above: int = 0
+    is_comparison: bool = False
+
+    @property
+    def has_arrived(self) -> bool:
+        """Tell whether the consumer holds `new` in full."""
+        return self.old == self.new
+
+
+@router.get("/{client}/{segment}/changes", response_model=None, responses=answers(ChangesOut) | GONE)
+async def list_changes(
+    access: Reader,
+    *,
+    client: ClientPath,
+    segment: SegmentPath,
+    cursor: Cursor = None,
+    first: FromNumber = None,
+    last: ToNumber = None,
+    limit: Limit = None,
+) -> Response:
+    """Tell who entered and who left since `cursor`, up to what readers see now; without one, since nobody was in.
+
+    Apply each page, keep its `cursor`, go on while there is `more`, and come back with it when you like. A `cursor`
+    also comes with the members, in a header. `from` and `to` compare two snapshots of the history instead.
+    410: the snapshot behind the cursor is no longer kept; begin again with the members.
+    """
+    found = await find(access, client, segment)
+    history = await access.store.segments.history(client, found.key)
+    seen = NOTHING if found.retired_at else found.snapshot_id
+    if cursor is None:
+        place = Place(_numbered(history, first), _numbered(history, last) if last else seen, 0, last is not None)
+    else:
+        place = _read(cursor)
+        if place.has_arrived:
+            place = Place(place.old, seen)
+    _require_kept(history, place)
+    size = min(limit or access.settings.changes_page_size, access.settings.max_changes_page_size)
+    changes = await access.store.export.changes(place.old, place.new, above=place.above, limit=size)
+    is_last = changes.until == MAX_ID
+    following = Place(place.new, place.new) if is_last else replace(place, above=changes.until)
+    numbers = {one.id: one.number for one in history}
+    content = {
+        "old": numbers.get(place.old),
+        "new": numbers.get(place.new),
+        "entered": changes.entered,
+        "exited": changes.exited,
+        "more": not is_last or (place.new != seen and not place.is_comparison),
+        "cursor": write_cursor(astuple(following)),
+    }
+    return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json")
+
+
+def _numbered(history: Sequence[Snapshot], number: int | None) -> int:
+    """Find the id of a snapshot by its number; no number is the list without members."""
+    if number is None:
+        return NOTHING
+    found = next((one.id for one in history if one.number == number), None)
+    if found is None:
+        kept = ", ".join(str(one.number) for one in reversed(history))
+        raise Problem(404, "not-found", f"There is no snapshot number {number}: the ones that are kept are {kept}.")
+    return found
+
+
+def _read(cursor: str) -> Place:
+    match read_cursor(cursor):
+        case [int(old), int(new), int(above), bool(is_comparison)] if 0 <= above <= MAX_ID:
+            return Place(old, new, above, is_comparison)
+    raise unknown_cursor()
+
+
+def _require_kept(history: Sequence[Snapshot], place: Place) -> None:
+    """Hold that both lists are this segment's: another one of the same name may have taken its place."""
+    kept = {one.id for one in history} | {NOTHING}
+    if not {place.old, place.new} <= kept:
+        raise SnapshotGoneError("The list behind this cursor is not kept any more: begin again with the members.")

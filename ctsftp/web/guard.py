@@ -1,0 +1,89 @@
+"""What stands around the app: the limit on bodies, the headers of every answer, and what becomes of a failure.
+
+An answer that fails after it began is broken off: the connection ends in the middle of its chunks, so that no
+reader takes a part of a list for the whole.
+"""
+
+from typing import Any
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ctsftp.errors import CtsftpError
+from ctsftp.web.problems import Problem, problem_of
+
+log = structlog.get_logger()
+
+HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
+
+
+class Guard:
+    """An ASGI app around another."""
+
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, whatever happens."""
+        if scope["type"] != "http":
+            return
+        answer = Answer(send)
+        try:
+            await self._app(scope, self._limited(scope, receive), answer.send)
+        except Exception as exc:
+            if answer.ended:  # Starlette has told it, and raises it for whoever is outside
+                return
+            if not answer.begun:
+                await problem_of(exc).response()(scope, receive, answer.send)
+                return
+            # Without its last chunk: the server closes the connection.
+            is_meant = isinstance(exc, Problem | CtsftpError)
+            log.warning(
+                "an answer was broken off", path=scope["path"], error=str(exc), exc_info=None if is_meant else exc
+            )
+
+    def _limited(self, scope: Scope, receive: Receive) -> Receive:
+        """Count what comes; an HTTPException 413 for a body that is too large, declared so or not."""
+        left = self._max_body_bytes
+        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        refused = int(declared) > left if declared.isdigit() else False
+
+        async def limited() -> Message:
+            nonlocal left
+            if refused:
+                raise self._too_large()
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if left < 0:
+                raise self._too_large()
+            return message
+
+        return limited
+
+    def _too_large(self) -> HTTPException:
+        """Make the one kind of error that FastAPI, which reads the body, leaves as it is."""
+        return HTTPException(413, f"The body is larger than {self._max_body_bytes} bytes: send it in parts.")
+
+
+class Answer:
+    """Sends an answer, with the headers that every answer has."""
+
+    __slots__ = ("_send", "begun", "ended")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.begun = self.ended = False
+
+    async def send(self, message: Any) -> None:
+        """Pass a message on."""
+        if message["type"] == "http.response.start":
+            self.begun = True
+            headers = MutableHeaders(raw=message["headers"])
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+        await self._send(message)
+        if message["type"] == "http.response.body":
+            self.ended = not message.get("more_body", False)

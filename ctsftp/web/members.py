@@ -1,0 +1,111 @@
+"""The members: who is in what, one at a time or by the thousand."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter
+from fastapi.responses import Response, StreamingResponse
+from pydantic import Field, StrictInt
+
+from ctsftp.contract.names import segment_key
+from ctsftp.contract.rows import MAX_ID
+from ctsftp.contract.words import fold_kind
+from ctsftp.store.records import Segment
+from ctsftp.web.access import Access, Reader
+from ctsftp.web.models import (
+    BAD_BODY,
+    PROBLEMS,
+    BatchAnswer,
+    ClientFilter,
+    ClientPath,
+    CtUserId,
+    GateName,
+    GateNames,
+    Input,
+    IsMember,
+    KindFilter,
+    Members,
+    SegmentName,
+    SegmentNames,
+    SegmentPath,
+    answers,
+)
+from ctsftp.web.problems import Problem
+from ctsftp.web.segments import find
+
+router = APIRouter(prefix="/v1", tags=["members"], responses=PROBLEMS)
+
+
+class Batch(Input):
+    """The ids that are asked for; `max_batch_ids` is a setting of the server's."""
+
+    ct_user_ids: list[Annotated[StrictInt, Field(ge=1, le=MAX_ID)]] = Field(examples=[[1234567, 7654321]])
+
+
+# The hottest route: its answer is two words, and goes past FastAPI's check of answers.
+@router.get("/segments/{client}/{segment}/members/{ct_user_id}", response_model=None, responses=answers(IsMember))
+async def is_member(access: Reader, client: ClientPath, segment: SegmentPath, ct_user_id: CtUserId) -> Response:
+    """Tell whether a member is in a segment; nobody is in a retired one."""
+    access.require(client)
+    member = await access.store.lookups.is_member(client, segment_key(segment), ct_user_id)
+    return Response(orjson.dumps({"ct_user_id": ct_user_id, "member": member}), media_type="application/json")
+
+
+@router.get("/members/{ct_user_id}/segments")
+async def list_segments_of(access: Reader, ct_user_id: CtUserId, client: ClientFilter = None) -> SegmentNames:
+    """List the segments in use that a member is in."""
+    found = await access.store.lookups.segments_of(ct_user_id, client=access.narrow(client))
+    return SegmentNames(items=[SegmentName(client=owner, segment=title) for owner, title in found])
+
+
+@router.get("/members/{ct_user_id}/gates")
+async def list_gates_open_to(
+    access: Reader, ct_user_id: CtUserId, client: ClientFilter = None, kind: KindFilter = None
+) -> GateNames:
+    """List what a member may see: the items with a gate that is open to it."""
+    narrowed = fold_kind(kind) if kind else None
+    found = await access.store.gates.open_to(ct_user_id, client=access.narrow(client), kind=narrowed)
+    return GateNames(items=[GateName(client=owner, kind=word, item=item) for owner, word, item in found])
+
+
+@router.post(
+    "/segments/{client}/{segment}/batch",
+    response_model=None,
+    responses=answers(Members) | BAD_BODY,
+)
+async def ask_one_segment(access: Reader, client: ClientPath, segment: SegmentPath, body: Batch) -> Response:
+    """Tell which of these ids are in a segment."""
+    _require_size(access, body)
+    found = await find(access, client, segment)
+    members = await access.store.lookups.members_among(client, found.key, body.ct_user_ids)
+    return Response(f'{{"members":{members}}}', media_type="application/json")
+
+
+@router.post("/batch", response_model=None, responses=answers(BatchAnswer) | BAD_BODY)
+async def ask_all_segments(access: Reader, body: Batch, client: ClientFilter = None) -> Response:
+    """Tell which of these ids are in which segment in use."""
+    _require_size(access, body)
+    segments = await access.store.segments.segments(client=access.narrow(client))
+    in_use = [segment for segment in segments if not segment.retired_at]
+    return StreamingResponse(_all_answers(access, in_use, body.ct_user_ids), media_type="application/json")
+
+
+async def _all_answers(access: Access, segments: Sequence[Segment], ids: Sequence[int]) -> AsyncIterator[bytes]:
+    """Write the answer a segment at a time: all of them at once may be millions of ids."""
+    before = b'{"items":['
+    for segment in segments:
+        members = await access.store.lookups.members_among(segment.client, segment.key, ids)
+        if members != "[]":
+            name = orjson.dumps({"client": segment.client, "segment": segment.title})
+            yield before + name[:-1] + b',"members":' + members.encode() + b"}"
+            before = b","
+    yield (b"" if before == b"," else before) + b"]}"
+
+
+def _require_size(access: Access, body: Batch) -> None:
+    most = access.settings.max_batch_ids
+    if len(body.ct_user_ids) > most:
+        raise Problem(
+            413, "too-large", f"A batch holds at most {most} ids, and this one {len(body.ct_user_ids)}: send several."
+        )

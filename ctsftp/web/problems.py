@@ -1,0 +1,141 @@
+"""Every error as a problem document (RFC 9457), and the one place that knows HTTP's status codes for our errors.
+
+A problem's `type` is a URN that software can compare; its `detail` is a sentence for a person.
+"""
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from ctsftp.errors import CtsftpError, NotFoundError, RefusedError, UsageError
+from ctsftp.store.export import SnapshotGoneError
+
+log = structlog.get_logger()
+
+URN = "urn:ctsftp:problem:"
+SHOWN_FAULTS = 10
+# The first that fits decides; any other error of ours is a 503.
+STATUS_CODES: list[tuple[type[CtsftpError], int, str]] = [
+    (SnapshotGoneError, 410, "gone"),
+    (NotFoundError, 404, "not-found"),
+    (RefusedError, 409, "refused"),
+    (UsageError, 400, "usage"),
+]
+
+
+class Fault(BaseModel):
+    """One part of a request that is wrong."""
+
+    where: str = Field(examples=["path.ct_user_id"])
+    what: str = Field(examples=["Input should be greater than or equal to 1"])
+
+
+class ProblemDocument(BaseModel):
+    """What is answered instead (RFC 9457)."""
+
+    type: str = Field(examples=[f"{URN}not-found"])
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(examples=[404])
+    detail: str = Field(examples=['There is no segment "VIP".'])
+    faults: list[Fault] | None = Field(None, description="which parts of the request are wrong (422 only)")
+
+
+class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
+    """An answer that is a problem document; `word` is the end of its type."""
+
+    def __init__(
+        self, status: int, word: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.word = word
+        self.detail = detail
+        self.headers = headers
+        self.more = more
+
+    def response(self) -> Response:
+        """Write the document."""
+        content = {
+            "type": URN + self.word,
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            **self.more,
+        }
+        return Response(orjson.dumps(content), self.status, self.headers, media_type="application/problem+json")
+
+
+def problem_of(exc: Exception) -> Problem:
+    """Translate an error; what is our own fault is logged, and told without a path of this machine."""
+    match exc:
+        case Problem():
+            return exc
+        case RequestValidationError():
+            return _invalid(exc)
+        case HTTPException():
+            return _of_http(exc)
+        case CtsftpError():
+            return _of_ours(exc)
+    log.error("a request failed", exc_info=exc)
+    return Problem(500, "failed", "The server failed at this; its log says more.")
+
+
+def install(app: FastAPI) -> None:
+    """Have the app answer each error with its document."""
+
+    async def answer(request: Request, exc: Exception) -> Response:
+        problem = problem_of(exc)
+        if problem.status == HTTPStatus.METHOD_NOT_ALLOWED and (allowed := _methods(app, request.url.path)):
+            # Starlette names only those of the first route of several at one address.
+            problem.headers = {"Allow": ", ".join(allowed)}
+        return problem.response()
+
+    for kind in (Problem, CtsftpError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, answer)
+
+
+def _methods(app: FastAPI, path: str) -> list[str]:
+    """List the methods that the document has for an address."""
+    for template, operations in app.openapi()["paths"].items():
+        if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template)), path):
+            return sorted(method.upper() for method in operations)
+    return []
+
+
+def _of_ours(exc: CtsftpError) -> Problem:
+    for kind, status, word in STATUS_CODES:
+        if isinstance(exc, kind):
+            return Problem(status, word, str(exc))
+    log.error("a request could not be answered", error=str(exc))
+    return Problem(503, "unavailable", "The server cannot answer this now; its log says why. Try again later.")
+
+
+def _invalid(exc: RequestValidationError) -> Problem:
+    errors = exc.errors()
+    faults = [
+        {"where": ".".join(str(part) for part in error["loc"]), "what": error["msg"]} for error in errors[:SHOWN_FAULTS]
+    ]
+    first = f"{faults[0]['where']}: {faults[0]['what']}" if faults else "it cannot be read"
+    more = f" And {len(errors) - 1} more." if len(errors) > 1 else ""
+    return Problem(422, "invalid", f"The request is wrong: {first}.{more}", faults=faults)
+
+
+def _of_http(exc: HTTPException) -> Problem:
+    words = {
+        400: ("malformed", "The request's body cannot be read."),
+        404: ("not-found", "There is nothing at this address: /v1/openapi.json lists what there is."),
+        405: ("method", "This address does not take this method."),
+    }
+    if exc.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return Problem(413, "too-large", str(exc.detail))
+    word, detail = words.get(exc.status_code, ("http", str(exc.detail)))
+    return Problem(exc.status_code, word, detail, headers=exc.headers)

@@ -1,0 +1,118 @@
+"""The segments: what there is, their members and their history, and what an admin does to one."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from ctsftp.contract.names import segment_key
+from ctsftp.contract.states import State
+from ctsftp.store.records import Segment, Snapshot
+from ctsftp.web.access import Access, Admin, Reader
+from ctsftp.web.models import (
+    BAD_BODY,
+    PROBLEMS,
+    REFUSED,
+    ClientFilter,
+    ClientPath,
+    History,
+    Rollback,
+    SegmentList,
+    SegmentOut,
+    SegmentPath,
+    SnapshotOut,
+    UploadOut,
+)
+from ctsftp.web.paging import Cursor, Limit, page
+from ctsftp.web.problems import Problem
+from ctsftp.web.streams import STREAMED, FormatQuery, stream_members
+
+router = APIRouter(prefix="/v1/segments", tags=["segments"], responses=PROBLEMS)
+
+
+async def find(access: Access, client: str, name: str) -> Segment:
+    """Find a segment by its title or underscore form, in any case; 404 for what the token may not know of."""
+    access.require(client)
+    return await access.store.segments.segment(client, segment_key(name))
+
+
+@router.get("")
+async def list_segments(
+    access: Reader, client: ClientFilter = None, cursor: Cursor = None, limit: Limit = None
+) -> SegmentList:
+    """List the segments, retired ones too, by client and title."""
+    found = await access.store.segments.segments(client=access.narrow(client))
+    rows = [SegmentOut(**segment.as_json()) for segment in found]
+    items, following = page(rows, lambda row: [row.client, row.segment], cursor, limit, access.settings)
+    return SegmentList(items=items, next=following)
+
+
+@router.get("/{client}/{segment}")
+async def show_segment(access: Reader, client: ClientPath, segment: SegmentPath) -> SegmentOut:
+    """Tell all about one segment."""
+    return SegmentOut(**(await find(access, client, segment)).as_json())
+
+
+@router.get("/{client}/{segment}/members", responses=STREAMED, response_class=Response)
+async def list_members(
+    request: Request, access: Reader, client: ClientPath, segment: SegmentPath, wanted: FormatQuery = None
+) -> Response:
+    """Stream all members, ascending; those of a retired segment are none.
+
+    The list is of one moment, however long it takes. The header `Ctsftp-Cursor` is where `changes` goes on from it;
+    `Ctsftp-Members` is how many there are. Chunks that break off mean that the list is not whole: ask again.
+    """
+    return stream_members(request, access, await find(access, client, segment), wanted)
+
+
+@router.get("/{client}/{segment}/history")
+async def show_history(access: Reader, client: ClientPath, segment: SegmentPath) -> History:
+    """List the segment's snapshots that are kept, newest first."""
+    found = await find(access, client, segment)
+    history = await access.store.segments.history(client, found.key)
+    return History(items=[_snapshot(one) for one in history])
+
+
+@router.post("/{client}/{segment}/approve", responses=REFUSED)
+async def approve_newest(access: Admin, client: ClientPath, segment: SegmentPath) -> UploadOut:
+    """Apply the newest upload of the segment that is held; the answer comes when that is done."""
+    found = await find(access, client, segment)
+    held = await access.store.ledger.uploads(client=client, state=State.HELD, segment_key=found.key, limit=1)
+    if not held:
+        raise Problem(409, "refused", f'No upload of the segment "{found.title}" is held.')
+    return UploadOut(**await access.perform("upload.approve", upload_id=held[0].id))
+
+
+@router.post("/{client}/{segment}/rollback", responses=REFUSED | BAD_BODY)
+async def roll_back(access: Admin, client: ClientPath, segment: SegmentPath, body: Rollback) -> SegmentOut:
+    """Make an earlier snapshot current again; the segment's uploads are then held until one is approved."""
+    return await _change(access, "segment.rollback", client, segment, number=body.number)
+
+
+@router.post("/{client}/{segment}/retire", responses=REFUSED)
+async def retire(access: Admin, client: ClientPath, segment: SegmentPath) -> SegmentOut:
+    """Take a segment out of use: it has no members for its readers, and takes no files."""
+    return await _change(access, "segment.retire", client, segment)
+
+
+@router.post("/{client}/{segment}/restore", responses=REFUSED)
+async def restore(access: Admin, client: ClientPath, segment: SegmentPath) -> SegmentOut:
+    """Put a retired segment back into use, as it was."""
+    return await _change(access, "segment.restore", client, segment)
+
+
+async def _change(access: Access, operation: str, client: str, name: str, **more: int | None) -> SegmentOut:
+    access.require(client)
+    return SegmentOut(**await access.perform(operation, name=name, client=client, **more))
+
+
+def _snapshot(one: Snapshot) -> SnapshotOut:
+    return SnapshotOut(
+        number=one.number,
+        members=one.members,
+        entered=one.entered,
+        left=one.left,
+        stamp=one.stamp,
+        loaded_at=one.published_at,
+        upload_id=one.upload_id,
+        filename=one.filename,
+        current=one.current,
+    )

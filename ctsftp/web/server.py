@@ -1,0 +1,102 @@
+"""uvicorn in the event loop of `serve`: it listens, drains and stops when it is told to, and takes no signals."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from ctsftp.errors import SettingsError
+from ctsftp.web.access import Parts
+from ctsftp.web.app import guarded, make_app
+from ctsftp.web.settings import HttpSettings
+
+BACKLOG = 128
+
+
+class WebServer:
+    """The HTTP listener; `start` it, and `stop` it."""
+
+    def __init__(self, parts: Parts, *, tasks: asyncio.TaskGroup) -> None:
+        self._parts = parts
+        self._tasks = tasks
+        self._server: Uvicorn | None = None
+        self._running: list[asyncio.Task[None]] = []
+        self.port = 0
+
+    async def start(self) -> None:
+        """Listen; raise `SettingsError` if the address cannot be had."""
+        settings = self._parts.settings
+        listener = await asyncio.to_thread(_listen, settings)
+        self.port = listener.getsockname()[1]
+        self._server = Uvicorn(_config(self._parts))
+        self._running = [
+            self._tasks.create_task(self._server.serve(sockets=[listener])),
+            self._tasks.create_task(self._parts.usage.run()),
+        ]
+        await self._server.up.wait()
+
+    async def stop(self) -> None:
+        """Take no more requests, let the running ones end, break off what takes too long; twice is fine."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.should_exit = True
+        serving, usage = self._running
+        usage.cancel()
+        await asyncio.wait([serving])
+        if left := list(server.server_state.tasks):  # cancelled by now
+            await asyncio.wait(left)
+        await self._parts.usage.flush()
+
+
+class Uvicorn(uvicorn.Server):
+    """uvicorn's server without signal handlers: `serve` has its own."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and tell that it is done."""
+        await super().startup(sockets)
+        self.up.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+def _config(parts: Parts) -> uvicorn.Config:
+    settings = parts.settings
+    return uvicorn.Config(
+        guarded(make_app(parts), parts),
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # A proxy's word on who asks is not needed, so nobody's is taken.
+        proxy_headers=False,
+        timeout_keep_alive=settings.keep_alive_s,
+        timeout_graceful_shutdown=settings.drain_timeout_s,
+    )
+
+
+def _listen(settings: HttpSettings) -> socket.socket:
+    """Bind the address, here rather than in uvicorn, which would end the process if it cannot be had."""
+    try:
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    except OSError as exc:
+        why = exc.strerror if isinstance(exc, socket.gaierror) or exc.errno is None else os.strerror(exc.errno)
+        raise SettingsError(
+            f"Port {settings.port} on {settings.host} cannot be listened on ({why}): "
+            "stop what uses it, set CTSFTP_HTTP__PORT to another one, or CTSFTP_HTTP__ENABLED=false."
+        ) from exc

@@ -1,0 +1,25 @@
+"""The HTTP server's settings."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class HttpSettings(BaseModel):
+    """Where the API listens, and its limits."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool = Field(default=True, description="whether `serve` answers HTTP at all")
+    host: str = Field("127.0.0.1", description="address to listen on; TLS is a proxy's work")
+    port: int = Field(8022, ge=0, le=65535, description="port to listen on; 0: any free one")
+    page_size: int = Field(100, ge=1, description="things on a page where the request names no limit")
+    max_page_size: int = Field(1_000, ge=1, description="most things on a page")
+    changes_page_size: int = Field(
+        10_000, ge=1, description="ids on a page of changes where the request names no limit"
+    )
+    max_changes_page_size: int = Field(100_000, ge=1, description="most ids on a page of changes")
+    max_batch_ids: int = Field(10_000, ge=1, description="most ids in one batch")
+    max_body_bytes: int = Field(1 << 20, ge=1024, description="largest body of a request")
+    max_streams: int = Field(8, ge=1, description="member lists that are streamed at the same time")
+    stalled_s: float = Field(60, gt=0, description="seconds that a reader of a stream may take nothing")
+    keep_alive_s: int = Field(30, ge=1, description="seconds that a silent connection is kept")
+    drain_timeout_s: int = Field(10, ge=0, description="seconds that running answers get when the server stops")

@@ -1,0 +1,84 @@
+"""The uploads: every file, what became of it, and what an admin decides about one that waits."""
+
+from fastapi import APIRouter
+
+from ctsftp.errors import NotFoundError
+from ctsftp.store.records import Upload
+from ctsftp.web.access import Access, Admin, Reader
+from ctsftp.web.models import (
+    PROBLEMS,
+    REFUSED,
+    ClientFilter,
+    RejectedOut,
+    RejectedRows,
+    StateFilter,
+    UploadList,
+    UploadOut,
+    UploadPath,
+)
+from ctsftp.web.paging import Cursor, Limit, read_cursor, unknown_cursor, write_cursor
+from ctsftp.web.problems import Problem
+
+router = APIRouter(prefix="/v1/uploads", tags=["uploads"], responses=PROBLEMS)
+
+
+async def find(access: Access, upload_id: str) -> Upload:
+    """Find an upload; another client's is as little there as one that never was."""
+    try:
+        upload = await access.store.ledger.upload(upload_id)
+    except NotFoundError:
+        upload = None
+    if upload is None or not access.may_see(upload.client):
+        raise Problem(404, "not-found", f"There is no upload {upload_id}.")
+    return upload
+
+
+@router.get("")
+async def list_uploads(
+    access: Reader, client: ClientFilter = None, state: StateFilter = None, cursor: Cursor = None, limit: Limit = None
+) -> UploadList:
+    """List the uploads, newest first."""
+    size = min(limit or access.settings.page_size, access.settings.max_page_size)
+    before = None
+    if cursor is not None and not isinstance(before := read_cursor(cursor), str):
+        raise unknown_cursor()
+    found = await access.store.ledger.uploads(client=access.narrow(client), state=state, before=before, limit=size + 1)
+    items = [UploadOut(**upload.as_json()) for upload in found[:size]]
+    return UploadList(items=items, next=write_cursor(items[-1].id) if len(found) > size else None)
+
+
+@router.get("/{upload_id}")
+async def show_upload(access: Reader, upload_id: UploadPath) -> UploadOut:
+    """Tell what became of an upload."""
+    return UploadOut(**(await find(access, upload_id)).as_json())
+
+
+@router.get("/{upload_id}/rejected")
+async def list_rejected(access: Reader, upload_id: UploadPath) -> RejectedRows:
+    """List an upload's rejected rows that are kept, the first 1,000."""
+    await find(access, upload_id)
+    rows = await access.store.ledger.rejects(upload_id)
+    return RejectedRows(items=[RejectedOut(line=row.line, value=row.value, reason=row.reason) for row in rows])
+
+
+@router.post("/{upload_id}/approve", responses=REFUSED)
+async def approve(access: Admin, upload_id: UploadPath) -> UploadOut:
+    """Apply a held or superseded upload; the answer comes when that is done."""
+    return await _decide(access, "upload.approve", upload_id)
+
+
+@router.post("/{upload_id}/discard", responses=REFUSED)
+async def discard(access: Admin, upload_id: UploadPath) -> UploadOut:
+    """Drop a held upload: it is not applied."""
+    return await _decide(access, "upload.discard", upload_id)
+
+
+@router.post("/{upload_id}/retry", responses=REFUSED)
+async def retry(access: Admin, upload_id: UploadPath) -> UploadOut:
+    """Read a rejected or failed upload again, as if it had just come; the answer comes when that is done."""
+    return await _decide(access, "upload.retry", upload_id)
+
+
+async def _decide(access: Access, operation: str, upload_id: str) -> UploadOut:
+    await find(access, upload_id)
+    return UploadOut(**await access.perform(operation, upload_id=upload_id))

@@ -1,0 +1,141 @@
+"""Receipts from a working engine: found by name and by id, whatever of them the ledger knows yet."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from ctsftp.app.engine import Engine
+from ctsftp.app.receipts import ReceiptDesk
+from ctsftp.contract.receipt import Kind
+from ctsftp.errors import DiskError, StoreError
+from ctsftp.settings import Settings
+from ctsftp.spool.home import Entry
+from ctsftp.store.receipts import ReceiptBook
+
+from .bench import NAME, NEXT, Door, load, put, rows
+
+LONG = "ä" * 117 + "_20260310_0900.csv"
+
+
+@pytest.fixture
+async def engine(settings: Settings) -> AsyncIterator[Engine]:
+    async with Engine.open(settings) as engine:
+        yield engine
+
+
+def desk_of(engine: Engine, *, shown: int = 100, wait_s: float = 60) -> ReceiptDesk:
+    return ReceiptDesk(store=engine.store, spool=engine.spool, queue=engine.queue, shown=shown, wait_s=wait_s)
+
+
+async def read(desk: ReceiptDesk, name: str, client: str = "acme") -> str | None:
+    found = await desk.render(client, name)
+    return None if found is None else found.data.decode()
+
+
+async def state(desk: ReceiptDesk, name: str) -> str:
+    text = await read(desk, name)
+    assert text is not None, name
+    return str(json.loads(text)["state"])
+
+
+def names(entries: list[Entry]) -> list[str]:
+    return [entry.name for entry in entries]
+
+
+async def test_the_newest_upload_bears_the_name_and_an_older_one_its_id(engine: Engine) -> None:
+    desk = desk_of(engine)
+    first = await load(engine, NAME, rows([1, 2, "x"]))
+    second = await load(engine, NAME, rows([*range(1, 20), "y"]))
+    assert names(await desk.entries("acme")) == [
+        *(NAME + kind for kind in (".txt", ".json", ".rejected.csv")),
+        *(f"{NAME}.{first.id}{kind}" for kind in (".txt", ".json", ".rejected.csv")),
+    ]
+    assert json.loads(await read(desk, f"{NAME}.json") or "")["id"] == second.id
+    for upload in (first, second):
+        assert json.loads(await read(desk, f"{NAME}.{upload.id}.json") or "")["id"] == upload.id
+    assert "21,y," in (await read(desk, f"{NAME}.rejected.csv") or "")
+    assert "4,x," in (await read(desk, f"{NAME}.{first.id}.rejected.csv") or "")
+
+
+async def test_every_receipt_that_is_listed_can_be_read_and_has_the_size_that_was_told(engine: Engine) -> None:
+    desk = desk_of(engine)
+    for name, content in ((NAME, rows([1, 2, "x"])), (NEXT, "a;CTUserID\n"), (LONG, rows(["ü" * 9, 5])), ("ready", "")):
+        await load(engine, name, content)
+    await load(engine, NAME, rows([1, 2, 3, "=x"]))
+    for entry in (listed := await desk.entries("acme")):
+        found = await desk.render("acme", entry.name)
+        assert found is not None, entry.name
+        assert found.entry == entry
+    assert len(listed) == 3 + 3 + 2 + 3 + 2
+
+
+async def test_who_entered_and_who_left_is_told(engine: Engine) -> None:
+    desk = desk_of(engine)
+    await load(engine, NAME, rows([1, 2, 3]))
+    await load(engine, NEXT, rows([2, 3, 4, 5]))
+    receipt = json.loads(await read(desk, f"{NEXT}.json") or "")
+    assert (receipt["entered"], receipt["left"]) == (2, 1)
+
+
+async def test_whoever_looks_right_after_the_close_gets_the_verdict(engine: Engine) -> None:
+    desk = desk_of(engine)
+    engine.landed(put(engine.spool, NAME, rows([1])))
+    assert await state(desk, f"{NAME}.json") == "loaded"
+
+
+async def test_a_load_that_takes_longer_is_said_to_be_running(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = desk_of(engine, wait_s=0)
+    door = Door()
+    monkeypatch.setattr(engine.loader, "_config_of", door.config_of)
+    upload = put(engine.spool, NAME, rows([1]))
+    assert await state(desk, f"{NAME}.json") == "received"
+    engine.landed(upload)
+    await door.reached()
+    assert await state(desk, f"{NAME}.{upload.id}.json") == "loading"
+    door.open()
+    await engine.queue.wait_for()
+    assert await state(desk, f"{NAME}.json") == "loaded"
+
+
+async def test_what_the_ledger_does_not_know_yet_hides_an_older_upload_of_its_name(engine: Engine) -> None:
+    desk = desk_of(engine)
+    first = await load(engine, NAME, rows([1]))
+    second = put(engine.spool, NAME, rows([1, 2]))
+    assert json.loads(await read(desk, f"{NAME}.json") or "")["id"] == second.id
+    assert names(await desk.entries("acme"))[2] == f"{NAME}.{first.id}.txt"
+
+
+async def test_a_client_finds_its_own_alone(engine: Engine) -> None:
+    desk = desk_of(engine)
+    theirs = await load(engine, NAME, rows([1]), client="globex")
+    for name in (f"{NAME}.txt", f"{NAME}.{theirs.id}.txt", f"{NAME}.{theirs.id}.json"):
+        assert await read(desk, name) is None
+        assert await read(desk, name, "globex") is not None
+    assert await desk.entries("acme") == []
+
+
+async def test_a_listing_has_its_limit_and_a_name_finds_what_is_beyond_it(engine: Engine) -> None:
+    desk = desk_of(engine, shown=1)
+    await load(engine, NAME, rows([1]))
+    await load(engine, NEXT, rows([1]))
+    assert names(await desk.entries("acme")) == [f"{NEXT}.txt", f"{NEXT}.json"]
+    assert await read(desk, f"{NAME}.txt") is not None
+
+
+@pytest.mark.parametrize(
+    "name", [NAME, "other.txt", f"{NAME}.rejected.csv", "x.{id}.txt", f"{NAME}.{{id}}", "{id}.txt", f"{NAME}.x.txt"]
+)
+async def test_other_names_find_nothing(engine: Engine, name: str) -> None:
+    desk = desk_of(engine)
+    upload = await load(engine, NAME, rows([1]))
+    assert await read(desk, name.format(id=upload.id)) is None
+
+
+async def test_a_database_that_fails_is_told_without_its_place(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_book: ReceiptBook, *_: object) -> None:
+        raise StoreError("The database /secret/place is damaged.")
+
+    monkeypatch.setattr(ReceiptBook, "of_name", fail)
+    with pytest.raises(DiskError, match=r"^The receipts cannot be read now: try again in a minute\.$"):
+        await desk_of(engine).render("acme", f"{NAME}{Kind.TEXT}")

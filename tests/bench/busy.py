@@ -1,0 +1,220 @@
+"""What a busy server still gives to others, and what an idle one takes."""
+
+import asyncio
+import os
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from statistics import median
+
+from ctsftp.app.service import Service
+from ctsftp.settings import Settings
+from tests.e2e.conftest import Box
+
+from .exports import write_export
+from .loading import READY_ROWS, ready_s
+from .servers import CLIENT, Ours, Server
+from .table import Row, seconds
+from .transfers import new_name, put
+
+IDLE_PUTS = 9
+TICK_S = 0.002
+IDLE_S = 20.0
+CLIENTS, SEGMENTS, SENDERS = 100, 20, 16
+LARGE_ONES = 3
+
+
+class InProcess(Server):
+    """A service in this process, whose event loop can be watched."""
+
+    name = "ctsftp"
+    user = CLIENT
+
+    def __init__(self, box: Box, service: Service) -> None:
+        self.key, self.port, self.pid = box.folder / f"{CLIENT}_key", service.server.port, os.getpid()
+
+
+def busy_rows(folder: Path, rows: int) -> list[Row]:
+    large = write_export(folder / "large.csv", rows)
+    medium = write_export(folder / "medium.csv", max(1, rows // 10))
+    (folder / "ours").mkdir()
+    box = Box(folder / "ours")
+    box.add_client(CLIENT)
+    settings = Settings(
+        data_dir=box.folder / "data", keys_dir=box.folder / "keys", sftp={"host": "127.0.0.1", "port": 0}
+    )
+    idle_s, busy_s, stall_s = asyncio.run(_put_while_loading(settings, box, large, medium))
+    size = medium.stat().st_size / 1e6
+    return [
+        Row(
+            f"put of {size:.0f} MB while {rows / 1e6:g} million rows load",
+            "the idle put",
+            f"{size / median(busy_s):.0f} MB/s",
+            f"{size / median(idle_s):.0f} MB/s",
+            median(idle_s) / median(busy_s),
+            0.7,
+        ),
+        Row("longest stall of the event loop meanwhile", "", "", "", stall_s * 1000, 50, " ms", at_most=True),
+    ]
+
+
+async def _put_while_loading(
+    settings: Settings, box: Box, large: Path, medium: Path
+) -> tuple[list[float], list[float], float]:
+    async with Service.open(settings) as service:
+        server = InProcess(box, service)
+        idle_s = [await _timed_put(server, medium) for _ in range(IDLE_PUTS)]
+        await asyncio.to_thread(put, server, large, "Large_20261123_0900.csv")
+        stalls: list[float] = []
+        watcher = asyncio.create_task(_watch(stalls))
+        busy_s = []
+        while True:
+            took = await _timed_put(server, medium)
+            if not len(service.engine.queue):
+                break
+            busy_s.append(took)
+        watcher.cancel()
+        with suppress(asyncio.CancelledError):
+            await watcher
+    return idle_s[1:], busy_s, max(stalls)
+
+
+async def _timed_put(server: Server, file: Path) -> float:
+    began = time.monotonic()
+    await asyncio.to_thread(put, server, file, new_name())
+    return time.monotonic() - began
+
+
+async def _watch(stalls: list[float]) -> None:
+    """Note by how much a short sleep is late."""
+    while True:
+        began = time.monotonic()
+        await asyncio.sleep(TICK_S)
+        stalls.append(time.monotonic() - began - TICK_S)
+
+
+def memory_rows(folder: Path, rows: int) -> list[Row]:
+    peaks = [_peak_bytes(folder, times * rows) for times in (1, 5)]
+    work = "peak memory of `serve`"
+    further = (peaks[1] - peaks[0]) / (4 * rows)
+    return [
+        Row(f"{work}, {rows / 1e6:g} million rows", "", "", "", peaks[0] / 1e6, 300, " MB", at_most=True),
+        Row(
+            f"{work}, a further row up to {5 * rows / 1e6:g} million",
+            "",
+            f"{peaks[1] / 1e6:.0f} MB",
+            "",
+            further,
+            20,
+            " bytes",
+            at_most=True,
+        ),
+    ]
+
+
+def _peak_bytes(folder: Path, rows: int) -> int:
+    file = write_export(folder / f"{rows}.csv", rows, wide=False)
+    server = Ours(folder / f"ours {rows}", SFTP__MAX_FILE_SIZE_BYTES=4 << 30)
+    put(server, file, "Large_20261123_0900.csv")
+    server.wait_for_verdict("Large_20261123_0900.csv")
+    peak = server.memory_bytes()
+    server.stop()
+    return peak
+
+
+def fair_rows(folder: Path, rows: int) -> list[Row]:
+    server = Ours(folder / "ours", INGEST__GUARDS__SHRUNK_RATIO=0)
+    found = [_small_among_large(folder, server, rows), _many_clients(folder, server, max(1, rows // 100))]
+    server.stop()
+    return found
+
+
+def _small_among_large(folder: Path, server: Ours, rows: int) -> Row:
+    """Send large lists and then a small one: with its share of the machine it takes as many times its time alone."""
+    large = write_export(folder / "large.csv", rows, wide=False)
+    small = write_export(folder / "small.csv", READY_ROWS, wide=False)
+    alone, among = [], []
+    for number in range(5):
+        name, since = f"Alone {number}_20261123_0900.csv", server.serve.mark()
+        put(server, small, name)
+        alone.append(ready_s(server, name, since))
+    with ThreadPoolExecutor(LARGE_ONES) as pool:
+        since = server.serve.mark()
+        names = [f"Large {number}_20261123_0900.csv" for number in range(LARGE_ONES)]
+        list(pool.map(lambda name: put(server, large, name), names))
+    for number in range(5):
+        name = f"Among {number}_20261123_0900.csv"
+        put(server, small, name)
+        among.append(ready_s(server, name, since))
+    for name in names:
+        server.wait_for_verdict(name, since)
+    return Row(
+        f"{READY_ROWS:,} rows among {LARGE_ONES} lists of {rows / 1e6:g} million",
+        "the same alone",
+        seconds(among),
+        seconds(alone),
+        max(among) / median(alone),
+        LARGE_ONES + 1,
+        at_most=True,
+    )
+
+
+def _many_clients(folder: Path, server: Ours, members: int) -> Row:
+    """Refresh all segments of a tenth of the clients, then of all of them."""
+    key = (folder / "ours" / f"{CLIENT}_key.pub").read_text()
+    for number in range(CLIENTS):
+        place = folder / "ours" / "keys" / "clients" / f"client{number}"
+        place.mkdir()
+        (place / "authorized_keys").write_text(key)
+    file = write_export(folder / "list.csv", members, wide=False)
+    _refresh(server, file, CLIENTS, "0001")
+    few = _refresh(server, file, CLIENTS // 10, "0002") / (CLIENTS // 10)
+    many = _refresh(server, file, CLIENTS, "0003") / CLIENTS
+    a_client = SEGMENTS * members
+    return Row(
+        f"{CLIENTS} clients refresh {SEGMENTS} segments of {members:,} each at once, a row",
+        f"{CLIENTS // 10} clients",
+        f"{many / a_client * 1e9:.0f} ns",
+        f"{few / a_client * 1e9:.0f} ns",
+        many / few,
+        1.2,
+        at_most=True,
+    )
+
+
+def _refresh(server: Ours, file: Path, clients: int, version: str) -> float:
+    """Have each of so many clients put all its lists in one session; tell how long until the last is ready."""
+    since, began = server.serve.mark(), time.monotonic()
+    names = [f"Segment {number}_20261123_{version}.csv" for number in range(SEGMENTS)]
+    commands = "".join(f'put "{file}" "{name}"\n' for name in names)
+
+    def send(number: int) -> None:
+        command = [*server.sftp()[:-1], f"client{number}@127.0.0.1"]
+        subprocess.run(command, input=commands, text=True, capture_output=True, check=True)
+
+    with ThreadPoolExecutor(SENDERS) as pool:
+        list(pool.map(send, range(clients)))
+    for number in range(clients):
+        for name in names:
+            found = server.serve.wait_for(
+                "verdict",
+                lambda event, name=name, client=f"client{number}": (event["client"], event["file"]) == (client, name),
+                since=since,
+            )
+            assert found["state"] == "loaded", found
+    return time.monotonic() - began
+
+
+def idle_rows(folder: Path) -> list[Row]:
+    server = Ours(folder / "ours")
+    cpu, began = server.cpu_s(), time.monotonic()
+    time.sleep(IDLE_S)
+    share = (server.cpu_s() - cpu) / (time.monotonic() - began)
+    memory = server.memory_bytes("VmRSS")
+    server.stop()
+    return [
+        Row("idle `serve`, memory", "", "", "", memory / 1e6, 130, " MB", at_most=True),
+        Row("idle `serve`, of a core", "", "", "", share * 100, 1, " %", at_most=True),
+    ]

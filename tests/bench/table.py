@@ -1,0 +1,53 @@
+"""A row of the table: what was measured, against what, and whether it is enough."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line. `value` is what is judged: at least `bar`, or at most, where less is better."""
+
+    work: str
+    against: str
+    ours: str
+    theirs: str
+    value: float
+    bar: float
+    unit: str = " x"
+    at_most: bool = False
+
+    @property
+    def met(self) -> bool:
+        return self.value <= self.bar if self.at_most else self.value >= self.bar
+
+    @property
+    def verdict(self) -> str:
+        if self.met:
+            return "met"
+        return f"missed by {abs(self.value / self.bar - 1):.0%}"
+
+    def markdown(self) -> str:
+        limit = f"{'at most' if self.at_most else 'at least'} {self.bar:g}{self.unit}"
+        cells = (self.work, self.against, self.ours, self.theirs, f"{self.value:.3g}{self.unit}", limit, self.verdict)
+        return f"| {' | '.join(cells)} |"
+
+
+HEADER = "| work | against | ctsftp | the other | measured | bar | |\n|---|---|---|---|---|---|---|"
+
+
+def as_markdown(rows: Iterable[Row]) -> str:
+    return "\n".join([HEADER, *(row.markdown() for row in rows)])
+
+
+def seconds(measured: Sequence[float]) -> str:
+    """Show the median of some durations."""
+    value = median(measured)
+    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s"
+
+
+def percentile(measured: Sequence[float], percent: int) -> float:
+    """Give the smallest measurement that so many percent do not exceed."""
+    ordered = sorted(measured)
+    return ordered[-(-len(ordered) * percent // 100) - 1]

@@ -1,0 +1,98 @@
+"""The vectorised reader finds in any block what the reference finds, and reads plain lines by itself."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from ctsftp.contract import vectorised
+from ctsftp.contract.rows import Layout, Rows, read_rows
+from ctsftp.contract.vectorised import read_rows_at_once
+
+LAYOUTS = [
+    Layout(columns=columns, id_column=id_column, enclosed=enclosed)
+    for columns in (1, 2, 3, 5)
+    for id_column in range(columns)
+    for enclosed in (False, True)
+]
+IDS = st.one_of(
+    st.integers(0, 2**64).map(lambda value: b"%d" % value),
+    st.text("0123456789", max_size=20).map(str.encode),
+)
+SPOILED_IDS = st.sampled_from(
+    [b"", b" 42", b"42\t", b'"42"', b"-5", b"+5", b"1.0", b"1E5", b"NULL", b"1_0", b"\xd9\xa3", b"\xb2", b"/", b":"]
+)
+CELLS = st.one_of(IDS, SPOILED_IDS, st.binary(max_size=6).map(lambda cell: cell.replace(b"\n", b"")))
+LINE_ENDS = st.sampled_from([b"\n", b"\n", b"\r\n", b"\r\r\n"])
+NOT_QUITE_LINES = st.lists(CELLS, max_size=7).map(b",".join)
+
+
+@st.composite
+def blocks(draw: st.DrawFn, layout: Layout) -> bytes:
+    """Draw the lines of an export, most of them right; then spoil a few bytes anywhere."""
+    right = st.builds(
+        lambda cells, value: b",".join([*cells[: layout.id_column], value, *cells[layout.id_column :]]),
+        st.lists(CELLS, min_size=layout.columns - 1, max_size=layout.columns - 1),
+        IDS,
+    )
+    lines = draw(st.lists(st.tuples(st.one_of(right, right, NOT_QUITE_LINES), LINE_ENDS), max_size=12))
+    block = bytearray(b"".join(line + end for line, end in lines))
+    for at, byte in draw(st.lists(st.tuples(st.integers(0, 200), st.sampled_from(b'\n\r,"0 9x\xff')), max_size=4)):
+        if at < len(block) - 1:
+            block[at] = byte
+    return bytes(block)
+
+
+def shown(found: Rows) -> dict[str, Any]:
+    """Make two findings comparable."""
+    ids = found.ids
+    assert (ids.dtype, ids.ndim, ids.flags.c_contiguous, ids.flags.writeable) == (np.dtype("int64"), 1, True, True)
+    assert found.rows == len(ids) + found.rejected
+    facts = ("rows", "lines", "rejected", "empty_ids", "rejected_rows", "first_fault", "quoted_line")
+    return {"ids": ids.tolist(), **{name: getattr(found, name) for name in facts}}
+
+
+@given(
+    st.sampled_from(LAYOUTS).flatmap(lambda layout: st.tuples(st.just(layout), blocks(layout))),
+    st.integers(0, 5),
+)
+@example((Layout(columns=1, id_column=0), b""), 1)
+@example((Layout(columns=1, id_column=0), b"\n"), 1)
+@example((Layout(columns=3, id_column=2), b"1\n"), 1)
+@example((Layout(columns=3, id_column=2), b"1,2,3\n4\n5,6,7\n"), 1)
+@example((Layout(columns=1, id_column=0), b"999999999999999999\n1000000000000000000\n0000000000000000001\n"), 1)
+@example((Layout(columns=2, id_column=0), b",x\n0,x\n007,x\n"), 1)
+def test_it_agrees_with_the_reference_on_every_block(drawn: tuple[Layout, bytes], keep: int) -> None:
+    layout, block = drawn
+    at_once, one_by_one = (read(layout, block, 7, keep=keep) for read in (read_rows_at_once, read_rows))
+    assert shown(at_once) == shown(one_by_one)
+
+
+@given(st.data())
+def test_it_agrees_on_blocks_that_are_long(data: st.DataObject) -> None:
+    """The same with thousands of lines, of which some are spoiled: what is wrong at one place moves no other."""
+    layout = data.draw(st.sampled_from([one for one in LAYOUTS if not one.enclosed]))
+    lines = [b",".join(b"%d" % (number * 7**column) for column in range(layout.columns)) for number in range(1, 2_000)]
+    spoiled = st.tuples(st.integers(0, len(lines) - 1), NOT_QUITE_LINES)
+    for at, line in data.draw(st.lists(spoiled, max_size=8)):
+        lines[at] = line
+    block = b"".join(line + b"\n" for line in lines)
+    assert shown(read_rows_at_once(layout, block, 2)) == shown(read_rows(layout, block, 2))
+
+
+def test_lines_that_are_beyond_doubt_never_reach_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged = []
+    judge_line = vectorised.judge_line
+
+    def note(layout: Layout, line: bytes, *rest: Any) -> int:
+        judged.append(line)
+        return judge_line(layout, line, *rest)
+
+    monkeypatch.setattr(vectorised, "judge_line", note)
+    monkeypatch.delattr(vectorised, "read_rows")
+    block = b"x,1\r\nx,999999999999999999\n\ny, 2\n,003\nx,y,4\nx\n\xff,5\n"
+    found = read_rows_at_once(Layout(columns=2, id_column=1), block, 2)
+    assert found.ids.tolist() == [1, 999999999999999999, 2, 3, 5]
+    assert judged == [b"", b"y, 2", b"x,y,4", b"x"]

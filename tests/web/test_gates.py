@@ -1,0 +1,64 @@
+"""Gates: who may see what."""
+
+import httpx
+import pytest
+
+from .conftest import Desk, problem
+
+
+@pytest.fixture
+async def admin(desk: Desk) -> httpx.AsyncClient:
+    await desk.load("VIP", [1, 2])
+    await desk.load("Gold", [2, 3])
+    await desk.load("VIP", [1], client="other")
+    return await desk.admin()
+
+
+async def test_a_gate_is_set_shown_listed_and_removed(admin: httpx.AsyncClient) -> None:
+    gate = (await admin.put("/v1/gates/acme/Reward/4711", json={"segments": ["gold", "VIP"]})).json()
+    assert gate.pop("set_at").endswith("Z")
+    assert gate == {"client": "acme", "kind": "reward", "item": "4711", "segments": ["Gold", "VIP"]}
+    assert (await admin.get("/v1/gates/acme/REWARD/4711")).json()["segments"] == ["Gold", "VIP"]
+    await admin.put("/v1/gates/acme/reward/4711", json={"segments": ["VIP"]})
+    assert [row["segments"] for row in (await admin.get("/v1/gates?kind=reward")).json()["items"]] == [["VIP"]]
+    assert (await admin.get("/v1/gates?kind=activity")).json()["items"] == []
+    answer = await admin.delete("/v1/gates/acme/reward/4711")
+    assert (answer.status_code, answer.content) == (204, b"")
+    problem(await admin.get("/v1/gates/acme/reward/4711"), 404, "not-found")
+    problem(await admin.delete("/v1/gates/acme/reward/4711"), 404, "not-found")
+
+
+async def test_a_member_of_any_of_its_segments_may_see_an_item(desk: Desk, admin: httpx.AsyncClient) -> None:
+    await admin.put("/v1/gates/acme/reward/Gift & card", json={"segments": ["Gold", "VIP"]})
+    await admin.put("/v1/gates/other/reward/theirs", json={"segments": ["VIP"]})
+    for ct_user_id, may in ((1, True), (3, True), (4, False)):
+        answer = await admin.get(f"/v1/gates/acme/reward/Gift & card/members/{ct_user_id}")
+        assert answer.json() == {"ct_user_id": ct_user_id, "open": may}
+    name = {"client": "acme", "kind": "reward", "item": "Gift & card"}
+    assert (await admin.get("/v1/members/3/gates")).json() == {"items": [name]}
+    assert len((await admin.get("/v1/members/1/gates")).json()["items"]) == 2
+    bound = await desk.reader("acme")
+    assert (await bound.get("/v1/members/1/gates")).json() == {"items": [name]}
+    assert (await bound.get("/v1/members/1/gates?kind=activity")).json() == {"items": []}
+    assert [row["client"] for row in (await bound.get("/v1/gates")).json()["items"]] == ["acme"]
+    for place in ("/v1/gates/other/reward/theirs", "/v1/gates/other/reward/theirs/members/1"):
+        problem(await bound.get(place), 404, "not-found")
+
+
+async def test_a_gate_needs_segments_of_its_client(desk: Desk, admin: httpx.AsyncClient) -> None:
+    problem(await admin.put("/v1/gates/other/reward/1", json={"segments": ["VIP", "Gold"]}), 404, "not-found")
+    problem(await admin.put("/v1/gates/acme/reward/1", json={"segments": []}), 422, "invalid")
+    problem(await (await desk.reader()).put("/v1/gates/acme/reward/1", json={"segments": ["VIP"]}), 403, "scope")
+    bound = await desk.admin("other")
+    problem(await bound.put("/v1/gates/acme/reward/1", json={"segments": ["VIP"]}), 404, "not-found")
+    problem(await bound.delete("/v1/gates/acme/reward/1"), 404, "not-found")
+    assert (await admin.get("/v1/gates")).json()["items"] == []
+
+
+@pytest.mark.parametrize("item", ["%20", "a%0Ab", "x" * 100 + "y", "%E2%80%AE"])
+async def test_an_item_that_cannot_be_named_is_refused(admin: httpx.AsyncClient, item: str) -> None:
+    for kind, name in (("reward", item), (item, "4711")):
+        answer = await admin.put(f"/v1/gates/acme/{kind}/{name}", json={"segments": ["VIP"]})
+        assert answer.status_code in {404, 422}
+        problem(answer, answer.status_code, "not-found" if answer.status_code == 404 else "invalid")
+    assert (await admin.get("/v1/gates")).json()["items"] == []

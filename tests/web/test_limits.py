@@ -1,0 +1,115 @@
+"""Every error is a problem document, bodies have a limit, and nothing of a failure reaches the peer."""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from ctsftp.errors import StoreError
+from ctsftp.store.segments import Segments
+
+from .conftest import Desk, problem
+
+
+@pytest.fixture
+async def admin(desk: Desk) -> httpx.AsyncClient:
+    return await desk.admin()
+
+
+async def test_an_address_that_is_none_is_a_problem(admin: httpx.AsyncClient) -> None:
+    for place in ("/nothing", "/v1", "/v1/segments/acme", "/v1/segments/", "/docs", "/redoc", "/openapi.json"):
+        problem(await admin.get(place), 404, "not-found")
+
+
+@pytest.mark.parametrize(
+    ("method", "place", "allowed"),
+    [
+        ("DELETE", "/v1/segments", "GET"),
+        ("POST", "/v1/gates/acme/reward/4711", "DELETE, GET, PUT"),
+        ("GET", "/v1/batch", "POST"),
+        ("PUT", "/healthz", "GET"),
+    ],
+)
+async def test_a_method_that_is_not_taken_names_those_that_are(
+    admin: httpx.AsyncClient, method: str, place: str, allowed: str
+) -> None:
+    answer = await admin.request(method, place)
+    problem(answer, 405, "method")
+    assert answer.headers["allow"] == allowed
+
+
+async def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(admin: httpx.AsyncClient) -> None:
+    large = json.dumps({"ct_user_ids": list(range(1, 200_000))}).encode()
+    headers = {"Content-Type": "application/json"}
+    assert "1048576 bytes" in problem(await admin.post("/v1/batch", content=large, headers=headers), 413, "too-large")
+
+    async def chunks() -> Any:
+        for start in range(0, len(large), 100_000):
+            yield large[start : start + 100_000]
+
+    problem(await admin.post("/v1/batch", content=chunks(), headers=headers), 413, "too-large")
+
+
+async def test_what_is_wrong_is_named(admin: httpx.AsyncClient) -> None:
+    answer = await admin.get("/v1/segments?limit=0")
+    assert "query.limit" in problem(answer, 422, "invalid")
+    assert answer.json()["faults"][0]["where"] == "query.limit"
+
+
+async def test_a_database_that_does_not_answer_is_told_without_a_path(
+    desk: Desk, admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_args: Any, **_kwargs: Any) -> None:
+        raise StoreError("The database /srv/secret.db is locked.")
+
+    monkeypatch.setattr(Segments, "segments", fail)
+    assert "secret" not in problem(await admin.get("/v1/segments"), 503, "unavailable")
+    assert "/srv/secret.db" in str(desk.events)
+    problem(await admin.get("/readyz"), 503, "unready")
+
+
+async def test_a_failure_of_ours_shows_no_traceback(
+    desk: Desk, admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_args: Any, **_kwargs: Any) -> None:
+        raise ZeroDivisionError("inside")
+
+    monkeypatch.setattr(Segments, "segments", fail)
+    answer = await admin.get("/v1/segments")
+    assert "inside" not in problem(answer, 500, "failed") + answer.text
+    [event] = [event for event in desk.events if event["event"] == "a request failed"]
+    assert isinstance(event["exc_info"], ZeroDivisionError)
+
+
+async def test_a_monitor_asks_without_a_token(desk: Desk) -> None:
+    stranger = desk.http()
+    for place, text in (("/healthz", "ok\n"), ("/readyz", "ready\n")):
+        answer = await stranger.get(place)
+        assert (answer.status_code, answer.text) == (200, text)
+    assert (await stranger.get("/metrics")).status_code == 200
+
+
+async def test_every_answer_forbids_guessing_its_type_and_keeping_it(admin: httpx.AsyncClient) -> None:
+    for place in ("/v1/segments", "/nothing", "/healthz"):
+        headers = (await admin.get(place)).headers
+        assert (headers["x-content-type-options"], headers["cache-control"]) == ("nosniff", "no-store")
+        assert "server" not in headers
+
+
+async def test_nonsense_is_answered_and_hurts_nobody(desk: Desk, admin: httpx.AsyncClient) -> None:
+    for nonsense in (b"\x16\x03\x01\x02\x00\n\n", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", desk.service.web.port)
+        writer.write(nonsense)
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+    assert (await admin.get("/v1/segments")).status_code == 200
+
+
+async def test_the_last_page_of_a_list_is_no_larger_than_the_server_allows(
+    desk: Desk, admin: httpx.AsyncClient
+) -> None:
+    await desk.load("VIP", [1])
+    assert len((await admin.get("/v1/segments?limit=2000000000")).json()["items"]) == 1

@@ -1,0 +1,46 @@
+"""The OpenAPI document: schemathesis holds the live server to it, and its examples are fit to be tried."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import Desk
+
+EXAMPLES = 8  # an operation; schemathesis adds those that it derives from the document itself
+
+# 5.0 is an integer to JSON Schema, and no id to us: its digits may be lost already.
+CONFIG = """
+[[operations]]
+include-operation-id = ["ask_one_segment", "ask_all_segments"]
+checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "422"]
+"""
+
+
+@pytest.mark.timeout(300)
+async def test_schemathesis_finds_nothing_that_the_document_does_not_say(desk: Desk, tmp_path: Path) -> None:
+    await desk.load("VIP", [1234567, 2])
+    await desk.load("Gold", ["x", *range(1, 50)])  # type: ignore[list-item]
+    await desk.service.perform("gate.set", {"kind": "reward", "item": "4711", "segments": ["VIP"], "client": "acme"})
+    config = tmp_path / "schemathesis.toml"
+    config.write_text(CONFIG)
+    process = await asyncio.create_subprocess_exec(
+        *(
+            str(Path(sys.executable).with_name("schemathesis")),
+            "--config-file",
+            str(config),
+            "run",
+            f"{desk.url}/v1/openapi.json",
+        ),
+        *("--header", f"Authorization: Bearer {await desk.token('tester', admin=True)}"),
+        *("--max-examples", str(EXAMPLES), "--seed", "6", "--generation-database", "none"),
+        *("--phases", "examples,coverage,fuzzing", "--suppress-health-check", "all"),
+        *("--request-timeout", "30"),
+        cwd=tmp_path,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    printed, _ = await process.communicate()
+    assert process.returncode == 0, printed.decode()
+    assert "a request failed" not in [event["event"] for event in desk.events]

@@ -1,0 +1,169 @@
+"""All members of a segment in one answer: its forms, and that half a list never looks like a whole one."""
+
+import asyncio
+import gzip
+import socket
+from typing import Any
+
+import httpx
+import pytest
+
+from ctsftp.store import export
+from ctsftp.store.export import Export
+
+from .conftest import Desk, problem
+
+PLACE = "/v1/segments/acme/VIP/members"
+PATIENCE_S = 20
+
+
+@pytest.fixture
+async def reader(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> httpx.AsyncClient:
+    monkeypatch.setattr(export, "PAGE_IDS", 10)
+    await desk.load("VIP", range(1, 96))
+    return await desk.reader()
+
+
+CSV = "CTUserID\n" + "".join(f"{one}\n" for one in range(1, 96))
+NDJSON = "".join(f'{{"ct_user_id":{one}}}\n' for one in range(1, 96))
+
+
+@pytest.mark.parametrize(
+    ("query", "accept", "text"),
+    [
+        ("", "*/*", CSV),
+        ("", "text/csv", CSV),
+        ("", "text/*;q=0.5", CSV),
+        ("", "text/csv;q=0, application/x-ndjson", NDJSON),
+        ("", "application/x-ndjson", NDJSON),
+        ("?format=ndjson", "text/csv", NDJSON),
+        ("?format=csv", "application/x-ndjson", CSV),
+    ],
+)
+async def test_the_form_is_what_is_asked_for(reader: httpx.AsyncClient, query: str, accept: str, text: str) -> None:
+    answer = await reader.get(PLACE + query, headers={"Accept": accept})
+    assert answer.text == text
+    assert answer.headers["content-type"].startswith("text/csv" if text == CSV else "application/x-ndjson")
+    assert answer.headers["ctsftp-members"] == "95"
+
+
+async def test_another_form_is_refused(reader: httpx.AsyncClient) -> None:
+    problem(await reader.get(PLACE, headers={"Accept": "text/html"}), 406, "format")
+    problem(await reader.get(f"{PLACE}?format=xml"), 422, "invalid")
+
+
+@pytest.mark.parametrize(
+    ("accepted", "packed"), [("gzip", True), ("br, gzip;q=0.5", True), ("gzip;q=0", False), ("identity", False)]
+)
+async def test_the_list_is_packed_for_whom_asks_for_it(
+    reader: httpx.AsyncClient, accepted: str, *, packed: bool
+) -> None:
+    async with reader.stream("GET", PLACE, headers={"Accept-Encoding": accepted}) as answer:
+        assert (answer.headers.get("content-encoding") == "gzip") is packed
+        raw = b"".join([chunk async for chunk in answer.aiter_raw()])
+    assert (gzip.decompress(raw) if packed else raw).decode() == CSV
+
+
+async def test_a_retired_segment_has_no_members_to_list(desk: Desk, reader: httpx.AsyncClient) -> None:
+    await desk.service.perform("segment.retire", {"name": "VIP", "client": "acme"})
+    answer = await reader.get(PLACE)
+    assert (answer.text, answer.headers["ctsftp-members"]) == ("CTUserID\n", "0")
+
+
+async def test_the_list_is_of_one_moment(
+    desk: Desk, reader: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door = Door(monkeypatch)
+    listing = asyncio.create_task(reader.get(PLACE))
+    await door.reached.wait()
+    await desk.load("VIP", range(50, 200))
+    door.open.set()
+    assert (await listing).text == CSV
+
+
+async def test_a_list_whose_snapshot_is_deleted_meanwhile_breaks_off(
+    desk: Desk, reader: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door = Door(monkeypatch)
+    listing = asyncio.create_task(reader.get(PLACE))
+    await door.reached.wait()
+    for what in ("retire", "delete"):
+        await desk.service.perform(f"segment.{what}", {"name": "VIP", "client": "acme"})
+    door.open.set()
+    with pytest.raises(httpx.RemoteProtocolError):
+        await listing
+    assert "an answer was broken off" in [event["event"] for event in desk.events]
+
+
+async def test_a_list_is_not_for_http_without_chunks(desk: Desk, reader: httpx.AsyncClient) -> None:
+    opened = await asyncio.open_connection("127.0.0.1", desk.service.web.port)
+    head = f"GET {PLACE} HTTP/1.0\r\nAuthorization: {reader.headers['Authorization']}\r\n\r\n"
+    opened[1].write(head.encode())
+    answer = await opened[0].read()
+    assert answer.startswith(b"HTTP/1.1 505")
+    assert b"urn:ctsftp:problem:http-version" in answer
+    opened[1].close()
+
+
+class TestFewPlaces:
+    @pytest.fixture
+    def http_settings(self) -> dict[str, Any]:
+        return {"max_streams": 1, "stalled_s": 0.05}
+
+    async def test_there_are_so_many_lists_at_the_same_time_and_a_place_is_given_back(
+        self, reader: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        door = Door(monkeypatch)
+        listing = asyncio.create_task(reader.get(PLACE))
+        await door.reached.wait()
+        answer = await reader.get(PLACE)
+        problem(answer, 503, "busy")
+        assert answer.headers["retry-after"]
+        door.open.set()
+        assert (await listing).text == CSV
+        assert (await reader.get(PLACE)).text == CSV
+
+    async def test_a_reader_that_takes_nothing_loses_its_place(
+        self, desk: Desk, reader: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(export, "PAGE_IDS", 100_000)
+        await desk.load("VIP", range(1, 1_000_000))
+        with socket.socket() as slow:
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            slow.connect(("127.0.0.1", desk.service.web.port))
+            head = f"GET {PLACE} HTTP/1.1\r\nHost: x\r\nAuthorization: {reader.headers['Authorization']}\r\n\r\n"
+            slow.sendall(head.encode())
+            async with asyncio.timeout(PATIENCE_S):
+                while "an answer was broken off" not in [event["event"] for event in desk.events]:
+                    assert (await reader.get("/healthz")).status_code == 200
+        assert (await reader.get("/v1/segments")).status_code == 200
+
+    async def test_a_reader_that_has_gone_gives_its_place_back(
+        self, reader: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        door = Door(monkeypatch)
+        listing = asyncio.create_task(reader.get(PLACE))
+        await door.reached.wait()
+        listing.cancel()
+        await asyncio.wait([listing])
+        door.open.set()
+        async with asyncio.timeout(PATIENCE_S):
+            while (answer := await reader.get(PLACE)).status_code == 503:
+                pass
+        assert answer.text == CSV
+
+
+class Door:
+    """Where a list waits after its first page until the test lets it on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reached, self.open = asyncio.Event(), asyncio.Event()
+        pages = Export.pages
+
+        async def watched(store: Export, snapshot_id: int, form: export.PageForm) -> Any:
+            async for page in pages(store, snapshot_id, form):
+                yield page
+                self.reached.set()
+                await self.open.wait()
+
+        monkeypatch.setattr(Export, "pages", watched)

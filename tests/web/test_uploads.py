@@ -1,0 +1,80 @@
+"""Uploads: what became of each file, and what an admin decides."""
+
+import httpx
+import pytest
+
+from .conftest import Desk, problem
+
+
+@pytest.fixture
+async def admin(desk: Desk) -> httpx.AsyncClient:
+    return await desk.admin("acme")
+
+
+async def test_the_ledger_is_listed_newest_first_page_by_page(desk: Desk, admin: httpx.AsyncClient) -> None:
+    for number in range(5):
+        await desk.load("VIP", [number + 1])
+    await desk.load("VIP", [1], client="other")
+    names: list[str] = []
+    place, cursor = "/v1/uploads?limit=2", ""
+    while cursor is not None:
+        found = (await admin.get(place + cursor)).json()
+        assert len(found["items"]) <= 2
+        names += [row["filename"] for row in found["items"]]
+        cursor = found["next"] and f"&cursor={found['next']}"
+    assert names == [f"VIP_20260301_000{number}.csv" for number in (5, 4, 3, 2, 1)]
+
+
+async def test_an_upload_is_shown_with_its_rejected_rows(desk: Desk, admin: httpx.AsyncClient) -> None:
+    upload = await desk.load("VIP", ["1", "2", "x", *range(10, 30)])  # type: ignore[list-item]
+    shown = (await admin.get(f"/v1/uploads/{upload.id}")).json()
+    assert shown == upload.as_json()
+    assert (shown["state"], shown["rejected"], shown["members"]) == ("loaded", 1, 22)
+    [row] = (await admin.get(f"/v1/uploads/{upload.id}/rejected")).json()["items"]
+    assert (row["line"], row["value"]) == (4, "x")
+
+
+async def test_another_clients_upload_is_as_little_there_as_one_that_never_was(
+    desk: Desk, admin: httpx.AsyncClient
+) -> None:
+    theirs = await desk.load("VIP", [1], client="other")
+    never = theirs.id[:-1] + ("0" if theirs.id[-1] != "0" else "1")
+    for what in ("", "/rejected"):
+        told = {
+            problem(await admin.get(f"/v1/uploads/{one}{what}"), 404, "not-found").replace(one, "")
+            for one in (theirs.id, never)
+        }
+        assert len(told) == 1
+    for what in ("approve", "discard", "retry"):
+        problem(await admin.post(f"/v1/uploads/{theirs.id}/{what}"), 404, "not-found")
+
+
+async def test_a_held_upload_is_approved_or_discarded(desk: Desk, admin: httpx.AsyncClient) -> None:
+    await desk.load("VIP", range(1, 200))
+    first = await desk.load("VIP", [1])
+    held = (await admin.get("/v1/uploads?state=held")).json()["items"]
+    assert [row["id"] for row in held] == [first.id]
+    assert (await admin.post(f"/v1/uploads/{first.id}/discard")).json()["state"] == "discarded"
+    problem(await admin.post(f"/v1/uploads/{first.id}/discard"), 409, "refused")
+    problem(await admin.post("/v1/segments/acme/VIP/approve"), 409, "refused")
+    await desk.load("VIP", [2])
+    newest = await desk.load("VIP", [2, 3])
+    assert (await admin.post("/v1/segments/acme/VIP/approve")).json()["id"] == newest.id
+    assert (await admin.get("/v1/segments/acme/VIP")).json()["members"] == 2
+
+
+async def test_only_an_upload_that_failed_is_tried_again(desk: Desk, admin: httpx.AsyncClient) -> None:
+    upload = await desk.load("VIP", [1])
+    assert "Only rejected and failed" in problem(await admin.post(f"/v1/uploads/{upload.id}/retry"), 409, "refused")
+    broken = await desk.load("VIP", ["x", "y"])  # type: ignore[list-item]
+    assert (await admin.post(f"/v1/uploads/{broken.id}/retry")).json()["state"] == "rejected"
+
+
+async def test_a_reader_decides_nothing(desk: Desk) -> None:
+    await desk.load("VIP", range(1, 200))
+    held = await desk.load("VIP", [1])
+    reader = await desk.reader("acme")
+    for what in ("approve", "discard", "retry"):
+        problem(await reader.post(f"/v1/uploads/{held.id}/{what}"), 403, "scope")
+    problem(await reader.post("/v1/segments/acme/VIP/approve"), 403, "scope")
+    assert (await reader.get(f"/v1/uploads/{held.id}")).json()["state"] == "held"
