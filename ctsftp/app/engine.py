@@ -16,6 +16,7 @@ import structlog
 
 from ctsftp.app.clock import utc_now
 from ctsftp.app.lock import data_lock
+from ctsftp.app.node import check_clock, node_name, until_taken_up, watch_decisions
 from ctsftp.clients.config import ClientConfig
 from ctsftp.clients.folder import Clients
 from ctsftp.contract.codes import Fault
@@ -97,12 +98,17 @@ class Engine:
         At the end what is being loaded goes back to `received`, and the next engine takes it up.
         """
         with one_fault(), data_lock(settings.data_dir, disk=LocalDisk()):
-            store = await Store.open(settings.database, clock=utc_now, migrate=True)
+            store = await Store.open(
+                settings.database, clock=utc_now, migrate=True, node=lambda: node_name(settings.data_dir)
+            )
             try:
+                await check_clock(store)
                 async with asyncio.TaskGroup() as tasks:
                     engine = cls(settings, store, tasks, watch or Watch())
                     uncounted = await engine._recover()
                     working = [tasks.create_task(work) for work in (engine.queue.run(), engine._count(uncounted))]
+                    if store.node:
+                        working.append(tasks.create_task(watch_decisions(store, engine.spool, engine.queue)))
                     try:
                         yield engine
                     finally:
@@ -136,9 +142,14 @@ class Engine:
         self.watch.landed(upload)
         self.queue.offer(upload)
 
-    async def find_file(self, upload_id: str) -> StoredUpload:
-        """Find the file of an upload in the ledger; `RefusedError` if it is no longer kept."""
+    async def find_file(self, upload_id: str) -> StoredUpload | None:
+        """Find the file of an upload in the ledger; `RefusedError` if it is no longer kept.
+
+        None if it is another node's to keep and to load.
+        """
         row = await self.store.ledger.upload(upload_id)
+        if self.store.node and row.node not in {self.store.node, None}:
+            return None
         upload = await asyncio.to_thread(self.spool.upload, row.client, upload_id)
         if upload is None:
             days = self.settings.spool.keep_uploads_days
@@ -152,9 +163,11 @@ class Engine:
         room = LocalDisk().room(self.settings.data_dir)
         return room.f_bavail * room.f_frsize
 
-    async def take_up(self, upload: StoredUpload) -> None:
-        """Queue an upload that an admin sent back to `received`, and wait until it is done."""
-        if self.queue.offer(upload):
+    async def take_up(self, upload_id: str, upload: StoredUpload | None) -> None:
+        """Queue an upload that an admin sent back to `received`, and wait until it is done, here or elsewhere."""
+        if upload is None:
+            await until_taken_up(self.store, upload_id)
+        elif self.queue.offer(upload):
             await self.queue.wait_for([upload.id])
 
     async def wait_on(self) -> None:

@@ -37,7 +37,7 @@ async def retry(engine: Engine, *, upload_id: str) -> dict[str, Any]:
     async with engine.sweeper.deleting:
         stored = await engine.find_file(upload_id)
         await engine.store.ledger.retry(upload_id)
-    await engine.take_up(stored)
+    await engine.take_up(upload_id, stored)
     return await _upload(engine, upload_id)
 
 
@@ -46,7 +46,7 @@ async def approve(engine: Engine, *, upload_id: str) -> dict[str, Any]:
     async with engine.sweeper.deleting:
         stored = await engine.find_file(upload_id)
         await engine.store.ledger.approve(upload_id)
-    await engine.take_up(stored)
+    await engine.take_up(upload_id, stored)
     return await _upload(engine, upload_id)
 
 

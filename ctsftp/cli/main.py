@@ -30,6 +30,7 @@ COMMANDS = {
     "gate": "Say which segments open an activity, a reward or a campaign.",
     "token": "Add, list and revoke the tokens of the API.",
     "backup": "Copy the database to a file while the server works.",
+    "migrate-database": "Copy a database file to PostgreSQL, for several nodes.",
     "doctor": "Check everything that an admin can get wrong.",
     "sweep": "Find now whatever the on-close hook missed.",
 }
@@ -46,7 +47,7 @@ class Nouns(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"ctsftp.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"ctsftp.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -149,21 +149,21 @@ class Loader:
             upload_id=upload.id,
             approved=approved,
         )
-        facts = await self._store.segments.facts_for(upload.client, name.key)
-        twin = await self._store.ledger.twin(upload.client, upload.filename, other_than=upload.id)
-        first = verdict(facts, twin)
-        if first.state is not State.LOADED:
-            await self._end(upload, first.state, first, reading)
-            return
-        snapshot = await self._store.snapshots.begin(upload.id)
-        await self._store.snapshots.add_members(snapshot, reading.ids)
-        outcome = await self._store.snapshots.publish(
-            upload.id,
-            snapshot,
-            judge=verdict,
-            rejects=reading.rejected_rows,
-            **_facts(reading),
-        )
+        outcome = None
+        while outcome is None:  # judged not to load, and then to load: another node has changed the segment
+            facts = await self._store.segments.facts_for(upload.client, name.key)
+            twin = await self._store.ledger.twin(upload.client, upload.filename, other_than=upload.id)
+            snapshot = None
+            if verdict(facts, twin).state is State.LOADED:
+                snapshot = await self._store.snapshots.begin(upload.id, reading.members)
+                await self._store.snapshots.add_members(snapshot, reading.ids)
+            outcome = await self._store.snapshots.publish(
+                upload.id,
+                snapshot,
+                judge=verdict,
+                rejects=reading.rejected_rows,
+                **_facts(reading),
+            )
         self._tell(upload, outcome.state, outcome.code, reading)
         if outcome.uncounted:
             await self.count_changes(outcome.uncounted)

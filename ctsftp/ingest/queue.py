@@ -49,6 +49,10 @@ class UploadQueue:
         """How many uploads wait or are being worked on."""
         return len(self._waiting) + len(self._working)
 
+    def __contains__(self, upload_id: object) -> bool:
+        """Whether an upload waits or is being worked on."""
+        return upload_id in self._waiting or upload_id in self._working
+
     def offer(self, upload: StoredUpload) -> bool:
         """Queue an upload, once; False if the queue is full.
 

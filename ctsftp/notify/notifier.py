@@ -25,6 +25,7 @@ from ctsftp.store.records import Attempt, Delivery, Event, Hook, iso
 TEST_KIND = "hook.test"
 TEST_WORDS = Words("This is a test", "If you can read this, ctsftp reaches you here. There is nothing to do.")
 MAX_DOUBLINGS = 32
+OTHER_NODE_S = 1.0
 
 log = structlog.get_logger()
 
@@ -90,8 +91,11 @@ class Notifier:
     async def _serve(self, hook: Hook) -> None:
         """Deliver to one hook all that is due; no error leaves the task: it would end the program."""
         try:
-            while due := await self._outbox.due(hook.id, self._now(), limit=self._settings.batch):
-                await (self._post_all(hook, hook.secret, due) if hook.secret else self._send_all(hook, due))
+            async with self._outbox.alone(hook.id) as mine:
+                while mine and (due := await self._outbox.due(hook.id, self._now(), limit=self._settings.batch)):
+                    await (self._post_all(hook, hook.secret, due) if hook.secret else self._send_all(hook, due))
+            if not mine:  # another node delivers, and may have looked just before our event came
+                await asyncio.sleep(OTHER_NODE_S)
         except Exception as exc:  # noqa: BLE001
             log.warning("deliveries were interrupted", hook=hook.id, error=repr(exc))
             await asyncio.sleep(self._settings.retry_first_s)

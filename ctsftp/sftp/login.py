@@ -14,10 +14,12 @@ import asyncssh
 import structlog
 
 from ctsftp.clients.access import decide, signature_algorithms
+from ctsftp.clients.addresses import matches
 from ctsftp.clients.authorized_keys import EXPIRY_WARNING, KeyEntry, Refusal
 from ctsftp.errors import CtsftpError, NotFoundError
 from ctsftp.sftp.ciphers import prefer_gcm
 from ctsftp.sftp.penalties import Offence
+from ctsftp.sftp.proxy import await_header
 
 if TYPE_CHECKING:
     from ctsftp.clients.folder import Client
@@ -114,7 +116,14 @@ class Connection(asyncssh.SSHServer):
         conn.reload_config = _nothing_to_reload  # type: ignore[method-assign]
         peer = conn.get_extra_info("peername")
         self.address = peer[0] if peer else ""
-        self.greeted = self._server.arrive(self)
+        settings = self._server.settings
+        if settings.proxy_addresses and matches(settings.proxy_addresses, self.address):
+            # Whom it speaks for is known later than asyncssh greets, and counts from then on.
+            self.greeted = self.blameless = True
+            self._server.connections.add(self)
+            await_header(conn, arrived=self._behind_balancer, timeout_s=settings.proxy_header_timeout_s)
+        else:
+            self.greeted = self._server.arrive(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell of a login that never came to be."""
@@ -259,6 +268,13 @@ class Connection(asyncssh.SSHServer):
             log.warning(
                 "key expires soon", client=self.username, fingerprint=key.key.fingerprint, expires=str(key.expires)
             )
+
+    def _behind_balancer(self, address: str | None) -> None:
+        """Go by the sender's own address from now on; a balancer that speaks for itself keeps its own."""
+        if address is not None:
+            self.address = address
+            self.blameless = False
+        self._server.arrive(self)
 
     def _note_sha1(self, fingerprint: str, *, allowed: bool) -> None:
         if allowed:

@@ -6,6 +6,8 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+from sqlalchemy import make_url
+
 from ctsftp.errors import RefusedError, StoreError
 from ctsftp.store import sqlite
 
@@ -19,11 +21,14 @@ def back_up(url: str, target: Path, *, progress: Callable[[int, int], None]) -> 
     The copy is one moment of the database, and it is checked before it gets its name. Blocks.
     Raises `RefusedError` if the target is there already, `StoreError` if the copy cannot be made.
     """
+    if make_url(url).get_backend_name() == "postgresql":
+        raise RefusedError("This database is on a PostgreSQL server: back it up with pg_dump, or as its provider does.")
+    source = sqlite.path_of(url)
     if target.exists():
         raise RefusedError(f"{target} is there already: name a new file.")
     draft = target.with_name(f"{target.name}.part")
     try:
-        _copy(sqlite.path_of(url), draft, progress)
+        _copy(source, draft, progress)
         with draft.open("rb+") as file:
             os.fsync(file.fileno())
         draft.rename(target)

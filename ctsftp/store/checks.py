@@ -7,7 +7,6 @@ from sqlalchemy import Connection
 
 from ctsftp.contract.finding import Finding, Level
 from ctsftp.contract.states import State
-from ctsftp.store import sqlite
 from ctsftp.store.database import Database
 from ctsftp.store.tables import client_logins, segments, uploads
 
@@ -22,10 +21,10 @@ class CheckUp:
 
     async def integrity(self) -> list[Finding]:
         """Read the whole database for damage."""
-        damage = await self._database.read(sqlite.check_integrity)
+        damage = await self._database.read(self._database.backend.check_integrity)
         if damage:
             return [Finding("database", Level.BAD, f"It is damaged: {damage}.", "Restore a backup: deploy/restore.md")]
-        return [Finding("database", Level.OK, f"{self._database.path} is whole and up to date.")]
+        return [Finding("database", Level.OK, f"{self._database.name} is whole and up to date.")]
 
     async def waiting(self) -> list[Finding]:
         """Find the uploads and segments that wait for a person."""

@@ -1,13 +1,15 @@
-"""One database: a single writer, a few readers, and transactions that nothing can break in the middle.
+"""One database: transactions that nothing can break in the middle.
 
 A transaction is a plain function of a connection. It cannot await anything but the database, so it never
-holds the write lock while it waits for something else.
+holds a lock while it waits for something else. On SQLite one writes at a time. On PostgreSQL several nodes do,
+so a writer reads `with_for_update` what it then changes (SQLite, which needs none, leaves that out), and may be
+run again from its beginning: it changes nothing but the database.
 """
 
 import asyncio
-import sqlite3
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager, suppress
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection
@@ -15,7 +17,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from ctsftp.errors import StoreError
-from ctsftp.store import schema, sqlite
+from ctsftp.store import schema
+from ctsftp.store.backend import Looker, open_backend
 from ctsftp.store.telling import NEWS
 
 T = TypeVar("T")
@@ -24,17 +27,18 @@ T = TypeVar("T")
 class Database:
     """An open database; `close` it.
 
-    Writers queue in the order in which they came. Whatever the database cannot do is a `StoreError`.
+    Whatever the database cannot do is a `StoreError`.
     """
 
     def __init__(self, url: str) -> None:
-        self.path = sqlite.path_of(url)
-        self._writer = sqlite.writer_engine(self.path)
-        self._readers = sqlite.reader_engine(self.path)
+        self.backend = open_backend(url)
+        self.name = self.backend.name
+        self.shared = self.backend.shared
+        self._writer = self.backend.writers
+        self._readers = self.backend.readers
         # Two, so that a look-up never waits for the pages of a long list.
-        self._lookups = sqlite.Looker(self.path, "look-up")
-        self._pages = sqlite.Looker(self.path, "page")
-        self._turn = asyncio.Lock()
+        self._lookups = self.backend.new_looker("look-up")
+        self._pages = self.backend.new_looker("page")
         self._transactions: set[asyncio.Task[Any]] = set()
         self._closed = False
         # Set after every transaction that wrote something to be delivered (`telling.NEWS`).
@@ -47,14 +51,12 @@ class Database:
         With `migrate` it is made if it is not there, and its tables are brought up to date.
         """
         database = cls(url)
-        if migrate:
-            sqlite.make_file(database.path)
-        elif not database.path.exists():
-            raise StoreError(f"There is no database {database.path} yet: start `ctsftp serve` once, or name another.")
         try:
             if migrate:
+                database.backend.make()
                 await database.write(database._check_and_upgrade)
             else:
+                database.backend.require()
                 await database.read(database._check_and_require)
         except BaseException:
             await database.close()
@@ -73,27 +75,53 @@ class Database:
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run a short transaction that sees one moment of the database, and cannot write."""
-        return await self._unbroken(self._read(work))
+        return await self._unbroken(self._again(lambda: self._read(work)))
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run a transaction alone: all that `work` does is done, or nothing if it raises.
+        """Run a transaction: all that `work` does is done, or nothing if it raises.
 
         If the caller is cancelled meanwhile, the transaction still comes to its end, and may have been done.
         """
-        async with self._turn:
-            return await self._unbroken(self._write(work))
+        async with self.backend.turn():
+            return await self._unbroken(self._again(lambda: self._write(work)))
 
     async def look_up(self, sql: str, parameters: Mapping[str, Any]) -> list[Any]:
         """Give the rows of one quick statement that reads, with `:named` parameters: for what is asked very often."""
         return await self._look(self._lookups, lambda conn: conn.execute(sql, parameters).fetchall())
 
-    async def read_page(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def read_page(self, work: Callable[[Any], T]) -> T:
         """Run statements that read a page of a long list, and make of it what is wanted, all in a thread."""
         return await self._look(self._pages, work)
 
-    async def _look(self, looker: sqlite.Looker, work: Callable[[sqlite3.Connection], T]) -> T:
+    @asynccontextmanager
+    async def alone(self, name: str) -> AsyncIterator[bool]:
+        """Tell whether no other node is at the work of this name, and keep them off it until the block ends."""
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        over = asyncio.Event()
+        # A task of its own: if the caller were cancelled in a statement, the connection would be left to the collector.
+        task = asyncio.create_task(self._hold(name, answer, over))
+        self._transactions.add(task)
+        task.add_done_callback(self._transactions.discard)
+        try:
+            with self._errors_in_words():
+                mine = await answer
+            yield mine
+        finally:
+            over.set()
+
+    async def _hold(self, name: str, answer: "asyncio.Future[bool]", over: asyncio.Event) -> None:
+        try:
+            async with self.backend.alone(name) as mine:
+                if not answer.done():
+                    answer.set_result(mine)
+                await over.wait()
+        except Exception as error:  # noqa: BLE001  whoever waits is told
+            if not answer.done():
+                answer.set_exception(error)
+
+    async def _look(self, looker: Looker, work: Callable[[Any], T]) -> T:
         if self._closed:
-            raise StoreError(f"The database {self.path} is closed.")
+            raise StoreError(f"The database {self.name} is closed.")
         with self._errors_in_words():
             return await looker.look(work)
 
@@ -103,12 +131,34 @@ class Database:
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
         # Before the transaction, so that an error of the one is never taken for an error of the other.
-        await sqlite.truncate_wal(self._writer, self.path)
-        async with self._writer.begin() as conn:
+        await self.backend.before_write()
+        async with self._writer.connect() as conn:
+            await conn.begin()
             result, is_news = await conn.run_sync(_noticing_news(work))
+            try:
+                await conn.commit()
+            except DBAPIError as error:
+                if not self.backend.is_lost(error.orig):
+                    raise
+                # Whether it was done is known to the server alone: to do it again might do it twice.
+                raise StoreError(f"The database {self.name} was lost while it was told to keep a change.") from None
         if is_news:
             self.news.set()
         return result
+
+    async def _again(self, transaction: Callable[[], Awaitable[T]]) -> T:
+        """Run a transaction, and run it anew if it was broken off without a trace; a few times."""
+        for wait_s in self.backend.waits_s:
+            try:
+                return await transaction()
+            except Exception as error:
+                fault = error.orig if isinstance(error, DBAPIError) else error
+                if not self.backend.heals(fault):
+                    raise
+                if self.backend.is_lost(fault):
+                    await self._writer.dispose()  # the connections that wait in the pool are gone, too
+            await asyncio.sleep(wait_s * random.uniform(0.5, 1.5))  # noqa: S311  two nodes shall not meet again
+        return await transaction()
 
     async def _unbroken(self, transaction: Coroutine[Any, Any, T]) -> T:
         """Let a transaction run to its end even if the caller is cancelled.
@@ -117,7 +167,7 @@ class Database:
         """
         if self._closed:
             transaction.close()
-            raise StoreError(f"The database {self.path} is closed.")
+            raise StoreError(f"The database {self.name} is closed.")
         task = asyncio.create_task(transaction)
         self._transactions.add(task)
         task.add_done_callback(self._transactions.discard)
@@ -134,28 +184,23 @@ class Database:
     def _errors_in_words(self) -> Iterator[None]:
         try:
             yield
+        # Its cause is left out: a driver's own text may quote members' ids.
         except DBAPIError as error:
-            raise StoreError(sqlite.explain(error.orig, self.path)) from error
-        except sqlite3.Error as error:
-            raise StoreError(sqlite.explain(error, self.path)) from error
-        except PoolTimeoutError as error:
-            raise StoreError(f"The database {self.path} is too busy: all connections are in use.") from error
+            raise StoreError(self.backend.explain(error.orig)) from None
+        except self.backend.faults as error:
+            raise StoreError(self.backend.explain(error)) from None
+        except PoolTimeoutError:
+            raise StoreError(f"The database {self.name} is too busy: all connections are in use.") from None
 
     def _check_and_upgrade(self, conn: Connection) -> None:
-        self._check(conn)
+        self.backend.check(conn, migrate=True)
+        schema.refuse_strangers(conn, name=f"The database {self.name}")
         schema.upgrade(conn)
 
     def _check_and_require(self, conn: Connection) -> None:
-        self._check(conn)
-        schema.require(conn, name=f"The database {self.path}")
-
-    def _check(self, conn: Connection) -> None:
-        schema.refuse_strangers(conn, name=f"The database {self.path}")
-        if damage := sqlite.find_damage(conn):
-            raise StoreError(
-                f"The database {self.path} is damaged ({damage})."
-                " It was left as it is: restore a backup, or move it away."
-            )
+        self.backend.check(conn, migrate=False)
+        schema.refuse_strangers(conn, name=f"The database {self.name}")
+        schema.require(conn, name=f"The database {self.name}")
 
 
 def _noticing_news(work: Callable[[Connection], T]) -> Callable[[Connection], tuple[T, bool]]:

@@ -4,10 +4,10 @@ A page is read by statements that also say whether the snapshot is still there, 
 never taken for a shorter one. Between pages nothing is held.
 """
 
-import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -49,12 +49,13 @@ class Export:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._page = database.backend.page_as_text
 
     async def pages(self, snapshot_id: int, form: PageForm) -> AsyncIterator[tuple[bytes, int]]:
         """Write a snapshot's ids, ascending: the text of each page, and how many ids it has."""
         above, count = 0, PAGE_IDS
         while count == PAGE_IDS:
-            read = partial(_read_text, snapshot_id=snapshot_id, above=above, form=form)
+            read = partial(_read_text, self._page, snapshot_id=snapshot_id, above=above, form=form)
             text, above, count = await self._database.read_page(read)
             if count:
                 yield text, count
@@ -63,35 +64,37 @@ class Export:
         """Compare two snapshots (or `NOTHING`) from the id after `above` on; at most `limit` ids, maybe none."""
         if old_id == new_id:
             return Changes(entered=NO_IDS, exited=NO_IDS, until=MAX_ID)
-        return await self._database.read_page(lambda conn: _compare(conn, old_id, new_id, above=above, limit=limit))
+        return await self._database.read_page(
+            lambda conn: _compare(self._page, conn, old_id, new_id, above=above, limit=limit)
+        )
 
 
-def _read_text(conn: sqlite3.Connection, *, snapshot_id: int, above: int, form: PageForm) -> tuple[bytes, int, int]:
-    text, last, count = _read(conn, snapshot_id, above=above, before=form.before, after=form.after)
+def _read_text(statement: str, conn: Any, *, snapshot_id: int, above: int, form: PageForm) -> tuple[bytes, int, int]:
+    text, last, count = _read(statement, conn, snapshot_id, above=above, before=form.before, after=form.after)
     return (text + form.after).encode() if text else b"", last, count
 
 
-def _read_ids(conn: sqlite3.Connection, snapshot_id: int, *, above: int) -> Ids:
+def _read_ids(statement: str, conn: Any, snapshot_id: int, *, above: int) -> Ids:
     if snapshot_id == NOTHING:
         return NO_IDS
-    text, _, _ = _read(conn, snapshot_id, above=above, before="", after=",")
+    text, _, _ = _read(statement, conn, snapshot_id, above=above, before="", after=",")
     return sqlite.ids_of(text)
 
 
 def _read(
-    conn: sqlite3.Connection, snapshot_id: int, *, above: int, before: str, after: str
+    statement: str, conn: Any, snapshot_id: int, *, above: int, before: str, after: str
 ) -> tuple[str | None, int, int]:
     parameters = {"snapshot_id": snapshot_id, "above": above, "limit": PAGE_IDS, "before": before, "after": after}
-    is_there, text, last, count = conn.execute(sqlite.PAGE_AS_TEXT, parameters).fetchone()
+    is_there, text, last, count = conn.execute(statement, parameters).fetchone()
     if not is_there:
         raise SnapshotGoneError(f"The snapshot {snapshot_id} is not kept any more: begin again with the members.")
     return text, last, count
 
 
-def _compare(conn: sqlite3.Connection, old_id: int, new_id: int, *, above: int, limit: int) -> Changes:
+def _compare(statement: str, conn: Any, old_id: int, new_id: int, *, above: int, limit: int) -> Changes:
     entered, exited = NO_IDS, NO_IDS
     for _ in range(PAGES_COMPARED):
-        before, after = (_read_ids(conn, one, above=above) for one in (old_id, new_id))
+        before, after = (_read_ids(statement, conn, one, above=above) for one in (old_id, new_id))
         # What lies above the lower of two full pages' ends was not read from both.
         above = min(int(page[-1]) if page.size == PAGE_IDS else MAX_ID for page in (before, after))
         before, after = before[before <= above], after[after <= above]

@@ -14,7 +14,7 @@ from ctsftp.errors import RefusedError
 from ctsftp.store.database import Database
 from ctsftp.store.moves import keep_rejected_rows, move, state_of, warnings_column
 from ctsftp.store.records import Clock, Facts, NewUpload, Upload, iso
-from ctsftp.store.tables import rejected_rows, segments, snapshots, uploads
+from ctsftp.store.tables import is_mine, rejected_rows, segments, snapshots, uploads
 
 MAX_DEATHS = 3
 # Failed uploads that are taken up again in one transaction, and ids that are listed.
@@ -27,13 +27,14 @@ IDS_A_STATEMENT = 500
 class Ledger:
     """The uploads; ids are UUIDv7, so their order is the order of the CLOSEs."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, node: str | None = None) -> None:
         self._database = database
         self._clock = clock
+        self._node = node
 
     async def receive(self, upload: NewUpload) -> bool:
         """Enter an upload as `received`; False, and nothing is changed, if it is in the ledger."""
-        return await self._database.write(lambda conn: _receive(conn, upload))
+        return await self._database.write(lambda conn: _receive(conn, upload, self._node))
 
     async def known_ids(self, ids: Iterable[str]) -> set[str]:
         """Tell which of these ids are in the ledger."""
@@ -63,20 +64,30 @@ class Ledger:
         await self._database.write(work)
 
     async def due(self, now: datetime) -> list[str]:
-        """Move failed uploads whose time has come back to `received`; list all that wait to be loaded.
+        """Move failed uploads whose time has come back to `received`; list all that wait to be loaded here.
 
         At most `DUE_AT_ONCE`, in the order of their CLOSE.
         """
-        return await self._database.write(lambda conn: _due(conn, now))
+        return await self._database.write(lambda conn: _due(conn, now, self._node))
+
+    async def waiting(self, limit: int) -> list[tuple[str, str]]:
+        """List uploads that wait to be loaded here, in the order of their CLOSE: the client and the id of each."""
+        query = (
+            sa.select(uploads.c.client, uploads.c.id)
+            .where(uploads.c.state == State.RECEIVED, is_mine(self._node))
+            .order_by(uploads.c.id)
+            .limit(limit)
+        )
+        return await self._database.read(lambda conn: [(client, one) for client, one in conn.execute(query)])
 
     async def recover(self, *, wait_s: float = 0) -> None:
-        """Fail what a dead process was loading; call it before anything loads.
+        """Fail what a dead process of this node was loading; call it before anything loads.
 
         Such an upload is tried again when this process has lived for `wait_s`, and for twice that after its second
         death: what kills servers at random does not let one live so long. After `MAX_DEATHS` it waits for an
         admin: it may be what kills.
         """
-        await self._database.write(lambda conn: _recover(conn, self._clock(), wait_s))
+        await self._database.write(lambda conn: _recover(conn, self._clock(), wait_s, self._node))
 
     async def twin(self, client: str, filename: str, *, other_than: str) -> str | None:
         """Tell the sha256 of the newest other upload of this name that was applied or is held, if any."""
@@ -155,7 +166,7 @@ class Ledger:
         self, upload_id: str, to: State, allowed: Collection[State], advice: str, **facts: Unpack[Facts]
     ) -> None:
         def work(conn: Connection) -> None:
-            state = state_of(conn, upload_id)
+            state = state_of(conn, upload_id, to_change=True)
             if state not in allowed:
                 raise RefusedError(f"The upload {upload_id} is {state}. {advice}")
             move(conn, upload_id, to, now=self._clock(), **facts)
@@ -189,12 +200,13 @@ def twin(conn: Connection, client: str, filename: str, *, other_than: str) -> st
 
 def add_warnings(conn: Connection, upload_id: str, notices: Sequence[Notice]) -> None:
     """Add to the warnings of an upload, whatever its state."""
+    state_of(conn, upload_id, to_change=True)
     known = read_upload(conn, upload_id).warnings
     changed = {"warnings": known + warnings_column(notices)}
     conn.execute(uploads.update().where(uploads.c.id == upload_id).values(changed))
 
 
-def _receive(conn: Connection, upload: NewUpload) -> bool:
+def _receive(conn: Connection, upload: NewUpload, node: str | None) -> bool:
     known = sa.select(uploads.c.id).where(uploads.c.id == upload.id)
     if conn.execute(known).first():
         return False
@@ -214,13 +226,14 @@ def _receive(conn: Connection, upload: NewUpload) -> bool:
             approved=False,
             attempts=0,
             deaths=0,
+            node=node,
         )
     )
     return True
 
 
-def _due(conn: Connection, now: datetime) -> list[str]:
-    oldest_first = sa.select(uploads.c.id).order_by(uploads.c.id)
+def _due(conn: Connection, now: datetime, node: str | None) -> list[str]:
+    oldest_first = sa.select(uploads.c.id).where(is_mine(node)).order_by(uploads.c.id)
     again = oldest_first.where(uploads.c.state == State.FAILED, uploads.c.retry_at <= iso(now))
     for upload_id in conn.execute(again.limit(AGAIN_AT_ONCE)).scalars().all():
         move(conn, upload_id, State.RECEIVED, now=now)
@@ -228,15 +241,15 @@ def _due(conn: Connection, now: datetime) -> list[str]:
     return list(conn.execute(waiting.limit(DUE_AT_ONCE)).scalars())
 
 
-def _recover(conn: Connection, now: datetime, wait_s: float) -> None:
+def _recover(conn: Connection, now: datetime, wait_s: float, node: str | None) -> None:
     def retry_at(deaths: int) -> datetime:
         return now + timedelta(seconds=wait_s * 2 ** (deaths - 1))
 
-    waiting = sa.and_(uploads.c.code == Code.LOADER_DIED, uploads.c.retry_at.is_not(None))
+    waiting = sa.and_(uploads.c.code == Code.LOADER_DIED, uploads.c.retry_at.is_not(None), is_mine(node))
     for upload_id, deaths in conn.execute(sa.select(uploads.c.id, uploads.c.deaths).where(waiting)).all():
         again = {"retry_at": iso(retry_at(deaths))}  # the process that it waited in did not live so long
         conn.execute(uploads.update().where(uploads.c.id == upload_id).values(again))
-    loading = sa.select(uploads.c.id, uploads.c.deaths).where(uploads.c.state == State.LOADING)
+    loading = sa.select(uploads.c.id, uploads.c.deaths).where(uploads.c.state == State.LOADING, is_mine(node))
     for upload_id, earlier in conn.execute(loading).all():
         deaths = earlier + 1
         again_at = retry_at(deaths) if deaths < MAX_DEATHS else None

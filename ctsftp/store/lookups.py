@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import orjson
 
 from ctsftp.errors import NotFoundError
-from ctsftp.store import sqlite
 from ctsftp.store.database import Database
 
 _IS_MEMBER = (
@@ -42,5 +41,5 @@ class Lookups:
     async def members_among(self, client: str, key: str, ids: Sequence[int]) -> str:
         """Tell which of these ids are in a segment that is in use: a list in JSON, ascending."""
         parameters = {"client": client, "key": key, "ids": orjson.dumps(ids).decode()}
-        [(members,)] = await self._database.look_up(sqlite.MEMBERS_AMONG, parameters)
+        [(members,)] = await self._database.look_up(self._database.backend.members_among, parameters)
         return str(members)

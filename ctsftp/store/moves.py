@@ -30,7 +30,7 @@ def move(
     False, and nothing is done, if the upload is in another state than `expect`. An illegal move raises
     what `check_move` raises, an unknown upload `NotFoundError`, counts that do not add up ValueError.
     """
-    state = state_of(conn, upload_id)
+    state = state_of(conn, upload_id, to_change=True)
     if expect is not None and state is not expect:
         return False
     check_move(state, to)
@@ -50,9 +50,10 @@ def move(
     return True
 
 
-def state_of(conn: Connection, upload_id: str) -> State:
-    """Tell the state of an upload; `NotFoundError` if there is none."""
-    state: State | None = conn.execute(sa.select(uploads.c.state).where(uploads.c.id == upload_id)).scalar_one_or_none()
+def state_of(conn: Connection, upload_id: str, *, to_change: bool = False) -> State:
+    """Tell the state of an upload; `NotFoundError` if there is none. `to_change` keeps other writers off its row."""
+    query = sa.select(uploads.c.state).where(uploads.c.id == upload_id)
+    state: State | None = conn.execute(query.with_for_update() if to_change else query).scalar_one_or_none()
     if state is None:
         raise NotFoundError(f"There is no upload {upload_id}: `ctsftp upload list` shows them all.")
     return state

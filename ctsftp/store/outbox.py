@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, Required, TypedDict
 
@@ -119,6 +120,10 @@ class Outbox:
         )
         rows = await self._database.read(lambda conn: conn.execute(query).all())
         return [Delivery(hook_id=hook_id, lane=row.lane, attempts=row.attempts, event=_event(row)) for row in rows]
+
+    def alone(self, hook_id: int) -> AbstractAsyncContextManager[bool]:
+        """Tell whether no other node delivers to a hook now, and keep them off it until the block ends."""
+        return self._database.alone(f"hook {hook_id}")
 
     async def settle(self, attempts: Sequence[Attempt]) -> None:
         """Note what came of deliveries, in one transaction; those of a hook that was removed meanwhile are nobody's."""

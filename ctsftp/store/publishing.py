@@ -1,7 +1,7 @@
 """Publishing: the one transaction in which a list of members becomes what readers see.
 
-It asks the judge about the segment as it is now, under the write lock: since the load began, an admin may
-have rolled the segment back, or retired it.
+It asks the judge about the segment as it is now, under its lock: since the load began, an admin may have rolled
+the segment back, or retired it, and another node may have published a newer list.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +16,7 @@ from ctsftp.contract.rows import RejectedRow
 from ctsftp.contract.states import State
 from ctsftp.contract.verdict import SegmentFacts, Verdict, title_notice
 from ctsftp.errors import StoreError
+from ctsftp.store.backend import bulk
 from ctsftp.store.ledger import add_warnings, read_upload, twin
 from ctsftp.store.moves import keep_rejected_rows, move
 from ctsftp.store.records import Facts, Outcome, Uncounted, Upload, iso
@@ -39,28 +40,44 @@ def facts_for(conn: Connection, client: str, key: str | None) -> SegmentFacts | 
     )
 
 
+def lock_segment(conn: Connection, client: str, key: str | None) -> None:
+    """Keep other writers off a segment until the transaction ends, also if it is yet to be made."""
+    lock = sa.select(segments.c.id).where(segments.c.client == client, segments.c.key == key).with_for_update()
+    if not conn.execute(lock).first():
+        bulk(conn).lock_name(conn, f"{client}/{key}")
+        conn.execute(lock)  # another node may just have made it
+
+
 def publish(
     conn: Connection,
     upload_id: str,
-    snapshot_id: int,
+    snapshot_id: int | None,
     *,
     now: datetime,
     judge: Judge,
     rejects: Sequence[RejectedRow],
     facts: Facts,
-) -> Outcome:
-    """Make a snapshot current and its upload loaded, or give the upload the state that the judge says."""
+) -> Outcome | None:
+    """Make a snapshot current and its upload loaded, or give the upload the state that the judge says.
+
+    None, and nothing is done, if it is to load and there is no snapshot.
+    """
     upload = read_upload(conn, upload_id)
-    _require_complete(conn, snapshot_id, upload_id, facts["members"])
+    lock_segment(conn, upload.client, upload.segment_key)
     verdict = judge(
         facts_for(conn, upload.client, upload.segment_key),
         twin(conn, upload.client, upload.filename, other_than=upload_id),
     )
+    if snapshot_id is None:
+        if verdict.state is State.LOADED:
+            return None
+    else:
+        _require_complete(conn, snapshot_id, upload_id, facts["members"])
     reason = verdict.reason or None
     told: Facts = {**facts, "code": verdict.code, "reason": reason}
     move(conn, upload_id, verdict.state, now=now, **told)
     keep_rejected_rows(conn, upload_id, rejects)
-    if verdict.state is not State.LOADED:
+    if snapshot_id is None or verdict.state is not State.LOADED:
         return Outcome(state=verdict.state, code=verdict.code, reason=reason)
     _supersede_held(conn, upload, now)
     segment = _find(conn, upload.client, upload.segment_key)

@@ -92,6 +92,7 @@ class Upload:
     attempts: int
     deaths: int
     retry_at: str | None
+    node: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Give the fields of `upload list --json`, in their order."""

@@ -10,7 +10,11 @@ from ctsftp.errors import StoreError
 from ctsftp.store.tables import segments, uploads
 
 # The newest migration; ids are zero-padded numbers, so a greater one is newer.
-REVISION = "0004"
+REVISION = "0005"
+
+
+# Instead of a revision: a copy that is not finished (`copying`). Nobody opens it.
+COPYING = "copying"
 
 
 def refuse_strangers(conn: Connection, *, name: str) -> None:
@@ -18,28 +22,30 @@ def refuse_strangers(conn: Connection, *, name: str) -> None:
 
     `name` is how the database is called in the error.
     """
-    revision = _revision(conn)
-    if revision is None:
-        raise StoreError(f"{name} holds other tables than ctsftp's: name another file.")
-    if revision > REVISION:
+    found = revision(conn)
+    if found is None:
+        raise StoreError(f"{name} holds other tables than ctsftp's: name another.")
+    if found == COPYING:
+        raise StoreError(f"{name} is a copy that is not finished: `ctsftp migrate-database` again, to finish it.")
+    if found > REVISION:
         raise StoreError(
             f"{name} was made by a newer ctsftp: upgrade ctsftp."
-            f" Its tables are at {revision}, and this one knows {REVISION}."
+            f" Its tables are at {found}, and this one knows {REVISION}."
         )
 
 
 def require(conn: Connection, *, name: str) -> None:
     """Raise a `StoreError` unless the tables are those of `REVISION`."""
-    revision = _revision(conn)
-    if not revision:
+    found = revision(conn)
+    if not found:
         raise StoreError(f"{name} is empty: start `ctsftp serve` once to make its tables.")
-    if revision != REVISION:
+    if found != REVISION:
         raise StoreError(f"{name} was made by an older ctsftp: start `ctsftp serve` once to bring it up to date.")
 
 
 def upgrade(conn: Connection) -> None:
     """Bring the tables up to `REVISION` in the connection's transaction: all of it, or nothing."""
-    if _revision(conn) == REVISION:
+    if revision(conn) == REVISION:
         return
     # Imported here: with its templates it costs more than many a command.
     from alembic import command  # noqa: PLC0415
@@ -50,12 +56,17 @@ def upgrade(conn: Connection) -> None:
     command.upgrade(config, REVISION)
 
 
-def _revision(conn: Connection) -> str | None:
+def revision(conn: Connection) -> str | None:
     """Tell which migration was the last; "" for an empty database, None for somebody else's."""
     tables = sa.inspect(conn).get_table_names()
     if not tables:
         return ""
     if not {"alembic_version", uploads.name, segments.name}.issubset(tables):
         return None
-    revision = conn.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-    return str(revision) if revision else None
+    found = conn.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return str(found) if found else None
+
+
+def set_revision(conn: Connection, to: str) -> None:
+    """Say which tables these are."""
+    conn.execute(sa.text("UPDATE alembic_version SET version_num = :to"), {"to": to})

@@ -77,6 +77,7 @@ class Segments:
         """
 
         def work(conn: Connection) -> Segment:
+            publishing.lock_segment(conn, client, key)
             history = _history(conn, client, key)
             current = _current(history)
             target = _before(history, current) if number is None else _numbered(history, number)
@@ -91,6 +92,7 @@ class Segments:
         """Take a segment out of use: it has no members for its readers, and takes no uploads."""
 
         def work(conn: Connection) -> None:
+            publishing.lock_segment(conn, client, key)
             segment = _one(conn, client, key)
             if segment.retired_at:
                 raise RefusedError(f'The segment "{segment.title}" is retired already, since {segment.retired_at}.')
@@ -103,6 +105,7 @@ class Segments:
         """Put a retired segment back into use, as it was."""
 
         def work(conn: Connection) -> None:
+            publishing.lock_segment(conn, client, key)
             segment = _one(conn, client, key)
             if not segment.retired_at:
                 raise RefusedError(f'The segment "{segment.title}" is in use: there is nothing to restore.')
@@ -132,6 +135,7 @@ class Segments:
         """Delete a retired segment and its snapshots for good; the ledger keeps its uploads."""
 
         def work(conn: Connection) -> None:
+            publishing.lock_segment(conn, client, key)
             segment = _one(conn, client, key)
             if not segment.retired_at:
                 raise RefusedError(

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import groupby
-from typing import Unpack
+from typing import Any, Unpack
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -18,13 +18,14 @@ from ctsftp.contract.codes import Notice
 from ctsftp.contract.rows import Ids, RejectedRow
 from ctsftp.contract.states import State
 from ctsftp.errors import NotFoundError, StoreError
-from ctsftp.store import publishing, sqlite
+from ctsftp.store import publishing
+from ctsftp.store.backend import bulk
 from ctsftp.store.changes import compare
 from ctsftp.store.database import Database
 from ctsftp.store.ledger import add_warnings
 from ctsftp.store.moves import state_of
 from ctsftp.store.records import Clock, Facts, Outcome, Uncounted, iso
-from ctsftp.store.tables import segments, snapshot_members, snapshots, uploads
+from ctsftp.store.tables import is_mine, segments, snapshot_members, snapshots, uploads
 
 # An insert of so many holds the write lock for about 40 ms, a delete for about 13; a page of so many holds up
 # the event loop for about 5 ms while its text becomes numbers.
@@ -39,19 +40,25 @@ KEPT_DAYS = 7
 class Snapshots:
     """The snapshots of all segments, by their id."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, node: str | None = None) -> None:
         self._database = database
         self._clock = clock
+        self._node = node
 
-    async def begin(self, upload_id: str) -> int:
-        """Begin the snapshot of an upload that is being loaded; nobody sees it until it is published."""
+    async def begin(self, upload_id: str, members: int = 0) -> int:
+        """Begin the snapshot of an upload that is being loaded; nobody sees it until it is published.
+
+        `members` is how many it will have, so that the database can lay them down accordingly.
+        """
 
         def work(conn: Connection) -> int:
             state = state_of(conn, upload_id)
             if state is not State.LOADING:
                 raise ValueError(f"A snapshot is made by an upload that is loading, not {state}.")
-            added = snapshots.insert().values(upload_id=upload_id, members=0).returning(snapshots.c.id)
-            return int(conn.execute(added).scalar_one())
+            row: dict[str, Any] = {"upload_id": upload_id, "members": 0}
+            if (snapshot_id := bulk(conn).new_snapshot_id(conn, members)) is not None:
+                row["id"] = snapshot_id
+            return int(conn.execute(snapshots.insert().values(row).returning(snapshots.c.id)).scalar_one())
 
         return await self._database.write(work)
 
@@ -62,22 +69,23 @@ class Snapshots:
         """
         for start in range(0, len(ids), INSERTED_AT_ONCE):
             chunk = ids[start : start + INSERTED_AT_ONCE]
-            await self._database.write(partial(_insert, snapshot_id=snapshot_id, ids=chunk))
+            last = start + INSERTED_AT_ONCE >= len(ids)
+            await self._database.write(partial(_insert, snapshot_id=snapshot_id, ids=chunk, last=last))
 
     async def publish(
         self,
         upload_id: str,
-        snapshot_id: int,
+        snapshot_id: int | None,
         *,
         judge: publishing.Judge,
         rejects: Sequence[RejectedRow] = (),
         **facts: Unpack[Facts],
-    ) -> Outcome:
+    ) -> Outcome | None:
         """Make a complete snapshot its segment's current one, together with the ledger's move, or neither.
 
         `members` must be among the facts. `judge` is asked within the transaction, about the segment as it then
         is. If it no longer says `loaded`, the upload moves to the state that it says, and the snapshot is left to
-        `delete_abandoned`.
+        `delete_abandoned`. Without a snapshot, for an upload that was not to load, None says that now it is.
         """
         return await self._database.write(
             lambda conn: publishing.publish(
@@ -99,7 +107,7 @@ class Snapshots:
 
     async def uncounted(self) -> list[Uncounted]:
         """List the snapshots whose changes a process that died had yet to count, where they still can be."""
-        return await self._database.read(_uncounted)
+        return await self._database.read(partial(_uncounted, node=self._node))
 
     def stream_members(self, snapshot_id: int) -> AsyncIterator[Ids]:
         """Read a snapshot's ids, ascending, in pages; `StoreError` if it was deleted meanwhile."""
@@ -121,7 +129,7 @@ class Snapshots:
         return await self.delete_abandoned()
 
     async def delete_abandoned(self) -> int:
-        """Delete the snapshots that belong to no segment and are not being written; returns how many."""
+        """Delete the snapshots that belong to no segment and are not being written; returns how many there were."""
         abandoned = await self._database.read(_abandoned)
         for snapshot_id in abandoned:
             while not await self._database.write(partial(_delete_some, snapshot_id=snapshot_id)):
@@ -134,9 +142,7 @@ async def stream_members(database: Database, snapshot_id: int) -> AsyncIterator[
     missing = await database.read(partial(_count, snapshot_id=snapshot_id))
     above = 0
     while missing > 0:
-        page = await database.read(
-            partial(sqlite.read_members, snapshot_id=snapshot_id, above=above, limit=READ_AT_ONCE)
-        )
+        page = await database.read(partial(_read_page, snapshot_id=snapshot_id, above=above))
         if not page.size or page.size > missing:
             raise StoreError(f"The snapshot {snapshot_id} was deleted while it was read.")
         missing -= page.size
@@ -151,8 +157,14 @@ def unpublish(conn: Connection, snapshot_ids: Sequence[int]) -> None:
         conn.execute(gone.values(segment_id=None, number=None))
 
 
-def _insert(conn: Connection, *, snapshot_id: int, ids: Ids) -> None:
-    sqlite.insert_members(conn, snapshot_id, ids)
+def _read_page(conn: Connection, *, snapshot_id: int, above: int) -> Ids:
+    return bulk(conn).read_members(conn, snapshot_id, above=above, limit=READ_AT_ONCE)
+
+
+def _insert(conn: Connection, *, snapshot_id: int, ids: Ids, last: bool) -> None:
+    bulk(conn).insert_members(conn, snapshot_id, ids)
+    if last:
+        bulk(conn).complete_members(conn, snapshot_id)
     written = snapshots.update().where(snapshots.c.id == snapshot_id, snapshots.c.segment_id.is_(None))
     if conn.execute(written.values(members=snapshots.c.members + len(ids))).rowcount != 1:
         raise ValueError(f"The snapshot {snapshot_id} is not being written.")
@@ -167,12 +179,13 @@ def _count(conn: Connection, *, snapshot_id: int) -> int:
     return int(count)
 
 
-def _uncounted(conn: Connection) -> list[Uncounted]:
+def _uncounted(conn: Connection, *, node: str | None) -> list[Uncounted]:
     old = snapshots.alias()
     query = (
         sa.select(snapshots.c.id, old.c.id, old.c.members)
         .join(old, sa.and_(old.c.id == snapshots.c.previous_id, old.c.segment_id == snapshots.c.segment_id))
-        .where(snapshots.c.entered.is_(None))
+        .join(uploads, uploads.c.id == snapshots.c.upload_id)
+        .where(snapshots.c.entered.is_(None), is_mine(node))
         .order_by(snapshots.c.id)
     )
     return [
@@ -182,6 +195,7 @@ def _uncounted(conn: Connection) -> list[Uncounted]:
 
 
 def _unpublish_old(conn: Connection, *, keep_last: int, first_day: str) -> None:
+    conn.execute(sa.select(segments.c.id).order_by(segments.c.id).with_for_update())
     columns = snapshots.c
     query = (
         sa.select(columns.id, columns.segment_id, columns.published_at, segments.c.current_snapshot_id)
@@ -208,7 +222,19 @@ def _abandoned(conn: Connection) -> list[int]:
 
 
 def _delete_some(conn: Connection, *, snapshot_id: int) -> bool:
-    """Delete the first members of a snapshot; True when the last are gone, and the snapshot with them."""
+    """Delete the first members of a snapshot; True when the last are gone, and the snapshot with them.
+
+    True also for one that another node is deleting, or that the database cannot drop before the next sweep.
+    """
+    this = sa.select(snapshots.c.id).where(snapshots.c.id == snapshot_id)
+    if not conn.execute(this.with_for_update(skip_locked=True)).first():
+        return True
+    dropped = bulk(conn).drop_members(conn, snapshot_id)
+    if dropped is None:
+        return True
+    if dropped:
+        conn.execute(snapshots.delete().where(snapshots.c.id == snapshot_id))
+        return True
     mine = snapshot_members.c.snapshot_id == snapshot_id
     ids = snapshot_members.c.ct_user_id
     last = conn.execute(sa.select(ids).where(mine).order_by(ids).offset(DELETED_AT_ONCE - 1).limit(1)).scalar()

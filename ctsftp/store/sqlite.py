@@ -7,8 +7,9 @@ import asyncio
 import os
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +30,75 @@ CHECKPOINT_TIMEOUT_MS = 100
 WAL_LIMIT_BYTES = 64 * 1024 * 1024
 READER_CONNECTIONS = 4
 FILE_MODE = 0o640
+
+
+class SqliteBackend:
+    """A database file; one process at a time works on it (`data/lock`), and one transaction at a time writes."""
+
+    shared = False
+    faults: tuple[type[Exception], ...] = (sqlite3.Error,)
+    waits_s: Sequence[float] = ()
+
+    def __init__(self, url: str) -> None:
+        self.path = path_of(url)
+        self.name = str(self.path)
+        self.writers = writer_engine(self.path)
+        self.readers = reader_engine(self.path)
+        self._turn = asyncio.Lock()
+        self.members_among = MEMBERS_AMONG
+        self.page_as_text = PAGE_AS_TEXT
+
+    def new_looker(self, name: str) -> "Looker":
+        """Make threads that read, called by this name."""
+        return Looker(self.path, name)
+
+    def make(self) -> None:
+        """Make an empty file if there is none."""
+        make_file(self.path)
+
+    def require(self) -> None:
+        """Refuse a file that is not there: to connect would make it."""
+        if not self.path.exists():
+            raise StoreError(f"There is no database {self.path} yet: start `ctsftp serve` once, or name another.")
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Let one write in at a time, in the order in which they came."""
+        async with self._turn:
+            yield
+
+    @asynccontextmanager
+    async def alone(self, name: str) -> AsyncIterator[bool]:  # noqa: ARG002
+        """There is no other node."""
+        yield True
+
+    async def before_write(self) -> None:
+        """Shorten the log if it has grown long."""
+        await truncate_wal(self.writers, self.path)
+
+    def check(self, conn: Connection, *, migrate: bool) -> None:  # noqa: ARG002  the write lock keeps others out
+        """Refuse a damaged file."""
+        if damage := find_damage(conn):
+            raise StoreError(
+                f"The database {self.path} is damaged ({damage})."
+                " It was left as it is: restore a backup, or move it away."
+            )
+
+    def check_integrity(self, conn: Connection) -> str | None:
+        """Read the whole file for damage, and tell the first that is found."""
+        return check_integrity(conn)
+
+    def heals(self, error: BaseException | None) -> bool:  # noqa: ARG002  the busy timeout has waited already
+        """Nothing is tried again."""
+        return False
+
+    def is_lost(self, error: BaseException | None) -> bool:  # noqa: ARG002
+        """There is no connection that could break."""
+        return False
+
+    def explain(self, error: BaseException | None) -> str:
+        """Say in a sentence what could not be done, and what to do about it."""
+        return explain(error, self.path)
 
 
 def path_of(url: str) -> Path:
@@ -177,6 +247,23 @@ def insert_members(conn: Connection, snapshot_id: int, ids: Ids) -> None:
     # As text: newer versions of SQLite take a BLOB for their own binary JSON.
     text = orjson.dumps(np.ascontiguousarray(ids), option=orjson.OPT_SERIALIZE_NUMPY).decode()
     conn.exec_driver_sql("INSERT INTO snapshot_members SELECT ?, value FROM json_each(?)", (snapshot_id, text))
+
+
+def lock_name(conn: Connection, name: str) -> None:
+    """Do nothing: one transaction at a time writes."""
+
+
+def new_snapshot_id(conn: Connection, members: int) -> None:
+    """Let the table choose the id."""
+
+
+def complete_members(conn: Connection, snapshot_id: int) -> None:
+    """Do nothing: what is inserted is readable."""
+
+
+def drop_members(conn: Connection, snapshot_id: int) -> bool:  # noqa: ARG001
+    """Leave it to be deleted bit by bit."""
+    return False
 
 
 def read_members(conn: Connection, snapshot_id: int, *, above: int, limit: int) -> Ids:

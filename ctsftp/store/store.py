@@ -1,5 +1,6 @@
 """The store: the database, and the things in it that the rest of ctsftp knows."""
 
+from collections.abc import Callable
 from typing import Self
 
 from ctsftp.store.checks import CheckUp
@@ -24,11 +25,13 @@ class Store:
     Every method may raise `StoreError`. A cancelled write may have been done.
     """
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, node: Callable[[], str] | None = None) -> None:
         self._database = database
         self._clock = clock
-        self.ledger = Ledger(database, clock)
-        self.snapshots = Snapshots(database, clock)
+        # Whoever holds a database file is alone, and takes every upload in it for its own.
+        self.node = node() if node and database.shared else None
+        self.ledger = Ledger(database, clock, self.node)
+        self.snapshots = Snapshots(database, clock, self.node)
         self.segments = Segments(database, clock, self.snapshots)
         self.logins = LoginBook(database, clock)
         self.outbox = Outbox(database, clock)
@@ -41,13 +44,28 @@ class Store:
         self.numbers = Numbers(database)
 
     @classmethod
-    async def open(cls, url: str, *, clock: Clock, migrate: bool) -> Self:
+    async def open(cls, url: str, *, clock: Clock, migrate: bool, node: Callable[[], str] | None = None) -> Self:
         """Open the database at `url`, such as sqlite+aiosqlite:////var/lib/ctsftp/ctsftp.db.
 
         With `migrate` (for the process that holds the lock) it is made, or brought up to date. A database
         that is missing, damaged, of a newer ctsftp or of another program is a `StoreError`, and is left as it is.
+        `node` names this one among those that share a database; it is asked only if this is shared.
         """
-        return cls(await Database.open(url, migrate=migrate), clock)
+        database = await Database.open(url, migrate=migrate)
+        try:
+            return cls(database, clock, node)
+        except BaseException:
+            await database.close()
+            raise
+
+    async def clock_ahead_s(self) -> float:
+        """Tell by how many seconds our clock is ahead of the shared database's; 0 where none is shared."""
+        if not self._database.shared:
+            return 0
+        theirs = await self._database.read(
+            lambda conn: conn.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one()
+        )
+        return self._clock().timestamp() - float(theirs)
 
     async def close(self) -> None:
         """Wait for what is being written, and close the database; a second call does nothing."""

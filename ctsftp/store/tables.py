@@ -101,9 +101,20 @@ uploads = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("deaths", sa.Integer, nullable=False),
     sa.Column("retry_at", sa.Text),
+    # Which of the nodes that share a database has the file; null where there is only one.
+    sa.Column("node", sa.Text),
     sa.Index("uploads_by_state", "state", "id"),
     sa.Index("uploads_by_name", "client", "filename", "id"),
 )
+
+
+def is_mine(node: str | None) -> sa.ColumnElement[bool]:
+    """Tell of an upload whether this node is to load it: its own, and one that no node is named with.
+
+    None, for a node that is alone, has them all.
+    """
+    return sa.true() if node is None else sa.or_(uploads.c.node == node, uploads.c.node.is_(None))
+
 
 # A snapshot without a segment and a number is being written, was abandoned, or is being deleted: no reader meets it.
 # An id is never used twice (AUTOINCREMENT), or a reader that pages through a deleted snapshot would slip into a new
@@ -132,6 +143,7 @@ snapshot_members = sa.Table(
     sa.Column("snapshot_id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("ct_user_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sqlite_with_rowid=False,
+    postgresql_partition_by="RANGE (snapshot_id)",
 )
 
 rejected_rows = sa.Table(

@@ -11,11 +11,11 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ctsftp.app.work import perform
 from ctsftp.ingest.settings import IngestSettings
@@ -116,16 +116,20 @@ def drain(box: Box) -> int:
 def examine(data: Path, journal: Journal) -> list[Fault]:
     """Find everything in a drained data folder that breaks the promise."""
     with closing(_database(data)) as db:
-        ledger = db.execute(
-            "SELECT id, client, filename, state, rows, members, duplicates, rejected, sha256 FROM uploads"
-        ).fetchall()
-        return [
-            *_integrity(db),
-            *_ledger_faults(ledger, journal),
-            *_snapshot_faults(db, ledger, journal),
-            *_segment_faults(db, ledger, journal),
-            *_disk_faults(data, ledger, journal),
-        ]
+        return [*_integrity(db), *faults(db, [data], journal)]
+
+
+def faults(db: Any, folders: Sequence[Path], journal: Journal) -> list[Fault]:
+    """Find what breaks the promise in any database with SQLite's `execute`, and the data folders of its nodes."""
+    ledger = db.execute(
+        "SELECT id, client, filename, state, rows, members, duplicates, rejected, sha256 FROM uploads"
+    ).fetchall()
+    return [
+        *_ledger_faults(ledger, journal),
+        *_snapshot_faults(db, ledger, journal),
+        *_segment_faults(db, ledger, journal),
+        *_disk_faults(folders, ledger, journal),
+    ]
 
 
 def _database(data: Path) -> sqlite3.Connection:
@@ -164,7 +168,7 @@ def _ledger_faults(ledger: list[tuple[object, ...]], journal: Journal) -> Iterat
             yield Fault("unfinished", f"{row}")
 
 
-def _snapshot_faults(db: sqlite3.Connection, ledger: list[tuple[object, ...]], journal: Journal) -> Iterator[Fault]:
+def _snapshot_faults(db: Any, ledger: list[tuple[object, ...]], journal: Journal) -> Iterator[Fault]:
     digest_of = {row[0]: row[8] for row in ledger}
     state_of = {row[0]: row[3] for row in ledger}
     sent_of = {sent.digest: sent for sent in journal.all()}
@@ -186,7 +190,7 @@ def _snapshot_faults(db: sqlite3.Connection, ledger: list[tuple[object, ...]], j
         yield Fault("orphan", f"members of a snapshot {snapshot} that is not there")
 
 
-def _segment_faults(db: sqlite3.Connection, ledger: list[tuple[object, ...]], journal: Journal) -> Iterator[Fault]:
+def _segment_faults(db: Any, ledger: list[tuple[object, ...]], journal: Journal) -> Iterator[Fault]:
     arrived = {row[8] for row in ledger}
     by_segment: dict[tuple[str, str], list[Sent]] = {}
     for sent in journal.all():
@@ -200,11 +204,11 @@ def _segment_faults(db: sqlite3.Connection, ledger: list[tuple[object, ...]], jo
             yield Fault("wrong_members", f"{segment} of {client} is not {newest and newest.name}: {len(ids)} ids")
 
 
-def _disk_faults(data: Path, ledger: list[tuple[object, ...]], journal: Journal) -> Iterator[Fault]:
+def _disk_faults(folders: Sequence[Path], ledger: list[tuple[object, ...]], journal: Journal) -> Iterator[Fault]:
     digests = {sent.digest for sent in journal.all()}
     known = {row[0]: row[8] for row in ledger}
     found: set[str] = set()
-    for folder in (data / "clients").glob("*/uploads/*"):
+    for folder in [folder for data in folders for folder in (data / "clients").glob("*/uploads/*")]:
         files = list(folder.iterdir())
         found.add(folder.name)
         if len(files) != 1:
@@ -217,9 +221,9 @@ def _disk_faults(data: Path, ledger: list[tuple[object, ...]], journal: Journal)
             yield Fault("lost", f"{files[0]} is on disk, complete, and not in the ledger")
     for upload_id in known.keys() - found:
         yield Fault("lost", f"the file of {upload_id} is gone")
-    for left in (data / "clients").glob("*/staging/*"):
+    for left in [left for data in folders for left in (data / "clients").glob("*/staging/*")]:
         yield Fault("staging", f"{left} was left over")
 
 
-def _ids(db: sqlite3.Connection, query: str, *values: object) -> tuple[int, ...]:
+def _ids(db: Any, query: str, *values: object) -> tuple[int, ...]:
     return tuple(one for (one,) in db.execute(query, values))

@@ -1,7 +1,5 @@
 """A store, a spool and a loader in a temporary folder."""
 
-import asyncio
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -12,22 +10,6 @@ from structlog.typing import EventDict
 from ctsftp.store import Store
 
 from .bench import Bench, StandingClock
-
-
-def url_of(path: Path) -> str:
-    return f"sqlite+aiosqlite:///{path}"
-
-
-@pytest.fixture(scope="session")
-def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database as it is made, once for all tests: the migrations take longer than most of them."""
-    path = tmp_path_factory.mktemp("store") / "new.db"
-
-    async def make() -> None:
-        await (await Store.open(url_of(path), clock=StandingClock(), migrate=True)).close()
-
-    asyncio.run(make())
-    return path
 
 
 @pytest.fixture(autouse=True)
@@ -43,10 +25,8 @@ def clock() -> StandingClock:
 
 
 @pytest.fixture
-async def store(new_database: Path, tmp_path: Path, clock: StandingClock) -> AsyncIterator[Store]:
-    path = tmp_path / "ctsftp.db"
-    shutil.copy(new_database, path)
-    opened = await Store.open(url_of(path), clock=clock, migrate=True)
+async def store(database_url: str, clock: StandingClock) -> AsyncIterator[Store]:
+    opened = await Store.open(database_url, clock=clock, migrate=True)
     try:
         yield opened
     finally:

@@ -98,9 +98,9 @@ async def test_a_segment_that_is_retired_while_its_file_is_read_is_not_published
     upload = bench.put("VIP_20260310_0901.csv", rows([3]))
     begin = bench.store.snapshots.begin
 
-    async def retire_then_begin(upload_id: str) -> int:
+    async def retire_then_begin(upload_id: str, members: int) -> int:
         await bench.store.segments.retire("acme", "vip")
-        return await begin(upload_id)
+        return await begin(upload_id, members)
 
     bench.snapshots.begin = retire_then_begin
     await bench.loader.load(upload)

@@ -14,9 +14,9 @@ from ctsftp.notify.notifier import Notifier
 from ctsftp.notify.settings import NotifySettings
 from ctsftp.notify.webhook import Webhooks
 from ctsftp.store import Store
-from tests.store.conftest import Feed, StandingClock, clock, feed, new_database, path, store, url
+from tests.store.conftest import Feed, StandingClock, clock, feed, path, store, url
 
-__all__ = ["Feed", "StandingClock", "clock", "feed", "new_database", "path", "store", "url"]
+__all__ = ["Feed", "StandingClock", "clock", "feed", "path", "store", "url"]
 
 
 @pytest.fixture(autouse=True)

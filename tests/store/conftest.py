@@ -1,9 +1,7 @@
 """A store in a temporary folder, a clock that stands still until it is told to move, and a feed of uploads."""
 
-import asyncio
 import hashlib
-import shutil
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -104,25 +102,19 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def url(path: Path) -> str:
-    return f"sqlite+aiosqlite:///{path}"
-
-
-@pytest.fixture(scope="session")
-def new_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database as it is made, once for all tests: the migrations take longer than most of them."""
-    path = tmp_path_factory.mktemp("store") / "new.db"
-
-    async def make() -> None:
-        await (await Store.open(f"sqlite+aiosqlite:///{path}", clock=StandingClock(), migrate=True)).close()
-
-    asyncio.run(make())
-    return path
+def url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database that is yet to be made, or, for tests that ask for a `store`, that store's."""
+    if "store" in request.fixturenames:
+        yield request.getfixturevalue("database_url")
+    elif database_kind == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path / 'ctsftp.db'}"
+    else:
+        with request.getfixturevalue("postgres").database() as url:
+            yield url
 
 
 @pytest.fixture
-async def store(new_database: Path, path: Path, url: str, clock: StandingClock) -> AsyncIterator[Store]:
-    shutil.copy(new_database, path)
+async def store(url: str, clock: StandingClock) -> AsyncIterator[Store]:
     opened = await Store.open(url, clock=clock, migrate=True)
     try:
         yield opened

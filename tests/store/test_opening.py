@@ -86,7 +86,7 @@ async def test_a_url_that_names_no_database_file_is_refused(url: str, clock: Sta
 
 
 async def test_a_url_is_refused_without_telling_its_password(clock: StandingClock) -> None:
-    assert "hunter2" not in await refused("postgresql+psycopg://ct:hunter2@db/ct", clock, migrate=True)
+    assert "hunter2" not in await refused("postgresql+psycopg://ct:hunter2@db.invalid/ct", clock, migrate=True)
 
 
 @pytest.mark.parametrize("migrate", [True, False])

@@ -68,12 +68,15 @@ def http_settings() -> dict[str, Any]:
 
 
 @pytest.fixture
-def settings(quiet_settings: Settings, http_settings: dict[str, Any]) -> Settings:
+def settings(
+    quiet_settings: Settings, http_settings: dict[str, Any], database_kind: str, database_url: str
+) -> Settings:
     """Settings of a server that answers HTTP."""
     http = HttpSettings(**{"port": 0, "drain_timeout_s": 1, **http_settings})
     for client in ("acme", "other"):
         (quiet_settings.keys_dir / "clients" / client).mkdir(parents=True)
-    return quiet_settings.model_copy(update={"http": http})
+    place = {"database_url": database_url} if database_kind == "postgresql" else {}
+    return quiet_settings.model_copy(update={"http": http, **place})
 
 
 @pytest.fixture

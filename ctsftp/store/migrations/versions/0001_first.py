@@ -9,6 +9,9 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+# PostgreSQL: the small snapshots' members share a partition, and large snapshots have ids of their own from here on.
+LARGE_FROM_ID = 1_000_000_000
+
 SEGMENT_MEMBERS = """
 CREATE VIEW segment_members AS
 SELECT segments.client AS client, segments.title AS segment, snapshot_members.ct_user_id AS ct_user_id
@@ -73,7 +76,8 @@ def _make_segments() -> None:
         sa.Column(
             "current_snapshot_id",
             sa.Integer,
-            # Segments and snapshots point at each other: SQLite takes the name of a table that is yet to come.
+            # Segments and snapshots point at each other: SQLite takes the name of a table that is yet to come,
+            # and PostgreSQL is told when it is there.
             sa.ForeignKey("snapshots.id", name="segments_current_snapshot", use_alter=True),
             nullable=False,
         ),
@@ -103,7 +107,15 @@ def _make_segments() -> None:
         sa.Column("snapshot_id", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("ct_user_id", sa.BigInteger, primary_key=True, autoincrement=False),
         sqlite_with_rowid=False,
+        postgresql_partition_by="RANGE (snapshot_id)",
     )
+    if op.get_context().dialect.name == "postgresql":
+        op.create_foreign_key("segments_current_snapshot", "segments", "snapshots", ["current_snapshot_id"], ["id"])
+        op.execute(
+            "CREATE TABLE snapshot_members_small PARTITION OF snapshot_members"
+            f" FOR VALUES FROM (MINVALUE) TO ({LARGE_FROM_ID})"
+        )
+        op.execute(f"CREATE SEQUENCE large_snapshots AS integer START {LARGE_FROM_ID} MINVALUE {LARGE_FROM_ID}")
 
 
 def _make_logins() -> None:

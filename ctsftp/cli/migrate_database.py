@@ -1,0 +1,39 @@
+"""`ctsftp migrate-database`: from a database file to PostgreSQL."""
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.output import error_console, say
+
+
+@click.command("migrate-database")
+@click.argument("source", metavar="SQLITE_URL")
+@click.argument("target", metavar="POSTGRES_URL")
+@pass_edge
+def command(edge: Edge, source: str, target: str) -> None:
+    """Copy the database file at SQLITE_URL to the empty database at POSTGRES_URL, and compare the two.
+
+    The server must be stopped. Broken off, it goes on where it was when it is started again; until it is done,
+    no server opens the copy. The file stays as it is.
+
+    \b
+    Example: ctsftp migrate-database sqlite+aiosqlite:////srv/data/ctsftp.db postgresql://ctsftp@db/ctsftp
+    """
+    from ctsftp.app.lock import data_lock  # noqa: PLC0415  the database's imports take a third of a second
+    from ctsftp.app.work import run  # noqa: PLC0415
+    from ctsftp.store.copying import copy_database  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = error_console()
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    with data_lock(edge.settings.data_dir), bar:
+        task = bar.add_task("Reading", total=None)
+        members = run(
+            copy_database(
+                source,
+                target,
+                progress=lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
+            )
+        )
+    say(f"Copied and compared: {members:,} members of all snapshots. Set CTSFTP_DATABASE_URL, and start the server.")

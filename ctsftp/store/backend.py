@@ -1,0 +1,116 @@
+"""What the store asks of a database beyond portable SQL: two modules answer, `sqlite` and `postgres`.
+
+A `Backend` is one open database: its engines, who may write when, its errors in words. What touches members
+in bulk are plain functions of a connection, so that whoever has a connection can call them.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import Connection, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ctsftp.contract.rows import Ids
+from ctsftp.errors import StoreError
+from ctsftp.store import postgres, sqlite
+
+T = TypeVar("T")
+
+USE = "use sqlite+aiosqlite:///PATH, or postgresql+psycopg://USER@HOST/NAME"
+
+
+class Looker(Protocol):
+    """Reads past SQLAlchemy, in threads of its own."""
+
+    async def look(self, work: Callable[[Any], T]) -> T:
+        """Have one thread do `work`, given a connection with sqlite3's `execute` and `:named` parameters."""
+
+    def close(self) -> None:
+        """Wait for what runs, and close; call it off the event loop."""
+
+
+class Backend(Protocol):
+    """An open database."""
+
+    name: str  # how an error calls it, without a password
+    shared: bool  # whether several nodes may work on it
+    writers: AsyncEngine
+    readers: AsyncEngine
+    faults: tuple[type[Exception], ...]  # what the driver raises where it is called past SQLAlchemy
+    members_among: str  # the statement of `Lookups.members_among`
+    page_as_text: str  # the statement of `Export.pages`
+    waits_s: Sequence[float]  # before each further try of a transaction that was broken off
+
+    def new_looker(self, name: str) -> Looker:
+        """Make threads that read, called by this name."""
+
+    def make(self) -> None:
+        """Make the database if it is not there, where it is ours to make."""
+
+    def require(self) -> None:
+        """Raise a `StoreError` if the database was never made."""
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Wait until a write may begin."""
+
+    def alone(self, name: str) -> AbstractAsyncContextManager[bool]:
+        """Tell whether no other node is at the work of this name, and keep them off it until the block ends."""
+
+    async def before_write(self) -> None:
+        """Do what must be done between two writes."""
+
+    def check(self, conn: Connection, *, migrate: bool) -> None:
+        """Raise a `StoreError` for a database that cannot be used; keep others from migrating until the end."""
+
+    def check_integrity(self, conn: Connection) -> str | None:
+        """Read the whole database for damage, where that is ours to do, and tell the first that is found."""
+
+    def heals(self, error: BaseException | None) -> bool:
+        """Tell whether a transaction that met this error left no trace, and may succeed if it is tried again."""
+
+    def is_lost(self, error: BaseException | None) -> bool:
+        """Tell whether an error says that the connection is gone."""
+
+    def explain(self, error: BaseException | None) -> str:
+        """Say in a sentence what could not be done, and what to do about it."""
+
+
+class Bulk(Protocol):
+    """Members in bulk, and a lock without a row, as a module that takes connections."""
+
+    def lock_name(self, conn: Connection, name: str) -> None:
+        """Wait until no other transaction holds this name, and hold it until this one ends."""
+
+    def new_snapshot_id(self, conn: Connection, members: int) -> int | None:
+        """Choose the id of a snapshot of so many members; None where the table does."""
+
+    def insert_members(self, conn: Connection, snapshot_id: int, ids: Ids) -> None:
+        """Add ascending ids to a snapshot."""
+
+    def complete_members(self, conn: Connection, snapshot_id: int) -> None:
+        """Make the members of a snapshot readable, when the last are there."""
+
+    def read_members(self, conn: Connection, snapshot_id: int, *, above: int, limit: int) -> Ids:
+        """Read the first ids of a snapshot that are greater than `above`, ascending."""
+
+    def drop_members(self, conn: Connection, snapshot_id: int) -> bool | None:
+        """Drop all members of a snapshot at once; False: delete them bit by bit; None: they are in use, try later."""
+
+
+def open_backend(url: str) -> Backend:
+    """Open the engines of the database that a URL names; nothing is connected yet. `StoreError` for other URLs."""
+    try:
+        driver = make_url(url).drivername
+    except (ArgumentError, ValueError) as error:
+        shown = url.rpartition("@")[2]  # without a password
+        raise StoreError(f"{shown!r} is no database URL: {USE}.") from error
+    if driver.startswith("postgres"):
+        return postgres.PostgresBackend(url)
+    return sqlite.SqliteBackend(url)
+
+
+def bulk(conn: Connection) -> Bulk:
+    """Find what a connection's database does in bulk."""
+    return postgres if conn.dialect.name == "postgresql" else sqlite

@@ -1,0 +1,402 @@
+"""What is PostgreSQL's own: its connections, its errors in words, loading by COPY, a partition a large snapshot.
+
+Several nodes work on one database, so a writer that reads what it then changes reads it `with_for_update`.
+Members of small snapshots share one partition. A large snapshot has a partition of its own, so that a load builds
+its index in one go, and deleting it is dropping a table; its id is above all of the small ones', so that no
+partition needs a look at the others' rows. More than some hundreds of partitions would slow every join with the
+members: that is why small snapshots have none of their own.
+"""
+
+import asyncio
+import re
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import numpy as np
+from sqlalchemy import URL, Connection, event, make_url, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from ctsftp.contract.rows import Ids
+from ctsftp.errors import StoreError
+
+T = TypeVar("T")
+
+OLDEST_VERSION = 15
+CONNECTIONS = 10
+LOOKERS = 4
+CONNECT_TIMEOUT_S = 5
+POOL_TIMEOUT_S = 10
+# A node that is cut off notices after so long, and so does the server, which then lets go of the node's locks.
+SILENCE_LIMIT_S = 10
+IDLE_IN_TRANSACTION_S = 30
+# Dropping a partition waits for its readers, and makes new ones wait: not for long, the next sweep tries again.
+LOCK_TIMEOUT_S = 10
+DROP_TIMEOUT_MS = 300
+
+# A snapshot of so many members has a partition of its own, and an id from here on (the ids of both are int4).
+LARGE_FROM_MEMBERS = 2_000_000
+LARGE_FROM_ID = 1_000_000_000
+MIGRATION_LOCK = 0x6374_7366  # any number that no other program on the database uses for an advisory lock
+
+LOCKED = "55P03"  # the SQLSTATE of a lock that was not to be had in time
+
+CONNECTION: dict[str, Any] = {
+    "connect_timeout": CONNECT_TIMEOUT_S,
+    "application_name": "ctsftp",
+    "tcp_user_timeout": SILENCE_LIMIT_S * 1000,
+    "keepalives_idle": SILENCE_LIMIT_S,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    # Statements that a server keeps for a connection cannot pass through PgBouncer.
+    "prepare_threshold": None,
+}
+
+SETTINGS = {
+    # A plan for all partitions at once would be made, and lock them all, where one for the ids that are asked does not.
+    "plan_cache_mode": "force_custom_plan",
+    "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_S}s",
+    "lock_timeout": f"{LOCK_TIMEOUT_S}s",
+    "tcp_keepalives_idle": str(SILENCE_LIMIT_S),
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": str(SILENCE_LIMIT_S * 1000),
+}
+
+
+class PostgresBackend:
+    """A database on a server, which other nodes may share."""
+
+    shared = True
+    # A transaction that two nodes' work broke off, or whose connection was lost, is tried again after so long.
+    waits_s: Sequence[float] = (0.02, 0.1, 0.5, 1.0)
+
+    def __init__(self, url: str) -> None:
+        parsed = _parse(url)
+        try:
+            import psycopg  # noqa: PLC0415  an optional extra
+        except ImportError as error:
+            raise StoreError("The driver of PostgreSQL is not installed: pip install 'ctsftp[postgres]'.") from error
+        self.members_among = MEMBERS_AMONG
+        self.page_as_text = PAGE_AS_TEXT
+        self.name = f"{parsed.username or ''}@{parsed.host or 'localhost'}:{parsed.port or 5432}/{parsed.database}"
+        self.faults: tuple[type[Exception], ...] = (psycopg.Error,)
+        self._lost_fault = psycopg.OperationalError
+        self._parsed = parsed
+        self.writers = create_async_engine(
+            parsed,
+            isolation_level="READ COMMITTED",
+            connect_args=CONNECTION | dict(parsed.query),
+            pool_size=CONNECTIONS,
+            max_overflow=0,
+            pool_timeout=POOL_TIMEOUT_S,
+            hide_parameters=True,
+        )
+        event.listen(self.writers.sync_engine, "connect", _configure)
+        self.readers = self.writers.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    def new_looker(self, name: str) -> "Looker":
+        """Make threads that read, called by this name."""
+        return Looker(self._connect, self.is_lost, name)
+
+    def make(self) -> None:
+        """Leave that to whoever owns the server."""
+
+    def require(self) -> None:
+        """Leave that to the first connection."""
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Let writers in as they come: their rows' locks keep them apart."""
+        yield
+
+    @asynccontextmanager
+    async def alone(self, name: str) -> AsyncIterator[bool]:
+        """Hold an advisory lock of a connection's own; it goes with the connection."""
+        async with self.writers.connect() as conn:
+            await conn.execution_options(isolation_level="AUTOCOMMIT")
+            this = {"name": name}
+            found = await conn.execute(text("SELECT pg_try_advisory_lock(hashtextextended(:name, 1))"), this)
+            mine = bool(found.scalar_one())
+            try:
+                yield mine
+            finally:
+                if mine:
+                    await conn.execute(text("SELECT pg_advisory_unlock(hashtextextended(:name, 1))"), this)
+
+    async def before_write(self) -> None:
+        """Do nothing."""
+
+    def check(self, conn: Connection, *, migrate: bool) -> None:
+        """Refuse a server that is too old, or another encoding; let one node migrate at a time."""
+        version, encoding = conn.exec_driver_sql(
+            "SELECT current_setting('server_version_num')::int, current_setting('server_encoding')"
+        ).one()
+        if version < OLDEST_VERSION * 10_000:
+            raise StoreError(
+                f"The server of {self.name} is PostgreSQL {version // 10_000}: upgrade it to {OLDEST_VERSION} or later."
+            )
+        if encoding != "UTF8":
+            raise StoreError(f"The database {self.name} is encoded in {encoding}: make one with ENCODING 'UTF8'.")
+        if migrate:
+            conn.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
+
+    def check_integrity(self, conn: Connection) -> str | None:
+        """Leave that to the server's own tools (checksums, amcheck)."""
+
+    def heals(self, error: BaseException | None) -> bool:
+        """Try again what another node's work broke off, and what lost its connection.
+
+        Of two that insert the same row, the second finds it there when it is tried again.
+        """
+        return _state(error) in {"40001", "40P01", "23505"} or self.is_lost(error)
+
+    def _connect(self) -> Any:
+        """Connect a reader past SQLAlchemy: each statement is a transaction, and none may write."""
+        import psycopg  # noqa: PLC0415
+
+        own: dict[str, Any] = {**self._parsed.translate_connect_args(username="user", database="dbname")}
+        options = CONNECTION | own | dict(self._parsed.query)
+        # Values stand in the statement: what may be null has a type then, and partitions are chosen by the planner.
+        connection = psycopg.connect(**options, autocommit=True, cursor_factory=psycopg.ClientCursor)
+        _configure(connection, None)
+        connection.read_only = True
+        return connection
+
+    def is_lost(self, error: BaseException | None) -> bool:
+        """Tell whether the connection is gone, or never came to be."""
+        state = _state(error)
+        if not isinstance(error, self._lost_fault):
+            return False
+        return not state or state.startswith(("08", "57P")) or state == "25P03"
+
+    def explain(self, error: BaseException | None) -> str:
+        """Say in a sentence what could not be done, and what to do; a driver's own text may quote members' ids."""
+        state = _state(error)
+        for prefix, sentence in _SENTENCES.items():
+            if state.startswith(prefix):
+                return f"The database {self.name} {sentence}"
+        diagnosis: Any = getattr(error, "diag", None)
+        told = " ".join(str(diagnosis.message_primary if state else error).split())
+        if isinstance(error, self._lost_fault) and not state:
+            refusal = told.partition("FATAL: ")[2].strip()  # of the user, the password, or the database's name
+            how = f"refuses the connection: {refusal}" if refusal else f"cannot be reached: {told}"
+            return f"The database {self.name} {how}."
+        return f"The database {self.name} could not do what was asked: {told}."
+
+
+class Looker:
+    """Reads past SQLAlchemy, in threads with a connection each; one that was lost is made anew once."""
+
+    def __init__(self, connect: Callable[[], Any], is_lost: Callable[[BaseException], bool], name: str) -> None:
+        self._connect = connect
+        self._is_lost = is_lost
+        self._threads = ThreadPoolExecutor(LOOKERS, thread_name_prefix=name)
+        self._own = threading.local()
+        self._all: list[Any] = []
+
+    async def look(self, work: Callable[[Any], T]) -> T:
+        """Have one thread do `work`, which may only read."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._look, work)
+
+    def close(self) -> None:
+        """Wait for what runs, and close; call it off the event loop."""
+        self._threads.shutdown()
+        while self._all:
+            self._all.pop().close()
+
+    def _look(self, work: Callable[[Any], T]) -> T:
+        known = getattr(self._own, "reader", None)
+        try:
+            return work(known or self._reader())
+        except Exception as error:
+            if known is None or not self._is_lost(error):
+                raise
+            known.connection.close()
+            self._all.remove(known.connection)
+            return work(self._reader())
+
+    def _reader(self) -> "_Reader":
+        reader = self._own.reader = _Reader(self._connect())
+        self._all.append(reader.connection)
+        return reader
+
+
+class _Reader:
+    """A connection that takes statements as sqlite3 does."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+
+    def execute(self, statement: str, parameters: Mapping[str, Any]) -> Any:
+        """Run a statement with `:named` parameters."""
+        return self.connection.execute(_named(statement), parameters)
+
+
+@lru_cache
+def _named(statement: str) -> str:
+    """Write `:named` parameters as psycopg does; `::` is a cast."""
+    return re.sub(r"(?<!:):([a-z_][a-z_0-9]*)", r"%(\1)s", statement)
+
+
+MEMBERS_AMONG = (
+    "SELECT '[' || coalesce(string_agg(ct_user_id::text, ',' ORDER BY ct_user_id), '') || ']' FROM snapshot_members"
+    " WHERE snapshot_id = (SELECT current_snapshot_id FROM segments"
+    " WHERE client = :client AND key = :key AND retired_at IS NULL)"
+    " AND ct_user_id = ANY (ARRAY(SELECT json_array_elements_text(:ids)::bigint))"
+)
+PAGE_AS_TEXT = (
+    "SELECT EXISTS (SELECT 1 FROM snapshots WHERE id = :snapshot_id AND segment_id IS NOT NULL),"
+    " string_agg(:before || ct_user_id, :after ORDER BY ct_user_id), max(ct_user_id), count(*)"
+    " FROM (SELECT ct_user_id FROM snapshot_members"
+    " WHERE snapshot_id = :snapshot_id AND ct_user_id > :above ORDER BY ct_user_id LIMIT :limit) AS page"
+)
+
+
+def lock_name(conn: Connection, name: str) -> None:
+    """Hold an advisory lock until the transaction ends; two names of one hash wait for each other, no more."""
+    conn.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (name,))
+
+
+def new_snapshot_id(conn: Connection, members: int) -> int | None:
+    """Choose the id of a large snapshot, and make its table."""
+    if members < LARGE_FROM_MEMBERS:
+        return None
+    snapshot_id = int(conn.exec_driver_sql("SELECT nextval('large_snapshots')").scalar_one())
+    make_table(conn, snapshot_id)
+    return snapshot_id
+
+
+def make_table(conn: Connection, snapshot_id: int) -> None:
+    """Make the table of a large snapshot, which `complete_members` makes a part of the members'."""
+    table = _table(snapshot_id)
+    # The check spares `complete_members` a look at every row.
+    conn.exec_driver_sql(
+        f"CREATE TABLE {table} (LIKE snapshot_members, CONSTRAINT {table}_own CHECK (snapshot_id = {snapshot_id}))"
+    )
+
+
+def insert_members(conn: Connection, snapshot_id: int, ids: Ids) -> None:
+    """Add ids to a snapshot, by COPY in its binary form."""
+    rows = np.empty(len(ids), dtype=_ROW)
+    rows["fields"], rows["id_bytes"], rows["member_bytes"] = 2, 4, 8
+    rows["id"], rows["member"] = snapshot_id, ids
+    table = _table(snapshot_id) if snapshot_id >= LARGE_FROM_ID else "snapshot_members"
+    data = _HEADER + rows.tobytes() + _TRAILER
+
+    async def copy(driver: Any) -> None:
+        async with (
+            driver.cursor() as cursor,
+            cursor.copy(f"COPY {table} (snapshot_id, ct_user_id) FROM STDIN (FORMAT BINARY)") as stream,
+        ):
+            await stream.write(data)
+
+    adapted: Any = conn.connection.dbapi_connection
+    conn.exec_driver_sql("SELECT 1")  # the transaction begins, also for SQLAlchemy
+    adapted.run_async(copy)
+
+
+def complete_members(conn: Connection, snapshot_id: int) -> None:
+    """Build the index of a large snapshot, and make its table a part of the members'; once."""
+    if snapshot_id < LARGE_FROM_ID or _is_attached(conn, snapshot_id):
+        return
+    table = _table(snapshot_id)
+    conn.exec_driver_sql(f"ALTER TABLE {table} ADD PRIMARY KEY (snapshot_id, ct_user_id)")
+    conn.exec_driver_sql(
+        f"ALTER TABLE snapshot_members ATTACH PARTITION {table} FOR VALUES FROM ({snapshot_id}) TO ({snapshot_id + 1})"
+    )
+    conn.exec_driver_sql(f"ALTER TABLE {table} DROP CONSTRAINT {table}_own")
+
+
+def read_members(conn: Connection, snapshot_id: int, *, above: int, limit: int) -> Ids:
+    """Read the first `limit` ids of a snapshot that are greater than `above`, ascending.
+
+    They come as one value: as rows, they would hold up the event loop.
+    """
+    return _ids(
+        conn.exec_driver_sql(
+            "SELECT string_agg(int8send(ct_user_id), '') FROM (SELECT ct_user_id FROM snapshot_members"
+            " WHERE snapshot_id = %s AND ct_user_id > %s ORDER BY ct_user_id LIMIT %s) AS page",
+            (snapshot_id, above, limit),
+        ).scalar_one()
+    )
+
+
+def drop_members(conn: Connection, snapshot_id: int) -> bool | None:
+    """Drop the table of a large snapshot; small ones are deleted row by row.
+
+    None if somebody reads the members right now: while this waits, new readers wait behind it.
+    """
+    if snapshot_id < LARGE_FROM_ID:
+        return False
+    try:
+        with conn.begin_nested():
+            conn.exec_driver_sql(f"SET LOCAL lock_timeout = {DROP_TIMEOUT_MS}")
+            conn.exec_driver_sql(f"DROP TABLE IF EXISTS {_table(snapshot_id)}")
+    except DBAPIError as error:
+        if _state(error.orig) != LOCKED:
+            raise
+        return None
+    return True
+
+
+# A row as COPY's binary form has it (postgresql.org/docs/current/sql-copy.html): all of it in network order.
+_ROW = np.dtype(
+    [("fields", ">i2"), ("id_bytes", ">i4"), ("id", ">i4"), ("member_bytes", ">i4"), ("member", ">i8")], align=False
+)
+_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_TRAILER = b"\xff\xff"
+
+_SENTENCES = {
+    "25006": "cannot be written: it is read-only; name the primary server.",
+    "42501": "cannot be used by this user: GRANT it all on its schema, or make it the owner.",
+    "53100": "cannot grow: the disk is full.",
+    "53300": "has no connection left: raise its max_connections.",
+    "53": "has too few resources: see its log.",
+    LOCKED: f"is locked by other work, for over {LOCK_TIMEOUT_S} s.",
+    "57P": "is starting or stopping.",
+    "XX001": "is damaged: restore a backup.",
+    "XX002": "is damaged: restore a backup.",
+}
+
+
+def _parse(url: str) -> URL:
+    parsed = make_url(url)
+    if parsed.drivername in {"postgres", "postgresql"}:  # as others' tools write it
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername != "postgresql+psycopg" or not parsed.database:
+        raise StoreError(
+            f"{parsed.render_as_string()} names no database: use postgresql+psycopg://USER:PASSWORD@HOST/NAME."
+        )
+    return parsed
+
+
+def _configure(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    named = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in SETTINGS.items())
+    cursor.execute(f"SELECT {named}")
+    cursor.close()
+    connection.commit()
+
+
+def _state(error: BaseException | None) -> str:
+    """Give the SQLSTATE of an error, "" where it has none: the server did not answer."""
+    return str(getattr(error, "sqlstate", None) or "")
+
+
+def _table(snapshot_id: int) -> str:
+    return f"snapshot_members_{int(snapshot_id)}"
+
+
+def _is_attached(conn: Connection, snapshot_id: int) -> bool:
+    query = "SELECT relispartition FROM pg_class WHERE oid = %s::regclass"
+    return bool(conn.exec_driver_sql(query, (_table(snapshot_id),)).scalar_one())
+
+
+def _ids(sent: bytes | None) -> Ids:
+    """Read 8 bytes an id; an aggregate promises no order, so it is made here."""
+    return np.sort(np.frombuffer(sent or b"", dtype=">i8").astype(np.int64))
