@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ctsftp.errors import DiskError, LimitError
+from ctsftp.errors import LimitError
 
 GRANT_BYTES = 8 << 20
 # Ahead is granted no more than this part of what is left, or one open file would take the last of it from the others.
@@ -56,7 +56,7 @@ class Account:
         self._added_files = 0
 
     def open(self, allowance: Allowance) -> "Share":
-        """Count one more open file; LimitError or DiskError where there is no room for a byte of it."""
+        """Count one more open file; LimitError where there is no room for a byte of it."""
         self._refresh(MEASURE_INTERVAL_S)
         if self._is_full(allowance):
             self._refresh(REFUSE_AFTER_S)
@@ -77,11 +77,14 @@ class Account:
             self._add(0, 1)
 
     def require_free(self, allowance: Allowance, wanted_bytes: int) -> None:
-        """Raise DiskError if so many bytes more would leave less free than the floor."""
+        """Raise LimitError if so many bytes more would leave less free than the floor.
+
+        No DiskError: what was cut off by the disk is kept to be resumed, and would keep it full.
+        """
         found = self._room()
         floor = min(found.f_blocks * found.f_frsize * allowance.floor_percent / 100, allowance.floor_bytes)
         if found.f_bavail * found.f_frsize - wanted_bytes < floor:
-            raise DiskError(
+            raise LimitError(
                 f"The server's disk is nearly full: uploads leave {int(floor):,} bytes of it free "
                 "(free_floor_bytes, free_floor_percent). Tell its admin, and try again later."
             )
@@ -168,7 +171,7 @@ class Share:
         self._held_bytes = seed_bytes
 
     def reach(self, end_bytes: int) -> int:
-        """Return up to where the file may be written, which is `end_bytes` or more; LimitError or DiskError if not."""
+        """Return up to where the file may be written, which is `end_bytes` or more; LimitError if not."""
         if end_bytes > self._held_bytes:
             self._held_bytes = self._account.grant(self._allowance, self._held_bytes, end_bytes)
         return self._held_bytes
