@@ -4,7 +4,7 @@ import os
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     host_keys_dir: Path | None = Field(None, description="the host keys, where not in keys_dir/host")
     database_url: str | None = Field(None, description="the database, where not data_dir/ctsftp.db")
     threads: int = Field(32, ge=4, le=1024, description="threads that wait for the disk")
+    log_format: Literal["console", "json"] = Field("console", description="`serve` logs for people, or as JSON")
     sftp: SftpSettings = SftpSettings()
     ingest: IngestSettings = IngestSettings()
     sweep: SweepSettings = SweepSettings()

@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import socket
+import struct
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,6 +71,7 @@ class ControlSocket:
         task.add_done_callback(self._answering.discard)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        structlog.contextvars.bind_contextvars(by_uid=_uid_of(writer))
         try:
             if line := await reader.readline():
                 writer.write(_line(await self._result(line)))
@@ -128,6 +130,13 @@ async def is_answered(place: Path) -> bool:
         return False
     writer.close()
     return True
+
+
+def _uid_of(writer: asyncio.StreamWriter) -> int:
+    """Tell whose process is at the other end (unix(7), SO_PEERCRED)."""
+    size = struct.calcsize("3i")
+    credentials = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    return int(struct.unpack("3i", credentials)[1])
 
 
 def _line(message: dict[str, Any]) -> bytes:

@@ -70,6 +70,7 @@ class Engine:
             lane_of=_lane_of,
             workers=settings.ingest.workers,
             size=settings.ingest.queue_size,
+            is_large=self._is_large,
         )
         self.loader = Loader(
             settings.ingest,
@@ -178,7 +179,15 @@ class Engine:
     async def _load(self, upload: StoredUpload) -> None:
         began = time.monotonic()
         await self.loader.load(upload)
-        self.watch.loaded(time.monotonic() - began)
+        seconds = time.monotonic() - began
+        self.watch.loaded(seconds)
+        log.info("load ended", upload=upload.id, client=upload.client, seconds=round(seconds, 3))
+
+    def _is_large(self, upload: StoredUpload) -> bool:
+        try:
+            return upload.path.stat().st_size >= self.settings.ingest.large_from_bytes
+        except OSError:  # the loader will say so
+            return False
 
     def _try_again(self, upload: StoredUpload, delay_s: float) -> None:
         asyncio.get_running_loop().call_later(delay_s, self.queue.offer, upload)

@@ -7,10 +7,11 @@ database is closed; the lock is let go.
 
 import asyncio
 import os
+import resource
 import signal
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -144,15 +145,24 @@ class Service:
 
     async def perform(self, operation: str, arguments: dict[str, Any]) -> Any:
         """Do what the command line asks for."""
-        if operation == "sessions.recheck":
-            return await self.server.recheck()
-        if operation == "penalty.list":
-            return [asdict(penalty) for penalty in self.server.penalties()]
-        if operation == "penalty.clear":
-            cleared = self.server.clear_penalties(**arguments)
-            log.info("admin command", operation=operation, **arguments)
-            return cleared
-        return await perform_on(self.engine, operation, arguments)
+        try:
+            return await self._perform(operation, arguments)
+        except CtsftpError as exc:
+            log.warning("admin command refused", operation=operation, error=str(exc), **arguments)
+            raise
+
+    async def _perform(self, operation: str, arguments: dict[str, Any]) -> Any:
+        match operation:
+            case "sessions.recheck":
+                result: Any = await self.server.recheck()
+            case "penalty.list":
+                return [asdict(penalty) for penalty in self.server.penalties()]
+            case "penalty.clear":
+                result = self.server.clear_penalties(**arguments)
+            case _:
+                return await perform_on(self.engine, operation, arguments)
+        log.info("admin command", operation=operation, result=result, **arguments)
+        return result
 
     async def metrics(self) -> bytes:
         """Give all numbers in Prometheus' text format."""
@@ -167,7 +177,8 @@ class Service:
         except TimeoutError:
             reasons.append(f"The database did not answer within {READY_TIMEOUT_S} s.")
         except CtsftpError as exc:
-            reasons.append(str(exc))
+            log.warning("not ready", error=str(exc))  # it names paths, which are for no stranger
+            reasons.append("The database does not answer.")
         settings = self.engine.settings
         room = await asyncio.to_thread(os.statvfs, settings.data_dir)
         if room.f_bavail * room.f_frsize < settings.sftp.max_file_size_bytes:
@@ -231,6 +242,7 @@ class Signals:
 async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
     """Serve until SIGTERM or SIGINT; `read` reads the settings again, for SIGHUP."""
     signals, supervisor = Signals(), Supervisor()
+    _take_all_descriptors()
     # More than asyncio's own few: each upload that ends waits in one for the disk.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(settings.threads, thread_name_prefix="ctsftp"))
     beating = asyncio.create_task(supervisor.beat())
@@ -242,6 +254,13 @@ async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
     finally:
         beating.cancel()
         supervisor.close()
+
+
+def _take_all_descriptors() -> None:
+    """Raise the limit on open files to what this process may have; a shell's is 1,024, less than one client's due."""
+    with suppress(OSError, ValueError):
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _waiting(old: Settings, new: Settings) -> list[str]:

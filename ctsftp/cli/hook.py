@@ -11,7 +11,8 @@ from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.main import EXIT_NO
 from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.contract.events import EventKind
-from ctsftp.store.records import DeliveryState, Hook
+from ctsftp.store.records import DeliveryState
+from ctsftp.store.store import Store
 
 SHOWN_DELIVERIES = 50
 COLUMNS: list[Column] = [
@@ -20,6 +21,8 @@ COLUMNS: list[Column] = [
     ("ADDRESS", "address"),
     ("CLIENT", lambda row: row["client"] or "all"),
     ("EVENTS", lambda row: ", ".join(row["events"]) if row["events"] else "all"),
+    ("PENDING", "pending"),
+    ("DEAD", "dead"),
 ]
 DELIVERY_COLUMNS: list[Column] = [
     ("AT (UTC)", lambda row: short_time(row["at"])),
@@ -81,12 +84,12 @@ def add(edge: Edge, url: str, client: str | None, *, events: tuple[str, ...], as
 @json_option
 @pass_edge
 def list_(edge: Edge, as_json: bool) -> None:
-    """List the hooks, without what is secret in their addresses.
+    """List the hooks, without what is secret in their addresses, and how much waits for each.
 
     \b
     Example: ctsftp hook list
     """
-    rows = [hook.as_json() for hook in query(edge.settings, lambda store: store.outbox.hooks(), missing=list[Hook])]
+    rows = query(edge.settings, _hooks, missing=list[dict[str, Any]])
     if as_json:
         print_json(rows)
     else:
@@ -155,3 +158,13 @@ def deliveries(edge: Edge, *, hook_id: int | None, state: str | None, revived_id
         print_json(rows)
     else:
         print_table(rows, DELIVERY_COLUMNS, empty="No deliveries.")
+
+
+async def _hooks(store: Store) -> list[dict[str, Any]]:
+    """List the hooks with what waits for them, and with what was given up."""
+    backlog = await store.outbox.backlog()
+    waiting = (DeliveryState.PENDING, DeliveryState.DEAD)
+    return [
+        hook.as_json() | {state.value: backlog.get((hook.id, state), 0) for state in waiting}
+        for hook in await store.outbox.hooks()
+    ]

@@ -1,4 +1,7 @@
-"""How the server logs: a line an event on stderr, for people or as JSON. Nothing in a name forges a line."""
+"""How the server logs: a line an event on stderr, for people or as JSON. Nothing in a name forges a line.
+
+What libraries log by way of `logging` (asyncssh, asyncio, the web server) is written by the same renderers.
+"""
 
 import io
 import logging
@@ -9,6 +12,8 @@ import structlog
 
 from ctsftp.cli.output import plain
 
+HANDLER = "ctsftp"
+
 
 def configure_logs(form: str, *, quiet: bool = False) -> None:
     """Send our events and the libraries' warnings to stderr, as `console` or `json` lines.
@@ -16,23 +21,42 @@ def configure_logs(form: str, *, quiet: bool = False) -> None:
     Quiet is for commands that do the server's work themselves: they log only what is wrong, and answer in
     their own words.
     """
+    facts: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    rendering = _json() if form == "json" else _console()
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.StackInfoRenderer(),
-            *(_json() if form == "json" else _console()),
-        ],
+        processors=[*facts, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if quiet else logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,  # `serve` and the tour configure a second time
     )
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    _send_libraries_to([*facts, structlog.stdlib.add_logger_name], rendering)
     # asyncssh tells of every peer that misbehaves; what an admin should know of it is an event of ours.
     logging.getLogger("asyncssh").setLevel(logging.ERROR)
     # And uvicorn too; a request that fails is an event of ours.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+
+
+def _send_libraries_to(facts: list[structlog.typing.Processor], rendering: list[structlog.typing.Processor]) -> None:
+    """Let the libraries' warnings be written as ours are; a second call takes the place of the first."""
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        if handler.name == HANDLER:
+            root.removeHandler(handler)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.set_name(HANDLER)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=facts,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
+    root.addHandler(handler)
+    root.setLevel(logging.WARNING)
 
 
 def _json() -> list[structlog.typing.Processor]:

@@ -11,9 +11,9 @@ log = structlog.get_logger()
 
 
 @click.command("serve")
-@click.option("--log-format", type=click.Choice(["console", "json"]), default="console", show_default=True)
+@click.option("--log-format", type=click.Choice(["console", "json"]), help="How to log; else the setting log_format.")
 @pass_edge
-def command(edge: Edge, log_format: str) -> None:
+def command(edge: Edge, log_format: str | None) -> None:
     """Serve SFTP and the API, load what arrives, and sweep; until SIGTERM or Ctrl-C.
 
     Running uploads may end first; a second signal cuts them off. SIGHUP takes over changed limits and host keys, and
@@ -23,7 +23,7 @@ def command(edge: Edge, log_format: str) -> None:
     Example: CTSFTP_SFTP__PORT=2022 ctsftp serve
     """
     settings = edge.settings
-    configure_logs(log_format)
+    configure_logs(log_format or settings.log_format)
     if unknown := unknown_variables():
         log.warning("environment variables that are no settings have no effect", names=unknown)
     from ctsftp.app.service import serve  # noqa: PLC0415  the server's imports cost half a second

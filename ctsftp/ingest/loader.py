@@ -235,7 +235,17 @@ class Loader:
             self._try_again(upload, delay_s)
 
     def _tell(self, upload: StoredUpload, state: State, code: str | None, reading: Reading | None) -> None:
-        log.info("verdict", upload=upload.id, client=upload.client, file=upload.filename, state=str(state), code=code)
+        log.info(
+            "verdict",
+            upload=upload.id,
+            client=upload.client,
+            file=upload.filename,
+            state=str(state),
+            code=code,
+            rows=reading.rows if reading else None,
+            members=reading.members if reading else None,
+            rejected=reading.rejected if reading else None,
+        )
         self._told(upload, state, code, reading)
 
 

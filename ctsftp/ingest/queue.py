@@ -16,7 +16,10 @@ Lane = tuple[str, str]
 
 
 class UploadQueue:
-    """Hands uploads to `work`, each segment's in the order of their ids, with a fair turn for each segment."""
+    """Hands uploads to `work`, each segment's in the order of their ids, with a fair turn for each segment.
+
+    Large uploads never take the last of several workers: a small one never waits for a large one to end.
+    """
 
     def __init__(
         self,
@@ -25,16 +28,20 @@ class UploadQueue:
         lane_of: Callable[[StoredUpload], Lane],
         workers: int,
         size: int,
+        is_large: Callable[[StoredUpload], bool] = lambda _: False,
     ) -> None:
         self._work = work
         self._lane_of = lane_of
         self._workers = workers
         self._size = size
+        self._is_large = is_large
         # What waits in each lane; a lane is here for as long as one of its uploads waits or is worked on.
         self._lanes: dict[Lane, deque[StoredUpload]] = {}
-        self._ready: asyncio.Queue[Lane] = asyncio.Queue()
+        self._ready: deque[Lane] = deque()
         self._waiting: set[str] = set()
         self._working: set[str] = set()
+        self._large: set[str] = set()
+        self._wake = asyncio.Event()
         self._changed = asyncio.Event()
         self.overflowed = asyncio.Event()
 
@@ -57,12 +64,15 @@ class UploadQueue:
             self.overflowed.set()
             return False
         self._waiting.add(upload.id)
+        if self._is_large(upload):
+            self._large.add(upload.id)
         lane = self._lane_of(upload)
         if lane in self._lanes:
             insort(self._lanes[lane], upload, key=attrgetter("id"))
         else:
             self._lanes[lane] = deque([upload])
-            self._ready.put_nowait(lane)
+            self._ready.append(lane)
+            self._wake.set()
         return True
 
     async def run(self) -> None:
@@ -80,7 +90,7 @@ class UploadQueue:
 
     async def _run_worker(self) -> None:
         while True:
-            lane = await self._ready.get()
+            lane = await self._next_lane()
             upload = self._lanes[lane].popleft()
             self._waiting.discard(upload.id)
             self._working.add(upload.id)
@@ -89,11 +99,26 @@ class UploadQueue:
             finally:
                 self._done(lane, upload)
 
+    async def _next_lane(self) -> Lane:
+        """Wait for a lane whose first upload may be worked on now, and take it: the one that has waited longest."""
+        while (lane := self._first_ready()) is None:
+            self._wake.clear()
+            await self._wake.wait()
+        self._ready.remove(lane)
+        return lane
+
+    def _first_ready(self) -> Lane | None:
+        full = len(self._large & self._working) >= max(1, self._workers - 1)
+        return next((lane for lane in self._ready if not (full and self._lanes[lane][0].id in self._large)), None)
+
     def _done(self, lane: Lane, upload: StoredUpload) -> None:
         """Let go of an upload, and put its lane behind the others that wait."""
         self._working.discard(upload.id)
+        if upload.id not in self._waiting:
+            self._large.discard(upload.id)
         if self._lanes[lane]:
-            self._ready.put_nowait(lane)
+            self._ready.append(lane)
         else:
             del self._lanes[lane]
+        self._wake.set()
         self._changed.set()

@@ -16,6 +16,7 @@ from ctsftp.contract.header import ID_TITLES
 from ctsftp.contract.reader import CsvReader, RejectedRow
 
 BLOCK_BYTES = 512 * 1024  # measured: 64 KiB and 4 MiB are a third slower
+IDS_AT_ONCE = 100_000  # compared with their neighbours: bounds the memory beyond the ids themselves
 
 Ids = NDArray[np.int64]
 
@@ -113,15 +114,17 @@ class _IdArray:
         self._used = used
 
     def sorted_once(self) -> Ids:
-        """Sort in place and drop repeated ids (numpy.unique takes 80 times as long)."""
+        """Sort and drop repeated ids, both in place (numpy.unique takes 80 times as long)."""
         ids = self._array[: self._used]
         ids.sort()
-        if len(ids) < 2:  # noqa: PLR2004  one id has no neighbour
-            return ids
-        first = np.empty(len(ids), dtype=bool)
-        first[0] = True
-        np.not_equal(ids[1:], ids[:-1], out=first[1:])
-        return ids if first.all() else ids[first]
+        kept, last = 0, 0
+        for start in range(0, len(ids), IDS_AT_ONCE):
+            some = ids[start : start + IDS_AT_ONCE]
+            some = some[np.diff(some, prepend=last) > 0]
+            ids[kept : kept + len(some)] = some
+            kept += len(some)
+            last = ids[kept - 1]
+        return ids[:kept]
 
 
 def id_titles(config: ClientConfig) -> frozenset[str]:

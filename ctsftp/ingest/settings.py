@@ -22,6 +22,9 @@ class IngestSettings(BaseModel):
 
     max_rows: int = Field(50_000_000, ge=1, description="most rows that a file may have")
     workers: int = Field(2, ge=1, le=64, description="uploads that are loaded at the same time")
+    large_from_bytes: int = Field(
+        16 << 20, ge=1, description="a file of so many bytes is large: one worker is kept for those that are not"
+    )
     queue_size: int = Field(10_000, ge=1, description="uploads that wait in memory; the sweep finds the others")
     guards: GuardSettings = GuardSettings()
     retry_first_s: float = Field(1, gt=0, description="seconds before a load that failed by our fault is tried again")

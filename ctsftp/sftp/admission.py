@@ -72,8 +72,10 @@ class Admission(Generic[T]):
         return Arrival(Crowd.UNAUTHENTICATED, leaves) if too_many else Arrival()
 
     def sign_in(self, who: T, client: str) -> bool:
-        """Count a login; return False, and count none, where the client has as many connections as it may."""
+        """Count a login, once; return False, and count none, where the client has as many connections as it may."""
         self._wait_no_more(who)
+        if who in self._clients:
+            return True
         if self._by_client[client] >= self.limits.max_connections_per_client:
             return False
         self._clients[who] = client

@@ -7,6 +7,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -14,7 +15,7 @@ from asyncssh import DISC_TOO_MANY_CONNECTIONS
 
 from ctsftp.clients.addresses import matches
 from ctsftp.sftp.admission import Admission
-from ctsftp.sftp.penalties import Offence, Penalties, source_of
+from ctsftp.sftp.penalties import Offence, Penalties, Penalty, source_of
 from ctsftp.sftp.settings import SftpSettings
 
 if TYPE_CHECKING:
@@ -72,6 +73,11 @@ class Door:
         if self.penalties.earn(address, offence, self._clock_s()) and not self._trusts(address):
             wait_s = self.penalties.refused_s(address, self._clock_s())
             log.warning("address refused", address=address, offence=str(offence), for_s=round(wait_s))
+
+    def penalties_now(self) -> list[Penalty]:
+        """List who has a penalty; a trusted address is never refused for it."""
+        found = self.penalties.current(self._clock_s())
+        return [replace(one, refused=one.refused and not self._trusts(one.source.partition("/")[0])) for one in found]
 
     def close(self) -> None:
         """Tell what is untold; closing twice is fine."""

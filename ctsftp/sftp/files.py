@@ -153,6 +153,11 @@ class ClientFiles(SFTPServer):
         _writing(file_obj).write(offset, data)
         return len(data)
 
+    def spoil(self) -> None:
+        """Let no file that is being written count as whole: nobody can tell which one a broken WRITE was for."""
+        for staged in self._writing:
+            staged.spoil()
+
     async def fsync(self, file_obj: object) -> None:
         """Make what was written so far durable."""
         await self._to_the_end(asyncio.to_thread(_writing(file_obj).sync))
@@ -309,14 +314,9 @@ class ClientFiles(SFTPServer):
 
     async def _publish(self, staged: StagedFile) -> None:
         """Make the upload durable, hand it on, and raise the reason if its first bytes refuse it."""
-        try:
-            upload = await asyncio.to_thread(self._spool.publish, self.client, staged)
-        except BaseException:
-            _settle(staged, None)
-            raise
-        _settle(staged, staged.size_bytes)
+        upload = await asyncio.to_thread(self._spool.publish, self.client, staged)
         fault = await asyncio.to_thread(self._inspect, upload)
-        self._hand_on(upload, staged.target)
+        self._hand_on(upload, staged.target, fault)
         if fault:
             raise FileRefusedError(fault.reason)
 
@@ -332,12 +332,13 @@ class ClientFiles(SFTPServer):
             return
         await asyncio.to_thread(self._account_for_one)
         upload = await asyncio.to_thread(self._spool.publish_renamed, self.client, old, new, replace=replace)
+        fault = None
         try:
             if fault := await asyncio.to_thread(self._inspect, upload):
                 raise FileRefusedError(fault.reason)
             await asyncio.to_thread(self._move, old, new, replace=replace)
         finally:
-            self._hand_on(upload, new)
+            self._hand_on(upload, new, fault)
 
     def _account_for_one(self) -> None:
         self._spool.account(self.client).add_file(self._context.allowance)
@@ -350,16 +351,15 @@ class ClientFiles(SFTPServer):
             log.exception("upload could not be inspected", client=self.client, upload=upload.id)
             return None
 
-    def _hand_on(self, upload: StoredUpload, path: HomePath) -> None:
+    def _hand_on(self, upload: StoredUpload, path: HomePath, fault: Fault | None) -> None:
         self._context.landed(upload)
-        log.info("upload landed", client=self.client, upload=upload.id, path=str(path))
+        refused = fault.code.value if fault else None
+        log.info("upload landed", client=self.client, upload=upload.id, path=str(path), refused=refused)
 
     async def _cut_off(self, staged: StagedFile) -> None:
         try:
             kept = await asyncio.to_thread(self._spool.cut_off, self.client, staged)
-            _settle(staged, kept)
         except Exception:
-            _settle(staged, None)
             log.exception("upload cut off, and lost", client=self.client, path=str(staged.target))
         else:
             log.info("upload cut off", client=self.client, path=str(staged.target), kept_bytes=kept)
@@ -370,11 +370,6 @@ class ClientFiles(SFTPServer):
         self._home.sync(new.parent)
         if old.parent != new.parent:
             self._home.sync(old.parent)
-
-
-def _settle(staged: StagedFile, kept_bytes: int | None) -> None:
-    if staged.share:
-        staged.share.settle(kept_bytes)
 
 
 def _open(file_obj: object) -> Handle:

@@ -154,9 +154,14 @@ class FilesHandler(SFTPServerHandler):
         asyncssh refuses such a packet. rclone 1.60 (Debian's) ends each file with one: its library sends the
         rest of the buffer that the last bytes stand in.
         """
-        handle, offset, data = packet.get_string(), packet.get_uint64(), packet.get_string()
+        try:
+            handle, offset, data = packet.get_string(), packet.get_uint64(), packet.get_string()
+        except PacketDecodeError:
+            self.files.spoil()
+            raise
         if file_obj := self._file_handles.get(handle):
             return self.files.write(file_obj, offset, data)
+        self.files.spoil()
         raise SFTPInvalidHandle("Invalid file handle")
 
     async def _process_limits(self, packet: SSHPacket) -> SFTPLimits:

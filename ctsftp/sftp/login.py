@@ -96,16 +96,22 @@ class Connection(asyncssh.SSHServer):
         self.requests = 0  # of sessions that are over
         self._began_s = server.clock_s()
         self._best_try: tuple[Refusal, str] | None = None
+        self._reasons_not_to_read: set[str] = set()
         self._half_tries = 0
         self._signed_with_sha1 = False
+
+    @property
+    def fingerprint(self) -> str:
+        """The key that signed in; "" before."""
+        return self.key.key.fingerprint if self.key else ""
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """Note the peer: once the connection is lost it can no longer be asked."""
         self.ssh = conn
         prefer_gcm(conn)
-        # asyncssh does nothing when its transport says that the peer does not read: the sessions do.
-        conn.pause_writing = self.writable.clear  # type: ignore[method-assign]
-        conn.resume_writing = self.writable.set  # type: ignore[method-assign]
+        # asyncssh does nothing when its transport says that the peer does not read; whatever it then asks for is kept.
+        conn.pause_writing = self._pause_writing  # type: ignore[method-assign]
+        conn.resume_writing = self._resume_writing  # type: ignore[method-assign]
         # For each login asyncssh would read its configuration again, in a thread; we give it none.
         conn.reload_config = _nothing_to_reload  # type: ignore[method-assign]
         peer = conn.get_extra_info("peername")
@@ -124,7 +130,13 @@ class Connection(asyncssh.SSHServer):
         self.writable.set()
         self._server.leave(self)
         if self.signed_in:
-            log.info("connection ended", client=self.username, address=self.address, error=str(exc) if exc else None)
+            log.info(
+                "connection ended",
+                client=self.username,
+                address=self.address,
+                fingerprint=self.fingerprint,
+                error=str(exc) if exc else None,
+            )
         elif not self.turned_away:
             self._tell_refusal()
 
@@ -203,19 +215,36 @@ class Connection(asyncssh.SSHServer):
             return False
         return self._server.open_session(self, self.client)
 
+    def _pause_writing(self) -> None:
+        """Let the sessions answer no more, and take nothing more from a peer that does not read what it is told."""
+        self.writable.clear()
+        self._stop_reading("it does not read")
+
+    def _resume_writing(self) -> None:
+        self.writable.set()
+        self._read_again("it does not read")
+
     @contextmanager
     def _reading_nothing(self) -> Iterator[None]:
         """Take nothing from the peer meanwhile: asyncssh would keep whatever it sends, without a limit."""
-        transport = self.ssh._transport  # noqa: SLF001
-        if transport is None:
-            yield
-            return
-        transport.pause_reading()
+        self._stop_reading("it is looked up")
         try:
             yield
         finally:
-            if not transport.is_closing():
-                transport.resume_reading()
+            self._read_again("it is looked up")
+
+    def _stop_reading(self, reason: str) -> None:
+        transport = self.ssh._transport  # noqa: SLF001  the seam
+        if transport and not transport.is_closing():
+            self._reasons_not_to_read.add(reason)
+            transport.pause_reading()
+
+    def _read_again(self, reason: str) -> None:
+        """Go on reading, if no other reason stands against it."""
+        self._reasons_not_to_read.discard(reason)
+        transport = self.ssh._transport  # noqa: SLF001  the seam
+        if transport and not transport.is_closing() and not self._reasons_not_to_read:
+            transport.resume_reading()
 
     def _tell_refusal(self) -> None:
         """Tell the admin of the best try, and blame the address."""

@@ -215,7 +215,7 @@ class SftpServer:
 
     def penalties(self) -> list[Penalty]:
         """List the addresses that behaved badly."""
-        return self.door.penalties.current(self.clock_s())
+        return self.door.penalties_now()
 
     def clear_penalties(self, address: str | None) -> int:
         """Forget how one address behaved, or all; return how many were forgotten."""
@@ -268,6 +268,7 @@ class SftpServer:
         session = Session(
             channel,
             client.name,
+            {"address": connection.address, "fingerprint": connection.fingerprint},
             self._context(client),
             transport_writable=connection.writable,
             spawn=self._spawn,

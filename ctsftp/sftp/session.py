@@ -6,7 +6,7 @@ every upload that is still open into a partial. No error leaves the task: it wou
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 
 import structlog
 from asyncssh import BreakReceived, SignalReceived, SSHReader, SSHServerChannel, SSHWriter, TerminalSizeChanged
@@ -23,13 +23,15 @@ log = structlog.get_logger()
 class Session(SSHServerStreamSession[bytes]):
     """Serves SFTP on one channel: no shell, no exec, no terminal.
 
-    `transport_writable` is the connection's: set while its socket takes what is written.
+    `peer` is what the log shall tell of the peer; `transport_writable` is the connection's: set while its
+    socket takes what is written.
     """
 
     def __init__(
         self,
         channel: SSHServerChannel[bytes],
         client: str,
+        peer: Mapping[str, str],
         context: FilesContext,
         *,
         transport_writable: asyncio.Event,
@@ -40,6 +42,7 @@ class Session(SSHServerStreamSession[bytes]):
         self.client = client
         self.task: asyncio.Task[None] | None = None
         self._channel = channel
+        self._peer = peer
         self._context = context
         self._transport_writable = transport_writable
         self._channel_writable = asyncio.Event()
@@ -125,6 +128,8 @@ class Session(SSHServerStreamSession[bytes]):
             self._ended(self)
 
     async def _serve(self, reader: SSHReader[bytes], writer: SSHWriter[bytes]) -> None:
+        # Every line that this task logs tells who is at the other end.
+        structlog.contextvars.bind_contextvars(**self._peer)
         try:
             await self._speak(reader, writer)
         except (EOFError, BreakReceived, SignalReceived, TerminalSizeChanged) as exc:

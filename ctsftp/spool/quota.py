@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 from ctsftp.errors import DiskError, LimitError
 
-GRANT_BYTES = 1 << 20
+GRANT_BYTES = 8 << 20
 # Ahead is granted no more than this part of what is left, or one open file would take the last of it from the others.
 PARTS = 64
 MEASURE_INTERVAL_S = 600.0
-# Who is about to be refused is measured anew, but a sender that tries again and again is not.
+# Who is about to be refused is measured anew, but not each time that a sender tries again.
 REFUSE_AFTER_S = 5.0
 
 
@@ -103,13 +103,11 @@ class Account:
             self._open_bytes += seed_bytes
 
     def settle(self, held_bytes: int, kept_bytes: int | None) -> None:
-        """Count a file that was open as what was kept of it; None: nobody knows, so it is measured again."""
+        """Count a file that was open as what was kept of it; None: no file was."""
         with self._lock:
             self._open_bytes -= held_bytes
             self._open_files -= 1
-            if kept_bytes is None:
-                self._measured_s = None
-            elif kept_bytes:
+            if kept_bytes is not None:
                 self._add(kept_bytes, 1)
 
     def _is_full(self, allowance: Allowance) -> bool:
@@ -176,7 +174,7 @@ class Share:
         return self._held_bytes
 
     def settle(self, kept_bytes: int | None) -> None:
-        """End it: so many bytes were kept (None: nobody knows). Once is enough."""
+        """End it, with so many bytes kept in a file; None: no file was kept. Once is enough."""
         if not self._settled:
             self._settled = True
             self._account.settle(self._held_bytes, kept_bytes)

@@ -161,7 +161,9 @@ class Spool:
         except CtsftpError:
             self.cut_off(client, staged)
             raise
-        return self._land(client, staged, staged.target.name)
+        upload = self._land(client, staged, staged.target.name)
+        staged.settle(staged.size_bytes)
+        return upload
 
     def publish_renamed(self, client: str, old: HomePath, new: HomePath, *, replace: bool) -> StoredUpload:
         """Make a complete file that gets a segment file's name an upload of the same bytes, without moving it yet."""
@@ -182,6 +184,7 @@ class Spool:
             if prefix_bytes:
                 self.home(client).keep_partial(staged.path, staged.target)
                 kept_bytes = prefix_bytes
+        staged.settle(kept_bytes or None)
         self._forget(staged)
         return kept_bytes
 
@@ -355,6 +358,7 @@ class Spool:
         return any(place and os.path.samestat(place, found) for place in places)
 
     def _forget(self, staged: StagedFile) -> None:
+        staged.settle(None)
         staged.close()
         with contextlib.suppress(OSError):
             self._disk.unlink(staged.path)

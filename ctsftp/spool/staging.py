@@ -32,7 +32,7 @@ class StagedFile:
     ) -> None:
         self.path = path
         self.target = target
-        self.share = share
+        self._share = share
         self.fault: CtsftpError | None = None
         self.writes = 0
         self.size_bytes = 0  # once it is sealed
@@ -155,6 +155,11 @@ class StagedFile:
             with contextlib.suppress(OSError):
                 self._disk.close(fd)
 
+    def settle(self, kept_bytes: int | None) -> None:
+        """Count the file no longer as open, but as what was kept of it; the first word counts."""
+        if self._share:
+            self._share.settle(kept_bytes)
+
     def _settle_append(self, offset: int, kept: int, shown: int) -> None:
         """Find out from the first write whether this client counts from the size it was shown or from 0."""
         self._append_to = None
@@ -169,10 +174,14 @@ class StagedFile:
         if end > self._max_size_bytes:
             raise self._poisoned(LimitError(f"{self.target} is larger than the limit of {self._max_size_bytes} bytes."))
         try:
-            reach = self.share.reach(end) if self.share else self._max_size_bytes
+            reach = self._share.reach(end) if self._share else self._max_size_bytes
         except CtsftpError as exc:
             raise self._poisoned(exc) from exc
         self._granted_bytes = min(reach, self._max_size_bytes)
+
+    def spoil(self) -> None:
+        """Note that some of the bytes may have come in a request that nobody could read."""
+        self._poisoned(IncompleteError(f"{self.target} may miss what came in a broken request: send it again."))
 
     def _poisoned(self, fault: CtsftpError) -> CtsftpError:
         self.fault = fault

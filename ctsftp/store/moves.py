@@ -41,7 +41,7 @@ def move(
         "retry_at": None,
         "finished_at": iso(now) if to in END_STATES else None,
     }
-    if to is State.RECEIVED:
+    if to in {State.RECEIVED, State.FAILED}:
         # It will be read again: what the last reading found is gone.
         values |= {"rows": None, "members": None, "duplicates": None, "rejected": None, "warnings": []}
         conn.execute(rejected_rows.delete().where(rejected_rows.c.upload_id == upload_id))

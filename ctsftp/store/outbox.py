@@ -82,6 +82,17 @@ class Outbox:
         rows = await self._database.read(lambda conn: conn.execute(query).mappings().all())
         return [Hook(**row) for row in rows]
 
+    async def backlog(self) -> dict[tuple[int, DeliveryState], int]:
+        """Count what is pending and what is dead, by hook and state; what there is none of is left out."""
+        columns = deliveries.c["hook_id", "state"]
+        query = (
+            sa.select(*columns, sa.func.count().label("number"))
+            .where(deliveries.c.state != DeliveryState.DELIVERED.value)
+            .group_by(*columns)
+        )
+        rows = await self._database.read(lambda conn: conn.execute(query).all())
+        return {(row.hook_id, DeliveryState(row.state)): row.number for row in rows}
+
     async def hook(self, hook_id: int) -> Hook:
         """Tell all about one hook; `NotFoundError` if there is none."""
         return await self._database.read(lambda conn: _hook(conn, hook_id))

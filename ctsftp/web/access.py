@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import structlog
 from fastapi import Request, Security
 from fastapi.openapi.models import HTTPBearer as BearerModel
 from fastapi.security.base import SecurityBase
@@ -90,8 +91,9 @@ class Access:
         return client or self.token.client
 
     async def perform(self, operation: str, **arguments: Any) -> Any:
-        """Have an operation done, as the command line would."""
-        return await self.parts.perform(operation, arguments)
+        """Have an operation done, as the command line would; the log says by whose token."""
+        with structlog.contextvars.bound_contextvars(token=self.token.name):
+            return await self.parts.perform(operation, arguments)
 
 
 def parts_of(request: Request) -> Parts:

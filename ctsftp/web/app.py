@@ -59,4 +59,4 @@ def _mend(document: Any) -> None:
 
 def guarded(app: FastAPI, parts: Parts) -> ASGIApp:
     """Put the guard around the app, outside of all else."""
-    return Guard(app, max_body_bytes=parts.settings.max_body_bytes)
+    return Guard(app, max_body_bytes=parts.settings.max_body_bytes, stalled_s=parts.settings.stalled_s)

@@ -3,12 +3,12 @@
 A problem's `type` is a URN that software can compare; its `detail` is a sentence for a person.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-import orjson
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -71,7 +71,8 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
             "detail": self.detail,
             **self.more,
         }
-        return Response(orjson.dumps(content), self.status, self.headers, media_type="application/problem+json")
+        # In ASCII: a name in a request may hold half a character (a lone surrogate), which has no UTF-8.
+        return Response(json.dumps(content), self.status, self.headers, media_type="application/problem+json")
 
 
 def problem_of(exc: Exception) -> Problem:
@@ -131,11 +132,11 @@ def _invalid(exc: RequestValidationError) -> Problem:
 
 def _of_http(exc: HTTPException) -> Problem:
     words = {
+        408: ("stalled", str(exc.detail)),
+        413: ("too-large", str(exc.detail)),
         400: ("malformed", "The request's body cannot be read."),
         404: ("not-found", "There is nothing at this address: /v1/openapi.json lists what there is."),
         405: ("method", "This address does not take this method."),
     }
-    if exc.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        return Problem(413, "too-large", str(exc.detail))
     word, detail = words.get(exc.status_code, ("http", str(exc.detail)))
     return Problem(exc.status_code, word, detail, headers=exc.headers)

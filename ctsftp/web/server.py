@@ -11,6 +11,7 @@ import uvicorn
 from ctsftp.errors import SettingsError
 from ctsftp.web.access import Parts
 from ctsftp.web.app import guarded, make_app
+from ctsftp.web.protocol import limited_protocol
 from ctsftp.web.settings import HttpSettings
 
 BACKLOG = 128
@@ -74,7 +75,7 @@ def _config(parts: Parts) -> uvicorn.Config:
     settings = parts.settings
     return uvicorn.Config(
         guarded(make_app(parts), parts),
-        http="httptools",
+        http=limited_protocol(settings),
         ws="none",
         lifespan="off",
         interface="asgi3",

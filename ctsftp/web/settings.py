@@ -19,7 +19,12 @@ class HttpSettings(BaseModel):
     max_changes_page_size: int = Field(100_000, ge=1, description="most ids on a page of changes")
     max_batch_ids: int = Field(10_000, ge=1, description="most ids in one batch")
     max_body_bytes: int = Field(1 << 20, ge=1024, description="largest body of a request")
+    max_head_bytes: int = Field(64 * 1024, ge=1024, description="largest head of a request")
+    head_timeout_s: float = Field(10, gt=0, description="seconds to send the head of a request")
+    max_connections: int = Field(500, ge=1, description="connections at the same time")
     max_streams: int = Field(8, ge=1, description="member lists that are streamed at the same time")
-    stalled_s: float = Field(60, gt=0, description="seconds that a reader of a stream may take nothing")
+    stalled_s: float = Field(
+        60, gt=0, description="seconds that a peer may send nothing of a body, or take nothing of a stream"
+    )
     keep_alive_s: int = Field(30, ge=1, description="seconds that a silent connection is kept")
     drain_timeout_s: int = Field(10, ge=0, description="seconds that running answers get when the server stops")

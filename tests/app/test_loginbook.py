@@ -56,6 +56,16 @@ async def test_the_latest_login_and_the_latest_refusal_are_written_down(notes: L
     assert (await store.logins.facts("zeta")).login_at is None
 
 
+async def test_of_logins_by_several_keys_each_is_written_down_and_the_latest_is_the_last(
+    notes: LoginNotes, store: Store
+) -> None:
+    for fingerprint in ("SHA256:a", "SHA256:b", "SHA256:a"):
+        notes.note(Login("acme", "192.0.2.1", fingerprint, "ssh-ed25519"))
+    await notes.flush()
+    assert (await store.logins.key_uses("acme")).keys() == {"SHA256:a", "SHA256:b"}
+    assert (await store.logins.facts("acme")).login_fingerprint == "SHA256:a"
+
+
 async def test_strangers_leave_no_trace(notes: LoginNotes, settings: Settings) -> None:
     for name in ("nobody", "", ".", "..", "../acme", "ACME", "x" * 300, "a\0b", "\udcff", "clients"):
         notes.note(refused(name))

@@ -82,7 +82,7 @@ async def test_an_answer_that_takes_too_long_is_broken_off_when_the_server_stops
         await asyncio.Event().wait()
         return []
 
-    monkeypatch.setattr(Service, "_unready", for_ever)
+    monkeypatch.setattr(Service, "unready", for_ever)
     ours = with_http(settings, drain_timeout_s=0)
     async with Service.open(ours) as service, httpx.AsyncClient(trust_env=False) as client:
         asking = asyncio.create_task(client.get(f"http://127.0.0.1:{service.web.port}/readyz"))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .busy import busy_rows, fair_rows, idle_rows, memory_rows
+from .busy import busy_rows, clients_rows, fair_rows, idle_rows, memory_rows
 from .loading import load_rows, ready_rows
 from .servers import describe_machine
 from .table import Row, as_markdown
@@ -23,6 +23,7 @@ ROWS: dict[str, Callable[[Path, int], list[Row]]] = {
     "busy": busy_rows,
     "memory": memory_rows,
     "fair": fair_rows,
+    "clients": clients_rows,
     "idle": lambda folder, _: idle_rows(folder),
 }
 

@@ -66,21 +66,26 @@ class Talk:
         self._socket = socket.create_connection(("127.0.0.1", port))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
+    def _receive(self) -> bytes:
+        data = self._socket.recv(READ_BYTES)
+        assert data, "the server closed the connection"
+        return data
+
     def ask(self, request: bytes) -> bytes:
         self._socket.sendall(request)
         data = b""
         while b"\r\n\r\n" not in data:
-            data += self._socket.recv(READ_BYTES)
+            data += self._receive()
         head, _, body = data.partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200"), data[:500]
         lower = head.lower()
         if b"content-length:" in lower:
             length = int(lower.split(b"content-length:")[1].split(b"\r\n")[0])
             while len(body) < length:
-                body += self._socket.recv(READ_BYTES)
+                body += self._receive()
         else:
             while not body.endswith(b"0\r\n\r\n"):
-                body += self._socket.recv(READ_BYTES)
+                body += self._receive()
         return body
 
     def drain(self, request: bytes) -> tuple[int, bytes]:
@@ -88,8 +93,7 @@ class Talk:
         self._socket.sendall(request)
         total, tail = 0, b""
         while not tail.endswith(b"0\r\n\r\n"):
-            data = self._socket.recv(READ_BYTES)
-            assert data, "the answer broke off"
+            data = self._receive()
             total += len(data)
             tail = (tail + data)[-5:]
         return total, tail

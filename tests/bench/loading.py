@@ -31,6 +31,7 @@ DUCKDB = """\
 import duckdb, sys, time
 began = time.monotonic()
 with duckdb.connect(sys.argv[2]) as db:
+    db.execute("set enable_progress_bar = false")
     db.execute(
         "create table members as select distinct try_cast(CTUserID as bigint) from read_csv(?, all_varchar = true)",
         [sys.argv[1]],

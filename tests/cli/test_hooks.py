@@ -52,9 +52,8 @@ def test_a_webhook_is_added_tested_told_and_removed(inside: Shell) -> None:
     assert got[1]["data"] == {**oldest, "upload_id": oldest["id"]}
     assert got[2]["data"]["code"] == newest["code"]
     listed = inside.json("hook", "list")
-    assert [{key: row[key] for key in ("id", "kind", "client", "events")} for row in listed] == [
-        {"id": 1, "kind": "webhook", "client": None, "events": None}
-    ]
+    assert [(row["id"], row["kind"], row["client"], row["events"]) for row in listed] == [(1, "webhook", None, None)]
+    assert (listed[0]["pending"], listed[0]["dead"]) == (0, 0)
     for done in (inside.run("hook", "list"), inside.run("hook", "list", "--json"), inside.run("hook", "deliveries")):
         assert "secret-token" not in done.out
         assert hook["secret"] not in done.out
@@ -88,9 +87,12 @@ def test_the_dead_are_listed_and_revived(inside: Shell, monkeypatch: pytest.Monk
         inside.load(VIP, rows([1]))
         asyncio.run(serve_until(inside, "dead", 1))
         assert "answered with 500" in inside.run("hook", "deliveries", "--state", "dead").out
+        assert inside.json("hook", "list")[0]["dead"] == 1
         done = inside.run("hook", "deliveries", "--retry", "1", "--json")
         assert done.err == "1 dead deliveries of hook 1 are tried again.\n"
         assert json.loads(done.out)[0]["state"] == "pending"
+        [row] = inside.json("hook", "list")
+        assert (row["pending"], row["dead"]) == (1, 0)
         asyncio.run(serve_until(inside, "delivered", 1))
     assert "no hook 9" in inside.refused("hook", "deliveries", "--retry", "9", code=1)
 

@@ -1,6 +1,7 @@
 """What only a process of its own can show: pipes that break, disks that are full, Ctrl-C, and the server's log."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -150,6 +151,31 @@ def test_nothing_in_a_name_forges_a_line_of_the_log_or_moves_the_terminal(
     if form == "json":
         assert json.loads(first)["client"] == wild
         assert len(rest) == 1
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_what_a_library_logs_is_written_as_our_own_events_are(
+    empty_shell: Shell, capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    configure_logs(form)
+    configure_logs(form)  # as `serve` does: the second takes the first one's place
+    wild = "acme\n2026-11-23 [info] login client=root\x1b[2J\x9b2J\N{RIGHT-TO-LEFT OVERRIDE}"
+    library = logging.getLogger("uvicorn.error")
+    library.info("started")
+    library.warning("from %s", wild)
+    library.error("it failed", exc_info=ValueError(wild))
+    logging.getLogger("asyncssh").warning("a peer misbehaves")
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert all(line.isprintable() for line in (first, *rest))
+    assert "ValueError" in "".join(rest)
+    assert "misbehaves" not in "".join(rest)
+    if form == "json":
+        assert len(rest) == 1
+        read = json.loads(first)
+        assert (read["event"], read["level"], read["logger"]) == (f"from {wild}", "warning", "uvicorn.error")
+    else:
+        assert first.startswith("20")
+        assert "[warning" in first
 
 
 def test_commands_log_only_what_is_wrong_and_never_to_stdout(

@@ -1,4 +1,4 @@
-"""Senders that know what they were told: asyncssh's client, which says OK only when the server has."""
+"""Senders that know what they were told: asyncssh's client, held to what the server has answered."""
 
 import asyncio
 import contextlib
@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import asyncssh
+from asyncssh.constants import FXP_CLOSE
+from asyncssh.packet import String
 
 from tests.e2e.conftest import PATIENCE_S, Box
 
@@ -38,8 +40,9 @@ async def put(sftp: asyncssh.SFTPClient, journal: Journal, sent: Sent, *, by_ren
     """Put a file and note the answer; raise what the put met."""
     place = f"{sent.name}.tmp" if by_rename else sent.name
     try:
-        async with sftp.open(place, "wb") as file:
-            await file.write(sent.data)
+        file = await sftp.open(place, "wb")
+        await file.write(sent.data)
+        await close(file)
         if by_rename:
             await sftp.posix_rename(place, sent.name)
     except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection):
@@ -48,6 +51,14 @@ async def put(sftp: asyncssh.SFTPClient, journal: Journal, sent: Sent, *, by_ren
         journal.refuse(sent)
         raise
     journal.acknowledge(sent)
+
+
+async def close(file: asyncssh.SFTPClientFile) -> None:
+    """Close a file and wait for the answer.
+
+    Its own `close` does nothing at all, and raises nothing, where the connection is already known to be lost.
+    """
+    await file._handler._make_request(FXP_CLOSE, String(file._handle))
 
 
 def send(box: Box, journal: Journal, sent: Sent) -> bool:

@@ -71,10 +71,25 @@ class RawSsh:
             self._writer.write(data)
 
     def send(self, payload: bytes) -> None:
-        """Send a packet (RFC 4253, section 6), not encrypted."""
+        """Send a packet, not encrypted."""
+        self.say(self.packet(payload))
+
+    @staticmethod
+    def packet(payload: bytes) -> bytes:
+        """Write a packet (RFC 4253, section 6)."""
         padding = 8 - (5 + len(payload)) % 8
         padding += 8 if padding < 4 else 0
-        self.say(UInt32(1 + len(payload) + padding) + Byte(padding) + payload + os.urandom(padding))
+        return UInt32(1 + len(payload) + padding) + Byte(padding) + payload + os.urandom(padding)
+
+    def stop_reading(self) -> None:
+        """Take nothing more from the server."""
+        self._writer.transport.pause_reading()  # type: ignore[attr-defined]
+
+    async def say_for_ever(self, data: bytes) -> None:
+        """Send the same again and again, as fast as the server takes it."""
+        while True:
+            self._writer.write(data)
+            await self._writer.drain()
 
     async def line(self) -> bytes:
         """Read the first line; nothing at the end."""

@@ -1,5 +1,6 @@
 """Tricks with the protocol, with paths and with names: each is refused, and costs nobody else anything."""
 
+import asyncio
 import io
 import json
 from pathlib import Path
@@ -25,7 +26,7 @@ from asyncssh.packet import Byte, String, UInt32
 from ctsftp.cli.logs import configure_logs
 
 from ..sftp.raw import NO_ATTRS
-from ..sftp.room import GOLD, Room
+from ..sftp.room import GOLD, PATIENCE_S, Room
 from .attacker import IGNORE, Attacker, RawSsh, kexinit
 from .conftest import GoodSender
 
@@ -87,6 +88,34 @@ async def test_an_endless_version_ends_the_handshake(room: Room, attacker: Attac
     one = await attacker.connect()
     one.say(b"SSH-2.0-" + b"x" * 100_000)
     await one.ends()
+    await room.disconnected()
+
+
+async def test_a_peer_that_asks_and_never_reads_is_not_kept_answering(
+    room: Room, attacker: Attacker, good_sender: GoodSender
+) -> None:
+    """Each packet of a kind that nobody knows is answered; what is not taken must not pile up."""
+    one = await greeted(attacker)
+    one.send(kexinit(strict=False))
+    one.stop_reading()
+    (connection,) = room.server.connections
+    transport = connection.ssh._transport
+    assert transport is not None
+    paused, pause = asyncio.Event(), connection.ssh.pause_writing
+
+    def noted_pause() -> None:
+        pause()
+        paused.set()
+
+    connection.ssh.pause_writing = noted_pause  # type: ignore[method-assign]
+    asking = asyncio.create_task(one.say_for_ever(one.packet(Byte(10)) * 1000))
+    async with asyncio.timeout(PATIENCE_S):
+        await paused.wait()
+    for _ in range(2):
+        await good_sender.gets_a_file_in()
+    assert transport.get_write_buffer_size() < 1 << 20
+    asking.cancel()
+    one.close()
     await room.disconnected()
 
 

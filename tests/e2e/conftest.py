@@ -114,9 +114,9 @@ class Box:
         return self.serve.wait_for("verdict", lambda event: event["file"] == name, since=seen)
 
 
-def start_process(box: Box) -> subprocess.Popen[str]:
+def start_process(box: Box, *in_front: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "ctsftp", "serve", "--log-format", "json"],
+        [*in_front, sys.executable, "-m", "ctsftp", "serve", "--log-format", "json"],
         cwd=box.folder,
         env=box.env,
         stderr=subprocess.PIPE,

@@ -54,6 +54,10 @@ def test_the_ledger_and_the_segment_list_tell_scripts_all_that_is_promised(acme:
         "entered": 2,
         "left": 0,
         "retired": False,
+        "heard_at": newest["received_at"],
+        "expect_every_s": None,
+        "expect_grace_s": None,
+        "overdue_at": None,
     }
 
 

@@ -197,3 +197,46 @@ async def test_cancelling_the_queue_cancels_what_is_worked_on_and_releases_who_w
     async with asyncio.timeout(PATIENCE_S):
         await waiting
     assert cancelled == ["0001"]
+
+
+async def test_a_small_upload_never_waits_for_large_ones_to_end() -> None:
+    work = Work()
+    work.gate.clear()
+    queue = UploadQueue(
+        work, lane_of=lane_of, workers=3, size=100, is_large=lambda one: one.filename.startswith("large")
+    )
+    for number in range(1, 6):
+        queue.offer(upload(number, f"large {number}"))
+    async with running(queue):
+        await work.has_begun(2)
+        queue.offer(upload(6, "small"))
+        await work.has_begun(3)
+        assert work.begun == ["0001", "0002", "0006"]
+        work.gate.set()
+        await queue.wait_for()
+    assert work.begun == ["0001", "0002", "0006", "0003", "0004", "0005"]
+
+
+async def test_a_single_worker_takes_large_uploads_too() -> None:
+    work = Work()
+    queue = UploadQueue(work, lane_of=lane_of, workers=1, size=100, is_large=lambda _: True)
+    queue.offer(upload(1))
+    queue.offer(upload(2, "other"))
+    async with running(queue):
+        await queue.wait_for()
+    assert work.ended == ["0001", "0002"]
+
+
+async def test_a_large_upload_that_is_offered_while_it_is_worked_on_is_large_the_second_time_too() -> None:
+    work = Work()
+    work.gate.clear()
+    queue = UploadQueue(work, lane_of=lane_of, workers=2, size=100, is_large=lambda one: one.filename == "large")
+    queue.offer(upload(1, "large"))
+    async with running(queue):
+        await work.has_begun(1)
+        queue.offer(upload(1, "large"))
+        queue.offer(upload(2, "small"))
+        await work.has_begun(2)
+        work.gate.set()
+        await queue.wait_for()
+    assert work.begun == ["0001", "0002", "0001"]

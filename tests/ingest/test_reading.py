@@ -14,7 +14,7 @@ from ctsftp.clients.config import ClientConfig
 from ctsftp.contract.codes import Code
 from ctsftp.contract.header import ID_TITLES
 from ctsftp.contract.reader import CsvReader
-from ctsftp.ingest.reading import BLOCK_BYTES, Reading, id_titles, read_file, read_in_thread
+from ctsftp.ingest.reading import BLOCK_BYTES, IDS_AT_ONCE, Reading, id_titles, read_file, read_in_thread
 
 from .bench import rows
 
@@ -44,6 +44,17 @@ def test_every_row_is_a_member_a_duplicate_or_rejected(path: Path) -> None:
 def test_one_id_repeated_a_hundred_thousand_times_is_one_member(path: Path) -> None:
     found = read(path, rows([42] * 100_000))
     assert (found.ids.tolist(), found.duplicates) == ([42], 99_999)
+
+
+def test_repeated_ids_are_found_wherever_they_stand(path: Path) -> None:
+    """Also where the ids are compared in several pieces."""
+    once = np.arange(1, 2 * IDS_AT_ONCE + 10)
+    repeated = once[[0, IDS_AT_ONCE - 2, IDS_AT_ONCE - 1, IDS_AT_ONCE, -1]]
+    ids = np.concatenate([once, repeated, repeated])
+    np.random.default_rng(20261123).shuffle(ids)
+    found = read(path, rows(ids.tolist()))
+    assert np.array_equal(found.ids, once)
+    assert found.duplicates == 10
 
 
 def test_the_last_line_may_lack_its_line_break(path: Path) -> None:

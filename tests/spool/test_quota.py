@@ -71,7 +71,7 @@ def test_the_number_of_files_counts_those_that_are_open() -> None:
         book.account.open(allowance(files=3))
     with pytest.raises(LimitError, match="quota_files"):
         book.account.add_file(allowance(files=3))
-    shares[0].settle(0)
+    shares[0].settle(None)
     book.account.add_file(allowance(files=3))
 
 
@@ -82,7 +82,7 @@ def test_what_was_kept_of_a_file_counts_and_what_was_not_does_not() -> None:
     kept.settle(30)
     kept.settle(30)  # once is enough
     lost.reach(70)
-    lost.settle(0)
+    lost.settle(None)
     assert book.account.open(allowance(size=100)).reach(70) == 70
 
 
@@ -113,11 +113,11 @@ def test_the_disk_is_measured_now_and_then_and_before_a_refusal() -> None:
     assert book.measured == 3
 
 
-def test_a_failure_is_measured_again() -> None:
+def test_an_empty_file_is_a_file() -> None:
     book = Book()
-    book.account.open(allowance()).settle(None)
-    book.account.open(allowance())
-    assert book.measured == 2
+    book.account.open(allowance(files=1)).settle(0)
+    with pytest.raises(LimitError, match="quota_files"):
+        book.account.open(allowance(files=1))
 
 
 def test_what_lands_while_the_disk_is_measured_is_not_forgotten() -> None:
@@ -201,6 +201,9 @@ def test_a_client_has_its_uploads_its_partials_and_its_folders(client_on: Callab
     second.write(0, b"x" * 50)
     assert spool.measure("acme") == (100, 1)  # what is being written is known already
     spool.cut_off("acme", second)
+    assert account.open(limits).reach(850) == 850  # what was kept is known without a new measuring
+    with pytest.raises(LimitError):
+        account.open(limits)
     spool.home("acme").make_folder(HomePath(("in",)))
     spool.home("acme").make_folder(HomePath(("in", "deep")))
     assert spool.measure("acme") == (150, 4)
@@ -219,7 +222,6 @@ def test_a_write_beyond_the_quota_poisons_the_file_and_a_shorter_one_goes_throug
         full.write(10, b"y")
     with pytest.raises(LimitError, match="quota_bytes"):
         spool.publish("acme", full)
-    full.share.settle(None)
     again = staged(spool, "a.csv", account.open(limits))
     again.write(0, b"x" * 10)
     assert spool.publish("acme", again).path.read_bytes() == b"x" * 10

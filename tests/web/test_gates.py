@@ -1,5 +1,7 @@
 """Gates: who may see what."""
 
+import json
+
 import httpx
 import pytest
 
@@ -48,6 +50,9 @@ async def test_a_member_of_any_of_its_segments_may_see_an_item(desk: Desk, admin
 async def test_a_gate_needs_segments_of_its_client(desk: Desk, admin: httpx.AsyncClient) -> None:
     problem(await admin.put("/v1/gates/other/reward/1", json={"segments": ["VIP", "Gold"]}), 404, "not-found")
     problem(await admin.put("/v1/gates/acme/reward/1", json={"segments": []}), 422, "invalid")
+    for half in (["\ud800"], ["VIP", "\ud800"]):
+        body, headers = json.dumps({"segments": half}), {"Content-Type": "application/json"}
+        problem(await admin.put("/v1/gates/acme/reward/1", content=body, headers=headers), 404, "not-found")
     problem(await (await desk.reader()).put("/v1/gates/acme/reward/1", json={"segments": ["VIP"]}), 403, "scope")
     bound = await desk.admin("other")
     problem(await bound.put("/v1/gates/acme/reward/1", json={"segments": ["VIP"]}), 404, "not-found")

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from ctsftp.errors import StoreError
+from ctsftp.store.numbers import Numbers
 from ctsftp.store.segments import Segments
 
 from .conftest import Desk, problem
@@ -65,9 +66,10 @@ async def test_a_database_that_does_not_answer_is_told_without_a_path(
         raise StoreError("The database /srv/secret.db is locked.")
 
     monkeypatch.setattr(Segments, "segments", fail)
+    monkeypatch.setattr(Numbers, "answers", fail)
     assert "secret" not in problem(await admin.get("/v1/segments"), 503, "unavailable")
     assert "/srv/secret.db" in str(desk.events)
-    problem(await admin.get("/readyz"), 503, "unready")
+    assert "secret" not in problem(await admin.get("/readyz"), 503, "unready")
 
 
 async def test_a_failure_of_ours_shows_no_traceback(
@@ -113,3 +115,58 @@ async def test_the_last_page_of_a_list_is_no_larger_than_the_server_allows(
 ) -> None:
     await desk.load("VIP", [1])
     assert len((await admin.get("/v1/segments?limit=2000000000")).json()["items"]) == 1
+
+
+class TestSmallLimits:
+    @pytest.fixture
+    def http_settings(self) -> dict[str, Any]:
+        return {"max_head_bytes": 1024, "head_timeout_s": 0.2, "stalled_s": 0.2, "max_connections": 2}
+
+    async def _is_cut_off(self, desk: Desk, sent: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", desk.service.web.port)
+        writer.write(sent)
+        try:
+            async with asyncio.timeout(20):
+                return await reader.read()
+        except ConnectionError:
+            return b""
+        finally:
+            writer.close()
+
+    @pytest.mark.parametrize(
+        "sent", [b"", b"GET /healthz HTTP/1.1\r\nX: ", b"GET /" + b"x" * 2000, b"GET /" + b"x" * 1_000_000]
+    )
+    async def test_a_head_that_does_not_end_is_cut_off(self, desk: Desk, sent: bytes) -> None:
+        assert await self._is_cut_off(desk, sent) == b""
+        assert (await desk.http().get("/healthz")).status_code == 200
+
+    async def test_a_second_head_on_one_connection_has_the_same_limits(self, desk: Desk) -> None:
+        whole = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+        answers = await self._is_cut_off(desk, whole * 40 + b"GET /" + b"x" * 2000)
+        assert answers.count(b"HTTP/1.1 200 OK") <= 40
+        assert b"HTTP/1.1 200 OK" in await self._is_cut_off(desk, b"GET /healthz HTTP/1.0\r\n\r\n")
+
+    async def test_a_body_may_be_larger_than_a_head(self, desk: Desk) -> None:
+        client = desk.http(await desk.token("shop"))
+        for _ in range(3):
+            answer = await client.post("/v1/batch", json={"ct_user_ids": list(range(1, 5_000))})
+            assert answer.json() == {"items": []}
+
+    async def test_a_body_that_does_not_come_is_a_problem(self, desk: Desk) -> None:
+        secret = await desk.token("shop")
+        head = f"POST /v1/batch HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {secret}\r\nContent-Length: 50\r\n"
+        answer = await self._is_cut_off(
+            desk, f"{head}Content-Type: application/json\r\nConnection: close\r\n\r\n".encode()
+        )
+        assert answer.startswith(b"HTTP/1.1 408")
+        assert b"urn:ctsftp:problem:stalled" in answer
+
+    async def test_there_are_so_many_connections_and_no_more(self, desk: Desk) -> None:
+        first, second, third = desk.http(), desk.http(), desk.http()
+        for client in (first, second):
+            assert (await client.get("/healthz")).status_code == 200
+        with pytest.raises(httpx.TransportError):
+            await third.get("/healthz")
+        await first.aclose()
+        assert (await second.get("/healthz")).status_code == 200
+        assert (await desk.http().get("/healthz")).status_code == 200
