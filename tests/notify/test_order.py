@@ -108,10 +108,10 @@ async def live(store: Store, world: World) -> None:
 @example(segments=["vip", "vip"], fates=["taken", "dies", "fails"])
 @settings(max_examples=25, deadline=None)
 def test_every_event_arrives_and_those_of_a_segment_in_order(
-    new_database: Path, segments: list[str], fates: list[str]
+    sqlite_template: Path, segments: list[str], fates: list[str]
 ) -> None:
     with TemporaryDirectory() as folder:
-        database = Path(shutil.copy(new_database, folder))
+        database = Path(shutil.copy(sqlite_template, folder))
         sent, arrived = asyncio.run(tell(database, segments, fates))
     for segment in set(segments):
         first_times = list(dict.fromkeys(arrived[segment]))
