@@ -325,7 +325,7 @@ class Home:
                 self._disk.make_folder(folder)
 
     def _require_reach(self, old: HomePath, new: HomePath) -> None:
-        """Raise if a folder's move takes something in it to where no path leads: nobody would find or count it there."""
+        """Raise if a folder's move takes something to where no path leads: nobody would find or count it there."""
         for root in (self.files, self.partials):
             pending = [old]
             while pending:
