@@ -69,9 +69,20 @@ class Stage:
                 yield cls(folder, settings, service, contacts, host_key)
 
     @property
+    def web_address(self) -> str:
+        """Where the server's API and console are."""
+        return f"http://{HOST}:{self.service.web.port}"
+
+    @property
     def store(self) -> Store:
         """The server's store: what the tour shows is read here."""
         return self.service.engine.store
+
+    async def add_token(self, name: str, *, admin: bool) -> str:
+        """Make a token of the API, as `ctsftp token add` does."""
+        arguments = {"name": name, "client": None if admin else CLIENT, "admin": admin, "expires": None}
+        token: str = await self.service.perform("token.add", arguments)
+        return token
 
     async def deliver(self, file: ExportFile) -> tuple[PushResult, Upload]:
         """Push a file, wait for its verdict, and give what the sender was told and what the ledger says.
@@ -119,7 +130,7 @@ def _settings(folder: Path, *, port: int) -> Settings:
         data_dir=folder / "data",
         keys_dir=folder / "keys",
         sftp=SftpSettings(host=HOST, port=port, public_host=HOST, drain_timeout_s=DRAIN_TIMEOUT_S),
-        http=HttpSettings(enabled=False),
+        http=HttpSettings(host=HOST, port=0),
     )
 
 

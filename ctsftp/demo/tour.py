@@ -7,7 +7,10 @@ with what the sample says must come out. A step that ends otherwise ends the tou
 import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Final
+
+import httpx
 
 from ctsftp.app.clock import utc_now
 from ctsftp.app.sheet import connection_sheet
@@ -39,6 +42,7 @@ CHANGES: Final = (
     "UPDATE CONTACTS SET EMAIL_PERMISSION_STATUS_ = 'O' WHERE TIER = 'Gold' AND POINTS < 2000",
 )
 SEGMENT: Final = "Gold_Members"
+REWARD: Final = "4711"
 
 # Without them the tables fit into 80 columns.
 _WIDEST = {"LOADED (UTC)", "RECEIVED (UTC)", "CLIENT", "DUPLICATES", "ID"}
@@ -93,6 +97,7 @@ class _Tour:
         self._job = ExportJob(SqlQuery(AUDIENCE), SEGMENT)
         # The job is scheduled daily: its first run was the day before yesterday's, its third is today's.
         self._next_run = utc_now().astimezone() - timedelta(days=2)
+        self._came = self._went = 0
 
     async def show(self) -> None:
         """Show all steps; the first five are those of the description."""
@@ -103,6 +108,7 @@ class _Tour:
         await self._run_job_first()
         await self._show_segment()
         await self._run_job_again()
+        await self._open_reward()
         await self._run_wrong_job()
         await self._show_ledger()
 
@@ -205,6 +211,29 @@ class _Tour:
             (segment.members, segment.entered, segment.left) == expected,
             "{:,} members were expected, of whom {:,} entered, and {:,} left".format(*expected),
         )
+        self._came, self._went = min(after - before), min(before - after)
+
+    async def _open_reward(self) -> None:
+        self._step(
+            "The segment opens a reward",
+            "A gate says whose members may see a reward. The program's software asks over HTTP, with a token, about a "
+            "member who has just come and about one who has just left.",
+        )
+        screen.command(f"ctsftp gate set reward {REWARD} --segment {SEGMENT.lower()}")
+        gate = {"kind": "reward", "item": REWARD, "segments": [SEGMENT], "client": CLIENT}
+        await self._stage.service.perform("gate.set", gate)
+        token = await self._stage.add_token("shop", admin=False)
+        headers = {"Authorization": f"Bearer {token}"}
+        async with httpx.AsyncClient(base_url=self._stage.web_address, headers=headers, trust_env=False) as program:
+            for member, may_see in ((self._came, True), (self._went, False)):
+                path = f"/v1/gates/{CLIENT}/reward/{REWARD}/members/{member}"
+                screen.command(f"curl -H 'Authorization: Bearer ...' {self._stage.web_address}{path}")
+                answer = await program.get(path)
+                screen.verbatim(answer.text)
+                self._require(
+                    answer.status_code == HTTPStatus.OK and answer.json() == {"ct_user_id": member, "open": may_see},
+                    f"{member} should {'' if may_see else 'not '}see the reward",
+                )
 
     async def _run_wrong_job(self) -> None:
         self._step(

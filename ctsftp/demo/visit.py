@@ -32,7 +32,7 @@ async def receive(stage: Stage, heard: asyncio.Event) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop)
     told = {(upload.id, upload.state) for upload in await _uploads(stage)}
-    _invite(stage)
+    await _invite(stage)
     while not stopped.is_set():
         for upload in await _uploads(stage):
             if upload.state not in _ON_THE_WAY and (upload.id, upload.state) not in told:
@@ -63,7 +63,7 @@ async def _uploads(stage: Stage) -> list[Upload]:
     return (await stage.store.ledger.uploads(limit=REPORTED_UPLOADS))[::-1]
 
 
-def _invite(stage: Stage) -> None:
+async def _invite(stage: Stage) -> None:
     example = _GUESTS.export(stage.contacts, utc_now().astimezone())
     (stage.folder / example.filename).write_bytes(example.data)
     screen.heading("Your turn")
@@ -75,5 +75,7 @@ def _invite(stage: Stage) -> None:
     screen.verbatim(f"put {example.filename} VIP_Guests.csv")
     screen.prose("In that folder, every command speaks to this server:")
     screen.verbatim("ctsftp segment list\nctsftp segment members vip_guests\nctsftp upload list")
+    screen.prose(f"In a browser, {stage.web_address} shows it all; sign in with this token:")
+    screen.verbatim(await stage.add_token("visitor", admin=True))
     screen.line()
     screen.line(READY)
