@@ -6,7 +6,7 @@ under the same lock, for as long as its work takes.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from functools import cached_property
@@ -63,6 +63,8 @@ class Engine:
         self.tasks = tasks
         self.watch = watch
         self.clients = Clients(settings.keys_dir)
+        # Told the client whose uploads or segments changed; `serve` has its open pages hear of it.
+        self.changed: Callable[[str], None] = lambda _client: None
         self._ids = UploadIds()
         self.spool = Spool(settings.data_dir / "clients", disk=LocalDisk(), next_id=self._ids.next)
         self.queue = UploadQueue(
@@ -181,6 +183,7 @@ class Engine:
         await self.loader.load(upload)
         seconds = time.monotonic() - began
         self.watch.loaded(seconds)
+        self.changed(upload.client)
         log.info("load ended", upload=upload.id, client=upload.client, seconds=round(seconds, 3))
 
     def _is_large(self, upload: StoredUpload) -> bool:

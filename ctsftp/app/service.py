@@ -9,7 +9,7 @@ import asyncio
 import os
 import resource
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
@@ -25,15 +25,17 @@ from ctsftp.app.loginbook import LoginNotes
 from ctsftp.app.metrics import Gauges, Metrics
 from ctsftp.app.operations import perform_on
 from ctsftp.app.receipts import ReceiptDesk
+from ctsftp.app.sheet import write_sheet
 from ctsftp.app.supervisor import Supervisor
 from ctsftp.app.watch import Watch
-from ctsftp.clients.hostkeys import load_or_create_host_keys
+from ctsftp.clients.hostkeys import HostKey, load_or_create_host_keys
 from ctsftp.contract.names import read_name
 from ctsftp.errors import CtsftpError
 from ctsftp.settings import Settings
 from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.server import SftpServer
 from ctsftp.web.access import Parts, Streams
+from ctsftp.web.console.live import Live
 from ctsftp.web.server import WebServer
 from ctsftp.web.usage import TokenUsage
 
@@ -51,10 +53,13 @@ log = structlog.get_logger()
 class Service:
     """A server that is up."""
 
-    def __init__(self, engine: Engine, server: SftpServer, metrics: Metrics) -> None:
+    def __init__(self, engine: Engine, server: SftpServer, metrics: Metrics, host_keys: Sequence[HostKey]) -> None:
         self.engine = engine
         self.server = server
         self._metrics = metrics
+        self._host_keys = host_keys
+        self._live = Live(engine.settings.http.max_live_pages)
+        engine.changed = self._live.beat
         self.web = WebServer(
             Parts(
                 settings=engine.settings.http,
@@ -64,6 +69,10 @@ class Service:
                 unready=self.unready,
                 usage=TokenUsage(engine.store.tokens, utc_now),
                 streams=Streams(engine.settings.http.max_streams),
+                clients=engine.clients,
+                sheet=self._sheet,
+                live=self._live,
+                now=utc_now,
             ),
             tasks=engine.tasks,
         )
@@ -109,7 +118,7 @@ class Service:
                 on_login=both(metrics.signed_in, notes.note),
                 on_refusal=both(metrics.refused, notes.note),
             )
-            service = cls(engine, server, metrics)
+            service = cls(engine, server, metrics, host_keys)
             control = ControlSocket(settings.data_dir / "control.sock", service.perform)
             parts = (notes.run(), engine.sweeper.run(), watch.run(), metrics.run(), engine.notifier.run())
             background = [engine.tasks.create_task(work) for work in parts]
@@ -160,9 +169,17 @@ class Service:
             case "penalty.clear":
                 result = self.server.clear_penalties(**arguments)
             case _:
-                return await perform_on(self.engine, operation, arguments)
+                try:
+                    return await perform_on(self.engine, operation, arguments)
+                finally:
+                    self._live.beat()  # also where it is not known whether it was done
         log.info("admin command", operation=operation, result=result, **arguments)
         return result
+
+    async def _sheet(self, client: str) -> dict[str, Any]:
+        """Write a client's connection sheet."""
+        logins = await self.engine.store.logins.facts(client)
+        return write_sheet(self.engine.settings, client, self._host_keys, logins) | {"port": self.server.port}
 
     async def metrics(self) -> bytes:
         """Give all numbers in Prometheus' text format."""
@@ -196,6 +213,7 @@ class Service:
         except CtsftpError as exc:
             log.error("settings were not reloaded", error=str(exc))  # noqa: TRY400  its text says all
             return
+        self._host_keys = host_keys
         self.server.apply(settings.sftp, [host_key.key for host_key in host_keys])
         ended = await self.server.recheck()
         log.info("reloaded", sessions_ended=ended, at_the_next_start=_waiting(self.engine.settings, settings))

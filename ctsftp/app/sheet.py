@@ -1,11 +1,12 @@
 """The connection sheet: what a sender types into Responsys' form, and how its last logins went."""
 
 import socket
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from ctsftp.app.query import query
-from ctsftp.clients.hostkeys import load_or_create_host_keys
+from ctsftp.clients.hostkeys import HostKey, load_or_create_host_keys
 from ctsftp.settings import Settings
 from ctsftp.store.records import Logins
 
@@ -34,6 +35,11 @@ def connection_sheet(settings: Settings, client: str) -> dict[str, Any]:
     """Gather a client's sheet; host keys are made if the server never ran."""
     host_keys = load_or_create_host_keys(settings.host_keys)
     logins = query(settings, lambda store: store.logins.facts(client), missing=Logins)
+    return write_sheet(settings, client, host_keys, logins)
+
+
+def write_sheet(settings: Settings, client: str, host_keys: Sequence[HostKey], logins: Logins) -> dict[str, Any]:
+    """Write a client's sheet, of what is known."""
     return {
         "host": settings.sftp.public_host or _guessed_host(settings.sftp.host),
         "host_is_guessed": settings.sftp.public_host is None,

@@ -13,6 +13,7 @@ import structlog
 from ctsftp.cli.output import plain
 
 HANDLER = "ctsftp"
+MAX_VALUE_CHARACTERS = 1_000
 
 
 def configure_logs(form: str, *, quiet: bool = False) -> None:
@@ -26,6 +27,7 @@ def configure_logs(form: str, *, quiet: bool = False) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
+        _cut,
     ]
     rendering = _json() if form == "json" else _console()
     structlog.configure(
@@ -74,6 +76,14 @@ def _printable_traceback(stream: TextIO, exc_info: structlog.typing.ExcInfo) -> 
     traceback = io.StringIO()
     structlog.dev.plain_traceback(traceback, exc_info)
     stream.write("\n".join(plain(line) for line in traceback.getvalue().split("\n")))
+
+
+def _cut(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Shorten what is very long: a stranger's user name may have 200,000 characters, and fill a disk with them."""
+    for key, value in event.items():
+        if isinstance(value, str) and len(value) > MAX_VALUE_CHARACTERS:
+            event[key] = f"{value[:MAX_VALUE_CHARACTERS]}…"
+    return event
 
 
 def _make_printable(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

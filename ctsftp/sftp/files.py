@@ -6,9 +6,9 @@ reads and writes of an open file end in the page cache and are done at once.
 
 import asyncio
 import stat
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import structlog
 from asyncssh import SFTPAttrs, SFTPName, SFTPServer, SFTPVFSAttrs, SSHServerChannel
@@ -16,6 +16,7 @@ from asyncssh.constants import FXF_APPEND, FXF_CREAT, FXF_EXCL, FXF_TRUNC, FXF_W
 
 from ctsftp.contract.codes import Fault
 from ctsftp.errors import FileRefusedError, LimitError, NoSuchPathError, PathRefusedError
+from ctsftp.sftp.fairness import FairShare, Listing
 from ctsftp.sftp.receipts import (
     FOLDER,
     ReceiptFile,
@@ -40,6 +41,7 @@ RECEIPTS_MODE = stat.S_IFDIR | 0o550
 LAST_SECOND = (1 << 32) - 1
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 log = structlog.get_logger()
 
@@ -65,6 +67,7 @@ class FilesContext:
     limits: SftpSettings
     max_file_size_bytes: int
     allowance: Allowance
+    share: FairShare
     is_upload_name: Callable[[str], bool]
     inspect: Inspect
     landed: Landed
@@ -86,9 +89,12 @@ class ClientFiles(SFTPServer):
         self._home = home
         self._context = context
         self._spool = context.spool
+        self._share = context.share
         self._receipts = Receipts(client, context.receipts)
         self._writing: set[StagedFile] = set()
         self._reading: set[OpenFile] = set()
+        self._listings: set[Listing] = set()
+        self._receipt_bytes = 0
         self.landing = 0
         self._unfinished: set[asyncio.Task[Any]] = set()
 
@@ -107,7 +113,7 @@ class ClientFiles(SFTPServer):
         if not pflags & (FXF_WRITE | FXF_APPEND | FXF_CREAT | FXF_TRUNC):
             place = self._path(path)
             if is_receipt(place):
-                return await self._receipts.open(place)
+                return await self._open_receipt(place)
             return await self._to_the_end(self._open_to_read(place))
         if self.refuses_new:
             raise LimitError("The server is stopping: try again in a minute.")
@@ -122,8 +128,12 @@ class ClientFiles(SFTPServer):
         if isinstance(file_obj, OpenFile):
             self._reading.discard(file_obj)
             file_obj.close()
+        elif isinstance(file_obj, Listing):
+            self._listings.discard(file_obj)
+            file_obj.close()
         elif isinstance(file_obj, ReceiptFile):
-            pass
+            self._receipt_bytes -= len(file_obj.data)
+            self._share.give_back(len(file_obj.data))
         elif self.explicit_close:
             staged = _writing(file_obj)
             self._writing.remove(staged)
@@ -143,6 +153,10 @@ class ClientFiles(SFTPServer):
             await self._cut_off(self._writing.pop())
         while self._reading:
             self._reading.pop().close()
+        while self._listings:
+            self._listings.pop().close()
+        self._share.give_back(self._receipt_bytes)
+        self._receipt_bytes = 0
 
     def read(self, file_obj: object, offset: int, size: int) -> bytes:
         """Read up to `size` bytes, at most the limit."""
@@ -160,7 +174,7 @@ class ClientFiles(SFTPServer):
 
     async def fsync(self, file_obj: object) -> None:
         """Make what was written so far durable."""
-        await self._to_the_end(asyncio.to_thread(_writing(file_obj).sync))
+        await self._to_the_end(self._in_thread(_writing(file_obj).sync))
 
     async def stat(self, path: bytes) -> SFTPAttrs:
         """Describe a file or a folder; a new file is there for its own session from its OPEN on (sshfs looks then)."""
@@ -168,7 +182,7 @@ class ClientFiles(SFTPServer):
         if is_receipt(place):
             return _attrs(await self._receipts.stat(place))
         try:
-            return _attrs(await asyncio.to_thread(self._home.stat, place))
+            return _attrs(await self._in_thread(self._home.stat, place))
         except NoSuchPathError:
             if staged := self._being_written(place):
                 return self.fstat(staged)
@@ -187,7 +201,7 @@ class ClientFiles(SFTPServer):
         """Set a file's times; accept modes and owners without a change (Java clients fail otherwise)."""
         place = self._changeable(path)
         try:
-            found = await asyncio.to_thread(self._home.stat, place)
+            found = await self._in_thread(self._home.stat, place)
         except NoSuchPathError:
             if staged := self._being_written(place):
                 await self.fsetstat(staged, attrs)
@@ -197,7 +211,7 @@ class ClientFiles(SFTPServer):
             raise PathRefusedError(f"{place} is complete and stays as it is: send the new file whole.")
         if attrs.mtime is not None:
             accessed = attrs.mtime if attrs.atime is None else attrs.atime
-            await asyncio.to_thread(self._home.set_times, place, accessed, attrs.mtime)
+            await self._in_thread(self._home.set_times, place, accessed, attrs.mtime)
 
     lsetstat = setstat
 
@@ -206,29 +220,27 @@ class ClientFiles(SFTPServer):
         if attrs.size is not None:
             _writing(file_obj).truncate(attrs.size)
 
-    async def listing(self, path: bytes) -> AsyncIterator[SFTPName]:
-        """List a folder; raises at once if it is not there."""
+    async def listing(self, path: bytes) -> Listing:
+        """List a folder, for `close` to forget; raises at once if it is not there."""
         place = self._path(path)
-        if is_receipt(place):
-            return _names(await self._receipts.entries(place))
-        entries = await asyncio.to_thread(self._home.entries, place)
-        if not place.parts:  # a folder of that name that a local user made is covered
-            entries = [folder_entry(), *(entry for entry in entries if entry.name != FOLDER.name)]
-        return _names(entries)
+        entries = await self._entries(place)
+        listing = Listing(map(_name, entries), len(entries), self._share)
+        self._listings.add(listing)
+        return listing
 
     async def remove(self, path: bytes) -> None:
         """Remove a file from the home."""
-        await asyncio.to_thread(self._home.remove, self._changeable(path))
+        await self._in_thread(self._home.remove, self._changeable(path))
 
     async def mkdir(self, path: bytes, attrs: SFTPAttrs) -> None:  # noqa: ARG002  modes are ours
         """Make a folder."""
         place = self._changeable(path)
-        await asyncio.to_thread(self._account_for_one)
-        await asyncio.to_thread(self._home.make_folder, place)
+        await self._in_thread(self._account_for_one)
+        await self._in_thread(self._home.make_folder, place)
 
     async def rmdir(self, path: bytes) -> None:
         """Remove an empty folder."""
-        await asyncio.to_thread(self._home.remove_folder, self._changeable(path))
+        await self._in_thread(self._home.remove_folder, self._changeable(path))
 
     async def rename(self, oldpath: bytes, newpath: bytes) -> None:
         """Rename; what stands at the new path already is never replaced (SFTP version 3)."""
@@ -252,12 +264,21 @@ class ClientFiles(SFTPServer):
 
     async def statvfs(self, path: bytes) -> SFTPVFSAttrs:  # noqa: ARG002  all homes are on one disk
         """Tell how much room there is."""
-        found = await asyncio.to_thread(self._home.room)
+        found = await self._in_thread(self._home.room)
         return SFTPVFSAttrs.from_local(found)
 
     async def fstatvfs(self, file_obj: object) -> SFTPVFSAttrs:  # noqa: ARG002  the same
         """Tell how much room there is."""
         return await self.statvfs(b"/")
+
+    async def _entries(self, place: HomePath) -> list[Entry]:
+        if is_receipt(place):
+            return await self._receipts.entries(place)
+        async with self._share.listing:
+            entries = await self._in_thread(self._home.entries, place)
+        if not place.parts:  # a folder of that name that a local user made is covered
+            entries = [folder_entry(), *(entry for entry in entries if entry.name != FOLDER.name)]
+        return entries
 
     def _path(self, raw: bytes) -> HomePath:
         return read_path(raw, max_bytes=self.limits.max_path_bytes, max_depth=self.limits.max_path_depth)
@@ -278,6 +299,17 @@ class ClientFiles(SFTPServer):
             self.landing -= 1
             self._context.upload_ended()
 
+    async def _open_receipt(self, place: HomePath) -> ReceiptFile:
+        receipt = await self._receipts.open(place)
+        self._share.take(len(receipt.data))
+        self._receipt_bytes += len(receipt.data)
+        return receipt
+
+    async def _in_thread(self, work: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
+        """Wait for the disk in one of the threads that this client may have."""
+        async with self._share.threads:
+            return await asyncio.to_thread(work, *args, **more)
+
     async def _to_the_end(self, work: Coroutine[None, None, T]) -> T:
         """Await `work`, which goes on if this session is cancelled meanwhile; `abandon` waits for it."""
         task = asyncio.create_task(work)
@@ -286,12 +318,12 @@ class ClientFiles(SFTPServer):
         return await asyncio.shield(task)
 
     async def _open_to_read(self, place: HomePath) -> OpenFile:
-        reading = await asyncio.to_thread(self._home.open, place)
+        reading = await self._in_thread(self._home.open, place)
         self._reading.add(reading)
         return reading
 
     async def _open_to_write(self, place: HomePath, pflags: int) -> StagedFile:
-        staged = await asyncio.to_thread(self._stage, place, pflags)
+        staged = await self._in_thread(self._stage, place, pflags)
         self._writing.add(staged)
         return staged
 
@@ -314,8 +346,8 @@ class ClientFiles(SFTPServer):
 
     async def _publish(self, staged: StagedFile) -> None:
         """Make the upload durable, hand it on, and raise the reason if its first bytes refuse it."""
-        upload = await asyncio.to_thread(self._spool.publish, self.client, staged)
-        fault = await asyncio.to_thread(self._inspect, upload)
+        upload = await self._in_thread(self._spool.publish, self.client, staged)
+        fault = await self._in_thread(self._inspect, upload)
         self._hand_on(upload, staged.target, fault)
         if fault:
             raise FileRefusedError(fault.reason)
@@ -326,17 +358,17 @@ class ClientFiles(SFTPServer):
         The upload is durable before the home changes, so it counts whatever becomes of the move. A
         refused one leaves the home as it was.
         """
-        is_file = not (await asyncio.to_thread(self._home.stat, old)).is_folder
+        is_file = not (await self._in_thread(self._home.stat, old)).is_folder
         if not (is_file and self._context.is_upload_name(new.name)):
-            await asyncio.to_thread(self._move, old, new, replace=replace)
+            await self._in_thread(self._move, old, new, replace=replace)
             return
-        await asyncio.to_thread(self._account_for_one)
-        upload = await asyncio.to_thread(self._spool.publish_renamed, self.client, old, new, replace=replace)
+        await self._in_thread(self._account_for_one)
+        upload = await self._in_thread(self._spool.publish_renamed, self.client, old, new, replace=replace)
         fault = None
         try:
-            if fault := await asyncio.to_thread(self._inspect, upload):
+            if fault := await self._in_thread(self._inspect, upload):
                 raise FileRefusedError(fault.reason)
-            await asyncio.to_thread(self._move, old, new, replace=replace)
+            await self._in_thread(self._move, old, new, replace=replace)
         finally:
             self._hand_on(upload, new, fault)
 
@@ -358,7 +390,7 @@ class ClientFiles(SFTPServer):
 
     async def _cut_off(self, staged: StagedFile) -> None:
         try:
-            kept = await asyncio.to_thread(self._spool.cut_off, self.client, staged)
+            kept = await self._in_thread(self._spool.cut_off, self.client, staged)
         except Exception:
             log.exception("upload cut off, and lost", client=self.client, path=str(staged.target))
         else:
@@ -398,6 +430,5 @@ def _attrs(entry: Entry) -> SFTPAttrs:
     )
 
 
-async def _names(entries: list[Entry]) -> AsyncIterator[SFTPName]:
-    for entry in entries:
-        yield SFTPName(entry.name.encode(), attrs=_attrs(entry))
+def _name(entry: Entry) -> SFTPName:
+    return SFTPName(entry.name.encode(), attrs=_attrs(entry))

@@ -148,6 +148,15 @@ class FilesHandler(SFTPServerHandler):
         self._dir_handles[handle] = listing
         return handle
 
+    async def _process_close(self, packet: SSHPacket) -> None:
+        """Close a file, or a folder's listing, of which asyncssh would tell nobody."""
+        handle = packet.get_string()
+        packet.check_end()
+        closed = self._file_handles.pop(handle, None) or self._dir_handles.pop(handle, None)
+        if closed is None:
+            raise SFTPInvalidHandle("Invalid file handle")
+        await self.files.close(closed)
+
     async def _process_write(self, packet: SSHPacket) -> int:
         """Write the data and let be what stands behind it, as OpenSSH's server does.
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
+from weakref import WeakValueDictionary
 
 import asyncssh
 import structlog
@@ -20,6 +21,7 @@ from ctsftp.clients.folder import Client, Clients
 from ctsftp.errors import CtsftpError, SettingsError
 from ctsftp.sftp.ciphers import CIPHERS
 from ctsftp.sftp.door import Door
+from ctsftp.sftp.fairness import FairShare
 from ctsftp.sftp.files import CutOff, FilesContext, Inspect, Landed
 from ctsftp.sftp.login import Connection, Login, LoginRefused
 from ctsftp.sftp.penalties import Penalty
@@ -80,6 +82,8 @@ class SftpServer:
         self._cut_off = cut_off
         self._receipts = receipts
         self._sessions: dict[Session, Connection] = {}
+        # A client's as long as it has a session.
+        self._shares: WeakValueDictionary[str, FairShare] = WeakValueDictionary()
         self._upload_ended = asyncio.Event()
         self._hurrying = False
         self._watch = Watch()
@@ -290,6 +294,7 @@ class SftpServer:
                 floor_percent=self.settings.free_floor_percent,
                 floor_bytes=self.settings.free_floor_bytes,
             ),
+            share=self._share(client.name),
             is_upload_name=self._is_upload_name,
             inspect=self._inspect,
             landed=self._landed,
@@ -297,6 +302,14 @@ class SftpServer:
             receipts=self._receipts,
             upload_ended=self._upload_ended.set,
         )
+
+    def _share(self, client: str) -> FairShare:
+        share = self._shares.get(client)
+        if share is None:
+            settings = self.settings
+            share = FairShare(threads=settings.max_threads_per_client, view_bytes=settings.max_view_bytes_per_client)
+            self._shares[client] = share
+        return share
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         return self._tasks.create_task(work)

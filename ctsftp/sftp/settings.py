@@ -63,6 +63,12 @@ class SftpSettings(BaseModel):
     max_login_failures: int = Field(6, ge=1, description="refused keys a connection")
     max_channels: int = Field(4, ge=1, description="SFTP sessions a connection")
     max_open_handles: int = Field(64, ge=1, description="open files and folders a session")
+    max_view_bytes_per_client: int = Field(
+        64 << 20, ge=1 << 20, description="memory that a client's open listings and receipts may take"
+    )
+    max_threads_per_client: int = Field(
+        16, ge=1, description="threads in which a client's requests may wait for the disk at the same time"
+    )
     max_packet_bytes: int = Field(257 * 1024, ge=MIN_PACKET_BYTES, le=1 << 22, description="largest SFTP request")
     max_read_bytes: int = Field(256 * 1024, ge=1024, description="most bytes that one read is answered with")
     max_path_bytes: int = Field(MAX_PATH_BYTES, ge=16, le=MAX_PATH_BYTES, description="bytes of a path")

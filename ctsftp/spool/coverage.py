@@ -3,7 +3,7 @@
 from bisect import bisect_left, bisect_right
 from operator import itemgetter
 
-MAX_RANGES = 4096
+MAX_RANGES = 512
 
 
 class Coverage:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ctsftp.errors import DiskError, IncompleteError, NoSuchPathError, PathRefusedError, PathTakenError, PeerError
 from ctsftp.spool.disk import Disk, translated
-from ctsftp.spool.paths import MAX_DEPTH, HomePath, check_name
+from ctsftp.spool.paths import MAX_DEPTH, MAX_PATH_BYTES, HomePath, check_name
 
 MAX_FOLDER_ENTRIES = 100_000
 
@@ -223,6 +223,8 @@ class Home:
             self.check_target(old, new, replace=replace and not is_folder)
             if old == new:
                 return
+            if is_folder:
+                self._require_reach(old, new)
             self.move(self.file(old), self.file(new))
             if is_folder:
                 self._move_mirror(old, new)
@@ -321,6 +323,20 @@ class Home:
             folder = folder / name
             with contextlib.suppress(FileExistsError):
                 self._disk.make_folder(folder)
+
+    def _require_reach(self, old: HomePath, new: HomePath) -> None:
+        """Raise if a folder's move takes something to where no path leads: nobody would find or count it there."""
+        for root in (self.files, self.partials):
+            pending = [old]
+            while pending:
+                folder = pending.pop()
+                for name, found in self._readable(root.joinpath(*folder.parts)):
+                    inside = folder.child(name)
+                    moved = HomePath((*new.parts, *inside.parts[len(old.parts) :]))
+                    if len(moved.parts) > MAX_DEPTH or len(str(moved).encode()) > MAX_PATH_BYTES:
+                        raise PathRefusedError(f"{old} cannot be moved: a path in it would be too deep, or too long.")
+                    if stat.S_ISDIR(found.st_mode):
+                        pending.append(inside)
 
     def _move_mirror(self, old: HomePath, new: HomePath) -> None:
         """Let what was cut off in a folder follow it; if it cannot, it must be sent whole."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ctsftp.errors import DiskError, LimitError
+from ctsftp.errors import LimitError
 
 GRANT_BYTES = 8 << 20
 # Ahead is granted no more than this part of what is left, or one open file would take the last of it from the others.
@@ -56,7 +56,7 @@ class Account:
         self._added_files = 0
 
     def open(self, allowance: Allowance) -> "Share":
-        """Count one more open file; LimitError or DiskError where there is no room for a byte of it."""
+        """Count one more open file; LimitError where there is no room for a byte of it."""
         self._refresh(MEASURE_INTERVAL_S)
         if self._is_full(allowance):
             self._refresh(REFUSE_AFTER_S)
@@ -76,22 +76,27 @@ class Account:
             self._require_file(allowance)
             self._add(0, 1)
 
-    def require_free(self, allowance: Allowance, wanted_bytes: int) -> None:
-        """Raise DiskError if so many bytes more would leave less free than the floor."""
+    def require_free(self, allowance: Allowance, wanted_bytes: int) -> int:
+        """Return how many bytes there are above the floor; LimitError if they are fewer than what is wanted.
+
+        No DiskError: what was cut off by the disk is kept to be resumed, and would keep it full.
+        """
         found = self._room()
         floor = min(found.f_blocks * found.f_frsize * allowance.floor_percent / 100, allowance.floor_bytes)
-        if found.f_bavail * found.f_frsize - wanted_bytes < floor:
-            raise DiskError(
+        spare_bytes = int(found.f_bavail * found.f_frsize - floor)
+        if spare_bytes < wanted_bytes:
+            raise LimitError(
                 f"The server's disk is nearly full: uploads leave {int(floor):,} bytes of it free "
                 "(free_floor_bytes, free_floor_percent). Tell its admin, and try again later."
             )
+        return spare_bytes
 
     def grant(self, allowance: Allowance, held_bytes: int, wanted_bytes: int) -> int:
         """Grant a file that holds `held_bytes` at least `wanted_bytes`, with a piece ahead if there is room."""
         needed = wanted_bytes - held_bytes
         with self._lock:
-            self.require_free(allowance, needed)
-            left = self._require_bytes(allowance, needed)
+            spare = self.require_free(allowance, needed)
+            left = min(spare, self._require_bytes(allowance, needed))
             granted = needed + min(GRANT_BYTES, (left - needed) // PARTS)
             self._open_bytes += granted
         return held_bytes + granted
@@ -168,7 +173,7 @@ class Share:
         self._held_bytes = seed_bytes
 
     def reach(self, end_bytes: int) -> int:
-        """Return up to where the file may be written, which is `end_bytes` or more; LimitError or DiskError if not."""
+        """Return up to where the file may be written, which is `end_bytes` or more; LimitError if not."""
         if end_bytes > self._held_bytes:
             self._held_bytes = self._account.grant(self._allowance, self._held_bytes, end_bytes)
         return self._held_bytes

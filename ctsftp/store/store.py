@@ -12,6 +12,7 @@ from ctsftp.store.logins import LoginBook
 from ctsftp.store.lookups import Lookups
 from ctsftp.store.numbers import Numbers
 from ctsftp.store.outbox import Outbox
+from ctsftp.store.overview import Overview
 from ctsftp.store.receipts import ReceiptBook
 from ctsftp.store.records import Clock
 from ctsftp.store.segments import Segments
@@ -42,6 +43,7 @@ class Store:
         self.gates = Gates(database, clock)
         self.tokens = Tokens(database, clock)
         self.numbers = Numbers(database)
+        self.overview = Overview(database)
 
     @classmethod
     async def open(cls, url: str, *, clock: Clock, migrate: bool, node: Callable[[], str] | None = None) -> Self:

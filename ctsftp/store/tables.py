@@ -105,6 +105,7 @@ uploads = sa.Table(
     sa.Column("node", sa.Text),
     sa.Index("uploads_by_state", "state", "id"),
     sa.Index("uploads_by_name", "client", "filename", "id"),
+    sa.Index("uploads_by_segment", "client", "segment_key", "id"),
 )
 
 

@@ -85,6 +85,12 @@ class Tokens:
             self._found[sha256] = found
         return found
 
+    async def get(self, token_id: int) -> Token | None:
+        """Find a token by its id, also one that has expired; None if it was revoked. No id is used twice."""
+        query = sa.select(*_FIELDS).where(tokens.c.id == token_id)
+        row = await self._database.read(lambda conn: conn.execute(query).mappings().one_or_none())
+        return Token(**row) if row else None
+
     def has_expired(self, token: Token) -> bool:
         """Tell whether a token's time is over."""
         return token.expires_at is not None and token.expires_at <= iso(self._clock())

@@ -4,6 +4,7 @@ A token is looked up in the database at every request, so that a revoked one is 
 What belongs to another client does not exist for a token that is bound to one: the answer is 404, never 403.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ from fastapi import Request, Security
 from fastapi.openapi.models import HTTPBearer as BearerModel
 from fastapi.security.base import SecurityBase
 
-from ctsftp.store.records import Token
+from ctsftp.clients.folder import Clients
+from ctsftp.store.records import Clock, Token
 from ctsftp.store.store import Store
+from ctsftp.web.console.live import Live
 from ctsftp.web.problems import Problem
 from ctsftp.web.settings import HttpSettings
 from ctsftp.web.usage import TokenUsage
@@ -54,6 +57,15 @@ class Parts:
     unready: Callable[[], Awaitable[list[str]]]
     usage: TokenUsage
     streams: Streams
+    # For the console: who the clients are, a client's connection sheet, and who hears that something changed.
+    clients: Clients
+    sheet: Callable[[str], Awaitable[dict[str, Any]]]
+    live: Live
+    now: Clock
+
+    async def client_names(self) -> list[str]:
+        """List the clients."""
+        return await asyncio.to_thread(self.clients.names)
 
 
 class Access:

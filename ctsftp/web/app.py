@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 from ctsftp.contract.rows import MAX_ID
 from ctsftp.web import changes, gates, health, members, problems, segments, uploads
 from ctsftp.web.access import Parts
+from ctsftp.web.console.app import Split, make_console
 from ctsftp.web.guard import Guard
 
 DESCRIPTION = """
@@ -58,5 +59,7 @@ def _mend(document: Any) -> None:
 
 
 def guarded(app: FastAPI, parts: Parts) -> ASGIApp:
-    """Put the guard around the app, outside of all else."""
-    return Guard(app, max_body_bytes=parts.settings.max_body_bytes, stalled_s=parts.settings.stalled_s)
+    """Put the console beside the app, and the guard around both, outside of all else."""
+    limits = parts.settings
+    both = Split(app, make_console(parts))
+    return Guard(both, max_body_bytes=limits.max_body_bytes, stalled_s=limits.stalled_s)

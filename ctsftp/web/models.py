@@ -3,11 +3,13 @@
 from typing import Annotated, Any
 
 from fastapi import Path, Query
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from ctsftp.contract.rows import MAX_ID
 from ctsftp.contract.states import State
 from ctsftp.web.problems import ProblemDocument
+
+MAX_FIELDS = 20
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -62,6 +64,14 @@ class Input(BaseModel):
     """A body: a field that nobody knows is a mistake."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _require_few(cls, data: Any) -> Any:
+        """Stop at a body of very many fields: an error for each of them would take seconds of everybody's time."""
+        if isinstance(data, dict) and len(data) > MAX_FIELDS:
+            raise ValueError(f"a body has at most {MAX_FIELDS} fields")
+        return data
 
 
 class SegmentOut(BaseModel):

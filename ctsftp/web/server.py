@@ -45,6 +45,7 @@ class WebServer:
         if server is None:
             return
         server.should_exit = True
+        self._parts.live.close()
         serving, usage = self._running
         usage.cancel()
         await asyncio.wait([serving])

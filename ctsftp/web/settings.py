@@ -28,3 +28,16 @@ class HttpSettings(BaseModel):
     )
     keep_alive_s: int = Field(30, ge=1, description="seconds that a silent connection is kept")
     drain_timeout_s: int = Field(10, ge=0, description="seconds that running answers get when the server stops")
+    # The console. Its sessions end when their token is revoked or expires, and with the process.
+    allowed_hosts: tuple[str, ...] = Field(
+        ("localhost", "127.0.0.1", "[::1]"),
+        description="names that browsers reach the console by (a list in JSON); by any other they are refused",
+    )
+    behind_https: bool = Field(
+        default=False,
+        description="people reach the console by https, through a proxy: its cookies are for that",
+    )
+    session_life_s: int = Field(43_200, ge=60, description="seconds after which somebody has to sign in again")
+    max_sessions: int = Field(1_000, ge=1, description="browsers that are signed in; then the first one goes")
+    max_sign_in_failures: int = Field(10, ge=1, description="failed sign-ins that an address has a minute")
+    max_live_pages: int = Field(100, ge=0, description="open pages that are told at once of what is new")

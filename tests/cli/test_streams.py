@@ -160,7 +160,7 @@ def test_what_a_library_logs_is_written_as_our_own_events_are(
     configure_logs(form)
     configure_logs(form)  # as `serve` does: the second takes the first one's place
     wild = "acme\n2026-11-23 [info] login client=root\x1b[2J\x9b2J\N{RIGHT-TO-LEFT OVERRIDE}"
-    library = logging.getLogger("uvicorn.error")
+    library = logging.getLogger("alembic")
     library.info("started")
     library.warning("from %s", wild)
     library.error("it failed", exc_info=ValueError(wild))
@@ -172,7 +172,7 @@ def test_what_a_library_logs_is_written_as_our_own_events_are(
     if form == "json":
         assert len(rest) == 1
         read = json.loads(first)
-        assert (read["event"], read["level"], read["logger"]) == (f"from {wild}", "warning", "uvicorn.error")
+        assert (read["event"], read["level"], read["logger"]) == (f"from {wild}", "warning", "alembic")
     else:
         assert first.startswith("20")
         assert "[warning" in first

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import asyncssh
@@ -17,19 +18,23 @@ from asyncssh.constants import (
     FXF_READ,
     FXF_WRITE,
     FXP_DATA,
+    FXP_EXTENDED,
     FXP_FSETSTAT,
+    FXP_NAME,
     FXP_OPEN,
     FXP_OPENDIR,
     FXP_READ,
+    FXP_READDIR,
 )
 from asyncssh.packet import String, UInt32, UInt64
 
 from ctsftp.contract.codes import Code, Fault
 from ctsftp.sftp.handler import REQUESTS_A_TURN
+from ctsftp.sftp.receipts import ReceiptFile
 from ctsftp.sftp.session import Session
 
-from .raw import NO_ATTRS, RawSftp
-from .room import ACME, GOLD, Room
+from .raw import NO_ATTRS, PATIENCE_S, Answer, RawSftp
+from .room import ACME, GOLD, Room, public_half
 
 SILVER = "Silver_20261101_0001.csv"
 LIST = b"CTUserID\n1\n2\n3\n"
@@ -245,3 +250,68 @@ async def test_a_client_may_have_a_limit_of_its_own_below_the_servers(room: Room
     (room.clients.folder / ACME / "client.toml").write_text(f"max_file_size_bytes = {len(LIST) - 1}\n")
     raw = await room.raw()
     assert (await raw.write(await raw.create(GOLD), 0, LIST))[0] == FX_FAILURE
+
+
+async def test_open_listings_of_a_client_take_so_much_memory_together(room: Room) -> None:
+    """Before, each kept 25 MB for a folder of 100,000 files, and a client could have 5,120 of them open."""
+    await room.restart(max_view_bytes_per_client=1 << 20)
+    await (await room.sftp()).stat("/")
+    for number in range(3_000):
+        (room.folder / "spool" / ACME / "home" / f"{number}").mkdir()
+    first, second = await room.raw(), await room.raw()
+    handle = (await first.ask(FXP_OPENDIR, String("/"))).handle()
+    assert_too_much(await second.ask(FXP_OPENDIR, String("/")))
+    assert await first.close(handle) == OK
+    left_open = (await second.ask(FXP_OPENDIR, String("/"))).handle()
+    assert_too_much(await first.ask(FXP_OPENDIR, String("/")))
+    while (await second.ask(FXP_READDIR, String(left_open))).kind == FXP_NAME:
+        pass
+    handle = (await first.ask(FXP_OPENDIR, String("/"))).handle()
+    first.channel.abort()
+    await room.sessions_ended()
+    assert await second.close(left_open) == OK
+    assert len(await (await room.sftp()).listdir("/")) == 3_001
+
+
+async def test_open_receipts_of_a_client_take_so_much_memory_together(room: Room) -> None:
+    await room.restart(max_view_bytes_per_client=1 << 20)
+    room.receipts[ACME] = [ReceiptFile("a.txt", b"x" * 600_000, 0)]
+    first, second = await room.raw(), await room.raw()
+    handle = await first.read_handle("/receipts/a.txt")
+    assert_too_much(await open_receipt(second))
+    assert await first.close(handle) == OK
+    await second.read_handle("/receipts/a.txt")
+    assert_too_much(await open_receipt(first))
+    second.channel.abort()
+    await room.sessions_ended()
+    await first.read_handle("/receipts/a.txt")
+
+
+async def open_receipt(raw: RawSftp) -> Answer:
+    return await raw.ask(FXP_OPEN, String("/receipts/a.txt"), UInt32(FXF_READ), NO_ATTRS)
+
+
+def assert_too_much(answer: Answer) -> None:
+    code, reason = answer.status()
+    assert code == FX_FAILURE
+    assert "max_view_bytes_per_client" in reason
+
+
+async def test_a_client_that_waits_for_the_disk_leaves_threads_to_the_others(room: Room) -> None:
+    """Before, who opened enough large files to be written on had them all copied, and all threads for it."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+    await room.restart(max_threads_per_client=1)
+    room.clients.add("other", [public_half(room.user_key)])
+    connection = await room.connect()
+    busy = [await room.raw(connection) for _ in range(3)]
+    handles = [await raw.create(f"{number}.csv") for number, raw in enumerate(busy)]
+    gate = room.disk.hold("fsync")
+    for raw, handle in zip(busy, handles, strict=True):
+        raw.send(FXP_EXTENDED, String("fsync@openssh.com"), String(handle))
+    await gate.reached()
+    async with asyncio.timeout(PATIENCE_S):
+        other = await (await room.connect(username="other")).start_sftp_client()
+        assert await other.listdir("/") == ["receipts"]
+    gate.open()
+    for raw in busy:
+        assert (await raw.answer()).status() == OK

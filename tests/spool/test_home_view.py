@@ -9,7 +9,7 @@ import pytest
 
 from ctsftp.errors import NoSuchPathError, PathRefusedError, PathTakenError, PeerError
 from ctsftp.spool.disk import LocalDisk
-from ctsftp.spool.paths import HomePath
+from ctsftp.spool.paths import MAX_DEPTH, MAX_PATH_BYTES, HomePath
 
 from .bench import Client, at
 
@@ -231,3 +231,22 @@ def test_a_folder_and_a_file_have_their_modes(client: Client) -> None:
     client.home.make_folder(at("sub"))
     assert stat.S_ISDIR(client.by_hand("sub").stat().st_mode)
     assert client.by_hand("sub").stat().st_mode & 0o7777 & ~0o750 == 0
+
+
+@pytest.mark.parametrize("put", [Client.put, Client.break_off])
+@pytest.mark.parametrize("name", ["d", "x" * 200])
+def test_a_folder_moves_nowhere_that_a_path_cannot_reach(
+    client: Client, put: Callable[[Client, str, bytes], object], name: str
+) -> None:
+    """There it would take room that is not counted, and outlive its upload's file, to be taken for a new one later."""
+    names = [name] * min(MAX_DEPTH - 1, (MAX_PATH_BYTES - len("/a.csv")) // (len(name) + 1))
+    for depth in range(1, len(names) + 1):
+        client.home.make_folder(HomePath(tuple(names[:depth])))
+    deepest = f"/{'/'.join(names)}/a.csv"
+    put(client, deepest, b"abc")
+    client.home.make_folder(at(f"/{'z' * len(name)}"))
+    with pytest.raises(PathRefusedError, match="too deep, or too long"):
+        client.rename(f"/{name}", f"/{'z' * len(name)}/{name}")
+    assert client.see(deepest) == b"abc"
+    client.rename(f"/{name}", f"/{'y' * len(name)}")
+    assert client.see(deepest.replace(f"/{name}", f"/{'y' * len(name)}", 1)) == b"abc"

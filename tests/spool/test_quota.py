@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ctsftp.errors import DiskError, LimitError
+from ctsftp.errors import LimitError
 from ctsftp.spool.paths import HomePath
 from ctsftp.spool.quota import GRANT_BYTES, MEASURE_INTERVAL_S, PARTS, REFUSE_AFTER_S, Account, Allowance, Share
 from ctsftp.spool.spool import Spool
@@ -147,9 +147,9 @@ def test_the_floor_is_the_smaller_of_a_percentage_and_some_bytes(
     limits = allowance(percent=percent, floor=floor_kib * KIB)
     share = Book(total=total, free=least + 3).account.open(limits)
     assert share.reach(3 * KIB)
-    with pytest.raises(DiskError, match="free_floor_bytes"):
+    with pytest.raises(LimitError, match="free_floor_bytes"):
         share.reach(10 * GRANT_BYTES)
-    with pytest.raises(DiskError, match="free_floor_bytes"):
+    with pytest.raises(LimitError, match="free_floor_bytes"):
         Book(total=total, free=least).account.open(limits)
 
 

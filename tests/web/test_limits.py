@@ -53,6 +53,24 @@ async def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(adm
     problem(await admin.post("/v1/batch", content=chunks(), headers=headers), 413, "too-large")
 
 
+@pytest.mark.parametrize(
+    ("body", "hint"),
+    [
+        ('{"ct_user_ids":[' + ",".join(['""'] * 300_000) + "]}", "body.ct_user_ids.0"),
+        ('{"ct_user_ids":[1],' + ",".join(f'"{n}":1' for n in range(70_000)) + "}", "at most 20 fields"),
+    ],
+    ids=["ids", "fields"],
+)
+async def test_a_body_with_very_many_mistakes_has_one_problem(desk: Desk, body: str, hint: str) -> None:
+    """Before, one such megabyte stopped the whole server for seconds, and took hundreds of megabytes."""
+    await desk.load("VIP", [1])
+    reader = await desk.reader("acme")
+    for place in ("/v1/batch", "/v1/segments/acme/VIP/batch"):
+        answer = await reader.post(place, content=body, headers={"Content-Type": "application/json"})
+        assert hint in problem(answer, 422, "invalid")
+        assert len(answer.json()["faults"]) == 1
+
+
 async def test_what_is_wrong_is_named(admin: httpx.AsyncClient) -> None:
     answer = await admin.get("/v1/segments?limit=0")
     assert "query.limit" in problem(answer, 422, "invalid")

@@ -1,0 +1,66 @@
+"""What one client may take of the server, all its sessions together, so that enough is left for the others.
+
+An open listing or receipt is kept in memory until it was read or closed: 29 bytes of OPENDIR may cost 20 MB. And
+whatever waits for the disk waits in a thread: who asks for many copies of large files could have them all.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+from asyncssh import SFTPName
+
+from ctsftp.errors import LimitError
+
+# Measured: what asyncssh and we keep of one entry that was not read yet.
+ENTRY_BYTES = 256
+
+
+class FairShare:
+    """One client's part of the server's threads and memory."""
+
+    def __init__(self, *, threads: int, view_bytes: int) -> None:
+        self.threads = asyncio.Semaphore(threads)
+        # A listing takes more memory while it is made than afterwards.
+        self.listing = asyncio.Lock()
+        self._view_bytes = view_bytes
+        self._taken_bytes = 0
+
+    def take(self, bytes_: int) -> None:
+        """Take memory for what is opened; LimitError where the client has too much of it."""
+        if self._taken_bytes and self._taken_bytes + bytes_ > self._view_bytes:
+            raise LimitError(
+                f"Your open folders and receipts take more than {self._view_bytes:,} bytes of memory here "
+                "(max_view_bytes_per_client): close some first."
+            )
+        self._taken_bytes += bytes_
+
+    def give_back(self, bytes_: int) -> None:
+        """Give memory back."""
+        self._taken_bytes -= bytes_
+
+
+class Listing:
+    """A folder's entries for one open handle, forgotten when the last was read; close it in any case."""
+
+    def __init__(self, names: Iterator[SFTPName], count: int, share: FairShare) -> None:
+        self._bytes = count * ENTRY_BYTES
+        share.take(self._bytes)
+        self._names = names
+        self._share = share
+
+    def __aiter__(self) -> AsyncIterator[SFTPName]:
+        """Go on where the last READDIR ended."""
+        return self
+
+    async def __anext__(self) -> SFTPName:
+        """Give the next entry."""
+        for name in self._names:
+            return name
+        self.close()
+        raise StopAsyncIteration
+
+    def close(self) -> None:
+        """Give the memory back; closing twice is fine."""
+        self._names = iter(())
+        self._share.give_back(self._bytes)
+        self._bytes = 0

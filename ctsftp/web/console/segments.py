@@ -1,0 +1,177 @@
+"""The pages of the segments, and what an admin does to one."""
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from ctsftp.contract.codes import harmless
+from ctsftp.contract.rows import MAX_ID
+from ctsftp.contract.states import State
+from ctsftp.errors import NotFoundError
+from ctsftp.store.records import Segment, Snapshot
+from ctsftp.web.console.charts import size_over_time
+from ctsftp.web.console.views import decisions, segment_href, segment_rows, upload_row
+from ctsftp.web.console.visitor import Form, Visitor
+
+MAX_ROWS = 1_000
+SHOWN_UPLOADS = 10
+SHOWN_CHANGES = 500
+MAX_ID_DIGITS = 19
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a look-up says."""
+
+    tone: str
+    text: str
+
+
+async def all_of_them(visitor: Visitor) -> Response:
+    """Show the segments; where there are none yet, how to send the first file."""
+    client = visitor.token.client
+    segments = await visitor.store.segments.segments(client=client)
+    if not segments:
+        return await _first(visitor)
+    waiting = await visitor.waiting()
+    held = {(one.client, one.key or ""): one.count for one in waiting if one.state is State.HELD}
+    search = visitor.asked("q").strip()
+    rows = segment_rows(segments, trends=await visitor.store.overview.trends(client), held=held, now=visitor.now)
+    in_use = sum(one.retired_at is None for one in segments)
+    return await visitor.page(
+        "segments.html",
+        here="/",
+        rows=[row for row in rows if row.fits(search)][:MAX_ROWS],
+        most=MAX_ROWS,
+        search=search,
+        in_use=in_use,
+        retired=len(segments) - in_use,
+        held=sum(held.values()),
+        failed=sum(one.count for one in waiting if one.state is State.FAILED),
+        overdue=sum(row.is_overdue for row in rows),
+    )
+
+
+async def _first(visitor: Visitor) -> Response:
+    parts = visitor.parts
+    names = [name for name in await parts.client_names() if visitor.may_see(name)]
+    sheet = await parts.sheet(names[0] if names else "acme")
+    return await visitor.page(
+        "first.html",
+        here="/",
+        today=f"{visitor.now:%Y%m%d}",
+        sheet=sheet,
+        is_client=bool(names),
+        uploads=[upload_row(one) for one in await visitor.store.ledger.uploads(client=visitor.token.client, limit=10)],
+    )
+
+
+async def one_of_them(visitor: Visitor) -> Response:
+    """Show a segment."""
+    segment = await _asked_for(visitor)
+    client, key = segment.client, segment.key
+    ledger = visitor.store.ledger
+    held = await ledger.uploads(client=client, segment_key=key, state=State.HELD, limit=SHOWN_UPLOADS)
+    uploads = await ledger.uploads(client=client, segment_key=key, limit=SHOWN_UPLOADS + 1)
+    sizes = await visitor.store.overview.sizes(client, key)
+    gates = [gate for gate in await visitor.store.gates.gates(client=client) if segment.title in gate.segments]
+    [row] = segment_rows([segment], trends={}, held={(client, key): len(held)}, now=visitor.now)
+    member = visitor.asked("member").strip()
+    return await visitor.page(
+        "segment.html",
+        here="/",
+        row=row,
+        decisions=decisions(held, [segment]),
+        chart=size_over_time(sizes) if sizes else "",
+        member=member,
+        found=await _look_up(visitor, segment, member) if member else None,
+        gates=gates,
+        history=await visitor.store.segments.history(client, key),
+        changes_href=lambda old, new: segment_href(client, key, "/segment/changes", old=old, new=new),
+        uploads=[upload_row(one) for one in uploads[:SHOWN_UPLOADS]],
+        more_uploads=f"/uploads?{urlencode({'client': client, 'name': key})}" if len(uploads) > SHOWN_UPLOADS else "",
+    )
+
+
+async def changes(visitor: Visitor) -> Response:
+    """Show who entered and who left between two snapshots, a page at a time."""
+    segment = await _asked_for(visitor)
+    history = await visitor.store.segments.history(segment.client, segment.key)
+    old, new = (_numbered(history, visitor.asked(name)) for name in ("old", "new"))
+    above = int(visitor.asked("above")) if _is_id(visitor.asked("above")) else 0
+    found = await visitor.store.export.changes(old.id, new.id, above=above, limit=SHOWN_CHANGES)
+    more = segment_href(
+        segment.client, segment.key, "/segment/changes", old=old.number, new=new.number, above=found.until
+    )
+    return await visitor.page(
+        "changes.html",
+        here="/",
+        segment=segment,
+        href=segment_href(segment.client, segment.key),
+        old=old,
+        new=new,
+        above=above,
+        sides=[("Entered", found.entered.tolist()), ("Left", found.exited.tolist())],
+        more=more if found.until < MAX_ID else "",
+    )
+
+
+async def roll_back(visitor: Visitor, form: Form) -> str:
+    """Make an earlier snapshot current again."""
+    segment = await _named(visitor, form)
+    number = form["number"]
+    if not _is_id(number):
+        raise NotFoundError(f"There is no snapshot number {harmless(number)}.")
+    row = await visitor.perform("segment.rollback", name=segment.title, client=segment.client, number=int(number))
+    return _said(visitor, segment, f"is at snapshot {row['number']} again, with {row['members']:,} members.")
+
+
+async def retire(visitor: Visitor, form: Form) -> str:
+    """Take a segment out of use."""
+    segment = await _named(visitor, form)
+    await visitor.perform("segment.retire", name=segment.title, client=segment.client)
+    return _said(visitor, segment, "is retired.")
+
+
+async def restore(visitor: Visitor, form: Form) -> str:
+    """Put a retired segment back into use."""
+    segment = await _named(visitor, form)
+    await visitor.perform("segment.restore", name=segment.title, client=segment.client)
+    return _said(visitor, segment, "is in use again.")
+
+
+async def _asked_for(visitor: Visitor) -> Segment:
+    visitor.require(visitor.asked("client"))
+    return await visitor.store.segments.segment(visitor.asked("client"), visitor.asked("name"))
+
+
+async def _named(visitor: Visitor, form: Form) -> Segment:
+    visitor.require(form["client"])
+    return await visitor.store.segments.segment(form["client"], form["name"])
+
+
+def _said(visitor: Visitor, segment: Segment, what: str) -> str:
+    visitor.session.say("good", f'The segment "{segment.title}" {what}')
+    return segment_href(segment.client, segment.key)
+
+
+async def _look_up(visitor: Visitor, segment: Segment, member: str) -> Found:
+    if not _is_id(member) or not 0 < int(member) <= MAX_ID:
+        return Found(tone="warn", text="No CTUserID: it is a whole number of at most 19 digits.")
+    if segment.retired_at:
+        return Found(tone="warn", text="The segment is retired: nobody is a member.")
+    is_member = await visitor.store.lookups.is_member(segment.client, segment.key, int(member))
+    answer = "is a member." if is_member else "is no member."
+    return Found(tone="good" if is_member else "", text=f"{int(member)} {answer}")
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= MAX_ID_DIGITS
+
+
+def _numbered(history: list[Snapshot], number: str) -> Snapshot:
+    found = next((one for one in history if str(one.number) == number), None)
+    if found is None:
+        raise NotFoundError("This snapshot is not kept any more.")
+    return found

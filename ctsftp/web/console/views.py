@@ -1,0 +1,141 @@
+"""What each page shows, from the store's records: pure functions, so that a template only writes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlencode
+
+from markupsafe import Markup
+
+from ctsftp.contract.codes import PAGES, Code, Page
+from ctsftp.contract.names import segment_key
+from ctsftp.contract.states import State
+from ctsftp.store.records import Segment, Upload
+from ctsftp.web.console.charts import spark
+
+Key = tuple[str, str]  # a segment: its client and its key
+
+# How a state looks: what is well, what waits for somebody, what went wrong; all else is calm.
+_TONES = {State.LOADED: "good", State.HELD: "warn", State.REJECTED: "bad", State.FAILED: "bad"}
+
+_MEANINGS = {
+    State.RECEIVED: "It arrived whole, and waits for its turn.",
+    State.LOADING: "It is being read.",
+    State.LOADED: "Its members are the segment's.",
+    State.DUPLICATE: "The same file was applied, or is held, already: nothing to do.",
+    State.SUPERSEDED: "It is older than what the segment has.",
+    State.HELD: "It waits for your decision.",
+    State.REJECTED: "The file breaks the contract; the segment is as it was.",
+    State.FAILED: "The fault is ours: the file is safe, and is tried again by itself.",
+    State.RETIRED: "The segment is retired, and takes no files.",
+    State.DISCARDED: "It was dropped by an admin.",
+    State.IGNORED: "Its name is no segment file's.",
+}
+_ACTIONS = {
+    State.HELD: ("approve", "discard"),
+    State.SUPERSEDED: ("approve",),
+    State.REJECTED: ("retry",),
+    State.FAILED: ("retry",),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentRow:
+    """A segment among the others."""
+
+    segment: Segment
+    href: str
+    trend: Markup
+    is_overdue: bool
+    held: int
+
+    def fits(self, search: str) -> bool:
+        """Tell whether the title or the client holds what is searched for, in any case."""
+        wanted = segment_key(search)
+        return wanted in self.segment.key or wanted in self.segment.client
+
+    @property
+    def rank(self) -> tuple[bool, bool, bool, str, str]:
+        """Sort what is overdue first, then what waits for a decision; what is retired comes last."""
+        one = self.segment
+        return (one.retired_at is not None, not self.is_overdue, not self.held, one.title.casefold(), one.client)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadRow:
+    """An upload, how its state looks and reads, and what may be done about it."""
+
+    upload: Upload
+    href: str
+    tone: str
+    meaning: str
+    actions: tuple[str, ...]
+    code: Page | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A held upload, and what its segment has now; None if there is no segment yet."""
+
+    row: UploadRow
+    now: int | None
+
+    @property
+    def difference(self) -> int:
+        """How many members more, or fewer, there would be."""
+        return (self.row.upload.members or 0) - (self.now or 0)
+
+    @property
+    def percent(self) -> str:
+        """The same as a share of what there is; "" where that would say nothing."""
+        if not self.now or not self.difference:
+            return ""
+        share = 100 * self.difference / self.now
+        return f"{share:+.0f} %".replace("-", "−") if abs(share) >= 1 else "under 1 %"
+
+
+def segment_rows(
+    segments: Sequence[Segment],
+    *,
+    trends: Mapping[int, Sequence[int]],
+    held: Mapping[Key, int],
+    now: datetime,
+) -> list[SegmentRow]:
+    """List the segments in the order of their need; `trends` is keyed by the current snapshot's id."""
+    rows = [
+        SegmentRow(
+            segment=segment,
+            href=segment_href(segment.client, segment.key),
+            trend=spark(trends.get(segment.snapshot_id, ())),
+            is_overdue=segment.overdue_at is not None and segment.overdue_at <= now,
+            held=held.get((segment.client, segment.key), 0),
+        )
+        for segment in segments
+    ]
+    return sorted(rows, key=lambda row: row.rank)
+
+
+def upload_row(upload: Upload) -> UploadRow:
+    """Show one upload."""
+    return UploadRow(
+        upload=upload,
+        href=f"/uploads/{upload.id}",
+        tone=_TONES.get(upload.state, ""),
+        meaning=_MEANINGS[upload.state],
+        actions=_ACTIONS.get(upload.state, ()),
+        code=PAGES[Code(upload.code)] if upload.code in set(Code) else None,
+    )
+
+
+def decisions(held: Sequence[Upload], segments: Sequence[Segment]) -> list[Decision]:
+    """Show the held uploads, the one that waits longest first, each beside what its segment has now."""
+    members = {(one.client, one.key): one.members for one in segments}
+    return [
+        Decision(row=upload_row(upload), now=members.get((upload.client, upload.segment_key or "")))
+        for upload in sorted(held, key=lambda upload: upload.id)
+    ]
+
+
+def segment_href(client: str, key: str, page: str = "/segment", **more: object) -> str:
+    """Write the address of a segment's page; a title may hold anything, so it stands in the query."""
+    return f"{page}?{urlencode({'client': client, 'name': key, **more})}"
