@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 from sqlalchemy import URL, Connection, event, make_url, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from ctsftp.contract.rows import Ids
 from ctsftp.errors import StoreError
@@ -87,6 +87,9 @@ class PostgresBackend:
         self.faults: tuple[type[Exception], ...] = (psycopg.Error,)
         self._lost_fault = psycopg.OperationalError
         self._parsed = parsed
+        self._locks: AsyncConnection | None = None
+        self._holders = 0
+        self._locking = asyncio.Lock()
         self.writers = create_async_engine(
             parsed,
             isolation_level="READ COMMITTED",
@@ -116,17 +119,38 @@ class PostgresBackend:
 
     @asynccontextmanager
     async def alone(self, name: str) -> AsyncIterator[bool]:
-        """Hold an advisory lock of a connection's own; it goes with the connection."""
-        async with self.writers.connect() as conn:
-            await conn.execution_options(isolation_level="AUTOCOMMIT")
-            this = {"name": name}
-            found = await conn.execute(text("SELECT pg_try_advisory_lock(hashtextextended(:name, 1))"), this)
-            mine = bool(found.scalar_one())
+        """Hold an advisory lock; all of a node's are held by one connection, and go with it."""
+        this = {"name": name}
+        async with self._locking:
+            self._holders += 1
             try:
-                yield mine
-            finally:
-                if mine:
-                    await conn.execute(text("SELECT pg_advisory_unlock(hashtextextended(:name, 1))"), this)
+                if self._locks is None:
+                    self._locks = await self.writers.connect()
+                    await self._locks.execution_options(isolation_level="AUTOCOMMIT")
+                mine = bool((await self._locks.execute(_TAKE, this)).scalar_one())
+            except BaseException:
+                await self._leave(lost=True)
+                raise
+        try:
+            yield mine
+        finally:
+            async with self._locking:
+                try:
+                    if mine and self._locks is not None:
+                        await self._locks.execute(_LET_GO, this)
+                except DBAPIError:
+                    await self._leave(lost=True)
+                else:
+                    await self._leave(lost=False)
+
+    async def _leave(self, *, lost: bool) -> None:
+        """Give the connection of the locks back when nobody holds one, or when it is gone."""
+        self._holders -= 1
+        if self._locks is not None and (lost or not self._holders):
+            locks, self._locks = self._locks, None
+            if lost:
+                await locks.invalidate()
+            await locks.close()
 
     async def before_write(self) -> None:
         """Do nothing."""
@@ -255,6 +279,10 @@ PAGE_AS_TEXT = (
     " FROM (SELECT ct_user_id FROM snapshot_members"
     " WHERE snapshot_id = :snapshot_id AND ct_user_id > :above ORDER BY ct_user_id LIMIT :limit) AS page"
 )
+
+
+_TAKE = text("SELECT pg_try_advisory_lock(hashtextextended(:name, 1))")
+_LET_GO = text("SELECT pg_advisory_unlock(hashtextextended(:name, 1))")
 
 
 def lock_name(conn: Connection, name: str) -> None:

@@ -349,6 +349,20 @@ async def test_two_nodes_prune_and_roll_back_at_once_and_the_current_snapshot_st
         assert [page.tolist() async for page in pages] == [[segment.number]]
 
 
+async def test_work_of_a_name_is_one_nodes_at_a_time_and_goes_with_its_connection(
+    store: Store, other: Store, outside: psycopg.Connection
+) -> None:
+    first, second = store._database, other._database
+    async with first.alone("hook 1") as mine, first.alone("hook 2") as mine_too:
+        assert (mine, mine_too) == (True, True)
+        async with second.alone("hook 1") as theirs, second.alone("hook 3") as other_work:
+            assert (theirs, other_work) == (False, True)
+        outside.execute("SELECT pg_terminate_backend(pid, 10000) FROM pg_locks WHERE locktype = 'advisory'")
+    await second.close()
+    async with first.alone("hook 1") as again:
+        assert again
+
+
 # Large snapshots.
 
 

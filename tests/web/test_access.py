@@ -1,8 +1,5 @@
 """Tokens: who is let in, what a token may know of, and how soon a revoked one is refused."""
 
-import sqlite3
-from contextlib import closing
-
 import pytest
 
 from ctsftp.settings import Settings
@@ -60,10 +57,9 @@ async def test_the_secret_is_in_no_file_and_no_log(desk: Desk, settings: Setting
     assert secret not in str(desk.events)
 
 
-async def test_the_last_use_is_written_down(desk: Desk, settings: Settings) -> None:
+async def test_the_last_use_is_written_down(desk: Desk) -> None:
     shop = desk.http(await desk.token("shop"))
     await shop.get("/v1/segments")
     await desk.service.web.stop()
-    with closing(sqlite3.connect(settings.data_dir / "ctsftp.db")) as database:
-        [(used,)] = database.execute("SELECT last_used_at FROM tokens").fetchall()
-    assert used.endswith("Z")
+    [token] = await desk.store.tokens.tokens()
+    assert (token.last_used_at or "").endswith("Z")
