@@ -132,7 +132,7 @@ class TestOnce:
     def test_its_steps_are_numbered_and_each_says_what_happens(self, once: subprocess.CompletedProcess[str]) -> None:
         steps = re.findall(r"^(\d+)\. .+\n\w.+", once.stdout, re.MULTILINE)
 
-        assert steps == ["1", "2", "3", "4", "5", "6", "7", "8"]
+        assert steps == ["1", "2", "3", "4", "5", "6", "7", "8", "9"]
 
     def test_the_segment_has_the_members_of_the_audience(
         self, once: subprocess.CompletedProcess[str], sample: sqlite3.Connection
@@ -164,6 +164,14 @@ class TestOnce:
         assert before - after
         assert after - before
         assert listed[1:] == [(len(after), len(after - before), len(before - after), 2)]
+
+    def test_who_came_may_see_the_reward_and_who_left_may_not(
+        self, once: subprocess.CompletedProcess[str], sample: sqlite3.Connection
+    ) -> None:
+        before, after = set(gold_members(sample)), set(gold_members_of_the_next_run(sample))
+        answers = re.findall(r'\{"ct_user_id":(\d+),"open":(true|false)\}', once.stdout)
+
+        assert answers == [(str(min(after - before)), "true"), (str(min(before - after)), "false")]
 
     def test_the_wrong_setting_is_answered_and_the_segment_stays(
         self, once: subprocess.CompletedProcess[str], sample: sqlite3.Connection
