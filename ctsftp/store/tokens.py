@@ -32,7 +32,8 @@ class Tokens:
         self._database = database
         self._clock = clock
         # What was found, by its hash, until any token changes: those who are asked for members ask for nothing else so
-        # often. It is true since one process, the holder of the data folder, changes tokens, and by these methods.
+        # often. It is true where one process, the holder of the data folder, changes tokens, and by these methods; of a
+        # database that nodes share nothing is kept, since another node may have revoked it.
         self._found: dict[str, Token] = {}
         self._changes = 0
 
@@ -81,7 +82,7 @@ class Tokens:
         if not rows:
             return None
         found = Token(**dict(zip(_NAMES, rows[0], strict=True)))
-        if before == self._changes:  # else it may have been revoked since it was read
+        if before == self._changes and not self._database.shared:  # else it may have been revoked since it was read
             self._found[sha256] = found
         return found
 

@@ -289,6 +289,13 @@ async def test_a_copy_whose_connection_breaks_is_done_once(feed: Feed, outside: 
 # Two nodes at once.
 
 
+async def test_a_token_that_one_node_revokes_is_refused_at_the_other(store: Store, other: Store) -> None:
+    secret = await store.tokens.add("shop", client=None, admin=False, expires=None)
+    assert await other.tokens.find(secret)
+    await store.tokens.revoke("shop")
+    assert await other.tokens.find(secret) is None
+
+
 async def test_of_two_nodes_that_move_one_upload_one_does(store: Store, other: Store, feed: Feed) -> None:
     for _ in range(10):
         upload_id = await feed.receive()
