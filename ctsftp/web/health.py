@@ -1,9 +1,9 @@
-"""What a monitor asks, without a token: is it alive, is it ready, its figures."""
+"""What a monitor asks: is it alive, is it ready, its figures."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
 
-from ctsftp.web.access import parts_of
+from ctsftp.web.access import TokenBearer, parts_of
 from ctsftp.web.problems import Problem
 
 router = APIRouter(include_in_schema=False)
@@ -25,5 +25,12 @@ async def is_ready(request: Request) -> Response:
 
 @router.get("/metrics")
 async def metrics(request: Request) -> Response:
-    """Give the figures in Prometheus's text form."""
+    """Give the figures in Prometheus's text form.
+
+    They name every client's segments: whoever may come from elsewhere needs a token for all clients.
+    """
+    if parts_of(request).settings.is_exposed:
+        access = await TokenBearer(admin=False)(request)
+        if access.token.client is not None:
+            raise Problem(403, "scope", "The figures are of all clients: this token is bound to one.")
     return Response(await parts_of(request).metrics(), media_type="text/plain; version=0.0.4")

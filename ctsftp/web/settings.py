@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
 
 class HttpSettings(BaseModel):
     """Where the API listens, and its limits."""
@@ -41,3 +43,8 @@ class HttpSettings(BaseModel):
     max_sessions: int = Field(1_000, ge=1, description="browsers that are signed in; then the first one goes")
     max_sign_in_failures: int = Field(10, ge=1, description="failed sign-ins that an address has a minute")
     max_live_pages: int = Field(100, ge=0, description="open pages that are told at once of what is new")
+
+    @property
+    def is_exposed(self) -> bool:
+        """Whether anybody but this machine's own programs may be asking."""
+        return self.behind_https or self.host not in LOOPBACK

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncssh
+import httpx
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
@@ -21,6 +22,7 @@ from ctsftp.contract.states import State
 from ctsftp.errors import StoreError
 from ctsftp.settings import MetricsSettings, Settings
 from ctsftp.store.numbers import Numbers
+from ctsftp.web.settings import HttpSettings
 
 from .bench import NAME, NEXT, PATIENCE_S, put, rows
 
@@ -34,12 +36,13 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 @pytest.fixture
 async def service(settings: Settings) -> AsyncIterator[Service]:
     Clients(settings.keys_dir).add("acme", [read_public_key(KEY.export_public_key())])
-    async with Service.open(settings) as service:
+    async with Service.open(settings.model_copy(update={"http": HttpSettings(port=0)})) as service:
         yield service
 
 
 async def scrape(service: Service) -> Samples:
-    text = (await service.metrics()).decode()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{service.web.port}", trust_env=False) as prometheus:
+        text = (await prometheus.get("/metrics")).raise_for_status().text
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(text)
@@ -121,7 +124,7 @@ async def test_a_stall_is_told_once_as_the_worst(service: Service) -> None:
 
 
 async def test_segments_with_numbers_of_their_own_have_a_limit(settings: Settings) -> None:
-    few = settings.model_copy(update={"metrics": MetricsSettings(segments_shown=2)})
+    few = settings.model_copy(update={"metrics": MetricsSettings(segments_shown=2), "http": HttpSettings(port=0)})
     async with Service.open(few) as service:
         for number in range(4):
             await load(service, f"S{number}_20260310_0900.csv", rows([1]))

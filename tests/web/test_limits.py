@@ -20,8 +20,10 @@ async def admin(desk: Desk) -> httpx.AsyncClient:
 
 
 async def test_an_address_that_is_none_is_a_problem(admin: httpx.AsyncClient) -> None:
-    for place in ("/nothing", "/v1", "/v1/segments/acme", "/v1/segments/", "/docs", "/redoc", "/openapi.json"):
+    for place in ("/v1", "/v1/segments/acme", "/v1/segments/", "/v1/docs"):
         problem(await admin.get(place), 404, "not-found")
+    for place in ("/nothing", "/docs", "/redoc", "/openapi.json"):  # the console's, whose answers are pages
+        assert (await admin.get(place)).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -188,3 +190,14 @@ class TestSmallLimits:
         await first.aclose()
         assert (await second.get("/healthz")).status_code == 200
         assert (await desk.http().get("/healthz")).status_code == 200
+
+
+class TestExposed:
+    @pytest.fixture
+    def http_settings(self) -> dict[str, Any]:
+        return {"behind_https": True}
+
+    async def test_figures_of_all_clients_need_a_token_for_all_where_others_may_ask(self, desk: Desk) -> None:
+        problem(await desk.http().get("/metrics"), 401, "token")
+        problem(await (await desk.reader("acme")).get("/metrics"), 403, "scope")
+        assert (await (await desk.reader()).get("/metrics")).status_code == 200
