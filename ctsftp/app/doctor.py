@@ -81,7 +81,7 @@ async def _database(settings: Settings) -> list[Finding]:
         newest = await store.checks.newest_upload_at()
         return [
             *await store.checks.integrity(),
-            *await store.checks.waiting(),
+            *await store.checks.waiting(utc_now()),
             *_clock(newest, utc_now()),
             *await _pins(settings, store),
         ]

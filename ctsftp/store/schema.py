@@ -10,7 +10,7 @@ from ctsftp.errors import StoreError
 from ctsftp.store.tables import segments, uploads
 
 # The newest migration; ids are zero-padded numbers, so a greater one is newer.
-REVISION = "0004"
+REVISION = "0006"
 
 
 def refuse_strangers(conn: Connection, *, name: str) -> None:

@@ -103,6 +103,7 @@ uploads = sa.Table(
     sa.Column("retry_at", sa.Text),
     sa.Index("uploads_by_state", "state", "id"),
     sa.Index("uploads_by_name", "client", "filename", "id"),
+    sa.Index("uploads_by_client", "client", "id"),
 )
 
 # A snapshot without a segment and a number is being written, was abandoned, or is being deleted: no reader meets it.
