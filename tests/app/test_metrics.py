@@ -142,7 +142,7 @@ async def test_a_database_that_does_not_answer_is_told_and_the_rest_is_there(
     found = await scrape(service)
     assert value(found, "ctsftp_ledger_up") == 0
     assert value(found, "ctsftp_disk_bytes") > 0
-    assert await service.unready() == ["gone"]
+    assert await service.unready() == ["The database does not answer."]
 
 
 async def test_a_server_is_ready_until_it_stops_or_has_no_room(settings: Settings) -> None:
