@@ -26,7 +26,6 @@ class DoctorSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    expiring_days: int = Field(30, ge=0, description="`doctor` warns so many days before a key expires")
     free_disk_ratio: float = Field(0.1, ge=0, le=1, description="`doctor` warns below this share of free disk")
 
 

@@ -65,7 +65,8 @@ def _keys(settings: Settings) -> Iterator[Finding]:
         yield from check_folder("keys", settings.keys_dir)
     yield from check_host_keys(settings.host_keys, serves_already=(settings.data_dir / "clients").is_dir())
     try:
-        yield from check_clients(Clients(settings.keys_dir), now=utc_now(), expiring_days=settings.doctor.expiring_days)
+        days = settings.notify.key_expiry_warning_days
+        yield from check_clients(Clients(settings.keys_dir), now=utc_now(), expiring_days=days)
     except CtsftpError as exc:
         yield Finding("clients", Level.BAD, f"{exc}.", "Until then nobody can sign in.")
 
@@ -81,7 +82,7 @@ async def _database(settings: Settings) -> list[Finding]:
         newest = await store.checks.newest_upload_at()
         return [
             *await store.checks.integrity(),
-            *await store.checks.waiting(),
+            *await store.checks.waiting(utc_now()),
             *_clock(newest, utc_now()),
             *await _pins(settings, store),
         ]

@@ -1,4 +1,4 @@
-"""`serve`: the engine with its SFTP listener, its API and its control socket; starts, drains, stops.
+"""A server that is up: the engine with its SFTP listener, its API and its control socket; starts, drains, stops.
 
 One TaskGroup, the engine's, owns every task. Stopping goes in this order: the SFTP listener drains, and the
 API answers until it has; the API drains; the control socket closes; loads in progress go back to `received`; the
@@ -7,11 +7,8 @@ database is closed; the lock is let go.
 
 import asyncio
 import os
-import resource
-import signal
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -26,7 +23,6 @@ from ctsftp.app.metrics import Gauges, Metrics
 from ctsftp.app.operations import perform_on
 from ctsftp.app.receipts import ReceiptDesk
 from ctsftp.app.sheet import write_sheet
-from ctsftp.app.supervisor import Supervisor
 from ctsftp.app.watch import Watch
 from ctsftp.clients.hostkeys import HostKey, load_or_create_host_keys
 from ctsftp.contract.names import read_name
@@ -217,68 +213,6 @@ class Service:
         self.server.apply(settings.sftp, [host_key.key for host_key in host_keys])
         ended = await self.server.recheck()
         log.info("reloaded", sessions_ended=ended, at_the_next_start=_waiting(self.engine.settings, settings))
-
-
-class Signals:
-    """What the system asks of a server: SIGTERM and SIGINT stop it, the second time at once; SIGHUP reloads."""
-
-    def __init__(self) -> None:
-        self._stop = asyncio.Event()
-        self._reload = asyncio.Event()
-        self._hurry: Callable[[], None] | None = None
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopped)
-        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
-
-    async def attend(self, service: Service, read: Callable[[], Settings], supervisor: Supervisor) -> None:
-        """Do what is asked of the service, until it is to stop."""
-        reloading = asyncio.create_task(self._reload_again_and_again(service, read, supervisor))
-        try:
-            await self._stop.wait()
-        finally:
-            self._hurry = service.server.hurry
-            reloading.cancel()
-
-    def _stopped(self) -> None:
-        if self._hurry:
-            log.warning("stopping at once")
-            self._hurry()
-        self._stop.set()
-
-    async def _reload_again_and_again(
-        self, service: Service, read: Callable[[], Settings], supervisor: Supervisor
-    ) -> None:
-        while True:
-            await self._reload.wait()
-            self._reload.clear()
-            supervisor.reloading()
-            await service.reload(read)
-            supervisor.ready()
-
-
-async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
-    """Serve until SIGTERM or SIGINT; `read` reads the settings again, for SIGHUP."""
-    signals, supervisor = Signals(), Supervisor()
-    _take_all_descriptors()
-    # More than asyncio's own few: each upload that ends waits in one for the disk.
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(settings.threads, thread_name_prefix="ctsftp"))
-    beating = asyncio.create_task(supervisor.beat())
-    try:
-        async with Service.open(settings) as service:
-            supervisor.ready()
-            await signals.attend(service, read, supervisor)
-            supervisor.stopping()
-    finally:
-        beating.cancel()
-        supervisor.close()
-
-
-def _take_all_descriptors() -> None:
-    """Raise the limit on open files to what this process may have; a shell's is 1,024, less than one client's due."""
-    with suppress(OSError, ValueError):
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _waiting(old: Settings, new: Settings) -> list[str]:

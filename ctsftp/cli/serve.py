@@ -26,7 +26,7 @@ def command(edge: Edge, log_format: str | None) -> None:
     configure_logs(log_format or settings.log_format)
     if unknown := unknown_variables():
         log.warning("environment variables that are no settings have no effect", names=unknown)
-    from ctsftp.app.service import serve  # noqa: PLC0415  the server's imports cost half a second
+    from ctsftp.app.serving import serve  # noqa: PLC0415  the server's imports cost half a second
     from ctsftp.app.work import run  # noqa: PLC0415
 
     run(serve(settings, edge.read_again))

@@ -19,5 +19,7 @@ class NotifySettings(BaseModel):
     messages_at_once: int = Field(20, ge=1, le=100, description="most events that one message to people tells of")
     keep_events_days: int = Field(30, ge=1, description="days that events are kept, delivered or not")
     watch_interval_s: float = Field(300, gt=0, description="seconds between two looks at segments, keys and the disk")
-    key_expiry_warning_days: int = Field(14, ge=0, description="days before its end that a key counts as expiring")
+    key_expiry_warning_days: int = Field(
+        30, ge=0, description="days before its end that a key counts as expiring, for `doctor` too"
+    )
     low_disk_bytes: int = Field(1 << 30, ge=0, description="free bytes in data_dir below which the disk counts as low")

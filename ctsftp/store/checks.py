@@ -1,6 +1,7 @@
 """What `ctsftp doctor` asks of the database: whether it is whole, and what in it waits for a person."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -8,7 +9,9 @@ from sqlalchemy import Connection
 from ctsftp.contract.finding import Finding, Level
 from ctsftp.contract.states import State
 from ctsftp.store.database import Database
-from ctsftp.store.tables import client_logins, segments, uploads
+from ctsftp.store.records import iso
+from ctsftp.store.tables import client_logins, uploads
+from ctsftp.store.telling import overdue, overdue_at
 
 SHOWN = 5  # uploads or segments that are named one by one
 
@@ -26,9 +29,9 @@ class CheckUp:
             return [Finding("database", Level.BAD, f"It is damaged: {damage}.", "Restore a backup: deploy/restore.md")]
         return [Finding("database", Level.OK, f"{self._database.name} is whole and up to date.")]
 
-    async def waiting(self) -> list[Finding]:
+    async def waiting(self, now: datetime) -> list[Finding]:
         """Find the uploads and segments that wait for a person."""
-        return await self._database.read(lambda conn: [*_held(conn), *_failed(conn), *_overdue(conn)])
+        return await self._database.read(lambda conn: [*_held(conn), *_failed(conn), *_overdue(conn, now)])
 
     async def newest_upload_at(self) -> str | None:
         """Tell when the newest upload was closed; None for an empty ledger."""
@@ -75,19 +78,13 @@ def _failed(conn: Connection) -> Iterator[Finding]:
         )
 
 
-def _overdue(conn: Connection) -> Iterator[Finding]:
-    """Name the segments that are overdue, in a database whose segments know when they are."""
-    if "overdue_since" not in segments.c:
-        return
-    since = segments.c["overdue_since"]
-    query = sa.select(segments.c.client, segments.c.title, since).where(
-        since.is_not(None), segments.c.retired_at.is_(None)
-    )
-    for client, title, moment in conn.execute(query.order_by(since)):
+def _overdue(conn: Connection, now: datetime) -> Iterator[Finding]:
+    """Name the segments that are overdue now, whether or not a server runs that would have told of them."""
+    for row in sorted(overdue(conn, now), key=overdue_at):
         yield Finding(
             "segments",
             Level.WARN,
-            f'"{title}" of {client} is overdue since {moment}.',
+            f'"{row.title}" of {row.client} is overdue since {iso(overdue_at(row))}.',
             "Look at the Connect job: such jobs expire silently, and start up to 15 minutes late.",
         )
 

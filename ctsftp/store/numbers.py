@@ -63,9 +63,7 @@ def _read(conn: Connection, shown: int) -> LedgerNumbers:
             for client, title, members, loaded_at in conn.execute(current)
         ],
         segment_count=_count(conn, live),
-        overdue=_count(conn, sa.and_(live, segments.c["overdue_since"].is_not(None)))
-        if "overdue_since" in segments.c
-        else 0,
+        overdue=_count(conn, sa.and_(live, segments.c.overdue_since.is_not(None))),
     )
 
 

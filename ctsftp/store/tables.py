@@ -106,6 +106,7 @@ uploads = sa.Table(
     sa.Index("uploads_by_state", "state", "id"),
     sa.Index("uploads_by_name", "client", "filename", "id"),
     sa.Index("uploads_by_segment", "client", "segment_key", "id"),
+    sa.Index("uploads_by_client", "client", "id"),
 )
 
 

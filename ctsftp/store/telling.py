@@ -73,23 +73,25 @@ def tell_of_move(conn: Connection, upload_id: str, to: State, *, now: datetime) 
         _forget(conn, lane_of(upload.client, upload.segment_key), EventKind.UPLOAD_HELD)
 
 
-def newly_overdue(conn: Connection, now: datetime) -> list[Row[Any]]:
-    """List the segments in use whose file did not come in time, and of which nobody was told yet."""
+def overdue(conn: Connection, now: datetime) -> list[Row[Any]]:
+    """List the segments in use whose file did not come in time."""
     columns = segments.c
     expecting = sa.select(segments).where(
-        columns.expect_every_s.is_not(None),
-        columns.heard_at.is_not(None),
-        columns.retired_at.is_(None),
-        columns.overdue_since.is_(None),
+        columns.expect_every_s.is_not(None), columns.heard_at.is_not(None), columns.retired_at.is_(None)
     )
-    return [row for row in conn.execute(expecting.order_by(columns.id)) if _overdue_at(row) < now]
+    return [row for row in conn.execute(expecting.order_by(columns.id)) if overdue_at(row) < now]
+
+
+def newly_overdue(conn: Connection, now: datetime) -> list[Row[Any]]:
+    """List those of them of which nobody was told yet."""
+    return [row for row in overdue(conn, now) if row.overdue_since is None]
 
 
 def tell_if_overdue(conn: Connection, now: datetime) -> int:
     """Tell of every segment that became overdue; give how many."""
     late = newly_overdue(conn, now)
     for row in late:
-        since = iso(_overdue_at(row))
+        since = iso(overdue_at(row))
         conn.execute(segments.update().where(segments.c.id == row.id).values(overdue_since=since))
         emit(
             conn,
@@ -146,13 +148,14 @@ def _note_heard(conn: Connection, upload: Upload, *, now: datetime) -> None:
     earlier = sa.or_(segments.c.heard_at.is_(None), segments.c.heard_at < upload.received_at)
     conn.execute(segments.update().where(this, earlier).values(heard_at=upload.received_at))
     row = conn.execute(sa.select(segments).where(this, segments.c.overdue_since.is_not(None))).one_or_none()
-    if row and _overdue_at(row) > now:  # an admin may also have approved a file that is old
+    if row and overdue_at(row) > now:  # an admin may also have approved a file that is old
         conn.execute(segments.update().where(this).values(overdue_since=None))
         data = {"overdue_since": row.overdue_since, "filename": upload.filename, "heard_at": row.heard_at}
         _emit_of(conn, EventKind.SEGMENT_BACK, upload, now=now, data=data)
 
 
-def _overdue_at(row: Row[Any]) -> datetime:
+def overdue_at(row: Row[Any]) -> datetime:
+    """Tell when the time for a segment's file is up, or was."""
     return Expectation(row.expect_every_s, row.expect_grace_s).overdue_at(datetime.fromisoformat(row.heard_at))
 
 

@@ -5,6 +5,7 @@ What belongs to another client does not exist for a token that is bound to one: 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,23 +28,27 @@ Perform = Callable[[str, dict[str, Any]], Awaitable[Any]]
 
 
 class Streams:
-    """The places for long answers."""
+    """The places for long answers; a token has half of them at most, so that no slow reader keeps all others out."""
 
     def __init__(self, places: int) -> None:
         self._free = places
+        self._most = max(1, places // 2)
+        self._taken: Counter[int] = Counter()
 
     @contextmanager
-    def place(self) -> Iterator[None]:
+    def place(self, token_id: int) -> Iterator[None]:
         """Take a place; a 503 problem if there is none."""
-        if self._free == 0:
+        if self._free == 0 or self._taken[token_id] == self._most:
             raise Problem(
                 503, "busy", "Too many lists are being streamed: try again in a while.", headers={"Retry-After": "10"}
             )
         self._free -= 1
+        self._taken[token_id] += 1
         try:
             yield
         finally:
             self._free += 1
+            self._taken[token_id] -= 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

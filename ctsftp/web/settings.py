@@ -24,9 +24,11 @@ class HttpSettings(BaseModel):
     max_head_bytes: int = Field(64 * 1024, ge=1024, description="largest head of a request")
     head_timeout_s: float = Field(10, gt=0, description="seconds to send the head of a request")
     max_connections: int = Field(500, ge=1, description="connections at the same time")
-    max_streams: int = Field(8, ge=1, description="member lists that are streamed at the same time")
+    max_streams: int = Field(
+        8, ge=1, description="member lists that are streamed at the same time, half of them for one token"
+    )
     stalled_s: float = Field(
-        60, gt=0, description="seconds that a peer may send nothing of a body, or take nothing of a stream"
+        60, gt=0, description="seconds that a peer may send nothing of a body, or take nothing of an answer"
     )
     keep_alive_s: int = Field(30, ge=1, description="seconds that a silent connection is kept")
     drain_timeout_s: int = Field(10, ge=0, description="seconds that running answers get when the server stops")

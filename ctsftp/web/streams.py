@@ -80,27 +80,19 @@ class MemberStream(Response):
         if gzip:
             self.headers["content-encoding"] = "gzip"
         self._request = request
-        self._parts = access.parts
+        self._access = access
         self._chunks = _gzipped if gzip else _plain
         self._text = _text(access.store, snapshot_id, form, members)
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         """Send it."""
-        with self._parts.streams.place():
+        with self._access.parts.streams.place(self._access.token.id):
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             async for chunk in self._chunks(self._text):
                 if await self._request.is_disconnected():
                     return
-                await self._send_chunk(send, chunk)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _send_chunk(self, send: Send, chunk: bytes) -> None:
-        stalled_s = self._parts.settings.stalled_s
-        try:
-            async with asyncio.timeout(stalled_s):
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        except TimeoutError:
-            raise Problem(408, "stalled", f"Nothing of the list was taken for {stalled_s:g} s.") from None
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _text(store: Store, snapshot_id: int, form: Format, members: int) -> AsyncIterator[bytes]:

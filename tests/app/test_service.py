@@ -14,7 +14,8 @@ from ctsftp.app.control import ControlSocket, ask
 from ctsftp.app.engine import Engine
 from ctsftp.app.lock import DataFolderBusyError, data_lock
 from ctsftp.app.loginbook import LoginNotes
-from ctsftp.app.service import Service, serve
+from ctsftp.app.service import Service
+from ctsftp.app.serving import serve
 from ctsftp.contract.states import State
 from ctsftp.errors import RefusedError, SettingsError, StoreError
 from ctsftp.settings import Settings

@@ -83,7 +83,7 @@ async def scene(settings: Settings) -> AsyncIterator[Scene]:
 
 
 async def test_a_key_that_is_about_to_expire_is_told_once(scene: Scene) -> None:
-    scene.watch = scene.new_watch(keep_events_days=90)
+    scene.watch = scene.new_watch(keep_events_days=90, key_expiry_warning_days=14)
     scene.add_key("acme", None)
     scene.add_key("zeta", 60)
     fingerprint = scene.add_key("acme", 20)

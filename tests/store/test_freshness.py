@@ -1,5 +1,7 @@
 """A segment whose job stops is reported overdue once, and back once, under a controlled clock."""
 
+from datetime import timedelta
+
 import pytest
 
 from ctsftp.contract.freshness import Expectation
@@ -117,3 +119,14 @@ async def test_what_is_expected_can_be_changed_and_is_then_judged_anew(
     assert await look(store, clock, 6 * 24) == 1
     for one in (hook, people):
         assert await told(store, one) == ["segment.overdue", "segment.overdue"]
+
+
+async def test_the_doctor_sees_what_is_overdue_where_no_server_runs_to_tell_of_it(
+    store: Store, feed: Feed, clock: StandingClock
+) -> None:
+    await feed.load([1])
+    await store.segments.expect("acme", "vip", DAY_AND_A_BIT)
+    heard_at = clock()
+    assert await store.checks.waiting(heard_at + timedelta(hours=26)) == []
+    (finding,) = await store.checks.waiting(heard_at + timedelta(hours=28))
+    assert "is overdue since 2026-03-11T15:00:00.000Z" in finding.text

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -142,6 +144,13 @@ class TestSmallLimits:
     def http_settings(self) -> dict[str, Any]:
         return {"max_head_bytes": 1024, "head_timeout_s": 0.2, "stalled_s": 0.2, "max_connections": 2}
 
+    @pytest.fixture(autouse=True)
+    def _sockets(self) -> Iterator[None]:
+        self._open: list[socket.socket] = []
+        yield
+        for one in self._open:
+            one.close()
+
     async def _is_cut_off(self, desk: Desk, sent: bytes) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", desk.service.web.port)
         writer.write(sent)
@@ -165,6 +174,21 @@ class TestSmallLimits:
         answers = await self._is_cut_off(desk, whole * 40 + b"GET /" + b"x" * 2000)
         assert answers.count(b"HTTP/1.1 200 OK") <= 40
         assert b"HTTP/1.1 200 OK" in await self._is_cut_off(desk, b"GET /healthz HTTP/1.0\r\n\r\n")
+
+    async def test_whoever_takes_nothing_of_his_answers_loses_his_connection(self, desk: Desk) -> None:
+        await desk.load("VIP", range(10**9, 10**9 + 100_000))
+        ask = (
+            f"GET /v1/segments/acme/VIP/changes?limit=100000 HTTP/1.1\r\nAuthorization: Bearer {await desk.token('x')}"
+        )
+        for _ in range(2):
+            slow = socket.socket()
+            self._open.append(slow)
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            slow.connect(("127.0.0.1", desk.service.web.port))
+            slow.sendall(f"{ask}\r\n\r\n".encode() * 20)
+        async with asyncio.timeout(20):
+            while await self._is_cut_off(desk, b"GET /healthz HTTP/1.0\r\n\r\n") == b"":
+                pass
 
     async def test_a_body_may_be_larger_than_a_head(self, desk: Desk) -> None:
         client = desk.http(await desk.token("shop"))

@@ -153,17 +153,43 @@ class TestFewPlaces:
         assert answer.text == CSV
 
 
+class TestPlacesForAll:
+    @pytest.fixture
+    def http_settings(self) -> dict[str, Any]:
+        return {"max_streams": 4}
+
+    async def test_one_token_leaves_half_of_the_places_to_others(
+        self, desk: Desk, reader: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        door = Door(monkeypatch)
+        listings = [asyncio.create_task(reader.get(PLACE)) for _ in range(2)]
+        await door.reached_by(2)
+        problem(await reader.get(PLACE), 503, "busy")
+        listings.append(asyncio.create_task((await desk.reader("acme")).get(PLACE)))
+        await door.reached_by(3)
+        door.open.set()
+        assert [(await listing).text for listing in listings] == [CSV] * 3
+
+
 class Door:
     """Where a list waits after its first page until the test lets it on."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reached, self.open = asyncio.Event(), asyncio.Event()
+        self._waiting = 0
         pages = Export.pages
 
         async def watched(store: Export, snapshot_id: int, form: export.PageForm) -> Any:
             async for page in pages(store, snapshot_id, form):
                 yield page
+                self._waiting += 1
                 self.reached.set()
                 await self.open.wait()
 
         monkeypatch.setattr(Export, "pages", watched)
+
+    async def reached_by(self, count: int) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while self._waiting < count:
+                self.reached.clear()
+                await self.reached.wait()

@@ -1,0 +1,78 @@
+"""`serve`: a service in a process of its own: its signals, its threads and descriptors, and who supervises it."""
+
+import asyncio
+import resource
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import structlog
+
+from ctsftp.app.service import Service
+from ctsftp.app.supervisor import Supervisor
+from ctsftp.settings import Settings
+
+log = structlog.get_logger()
+
+
+class Signals:
+    """What the system asks of a server: SIGTERM and SIGINT stop it, the second time at once; SIGHUP reloads."""
+
+    def __init__(self) -> None:
+        self._stop = asyncio.Event()
+        self._reload = asyncio.Event()
+        self._hurry: Callable[[], None] | None = None
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopped)
+        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+
+    async def attend(self, service: Service, read: Callable[[], Settings], supervisor: Supervisor) -> None:
+        """Do what is asked of the service, until it is to stop."""
+        reloading = asyncio.create_task(self._reload_again_and_again(service, read, supervisor))
+        try:
+            await self._stop.wait()
+        finally:
+            self._hurry = service.server.hurry
+            reloading.cancel()
+
+    def _stopped(self) -> None:
+        if self._hurry:
+            log.warning("stopping at once")
+            self._hurry()
+        self._stop.set()
+
+    async def _reload_again_and_again(
+        self, service: Service, read: Callable[[], Settings], supervisor: Supervisor
+    ) -> None:
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            supervisor.reloading()
+            await service.reload(read)
+            supervisor.ready()
+
+
+async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
+    """Serve until SIGTERM or SIGINT; `read` reads the settings again, for SIGHUP."""
+    signals, supervisor = Signals(), Supervisor()
+    _take_all_descriptors()
+    # More than asyncio's own few: each upload that ends waits in one for the disk.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(settings.threads, thread_name_prefix="ctsftp"))
+    beating = asyncio.create_task(supervisor.beat())
+    try:
+        async with Service.open(settings) as service:
+            supervisor.ready()
+            await signals.attend(service, read, supervisor)
+            supervisor.stopping()
+    finally:
+        beating.cancel()
+        supervisor.close()
+
+
+def _take_all_descriptors() -> None:
+    """Raise the limit on open files to what this process may have; a shell's is 1,024, less than one client's due."""
+    with suppress(OSError, ValueError):
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
