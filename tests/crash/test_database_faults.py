@@ -25,6 +25,8 @@ A_MINUTE_S = 60
 def serve(box: Box, journal: Journal) -> Serve:
     """A server with one list loaded."""
     box.add_client("acme")
+    # Few threads, and no heap for each: an address space that is limited is then taken by the list, and not by them.
+    box.env |= {"MALLOC_ARENA_MAX": "1", "CTSFTP_THREADS": "4"}
     serve = box.start()
     assert send(box, journal, list_of(journal, "Gold", 1))
     serve.wait_for("verdict")

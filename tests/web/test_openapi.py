@@ -9,6 +9,8 @@ import pytest
 from .conftest import Desk
 
 EXAMPLES = 8  # an operation; schemathesis adds those that it derives from the document itself
+# The document's edges need no second database; what is strange to a database may be to one of them alone.
+PHASES = {"sqlite": "examples,coverage,fuzzing", "postgresql": "examples,fuzzing"}
 
 # 5.0 is an integer to JSON Schema, and no id to us: its digits may be lost already.
 CONFIG = """
@@ -19,7 +21,9 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "422"]
 
 
 @pytest.mark.timeout(300)
-async def test_schemathesis_finds_nothing_that_the_document_does_not_say(desk: Desk, tmp_path: Path) -> None:
+async def test_schemathesis_finds_nothing_that_the_document_does_not_say(
+    desk: Desk, tmp_path: Path, database_kind: str
+) -> None:
     await desk.load("VIP", [1234567, 2])
     await desk.load("Gold", ["x", *range(1, 50)])  # type: ignore[list-item]
     await desk.service.perform("gate.set", {"kind": "reward", "item": "4711", "segments": ["VIP"], "client": "acme"})
@@ -35,7 +39,7 @@ async def test_schemathesis_finds_nothing_that_the_document_does_not_say(desk: D
         ),
         *("--header", f"Authorization: Bearer {await desk.token('tester', admin=True)}"),
         *("--max-examples", str(EXAMPLES), "--seed", "6", "--generation-database", "none"),
-        *("--phases", "examples,coverage,fuzzing", "--suppress-health-check", "all"),
+        *("--phases", PHASES[database_kind], "--suppress-health-check", "all"),
         *("--request-timeout", "30"),
         cwd=tmp_path,
         stdout=asyncio.subprocess.PIPE,
