@@ -9,7 +9,7 @@ import asyncio
 import os
 import resource
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
@@ -21,12 +21,14 @@ from sqlalchemy import make_url
 from ctsftp.app.clock import utc_now
 from ctsftp.app.control import ControlSocket
 from ctsftp.app.engine import Engine
+from ctsftp.app.lock import until_free
 from ctsftp.app.loginbook import LoginNotes
 from ctsftp.app.metrics import Gauges, Metrics
 from ctsftp.app.operations import perform_on
 from ctsftp.app.receipts import ReceiptDesk
 from ctsftp.app.sheet import write_sheet
 from ctsftp.app.supervisor import Supervisor
+from ctsftp.app.takeover import watch_siblings
 from ctsftp.app.watch import Watch
 from ctsftp.clients.hostkeys import HostKey, load_or_create_host_keys
 from ctsftp.contract.names import read_name
@@ -121,7 +123,7 @@ class Service:
             service = cls(engine, server, metrics, host_keys)
             control = ControlSocket(settings.data_dir / "control.sock", service.perform)
             parts = (notes.run(), engine.sweeper.run(), watch.run(), metrics.run(), engine.notifier.run())
-            background = [engine.tasks.create_task(work) for work in parts]
+            background = [engine.tasks.create_task(work) for work in (*parts, watch_siblings(engine))]
             try:
                 await engine.wait_on()
                 # First: a key that is revoked while the server starts must not slip in unseen.
@@ -240,6 +242,15 @@ class Signals:
             self._hurry = service.server.hurry
             reloading.cancel()
 
+    async def wait_for(self, work: Coroutine[None, None, None]) -> bool:
+        """Wait for the end of `work`; False if the server is to stop before."""
+        tasks = [asyncio.create_task(work), asyncio.create_task(self._stop.wait())]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return not self._stop.is_set()
+
     def _stopped(self) -> None:
         if self._hurry:
             log.warning("stopping at once")
@@ -265,6 +276,8 @@ async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(settings.threads, thread_name_prefix="ctsftp"))
     beating = asyncio.create_task(supervisor.beat())
     try:
+        if settings.takeover.folders and not await signals.wait_for(until_free(settings.data_dir)):
+            return
         async with Service.open(settings) as service:
             supervisor.ready()
             await signals.attend(service, read, supervisor)
