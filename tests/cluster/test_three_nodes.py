@@ -130,9 +130,11 @@ def outlive_every_blow(cluster: Cluster) -> None:
     retried = cluster.drain()
     found = cluster.faults(journal)
     sent = journal.all()
+    refused = sum(one.refused for one in sent)
     print(  # noqa: T201 - the figures are the result
         f"{time.monotonic() - began:.0f} s: {len(sent)} files sent, {journal.acknowledged} acknowledged, "
-        f"{sum(one.refused for one in sent)} refused, at most {watch.most_in_vain} in vain in a row, {retried} retried by the admin, {len(found)} faults"
+        f"{refused} refused, at most {watch.most_in_vain} in vain in a row, "
+        f"{retried} retried by the admin, {len(found)} faults"
     )
     assert found == []
     assert watch.refusals <= {STOPPING}  # all else is a connection that broke
