@@ -39,6 +39,19 @@ class MetricsSettings(BaseModel):
     tick_s: float = Field(0.05, gt=0, description="seconds between two looks at how late the event loop is")
 
 
+class TakeoverSettings(BaseModel):
+    """When a node finishes what another one left on a disk that both see."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folders: str | None = Field(
+        None, pattern="^/", description="where all nodes' data folders lie on a shared disk, such as /shared/*/data"
+    )
+    after_s: float = Field(
+        60, ge=1, description="seconds without a sign of life after which another node finishes a node's uploads"
+    )
+
+
 class Settings(BaseSettings):
     """Everything that can be set: `CTSFTP_SFTP__PORT` in the environment is `port` under `[sftp]` in the file."""
 
@@ -65,6 +78,7 @@ class Settings(BaseSettings):
     doctor: DoctorSettings = DoctorSettings()
     http: HttpSettings = HttpSettings()
     metrics: MetricsSettings = MetricsSettings()
+    takeover: TakeoverSettings = TakeoverSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ctsftp.app.clock import utc_now
-from ctsftp.app.lock import data_lock
+from ctsftp.app.lock import Pulse, data_lock
 from ctsftp.app.node import check_clock, node_name, until_taken_up, watch_decisions
 from ctsftp.clients.config import ClientConfig
 from ctsftp.clients.folder import Clients
@@ -37,6 +37,8 @@ from ctsftp.store.store import Store
 
 if TYPE_CHECKING:
     from ctsftp.notify.notifier import Notifier
+
+BEATS_A_LEASE = 5
 
 log = structlog.get_logger()
 
@@ -65,6 +67,8 @@ class Engine:
         self.clients = Clients(settings.keys_dir)
         # Told the client whose uploads or segments changed; `serve` has its open pages hear of it.
         self.changed: Callable[[str], None] = lambda _client: None
+        # The sign of life in the data folder, where other nodes look for one.
+        self.pulse: Pulse | None = None
         self._ids = UploadIds()
         self.spool = Spool(settings.data_dir / "clients", disk=LocalDisk(), next_id=self._ids.next)
         self.queue = UploadQueue(
@@ -94,10 +98,13 @@ class Engine:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: Settings, watch: Watch | None = None) -> AsyncIterator["Engine"]:
+    async def open(
+        cls, settings: Settings, watch: Watch | None = None, *, by: str | None = None
+    ) -> AsyncIterator["Engine"]:
         """Take the data folder, put right what a dead process left, and work until the block ends.
 
-        At the end what is being loaded goes back to `received`, and the next engine takes it up.
+        At the end what is being loaded goes back to `received`, and the next engine takes it up. `by` is the node
+        that does this for another one, whose folder it is.
         """
         with one_fault(), data_lock(settings.data_dir, disk=LocalDisk()):
             store = await Store.open(
@@ -107,10 +114,13 @@ class Engine:
                 await check_clock(store)
                 async with asyncio.TaskGroup() as tasks:
                     engine = cls(settings, store, tasks, watch or Watch())
+                    await engine._begin_pulse(by)
                     uncounted = await engine._recover()
                     working = [tasks.create_task(work) for work in (engine.queue.run(), engine._count(uncounted))]
                     if store.node:
                         working.append(tasks.create_task(watch_decisions(store, engine.spool, engine.queue)))
+                    if engine.pulse:
+                        working.append(tasks.create_task(engine.pulse.beat(settings.takeover.after_s / BEATS_A_LEASE)))
                     try:
                         yield engine
                     finally:
@@ -174,9 +184,16 @@ class Engine:
 
     async def wait_on(self) -> None:
         """Wait for the time of every upload that an earlier process was to try again: the next sweep may be late."""
-        for row in await self.store.ledger.uploads(state=State.FAILED):
-            if row.retry_at and (upload := await asyncio.to_thread(self.spool.upload, row.client, row.id)):
-                self._try_again(upload, max(0.0, (datetime.fromisoformat(row.retry_at) - utc_now()).total_seconds()))
+        for upload, at in await self.put_off():
+            self._try_again(upload, max(0.0, (at - utc_now()).total_seconds()))
+
+    async def put_off(self) -> list[tuple[StoredUpload, datetime]]:
+        """List the uploads in this data folder that are to be tried again by themselves, and when."""
+        return [
+            (upload, datetime.fromisoformat(row.retry_at))
+            for row in await self.store.ledger.uploads(state=State.FAILED)
+            if row.retry_at and (upload := await asyncio.to_thread(self.spool.upload, row.client, row.id))
+        ]
 
     async def _load(self, upload: StoredUpload) -> None:
         began = time.monotonic()
@@ -194,6 +211,11 @@ class Engine:
 
     def _try_again(self, upload: StoredUpload, delay_s: float) -> None:
         asyncio.get_running_loop().call_later(delay_s, self.queue.offer, upload)
+
+    async def _begin_pulse(self, by: str | None) -> None:
+        if self.store.node and self.settings.takeover.folders:
+            self.pulse = Pulse(self.settings.data_dir, by or self.store.node)
+            await asyncio.to_thread(self.pulse.begin)
 
     async def _recover(self) -> list[Uncounted]:
         """Put right what a dead process left; give what it had yet to count."""

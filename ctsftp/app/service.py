@@ -23,6 +23,7 @@ from ctsftp.app.metrics import Gauges, Metrics
 from ctsftp.app.operations import perform_on
 from ctsftp.app.receipts import ReceiptDesk
 from ctsftp.app.sheet import write_sheet
+from ctsftp.app.takeover import watch_siblings
 from ctsftp.app.watch import Watch
 from ctsftp.clients.hostkeys import HostKey, load_or_create_host_keys
 from ctsftp.contract.names import read_name
@@ -117,7 +118,7 @@ class Service:
             service = cls(engine, server, metrics, host_keys)
             control = ControlSocket(settings.data_dir / "control.sock", service.perform)
             parts = (notes.run(), engine.sweeper.run(), watch.run(), metrics.run(), engine.notifier.run())
-            background = [engine.tasks.create_task(work) for work in parts]
+            background = [engine.tasks.create_task(work) for work in (*parts, watch_siblings(engine))]
             try:
                 await engine.wait_on()
                 # First: a key that is revoked while the server starts must not slip in unseen.

@@ -3,12 +3,13 @@
 import asyncio
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import structlog
 
+from ctsftp.app.lock import until_free
 from ctsftp.app.service import Service
 from ctsftp.app.supervisor import Supervisor
 from ctsftp.settings import Settings
@@ -37,6 +38,15 @@ class Signals:
             self._hurry = service.server.hurry
             reloading.cancel()
 
+    async def wait_for(self, work: Coroutine[None, None, None]) -> bool:
+        """Wait for the end of `work`; False if the server is to stop before."""
+        tasks = [asyncio.create_task(work), asyncio.create_task(self._stop.wait())]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return not self._stop.is_set()
+
     def _stopped(self) -> None:
         if self._hurry:
             log.warning("stopping at once")
@@ -62,6 +72,8 @@ async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(settings.threads, thread_name_prefix="ctsftp"))
     beating = asyncio.create_task(supervisor.beat())
     try:
+        if settings.takeover.folders and not await signals.wait_for(until_free(settings.data_dir)):
+            return
         async with Service.open(settings) as service:
             supervisor.ready()
             await signals.attend(service, read, supervisor)

@@ -1,7 +1,8 @@
 """How fast the API answers, beside a bare FastAPI route that returns a constant, in the same run on the same machine.
 
-Run it by itself: `python -m tests.bench.api`; `--small` for a look that takes seconds. Requests to the two servers
-take turns over kept connections, by a client that costs nearly nothing: what is compared is the servers.
+Run it by itself: `python -m tests.bench.api`; `--small` for a look that takes seconds. `--databases` asks the same of
+two of our servers instead, over SQLite and over PostgreSQL. Requests to the two servers take turns over kept
+connections, by a client that costs nearly nothing: what is compared is the servers.
 """
 
 import argparse
@@ -15,8 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -31,6 +32,7 @@ from ctsftp.contract.states import State
 from ctsftp.contract.verdict import SegmentFacts, Verdict
 from ctsftp.store import NewUpload, Store
 from tests.e2e.conftest import Box
+from tests.postgres import Postgres
 
 CLIENT = "acme"
 BATCH_IDS = 10_000
@@ -110,13 +112,17 @@ def post(path: str, secret: str, body: bytes) -> bytes:
 
 def measure(ours: Talk, bare: Talk, questions: list[bytes]) -> dict[str, float]:
     """Ask both in turns; medians and 99th percentiles in milliseconds."""
-    constant = get("/")
-    for question in questions[:WARM_UP]:
-        ours.ask(question)
-        bare.ask(constant)
-    times: dict[str, list[float]] = {"ours": [], "bare": []}
-    for question in questions:
-        for name, talk, request in (("bare", bare, constant), ("ours", ours, question)):
+    return take_turns({"bare": (bare, [get("/")] * len(questions)), "ours": (ours, questions)})
+
+
+def take_turns(asked: dict[str, tuple[Talk, list[bytes]]]) -> dict[str, float]:
+    """Ask each its own questions, in turns; medians and 99th percentiles in milliseconds."""
+    for talk, questions in asked.values():
+        for question in questions[:WARM_UP]:
+            talk.ask(question)
+    times: dict[str, list[float]] = {name: [] for name in asked}
+    for turn in zip(*(questions for _, questions in asked.values()), strict=True):
+        for (name, (talk, _)), request in zip(asked.items(), turn, strict=True):
             begun = time.perf_counter()
             talk.ask(request)
             times[name].append((time.perf_counter() - begun) * 1000)
@@ -127,10 +133,11 @@ def measure(ours: Talk, bare: Talk, questions: list[bytes]) -> dict[str, float]:
     }
 
 
-async def fill(folder: Path, sizes: Sizes) -> list[str]:
+async def fill(folder: Path, sizes: Sizes, url: str | None = None) -> list[str]:
     """Make the segments, of which each holds about every third id of its range."""
     (folder / "data").mkdir(mode=0o750)
-    store = await Store.open(f"sqlite+aiosqlite:///{folder / 'data' / 'ctsftp.db'}", clock=utc_now, migrate=True)
+    url = url or f"sqlite+aiosqlite:///{folder / 'data' / 'ctsftp.db'}"
+    store = await Store.open(url, clock=utc_now, migrate=True)
     generator = np.random.default_rng(6)
     titles = []
     for number, members in enumerate(sizes.of_each):
@@ -156,7 +163,7 @@ async def _load(store: Store, title: str, number: int, ids: np.ndarray[Any, np.d
         )
     )
     await store.ledger.move(upload_id, State.LOADING)
-    snapshot_id = await store.snapshots.begin(upload_id)
+    snapshot_id = await store.snapshots.begin(upload_id, len(ids))
     await store.snapshots.add_members(snapshot_id, ids)
 
     def accept(_segment: SegmentFacts | None, _twin: str | None) -> Verdict:
@@ -280,9 +287,48 @@ def run(folder: Path, sizes: Sizes) -> dict[str, dict[str, float]]:
         }
 
 
+def compare_databases(folder: Path, sizes: Sizes) -> dict[str, dict[str, float]]:
+    """Ask a server over SQLite and one over PostgreSQL, with the same members, the same."""
+    randomly = random.Random(6)
+    large = sizes.large_members
+    ids = [randomly.randint(1, large * 3) for _ in range(sizes.questions)]
+    body = json.dumps({"ct_user_ids": [randomly.randint(1, large * 3) for _ in range(BATCH_IDS)]}).encode()
+    servers: dict[str, tuple[int, str]] = {}
+    with ExitStack() as stack:
+        server = stack.enter_context(closing(Postgres(())))
+        server.start()
+        for name, url in (("sqlite", None), ("postgresql", server.url(server.new_database()))):
+            (folder / name).mkdir()
+            box = Box(folder / name)
+            box.env |= {"CTSFTP_HTTP__ENABLED": "true"} | ({"CTSFTP_DATABASE_URL": url} if url else {})
+            asyncio.run(fill(box.folder, sizes, url))
+            _, port = stack.enter_context(process("ctsftp", "serve", "--log-format", "json", box=box))
+            servers[name] = port, json.loads(box.run("token", "add", "bench", "--json").stdout)["token"]
+
+        asked = {name: (Talk(port), secret) for name, (port, secret) in servers.items()}
+
+        def ask(question: Callable[[str, int], bytes], count: int) -> dict[str, float]:
+            found = take_turns(
+                {name: (talk, [question(secret, one) for one in ids[:count]]) for name, (talk, secret) in asked.items()}
+            )
+            return found | {"times": round(found["postgresql_median_ms"] / found["sqlite_median_ms"], 2)}
+
+        segment = f"/v1/segments/{CLIENT}/Segment%200"
+        return {
+            "one id, one segment": ask(lambda secret, one: get(f"{segment}/members/{one}", secret), sizes.questions),
+            "all segments of one id": ask(
+                lambda secret, one: get(f"/v1/members/{one}/segments", secret), sizes.questions // 2
+            ),
+            f"{BATCH_IDS} ids, one segment": ask(
+                lambda secret, _: post(f"{segment}/batch", secret, body), sizes.questions // 5
+            ),
+        }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--small", action="store_true", help="few and small segments: seconds instead of a minute")
+    parser.add_argument("--databases", action="store_true", help="compare SQLite with PostgreSQL")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -290,7 +336,8 @@ def main() -> None:
         serve_bare()
         return
     with tempfile.TemporaryDirectory(dir=os.environ.get("CTSFTP_BENCH_DIR")) as folder:
-        found = run(Path(folder), SMALL if arguments.small else FULL)
+        sizes = SMALL if arguments.small else FULL
+        found = (compare_databases if arguments.databases else run)(Path(folder), sizes)
     if arguments.json:
         print(json.dumps(found, indent=2))
         return

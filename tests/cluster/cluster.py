@@ -17,6 +17,7 @@ from tests.crash.oracle import Fault, Journal, faults
 from tests.e2e.conftest import PATIENCE_S, Box
 from tests.postgres import Postgres
 
+CLIENTS = ("acme", "bravo")
 COMMON = """
 defaults
   mode tcp
