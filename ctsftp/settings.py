@@ -114,7 +114,8 @@ def read_settings(config: Path | None = None) -> Settings:
     except ValidationError as exc:
         raise SettingsError(_describe(exc, file)) from None
     except UnreadableError as exc:
-        raise SettingsError(f"An environment variable is wrong: {exc}. Groups are set as CTSFTP_SFTP__PORT.") from None
+        hint = "Groups are set as CTSFTP_SFTP__PORT, lists as JSON: CTSFTP_HTTP__ALLOWED_HOSTS='[\"a.example\"]'."
+        raise SettingsError(f"An environment variable is wrong: {exc}. {hint}") from None
     paths = {
         name: place.absolute()
         for name in ("data_dir", "keys_dir", "host_keys_dir")

@@ -14,7 +14,7 @@ from ctsftp.contract.finding import Finding, Level
 from ctsftp.errors import CtsftpError
 from ctsftp.settings import Settings, unknown_variables
 from ctsftp.spool.checks import check_folder, check_room
-from ctsftp.store.records import iso
+from ctsftp.store.records import DeliveryState, iso
 from ctsftp.store.store import Store
 
 # What a clock that is set right may differ by from the one that stamped the newest upload.
@@ -85,6 +85,7 @@ async def _database(settings: Settings) -> list[Finding]:
             *await store.checks.waiting(utc_now()),
             *_clock(newest, utc_now()),
             *await _pins(settings, store),
+            *await _hooks(store),
         ]
     except CtsftpError as exc:
         return [Finding("database", Level.BAD, str(exc), RESTORE)]
@@ -111,3 +112,18 @@ async def _pins(settings: Settings, store: Store) -> list[Finding]:
         "If it was made anew, restore the old one, or send the fingerprints (ctsftp client show NAME) to these senders."
     )
     return [Finding("host keys", Level.WARN, text, do)]
+
+
+async def _hooks(store: Store) -> list[Finding]:
+    """Find the hooks that took nothing for so long that what they were to hear was given up."""
+    backlog = await store.outbox.backlog()
+    return [
+        Finding(
+            "hooks",
+            Level.WARN,
+            f"Hook {hook.id} ({hook.shown}) did not take {dead:,} events, which were given up.",
+            f"ctsftp hook test {hook.id}; once it answers: ctsftp hook deliveries --retry {hook.id}",
+        )
+        for hook in await store.outbox.hooks()
+        if (dead := backlog.get((hook.id, DeliveryState.DEAD), 0))
+    ]

@@ -1,5 +1,6 @@
 """`ctsftp backup`: a copy of the database."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -20,7 +21,7 @@ def command(edge: Edge, file: Path) -> None:
     """
     from ctsftp.store.backup import back_up  # noqa: PLC0415  the database's imports take a third of a second
 
-    with Progress(console=error_console(), transient=True) as progress:
+    with Progress(console=error_console(), transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("Copying", total=None)
         size = back_up(
             edge.settings.database,

@@ -35,6 +35,7 @@ DELIVERY_COLUMNS: list[Column] = [
     ("NEXT TRY (UTC)", lambda row: short_time(row["next_at"])),
     ("LAST ERROR", "last_error"),
 ]
+SPARE = ("NEXT TRY (UTC)", "CLIENT", "SEGMENT")
 
 
 @click.group("hook")
@@ -157,7 +158,7 @@ def deliveries(edge: Edge, *, hook_id: int | None, state: str | None, revived_id
     if as_json:
         print_json(rows)
     else:
-        print_table(rows, DELIVERY_COLUMNS, empty="No deliveries.")
+        print_table(rows, DELIVERY_COLUMNS, spare=SPARE, empty="No deliveries.")
 
 
 async def _hooks(store: Store) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ COLUMNS: list[Column] = [
     ("LAST USED", lambda row: short_time(row["last_used_at"])),
     ("EXPIRES", lambda row: short_time(row["expires"]) + (" (expired)" if row["expired"] else "")),
 ]
+SPARE = ("BITS", "TYPE", "LAST USED", "COMMENT")
 
 
 @click.group("key")
@@ -76,7 +77,7 @@ def list_(edge: Edge, client: str, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        print_table(rows, COLUMNS, empty=f"No keys: ctsftp key add {client} FILE")
+        print_table(rows, COLUMNS, spare=SPARE, empty=f"No keys: ctsftp key add {client} FILE")
     for entry in keys.entries:
         if entry.expires and entry.expires_within(EXPIRY_WARNING, now):
             days = (entry.expires - now).days

@@ -17,7 +17,8 @@ Row = Mapping[str, Any]
 What = str | Callable[[Row], object]
 Column = tuple[str, What]
 
-WHOLE = frozenset({"ID"})  # headings of columns that are copied into the next command, and so never folded
+# Headings of columns that are never folded: what is copied into the next command, and single words.
+WHOLE = frozenset({"ID", "FINGERPRINT", "EVENT", "STATE"})
 PIPED_COLUMNS = 10_000  # wider than any row: what is piped on stays one row a line
 _UNUSUAL = re.compile(r"[^ -~\n]")
 

@@ -186,6 +186,16 @@ def test_an_upload_that_failed_for_good_is_worse_than_one_that_is_tried_again(so
     assert found(sound, "uploads")["text"].startswith("1 failed by a fault of this machine")
 
 
+def test_a_hook_that_took_nothing_for_so_long_that_events_were_given_up_is_named(sound: Shell) -> None:
+    sound.run("hook", "add", "https://example.com/events")
+    sound.load(NEXT, rows(range(1, 200)))
+    assert "hooks" not in [one["part"] for one in sound.json("doctor")]
+    sql(sound, "UPDATE deliveries SET state = 'dead'")
+    finding = found(sound, "hooks")
+    assert "Hook 1" in finding["text"]
+    assert "ctsftp hook deliveries --retry 1" in finding["do"]
+
+
 def test_a_database_that_is_damaged_or_of_another_version_is_bad(sound: Shell) -> None:
     sql(sound, "UPDATE alembic_version SET version_num = '0000'")
     assert "made by an older ctsftp" in found(sound, "database")["text"]
