@@ -4,7 +4,7 @@ A `Backend` is one open database: its engines, who may write when, its errors in
 in bulk are plain functions of a connection, so that whoever has a connection can call them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar
 
@@ -45,6 +45,9 @@ class Backend(Protocol):
 
     def new_looker(self, name: str) -> Looker:
         """Make threads that read, called by this name."""
+
+    def probe(self, conn: Any, sql: str, parameters: Mapping[str, Any]) -> list[Any]:
+        """Give the rows of a statement that finds by unique keys; `conn` is a looker's."""
 
     def make(self) -> None:
         """Make the database if it is not there, where it is ours to make."""

@@ -89,6 +89,10 @@ class Database:
         """Give the rows of one quick statement that reads, with `:named` parameters: for what is asked very often."""
         return await self._look(self._lookups, lambda conn: conn.execute(sql, parameters).fetchall())
 
+    async def probe(self, sql: str, parameters: Mapping[str, Any]) -> list[Any]:
+        """Do what `look_up` does, for a statement that finds each row by a unique key: its plan is made once."""
+        return await self._look(self._lookups, lambda conn: self.backend.probe(conn, sql, parameters))
+
     async def read_page(self, work: Callable[[Any], T]) -> T:
         """Run statements that read a page of a long list, and make of it what is wanted, all in a thread."""
         return await self._look(self._pages, work)

@@ -29,7 +29,7 @@ class Lookups:
 
     async def is_member(self, client: str, key: str, ct_user_id: int) -> bool:
         """Tell whether a member is in a segment that is in use; `NotFoundError` if there is no such segment."""
-        found = await self._database.look_up(_IS_MEMBER, {"client": client, "key": key, "ct_user_id": ct_user_id})
+        found = await self._database.probe(_IS_MEMBER, {"client": client, "key": key, "ct_user_id": ct_user_id})
         if not found:
             raise NotFoundError(f'The client {client} has no segment "{key}".')
         return bool(found[0][0])

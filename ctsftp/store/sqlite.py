@@ -7,7 +7,7 @@ import asyncio
 import os
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -51,6 +51,10 @@ class SqliteBackend:
     def new_looker(self, name: str) -> "Looker":
         """Make threads that read, called by this name."""
         return Looker(self.path, name)
+
+    def probe(self, conn: sqlite3.Connection, sql: str, parameters: Mapping[str, Any]) -> list[Any]:
+        """Run a statement as any other: sqlite3 keeps them all."""
+        return conn.execute(sql, parameters).fetchall()
 
     def make(self) -> None:
         """Make an empty file if there is none."""

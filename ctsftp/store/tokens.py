@@ -78,7 +78,7 @@ class Tokens:
         if known := self._found.get(sha256):
             return known
         before = self._changes
-        rows = await self._database.look_up(_FIND, {"sha256": sha256})
+        rows = await self._database.probe(_FIND, {"sha256": sha256})
         if not rows:
             return None
         found = Token(**dict(zip(_NAMES, rows[0], strict=True)))
