@@ -6,7 +6,7 @@ A secret of so many bits needs no slow hash, and the look-up by its hash tells a
 import hashlib
 import secrets
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -19,6 +19,8 @@ from ctsftp.store.tables import tokens
 # So that a scanner of repositories and logs knows one when it sees it.
 PREFIX = "ctsftp_"
 SECRET_BYTES = 32
+# What an admin changes takes effect within a second, at every node.
+SHARED_FOR = timedelta(seconds=0.5)
 
 _FIELDS = [column for column in tokens.c if column.name != "sha256"]
 _NAMES = [column.name for column in _FIELDS]
@@ -31,10 +33,10 @@ class Tokens:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        # What was found, by its hash, until any token changes: those who are asked for members ask for nothing else so
-        # often. It is true where one process, the holder of the data folder, changes tokens, and by these methods; of a
-        # database that nodes share nothing is kept, since another node may have revoked it.
-        self._found: dict[str, Token] = {}
+        # What was found, by its hash, and when: those who are asked for members ask for nothing else so often. It is
+        # true until any token changes where one process, the holder of the data folder, changes them, and by these
+        # methods. Where nodes share a database another one may have revoked it: it is believed for `SHARED_FOR`.
+        self._found: dict[str, tuple[Token, datetime]] = {}
         self._changes = 0
 
     async def add(self, name: str, *, client: str | None, admin: bool, expires: datetime | None) -> str:
@@ -75,15 +77,15 @@ class Tokens:
     async def find(self, secret: str) -> Token | None:
         """Find the token of a secret, also one that has expired; `last_used_at` may be from an earlier look."""
         sha256 = _hash(secret)
-        if known := self._found.get(sha256):
-            return known
-        before = self._changes
+        if (known := self._found.get(sha256)) and self._is_true(known[1]):
+            return known[0]
+        before, asked_at = self._changes, self._clock()
         rows = await self._database.probe(_FIND, {"sha256": sha256})
         if not rows:
             return None
         found = Token(**dict(zip(_NAMES, rows[0], strict=True)))
-        if before == self._changes and not self._database.shared:  # else it may have been revoked since it was read
-            self._found[sha256] = found
+        if before == self._changes:  # else it may have been revoked since it was read
+            self._found[sha256] = found, asked_at
         return found
 
     async def get(self, token_id: int) -> Token | None:
@@ -104,6 +106,9 @@ class Tokens:
                 conn.execute(tokens.update().where(tokens.c.id == token_id).values(last_used_at=moment))
 
         await self._database.write(work)
+
+    def _is_true(self, found_at: datetime) -> bool:
+        return not self._database.shared or timedelta() <= self._clock() - found_at < SHARED_FOR
 
     async def _change(self, work: Callable[[Connection], None]) -> None:
         """Write, and forget what was found, also if it is not known whether it was written."""
