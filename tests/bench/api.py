@@ -185,8 +185,14 @@ def serve_bare() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     print(json.dumps({"event": "serving http", "port": listener.getsockname()[1]}), file=sys.stderr, flush=True)
     config = uvicorn.Config(
+        app,
+        http="httptools",
+        loop="uvloop",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
         timeout_keep_alive=600,  # it waits while the other server thinks
-        app, http="httptools", loop="uvloop", ws="none", lifespan="off", log_config=None, access_log=False
     )
     uvicorn.Server(config).run(sockets=[listener])
 
