@@ -291,8 +291,9 @@ class Gate:
     def __init__(self, place: Path) -> None:
         self._place = place
         self._content = place.read_bytes()
-        place.unlink()
-        os.mkfifo(place)
+        pipe = place.with_name(f".{place.name}.pipe")
+        os.mkfifo(pipe)
+        pipe.rename(place)  # in one step: whoever looks finds the one or the other
         self._fd: int | None = None
 
     async def reached(self) -> None:
