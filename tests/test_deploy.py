@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,10 @@ def test_every_link_of_a_document_leads_somewhere(document: Path) -> None:
         assert not anchor or anchor in anchors(place), (target, anchor)
 
 
+# What ends a command's own arguments.
+SHELL = {"<", ">", ">>", "|", "&&", ";"}
+
+
 def commands(document: Path) -> list[list[str]]:
     """The ctsftp commands in a document's shell blocks, without what stands before or behind them."""
     found = []
@@ -124,7 +129,7 @@ def commands(document: Path) -> list[list[str]]:
             if words[:2] == ["sudo", "-u"]:
                 words = words[3:]
             if words and words[0] == "ctsftp":
-                found.append(words[1:])
+                found.append(list(takewhile(lambda word: word not in SHELL, words[1:])))
     return found
 
 
