@@ -61,9 +61,9 @@ class Live:
                     text = BEAT
                 except TimeoutError:
                     text = COMMENT
+                news.clear()  # before anything is asked: what changes from now on is news again
                 if not await is_signed_in():
                     return
-                news.clear()
                 if not self._closed:
                     yield text
                 await asyncio.sleep(PAUSE_S)

@@ -72,6 +72,20 @@ async def test_a_stream_ends_with_its_session_and_with_the_server() -> None:
     assert live.is_full
 
 
+async def test_a_beat_that_falls_into_the_check_of_a_session_is_not_lost() -> None:
+    live = Live(1)
+    answers = iter([True, False])
+
+    async def revoked_meanwhile() -> bool:
+        live.beat()
+        return next(answers)
+
+    stream = live.stream(None, 1, revoked_meanwhile)
+    assert [await anext(stream), await anext(stream)] == [COMMENT, BEAT]
+    async with asyncio.timeout(10):
+        assert [text async for text in stream] == []
+
+
 class TestAtTheServer:
     @pytest.fixture
     def http_settings(self) -> dict[str, Any]:
