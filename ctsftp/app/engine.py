@@ -31,6 +31,7 @@ from ctsftp.ingest.sweeper import Sweeper
 from ctsftp.settings import Settings
 from ctsftp.spool.disk import LocalDisk
 from ctsftp.spool.ids import UploadIds
+from ctsftp.spool.quota import free_floor
 from ctsftp.spool.spool import Spool, StoredUpload
 from ctsftp.store.records import Uncounted
 from ctsftp.store.store import Store
@@ -170,10 +171,11 @@ class Engine:
             )
         return upload
 
-    def free_bytes(self) -> int:
-        """Tell how much room there is for files, for an account that is not root."""
-        room = LocalDisk().room(self.settings.data_dir)
-        return room.f_bavail * room.f_frsize
+    def spare_bytes(self) -> int:
+        """Tell how many bytes uploads may still take, above what they leave free; none are left at 0 or below."""
+        room, sftp = LocalDisk().room(self.settings.data_dir), self.settings.sftp
+        floor = free_floor(room, percent=sftp.free_floor_percent, most_bytes=sftp.free_floor_bytes)
+        return room.f_bavail * room.f_frsize - floor
 
     async def take_up(self, upload_id: str, upload: StoredUpload | None) -> None:
         """Queue an upload that an admin sent back to `received`, and wait until it is done, here or elsewhere."""

@@ -91,7 +91,7 @@ class Service:
             )
             notes = LoginNotes(engine.store, engine.clients)
             watch = Watch(
-                settings.notify, store=engine.store, clients=engine.clients, free_bytes=engine.free_bytes, now=utc_now
+                settings.notify, store=engine.store, clients=engine.clients, spare_bytes=engine.spare_bytes, now=utc_now
             )
             desk = ReceiptDesk(
                 store=engine.store,

@@ -25,7 +25,7 @@ from ctsftp.store.store import Store
 
 MAX_NOTED = 1_000
 SHOWN_PATH = 1_000
-# A disk counts as low until so much more is free: around the floor it would be told again and again.
+# A disk counts as low until there is so much more room: around the edge it would be told again and again.
 ENOUGH_RATIO = 1.1
 
 Found = dict[tuple[str, str], dict[str, Any]]
@@ -42,13 +42,13 @@ class Watch:
         *,
         store: Store,
         clients: Clients,
-        free_bytes: Callable[[], int],
+        spare_bytes: Callable[[], int],
         now: Callable[[], datetime],
     ) -> None:
         self._settings = settings
         self._store = store
         self._clients = clients
-        self._free_bytes = free_bytes
+        self._spare_bytes = spare_bytes
         self._now = now
         self._is_low = False
         self._noted: dict[tuple[str, str], CutOff] = {}
@@ -120,10 +120,10 @@ class Watch:
         return found
 
     async def _look_at_disk(self) -> None:
-        free = await asyncio.to_thread(self._free_bytes)
-        floor = self._settings.low_disk_bytes
-        self._is_low = free < (floor * ENOUGH_RATIO if self._is_low else floor)
-        low: Found = {("", "disk"): {"free_bytes": free, "low_disk_bytes": floor}} if self._is_low else {}
+        spare = await asyncio.to_thread(self._spare_bytes)
+        least = self._settings.low_disk_bytes
+        self._is_low = spare < (least * ENOUGH_RATIO if self._is_low else least)
+        low: Found = {("", "disk"): {"spare_bytes": max(0, spare), "low_disk_bytes": least}} if self._is_low else {}
         await self._store.outbox.report(EventKind.DISK_LOW, low)
 
     async def _prune(self) -> None:

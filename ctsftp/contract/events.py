@@ -131,7 +131,7 @@ _FIELDS = (
     "fingerprint",
     "comment",
     "expires_at",
-    "free_bytes",
+    "spare_bytes",
 )
 
 _WORDS: dict[EventKind, Words] = {
@@ -182,7 +182,7 @@ _WORDS: dict[EventKind, Words] = {
     ),
     EventKind.DISK_LOW: Words(
         "The server's disk is nearly full",
-        "Only {free_bytes} bytes are free where files are received; when none are left, every file is refused."
+        "Uploads may take only {spare_bytes} bytes more of the disk; when none are left, every file is refused."
         " What to do: the admin frees or adds room.",
     ),
 }

@@ -22,4 +22,4 @@ class NotifySettings(BaseModel):
     key_expiry_warning_days: int = Field(
         30, ge=0, description="days before its end that a key counts as expiring, for `doctor` too"
     )
-    low_disk_bytes: int = Field(1 << 30, ge=0, description="free bytes in data_dir below which the disk counts as low")
+    low_disk_bytes: int = Field(1 << 30, ge=0, description="bytes that uploads may still take, fewer of which are low")

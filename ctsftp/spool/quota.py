@@ -32,6 +32,11 @@ class Allowance:
     floor_bytes: int
 
 
+def free_floor(room: os.statvfs_result, *, percent: float, most_bytes: int) -> int:
+    """Give the bytes of a disk that uploads leave free: so many percent of it, or `most_bytes` if they are fewer."""
+    return int(min(room.f_blocks * room.f_frsize * percent / 100, most_bytes))
+
+
 class Account:
     """What one client has in the spool. `measure` tells its bytes and files on the disk, `room` asks for the disk's."""
 
@@ -82,11 +87,11 @@ class Account:
         No DiskError: what was cut off by the disk is kept to be resumed, and would keep it full.
         """
         found = self._room()
-        floor = min(found.f_blocks * found.f_frsize * allowance.floor_percent / 100, allowance.floor_bytes)
-        spare_bytes = int(found.f_bavail * found.f_frsize - floor)
+        floor = free_floor(found, percent=allowance.floor_percent, most_bytes=allowance.floor_bytes)
+        spare_bytes = found.f_bavail * found.f_frsize - floor
         if spare_bytes < wanted_bytes:
             raise LimitError(
-                f"The server's disk is nearly full: uploads leave {int(floor):,} bytes of it free "
+                f"The server's disk is nearly full: uploads leave {floor:,} bytes of it free "
                 "(free_floor_bytes, free_floor_percent). Tell its admin, and try again later."
             )
         return spare_bytes

@@ -17,6 +17,7 @@ from ctsftp.errors import DiskError, RefusedError, SettingsError, StoreError, Us
 from ctsftp.ingest.loader import Loader
 from ctsftp.ingest.settings import IngestSettings
 from ctsftp.settings import Settings
+from ctsftp.spool.disk import LocalDisk
 from ctsftp.spool.paths import HomePath
 from ctsftp.store import Uncounted
 
@@ -251,3 +252,16 @@ async def test_a_client_folder_that_may_not_be_read_is_a_fault_of_the_disk(
         monkeypatch.setattr(engine.clients, "get", forbidden)
         with pytest.raises(DiskError, match="Permission denied"):
             engine.config_of("acme")
+
+
+@pytest.mark.parametrize(
+    ("free_gib", "spare_gib"), [(12, 7), (5, 0), (4, -1)], ids=["room", "at the floor", "every upload is refused"]
+)
+async def test_the_room_that_is_watched_is_what_uploads_may_take_not_what_they_leave_free(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, free_gib: int, spare_gib: int
+) -> None:
+    gib = 1 << 30
+    room = os.statvfs_result((gib, gib, 100, free_gib, free_gib, 0, 0, 0, 0, 255))
+    async with Engine.open(settings) as engine:
+        monkeypatch.setattr(LocalDisk, "room", lambda *_: room)
+        assert engine.spare_bytes() == spare_gib * gib

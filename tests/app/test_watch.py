@@ -46,7 +46,7 @@ class Scene:
             NotifySettings(**{**self._settings.model_dump(), **settings}),
             store=self.store,
             clients=self.clients,
-            free_bytes=lambda: self.free,
+            spare_bytes=lambda: self.free,
             now=lambda: self.now,
         )
 
@@ -116,7 +116,7 @@ async def test_a_disk_that_fills_up_is_told_once_until_there_is_clearly_more_roo
     for free in (5 * GIB, GIB - 1, GIB // 2, GIB + 1, GIB - 1, 2 * GIB, GIB - 2):
         scene.free = free
         await scene.look(minutes=5)
-    assert [data["free_bytes"] for _, data in await scene.told()] == [GIB - 1, GIB - 2]
+    assert [data["spare_bytes"] for _, data in await scene.told()] == [GIB - 1, GIB - 2]
 
 
 async def test_after_a_restart_nothing_is_told_again(scene: Scene) -> None:

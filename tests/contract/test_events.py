@@ -105,7 +105,7 @@ def test_every_event_has_words_for_a_manager(kind: EventKind, segment: str | Non
         "fingerprint": "SHA256:x",
         "comment": "c",
         "expires_at": "then",
-        "free_bytes": 9,
+        "spare_bytes": 9,
     }
     words = words_for(kind, client="acme", segment=segment, data=data)
     for text in (words.title, words.text):

@@ -107,7 +107,7 @@ async def test_a_hook_hears_of_its_client_and_its_kinds_only(store: Store, feed:
     one_kind = await webhook(store, EventKind.UPLOAD_REJECTED)
     await feed.load([1])
     await reject(feed, client="zeta", title="Gold")
-    await store.outbox.report(EventKind.DISK_LOW, {("", "disk"): {"free_bytes": 1}})
+    await store.outbox.report(EventKind.DISK_LOW, {("", "disk"): {"spare_bytes": 1}})
     assert await told(store, everything) == [("upload.loaded", "VIP"), ("upload.rejected", "Gold"), ("disk.low", None)]
     assert await told(store, one_client) == [("upload.rejected", "Gold")]
     assert await told(store, one_kind) == [("upload.rejected", "Gold")]
