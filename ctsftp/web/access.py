@@ -1,6 +1,7 @@
 """Who asks: the token of a request, and what it may know of.
 
-A token is looked up in the database at every request, so that a revoked one is refused from that moment on.
+A token that is revoked is refused from that moment on; where nodes share a database, at the others within half a
+second (`store/tokens.py`).
 What belongs to another client does not exist for a token that is bound to one: the answer is 404, never 403.
 """
 
