@@ -40,7 +40,12 @@ class TokenUsage:
         latest, self._latest = self._latest, {}
         if not latest:
             return
+        written = False
         try:
             await self._tokens.note_used(latest)
+            written = True
         except CtsftpError as exc:
             log.warning("the use of tokens is not written down", error=str(exc))
+        finally:  # also where it was stopped while it waited for its turn
+            if not written:
+                self._latest = latest | self._latest

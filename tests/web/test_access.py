@@ -1,18 +1,24 @@
 """Tokens: who is let in, what a token may know of, and how soon a revoked one is refused."""
 
+import asyncio
+from collections.abc import Mapping
+
 import pytest
 
+from ctsftp.app.clock import utc_now
 from ctsftp.settings import Settings
+from ctsftp.web.usage import TokenUsage
 
 from .conftest import Desk, problem
 
 
-@pytest.mark.parametrize("header", [None, "", "Bearer", "Basic YTpi", "Bearer ctsftp_", "Bearer x y", "Bearer \udcff"])
-async def test_without_a_known_token_nothing_is_told(desk: Desk, header: str | None) -> None:
-    headers = {} if header is None else {"Authorization": header.encode("utf-8", "surrogateescape")}
-    answer = await desk.http().get("/v1/segments", headers=headers)
-    assert "ctsftp token add" in problem(answer, 401, "token")
-    assert answer.headers["www-authenticate"].startswith("Bearer")
+async def test_without_a_known_token_nothing_is_told(desk: Desk, subtests: pytest.Subtests) -> None:
+    for header in (None, "", "Bearer", "Basic YTpi", "Bearer ctsftp_", "Bearer x y", "Bearer \udcff"):
+        with subtests.test(header=header):
+            headers = {} if header is None else {"Authorization": header.encode("utf-8", "surrogateescape")}
+            answer = await desk.http().get("/v1/segments", headers=headers)
+            assert "ctsftp token add" in problem(answer, 401, "token")
+            assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
 async def test_a_revoked_token_is_refused_from_that_moment_on(desk: Desk) -> None:
@@ -63,3 +69,24 @@ async def test_the_last_use_is_written_down(desk: Desk) -> None:
     await desk.service.web.stop()
     [token] = await desk.store.tokens.tokens()
     assert (token.last_used_at or "").endswith("Z")
+
+
+async def test_a_use_that_was_not_written_down_when_its_writer_was_stopped_is_written_by_the_next(desk: Desk) -> None:
+    await desk.token("shop")
+    [shop] = await desk.store.tokens.tokens()
+    usage = TokenUsage(desk.store.tokens, utc_now)
+    usage.note(shop)
+    begun, asked = asyncio.Event(), desk.store.tokens.note_used
+
+    async def wait_for_ever(_moments: Mapping[int, str]) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    desk.store.tokens.note_used = wait_for_ever  # type: ignore[method-assign]
+    writer = asyncio.create_task(usage.run())
+    await begun.wait()
+    writer.cancel()
+    await asyncio.wait([writer])
+    desk.store.tokens.note_used = asked  # type: ignore[method-assign]
+    await usage.flush()
+    assert (await desk.store.tokens.tokens())[0].last_used_at
