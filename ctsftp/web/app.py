@@ -1,15 +1,16 @@
 """The app: its rooms' routes, its OpenAPI document, its errors."""
 
 from importlib import metadata
-from typing import Any
 
+import orjson
 from fastapi import FastAPI
+from fastapi.responses import Response
 from starlette.types import ASGIApp
 
-from ctsftp.contract.rows import MAX_ID
 from ctsftp.web import changes, gates, health, members, problems, segments, uploads
 from ctsftp.web.access import Parts
 from ctsftp.web.console.app import Split, make_console
+from ctsftp.web.document import Document
 from ctsftp.web.guard import Guard
 
 DESCRIPTION = """
@@ -25,37 +26,22 @@ def make_app(parts: Parts) -> FastAPI:
         title="ctsftp",
         version=metadata.version("ctsftp"),
         description=DESCRIPTION,
-        openapi_url="/v1/openapi.json",
-        # Their pages load scripts from elsewhere.
-        docs_url=None,
-        redoc_url=None,
+        openapi_url=None,  # it has a route of its own; FastAPI's pages for it load scripts from elsewhere
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.parts = parts
-    problems.install(app)
+    document = Document(app)
+    problems.install(app, document)
     # The first that fits is taken, and what is asked most stands first.
     for room in (members, gates, segments, changes, uploads, health):
         app.include_router(room.router)
-    _mend(app.openapi())
+
+    @app.get("/v1/openapi.json", include_in_schema=False)
+    async def show_document() -> Response:
+        return Response(orjson.dumps(await document.get()), media_type="application/json")
+
     return app
-
-
-def _mend(document: Any) -> None:
-    """Put right in the document what FastAPI cannot say: that a problem is no plain JSON, and the largest id.
-
-    It writes bounds as doubles, and 2^63-1 is none.
-    """
-    if isinstance(document, dict):
-        if document.get("maximum") == float(MAX_ID):
-            document["maximum"] = MAX_ID
-        for status, answer in document.get("responses", {}).items():
-            if not status.startswith("2"):
-                answer["content"]["application/problem+json"] = answer["content"].pop("application/json")
-        document = list(document.values())
-    if isinstance(document, list):
-        for part in document:
-            _mend(part)
 
 
 def guarded(app: FastAPI, parts: Parts) -> ASGIApp:

@@ -4,7 +4,6 @@ A problem's `type` is a URN that software can compare; its `detail` is a sentenc
 """
 
 import json
-import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -18,6 +17,7 @@ from starlette.exceptions import HTTPException
 
 from ctsftp.errors import CtsftpError, NotFoundError, RefusedError, UsageError
 from ctsftp.store.export import SnapshotGoneError
+from ctsftp.web.document import Document
 
 log = structlog.get_logger()
 
@@ -90,26 +90,18 @@ def problem_of(exc: Exception) -> Problem:
     return Problem(500, "failed", "The server failed at this; its log says more.")
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, document: Document) -> None:
     """Have the app answer each error with its document."""
 
     async def answer(request: Request, exc: Exception) -> Response:
         problem = problem_of(exc)
-        if problem.status == HTTPStatus.METHOD_NOT_ALLOWED and (allowed := _methods(app, request.url.path)):
+        if problem.status == HTTPStatus.METHOD_NOT_ALLOWED and (allowed := await document.methods(request.url.path)):
             # Starlette names only those of the first route of several at one address.
             problem.headers = {"Allow": ", ".join(allowed)}
         return problem.response()
 
     for kind in (Problem, CtsftpError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer)
-
-
-def _methods(app: FastAPI, path: str) -> list[str]:
-    """List the methods that the document has for an address."""
-    for template, operations in app.openapi()["paths"].items():
-        if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template)), path):
-            return sorted(method.upper() for method in operations)
-    return []
 
 
 def _of_ours(exc: CtsftpError) -> Problem:

@@ -1,0 +1,52 @@
+"""The OpenAPI document, which is made when it is first asked for: that takes a quarter of a second."""
+
+import asyncio
+import re
+from typing import Any
+
+from fastapi import FastAPI
+
+from ctsftp.contract.rows import MAX_ID
+
+
+class Document:
+    """What an app's routes take and answer."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._made: asyncio.Task[dict[str, Any]] | None = None
+
+    async def get(self) -> dict[str, Any]:
+        """Give the document; a thread makes it, once."""
+        if self._made is None:
+            self._made = asyncio.create_task(asyncio.to_thread(self._make))
+        return await asyncio.shield(self._made)
+
+    async def methods(self, path: str) -> list[str]:
+        """List the methods that an address takes."""
+        for template, operations in (await self.get())["paths"].items():
+            if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template)), path):
+                return sorted(method.upper() for method in operations)
+        return []
+
+    def _make(self) -> dict[str, Any]:
+        document = self._app.openapi()
+        _mend(document)
+        return document
+
+
+def _mend(document: Any) -> None:
+    """Put right in the document what FastAPI cannot say: that a problem is no plain JSON, and the largest id.
+
+    It writes bounds as doubles, and 2^63-1 is none.
+    """
+    if isinstance(document, dict):
+        if document.get("maximum") == float(MAX_ID):
+            document["maximum"] = MAX_ID
+        for status, answer in document.get("responses", {}).items():
+            if not status.startswith("2"):
+                answer["content"]["application/problem+json"] = answer["content"].pop("application/json")
+        document = list(document.values())
+    if isinstance(document, list):
+        for part in document:
+            _mend(part)
