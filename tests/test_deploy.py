@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from ctsftp.cli.main import cli
-from tests.e2e.conftest import Box, Serve, box, host_keys
+from tests.e2e.conftest import Box, box, host_keys, start_process
 
 __all__ = ["box", "host_keys"]
 
@@ -45,7 +45,7 @@ def environment() -> dict[str, str]:
     return dict(word.split("=", 1) for line in settings for word in shlex.split(line))
 
 
-def test_the_unit_s_command_serves_with_its_environment(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_unit_s_command_serves_with_its_environment(box: Box) -> None:
     program, *arguments = shlex.split(unit()["Service"]["ExecStart"])
     assert Path(program).name == "ctsftp"
     assert arguments[0] == "serve"
@@ -54,14 +54,8 @@ def test_the_unit_s_command_serves_with_its_environment(box: Box, monkeypatch: p
     (box.folder / "etc/ctsftp").mkdir(parents=True)
     shutil.copytree(box.folder / "keys", box.folder / "etc/ctsftp/keys")
     (box.folder / "var/lib").mkdir(parents=True)
-    start = subprocess.Popen
-
-    def started(command: list[str], **options: object) -> object:
-        return start([*command[:3], *arguments], **options)  # type: ignore[call-overload]
-
-    monkeypatch.setattr(subprocess, "Popen", started)
-    serve: Serve = box.start()
-    monkeypatch.undo()
+    box.launch = lambda box: start_process(box, arguments=arguments)
+    serve = box.start()
     assert (box.folder / "var/lib/ctsftp/control.sock").exists()
     assert serve.stop(signal.SIGTERM) == 0
 

@@ -1,13 +1,13 @@
 """The documents say what the code does."""
 
-import subprocess
-import sys
+import os
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from ctsftp.contract.states import State, render_diagram
 from ctsftp.settings import Settings
+from tests.e2e.forked import run_forked
 
 TOP = Path(__file__).parent.parent
 README = (TOP / "README.md").read_text("utf-8")
@@ -53,7 +53,7 @@ def test_every_command_that_the_readme_lists_is_there() -> None:
     listed = README.split("```\nctsftp serve")[1].split("```")[0]
     nouns = {line.split()[1] for line in ("ctsftp serve" + listed).splitlines() if line.startswith("ctsftp ")}
     for noun in sorted(nouns):
-        done = subprocess.run([sys.executable, "-m", "ctsftp", noun, "--help"], capture_output=True, check=False)
+        done = run_forked([noun, "--help"], folder=TOP, env=os.environ, stdin=None, timeout=60)
         assert done.returncode == 0, noun
 
 

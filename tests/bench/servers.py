@@ -11,7 +11,7 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.conftest import Box, Serve
+from tests.e2e.conftest import Box, Serve, start_process
 
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 PATIENCE_S = 30.0
@@ -56,6 +56,7 @@ class Ours(Server):
     def __init__(self, folder: Path, **settings: object) -> None:
         folder.mkdir()
         self.box = Box(folder)
+        self.box.launch = start_process
         self.box.env |= {f"CTSFTP_{name}": str(value) for name, value in settings.items()}
         self.key = self.box.add_client(CLIENT)
         self.serve: Serve = self.box.start()

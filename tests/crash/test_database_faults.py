@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import PATIENCE_S, Box, Serve, require_program, start_process, wait_until
+from tests.e2e.conftest import PATIENCE_S, Box, Serve, fork_process, require_program, start_process, wait_until
 
 from .faults import failing
 from .oracle import Journal, Sent, drain, examine
@@ -193,7 +193,7 @@ def test_a_file_that_kills_the_server_is_tried_three_times_and_others_go_on(
     assert send(box, journal, list_of(journal, "Gold", 9))
     assert box.serve is not None
     assert box.serve.stop() == 0
-    box.launch = start_process
+    box.launch = fork_process
     [waiting] = box.json("upload", "list", "--state", "failed")
     assert "died" in waiting["reason"]
     assert box.json("upload", "retry", waiting["id"])["state"] == "loaded"

@@ -18,7 +18,6 @@ import pytest
 
 from tests.e2e.conftest import PATIENCE_S, Box
 
-from .nursery import ForkedServer
 from .oracle import Journal, Sent, drain, examine
 from .senders import BROKEN, put, session
 
@@ -108,7 +107,6 @@ async def kill_again_and_again(box: Box, journal: Journal, kills: int, seed: int
 def check(box: Box, kills: int) -> None:
     """Kill so often, in rounds that each begin with an empty server and end with a reckoning."""
     seed = random.randrange(1 << 32)  # noqa: S311 - no secret
-    box.launch = ForkedServer
     for client in CLIENTS:
         box.add_client(client)
         (box.folder / "keys" / "clients" / client / "client.toml").write_text(NO_GUARD)

@@ -24,7 +24,6 @@ import pytest
 
 from tests.e2e.conftest import PATIENCE_S, Box, Serve
 
-from .nursery import ForkedServer
 from .oracle import Journal, Sent, drain, examine
 from .senders import send
 
@@ -99,7 +98,6 @@ class Way:
         self.box = box
         self.data = (box.folder / "data").resolve()
         self.before: list[Sent] = []
-        box.launch = ForkedServer
         box.add_client("acme")
         self.prepare()
         # With its hard links: a file in a home without a second link is a stranger.

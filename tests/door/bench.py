@@ -12,7 +12,7 @@ from pathlib import Path
 
 import asyncssh
 
-from ..e2e.conftest import Box
+from ..e2e.conftest import Box, start_process
 
 FLOOD = 1000
 SESSIONS = 1000
@@ -102,6 +102,7 @@ async def main(count: int) -> None:
         box = Box(Path(folder))
         box.env |= LIMITS
         box.add_client("acme")
+        box.launch = start_process
         box.start()
         try:
             say(f"put on an idle server: {await put_s(box):.2f} s")

@@ -9,13 +9,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ctsftp.clients.hostkeys import load_or_create_host_keys
+
+from .forked import Forked, fork_server, run_forked
 
 PATIENCE_S = 60.0
 
@@ -44,19 +46,10 @@ class Box:
             "NO_COLOR": "1",
         }
         self.serve: Serve | None = None
-        self.launch: Callable[[Box], Any] = start_process  # gives what subprocess.Popen does
+        self.launch: Callable[[Box], Any] = fork_process  # gives what subprocess.Popen does
 
     def run(self, *args: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "ctsftp", *args],
-            cwd=self.folder,
-            env=self.env,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            check=False,
-        )
+        done = run_forked(args, folder=self.folder, env=self.env, stdin=stdin, timeout=PATIENCE_S)
         if check:
             assert done.returncode == 0, done.stderr
         return done
@@ -114,9 +107,16 @@ class Box:
         return self.serve.wait_for("verdict", lambda event: event["file"] == name, since=seen)
 
 
-def start_process(box: Box, *in_front: str) -> subprocess.Popen[str]:
+def fork_process(box: Box) -> Forked:
+    return fork_server(box.folder, box.env)
+
+
+def start_process(
+    box: Box, *in_front: str, arguments: Sequence[str] = ("serve", "--log-format", "json")
+) -> subprocess.Popen[str]:
+    """Start an interpreter, as whoever installed ctsftp does."""
     return subprocess.Popen(
-        [*in_front, sys.executable, "-m", "ctsftp", "serve", "--log-format", "json"],
+        [*in_front, sys.executable, "-m", "ctsftp", *arguments],
         cwd=box.folder,
         env=box.env,
         stderr=subprocess.PIPE,

@@ -8,7 +8,6 @@ import asyncio
 import itertools
 import os
 import sqlite3
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -30,6 +29,8 @@ from ctsftp.demo.connect import ExportFile
 from ctsftp.demo.push import Program, PushResult, push
 from ctsftp.errors import NotFoundError
 from ctsftp.settings import Settings
+
+from .forked import run_forked
 
 PATIENCE_S = 60.0
 
@@ -98,18 +99,20 @@ class Server:
     async def cli(self, *arguments: str) -> str:
         """Run a command as an admin of this server does, and give what it prints."""
         settings = self.settings
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "ctsftp", *arguments),
+        done = await asyncio.to_thread(
+            run_forked,
+            arguments,
+            folder=settings.data_dir.parent,
             env={
                 **{name: value for name, value in os.environ.items() if not name.startswith("CTSFTP_")},
                 "CTSFTP_DATA_DIR": str(settings.data_dir),
                 "CTSFTP_KEYS_DIR": str(settings.keys_dir),
             },
-            stdout=asyncio.subprocess.PIPE,
+            stdin=None,
+            timeout=PATIENCE_S,
         )
-        printed, _ = await process.communicate()
-        assert process.returncode == 0
-        return printed.decode()
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     async def change(self, statement: str, parameters: tuple[object, ...] = ()) -> None:
         """Change the database behind the server's back."""

@@ -3,7 +3,7 @@
 import sqlite3
 import subprocess
 
-from .conftest import Box, wait_for_uploads, wait_until
+from .conftest import Box, start_process, wait_for_uploads, wait_until
 
 HEADER = "RIID_,CTUserID,CITY_\r\n"
 
@@ -12,11 +12,14 @@ def rows(*ids: int) -> str:
     return HEADER + "".join(f"{100 + index},{ct_user_id},Basel\r\n" for index, ct_user_id in enumerate(ids))
 
 
-def test_a_put_file_is_a_segment_that_the_command_line_and_plain_sql_show(acme: Box) -> None:
-    event = acme.put("acme", "VIP_Members_20261123_0900.csv", rows(30, 7, 9223372036854775807, 7))
+def test_a_put_file_is_a_segment_that_the_command_line_and_plain_sql_show(box: Box) -> None:
+    box.add_client("acme")
+    box.launch = start_process
+    box.start()
+    event = box.put("acme", "VIP_Members_20261123_0900.csv", rows(30, 7, 9223372036854775807, 7))
     assert event["state"] == "loaded"
-    assert acme.run("segment", "members", "vip members").stdout == "7\n30\n9223372036854775807\n"
-    with sqlite3.connect(acme.folder / "data" / "ctsftp.db") as database:
+    assert box.run("segment", "members", "vip members").stdout == "7\n30\n9223372036854775807\n"
+    with sqlite3.connect(box.folder / "data" / "ctsftp.db") as database:
         found = database.execute("SELECT client, segment, ct_user_id FROM segment_members ORDER BY 3").fetchall()
     database.close()
     assert found == [

@@ -28,21 +28,19 @@ async def test_an_address_that_is_none_is_a_problem(admin: httpx.AsyncClient) ->
         assert (await admin.get(place)).status_code == 404
 
 
-@pytest.mark.parametrize(
-    ("method", "place", "allowed"),
-    [
+async def test_a_method_that_is_not_taken_names_those_that_are(
+    admin: httpx.AsyncClient, subtests: pytest.Subtests
+) -> None:
+    for method, place, allowed in (
         ("DELETE", "/v1/segments", "GET"),
         ("POST", "/v1/gates/acme/reward/4711", "DELETE, GET, PUT"),
         ("GET", "/v1/batch", "POST"),
         ("PUT", "/healthz", "GET"),
-    ],
-)
-async def test_a_method_that_is_not_taken_names_those_that_are(
-    admin: httpx.AsyncClient, method: str, place: str, allowed: str
-) -> None:
-    answer = await admin.request(method, place)
-    problem(answer, 405, "method")
-    assert answer.headers["allow"] == allowed
+    ):
+        with subtests.test(method=method, place=place):
+            answer = await admin.request(method, place)
+            problem(answer, 405, "method")
+            assert answer.headers["allow"] == allowed
 
 
 async def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(admin: httpx.AsyncClient) -> None:
@@ -162,12 +160,11 @@ class TestSmallLimits:
         finally:
             writer.close()
 
-    @pytest.mark.parametrize(
-        "sent", [b"", b"GET /healthz HTTP/1.1\r\nX: ", b"GET /" + b"x" * 2000, b"GET /" + b"x" * 1_000_000]
-    )
-    async def test_a_head_that_does_not_end_is_cut_off(self, desk: Desk, sent: bytes) -> None:
-        assert await self._is_cut_off(desk, sent) == b""
-        assert (await desk.http().get("/healthz")).status_code == 200
+    async def test_a_head_that_does_not_end_is_cut_off(self, desk: Desk, subtests: pytest.Subtests) -> None:
+        for sent in (b"", b"GET /healthz HTTP/1.1\r\nX: ", b"GET /" + b"x" * 2000, b"GET /" + b"x" * 1_000_000):
+            with subtests.test(sent=sent[:40]):
+                assert await self._is_cut_off(desk, sent) == b""
+                assert (await desk.http().get("/healthz")).status_code == 200
 
     async def test_a_second_head_on_one_connection_has_the_same_limits(self, desk: Desk) -> None:
         whole = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"

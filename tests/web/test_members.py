@@ -16,19 +16,20 @@ async def reader(desk: Desk) -> httpx.AsyncClient:
     return await desk.reader()
 
 
-@pytest.mark.parametrize("name", ["VIP Members", "VIP_Members", "vip_members"])
-async def test_a_member_is_in_a_segment_by_any_form_of_its_name(reader: httpx.AsyncClient, name: str) -> None:
-    for ct_user_id, member in ((1, True), (3, False), (MAX_ID, True)):
-        answer = await reader.get(f"/v1/segments/acme/{name}/members/{ct_user_id}")
-        assert answer.json() == {"ct_user_id": ct_user_id, "member": member}
+async def test_a_member_is_in_a_segment_by_any_form_of_its_name(reader: httpx.AsyncClient) -> None:
+    for name in ("VIP Members", "VIP_Members", "vip_members"):
+        for ct_user_id, member in ((1, True), (3, False), (MAX_ID, True)):
+            answer = await reader.get(f"/v1/segments/acme/{name}/members/{ct_user_id}")
+            assert answer.json() == {"ct_user_id": ct_user_id, "member": member}
 
 
-@pytest.mark.parametrize(
-    "ct_user_id", ["0", "-1", "+1", "1.0", "1_0", "%201", "x", "1e3", "%EF%BC%91", str(MAX_ID + 1)]
-)
-async def test_what_is_no_id_is_refused_and_never_repaired(reader: httpx.AsyncClient, ct_user_id: str) -> None:
-    for place in ("/v1/segments/acme/Gold/members/{}", "/v1/members/{}/segments", "/v1/members/{}/gates"):
-        assert "ct_user_id" in problem(await reader.get(place.format(ct_user_id)), 422, "invalid")
+async def test_what_is_no_id_is_refused_and_never_repaired(
+    reader: httpx.AsyncClient, subtests: pytest.Subtests
+) -> None:
+    for ct_user_id in ("0", "-1", "+1", "1.0", "1_0", "%201", "x", "1e3", "%EF%BC%91", str(MAX_ID + 1)):
+        for place in ("/v1/segments/acme/Gold/members/{}", "/v1/members/{}/segments", "/v1/members/{}/gates"):
+            with subtests.test(ct_user_id=ct_user_id, place=place):
+                assert "ct_user_id" in problem(await reader.get(place.format(ct_user_id)), 422, "invalid")
 
 
 async def test_the_segments_of_a_member_are_those_that_the_token_may_know_of(
@@ -74,9 +75,8 @@ async def test_a_batch_that_is_too_long_is_refused(reader: httpx.AsyncClient) ->
         assert "at most 10000" in detail
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
+async def test_a_body_that_is_wrong_is_a_clear_problem(reader: httpx.AsyncClient, subtests: pytest.Subtests) -> None:
+    for body in (
         b"",
         b"[]",
         b"{}",
@@ -89,12 +89,12 @@ async def test_a_batch_that_is_too_long_is_refused(reader: httpx.AsyncClient) ->
         b'{"ct_user_ids": [true]}',
         b'{"ct_user_ids": [9223372036854775808]}',
         b'{"ct_user_ids": [1], "segments": []}',
-    ],
-)
-async def test_a_body_that_is_wrong_is_a_clear_problem(reader: httpx.AsyncClient, body: bytes) -> None:
-    answer = await reader.post("/v1/batch", content=body, headers={"Content-Type": "application/json"})
-    assert answer.status_code in {400, 422}
-    assert "body" in problem(answer, answer.status_code, "invalid" if answer.status_code == 422 else "malformed")
+    ):
+        with subtests.test(body=body):
+            answer = await reader.post("/v1/batch", content=body, headers={"Content-Type": "application/json"})
+            assert answer.status_code in {400, 422}
+            word = "invalid" if answer.status_code == 422 else "malformed"
+            assert "body" in problem(answer, answer.status_code, word)
 
 
 async def test_nobody_is_in_a_retired_segment(desk: Desk, reader: httpx.AsyncClient) -> None:

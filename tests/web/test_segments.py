@@ -23,14 +23,15 @@ async def test_the_list_comes_in_pages_and_survives_what_comes_and_goes(desk: De
     assert rest["next"] is None
 
 
-@pytest.mark.parametrize("cursor", ["x", "!", "é", "e30", "WzFd", "", "bnVsbA"])
-@pytest.mark.parametrize("place", ["/v1/segments", "/v1/uploads", "/v1/gates", "/v1/segments/acme/VIP/changes"])
 async def test_an_unknown_cursor_is_a_clear_problem(
-    desk: Desk, admin: httpx.AsyncClient, place: str, cursor: str
+    desk: Desk, admin: httpx.AsyncClient, subtests: pytest.Subtests
 ) -> None:
     await desk.load("VIP", [1])
-    answer = await admin.get(place, params={"cursor": cursor})
-    assert "begin without one" in problem(answer, 404, "cursor")
+    for place in ("/v1/segments", "/v1/uploads", "/v1/gates", "/v1/segments/acme/VIP/changes"):
+        for cursor in ("x", "!", "é", "e30", "WzFd", "", "bnVsbA"):
+            with subtests.test(place=place, cursor=cursor):
+                answer = await admin.get(place, params={"cursor": cursor})
+                assert "begin without one" in problem(answer, 404, "cursor")
 
 
 async def test_the_history_and_a_rollback(desk: Desk, admin: httpx.AsyncClient) -> None:
@@ -69,11 +70,14 @@ async def test_a_segment_is_retired_and_restored(desk: Desk, admin: httpx.AsyncC
     problem(await bound.post("/v1/segments/acme/vip/rollback", json={}), 404, "not-found")
 
 
-@pytest.mark.parametrize("title", ['Ünï "code" <b>', "100% & more", "a?b#c", "奖励", "a.b.csv"])
-async def test_a_segment_of_any_name_has_an_address(desk: Desk, admin: httpx.AsyncClient, title: str) -> None:
-    await desk.load(title, [1])
-    url = httpx.URL(desk.url).copy_with(raw_path=b"/v1/segments/acme/" + _quoted(title))
-    assert (await admin.get(url)).json()["segment"] == title
+async def test_a_segment_of_any_name_has_an_address(
+    desk: Desk, admin: httpx.AsyncClient, subtests: pytest.Subtests
+) -> None:
+    for title in ('Ünï "code" <b>', "100% & more", "a?b#c", "奖励", "a.b.csv"):
+        with subtests.test(title=title):
+            await desk.load(title, [1])
+            url = httpx.URL(desk.url).copy_with(raw_path=b"/v1/segments/acme/" + _quoted(title))
+            assert (await admin.get(url)).json()["segment"] == title
 
 
 def _quoted(title: str) -> bytes:

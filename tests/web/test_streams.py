@@ -28,9 +28,8 @@ CSV = "CTUserID\n" + "".join(f"{one}\n" for one in range(1, 96))
 NDJSON = "".join(f'{{"ct_user_id":{one}}}\n' for one in range(1, 96))
 
 
-@pytest.mark.parametrize(
-    ("query", "accept", "text"),
-    [
+async def test_the_form_is_what_is_asked_for(reader: httpx.AsyncClient, subtests: pytest.Subtests) -> None:
+    for query, accept, text in (
         ("", "*/*", CSV),
         ("", "text/csv", CSV),
         ("", "text/*;q=0.5", CSV),
@@ -38,13 +37,12 @@ NDJSON = "".join(f'{{"ct_user_id":{one}}}\n' for one in range(1, 96))
         ("", "application/x-ndjson", NDJSON),
         ("?format=ndjson", "text/csv", NDJSON),
         ("?format=csv", "application/x-ndjson", CSV),
-    ],
-)
-async def test_the_form_is_what_is_asked_for(reader: httpx.AsyncClient, query: str, accept: str, text: str) -> None:
-    answer = await reader.get(PLACE + query, headers={"Accept": accept})
-    assert answer.text == text
-    assert answer.headers["content-type"].startswith("text/csv" if text == CSV else "application/x-ndjson")
-    assert answer.headers["ctsftp-members"] == "95"
+    ):
+        with subtests.test(query=query, accept=accept):
+            answer = await reader.get(PLACE + query, headers={"Accept": accept})
+            assert answer.text == text
+            assert answer.headers["content-type"].startswith("text/csv" if text == CSV else "application/x-ndjson")
+            assert answer.headers["ctsftp-members"] == "95"
 
 
 async def test_another_form_is_refused(reader: httpx.AsyncClient) -> None:
@@ -52,16 +50,13 @@ async def test_another_form_is_refused(reader: httpx.AsyncClient) -> None:
     problem(await reader.get(f"{PLACE}?format=xml"), 422, "invalid")
 
 
-@pytest.mark.parametrize(
-    ("accepted", "packed"), [("gzip", True), ("br, gzip;q=0.5", True), ("gzip;q=0", False), ("identity", False)]
-)
-async def test_the_list_is_packed_for_whom_asks_for_it(
-    reader: httpx.AsyncClient, accepted: str, *, packed: bool
-) -> None:
-    async with reader.stream("GET", PLACE, headers={"Accept-Encoding": accepted}) as answer:
-        assert (answer.headers.get("content-encoding") == "gzip") is packed
-        raw = b"".join([chunk async for chunk in answer.aiter_raw()])
-    assert (gzip.decompress(raw) if packed else raw).decode() == CSV
+async def test_the_list_is_packed_for_whom_asks_for_it(reader: httpx.AsyncClient, subtests: pytest.Subtests) -> None:
+    for accepted, packed in (("gzip", True), ("br, gzip;q=0.5", True), ("gzip;q=0", False), ("identity", False)):
+        with subtests.test(accepted=accepted):
+            async with reader.stream("GET", PLACE, headers={"Accept-Encoding": accepted}) as answer:
+                assert (answer.headers.get("content-encoding") == "gzip") is packed
+                raw = b"".join([chunk async for chunk in answer.aiter_raw()])
+            assert (gzip.decompress(raw) if packed else raw).decode() == CSV
 
 
 async def test_a_retired_segment_has_no_members_to_list(desk: Desk, reader: httpx.AsyncClient) -> None:
