@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from ctsftp.app.work import perform
 from ctsftp.settings import Settings
 from tests.crash.oracle import Fault, Journal, faults
-from tests.e2e.conftest import PATIENCE_S, Box
+from tests.e2e.conftest import PATIENCE_S, Box, wait_until
 from tests.postgres import Postgres
 
 CLIENTS = ("acme", "bravo")
@@ -39,19 +39,26 @@ listen sftp
 class HAProxy:
     """One HAProxy with a configuration; killed, it breaks every connection through it."""
 
-    def __init__(self, folder: Path, name: str, config: str) -> None:
+    def __init__(self, folder: Path, name: str, config: str, *, port: int) -> None:
         self._file = folder / f"{name}.cfg"
         self._file.write_text(COMMON + config)
+        self._port = port
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         self._process = subprocess.Popen(["haproxy", "-db", "-q", "-f", str(self._file)])
+        wait_until(self._listens)
 
     def kill(self) -> None:
         if self._process:
             self._process.kill()
             self._process.wait(PATIENCE_S)
             self._process = None
+
+    def _listens(self) -> bool:
+        with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", self._port)):
+            return True
+        return False
 
 
 class Node(Box):
@@ -65,6 +72,7 @@ class Node(Box):
             folder,
             "line",
             f"listen line\n  bind 127.0.0.1:{line_port}\n  server postgres 127.0.0.1:{postgres.port}\n",
+            port=line_port,
         )
         self.env |= {
             "CTSFTP_KEYS_DIR": str(keys),
@@ -101,7 +109,7 @@ class Cluster:
         ]
         port = free_port()
         servers = "".join(f"  server {node.folder.name} 127.0.0.1:{node.port}\n" for node in self.nodes)
-        self.balancer = HAProxy(folder, "balancer", BALANCER.format(port=port) + servers)
+        self.balancer = HAProxy(folder, "balancer", BALANCER.format(port=port) + servers, port=port)
         self.front.serve = SimpleNamespace(port=port)  # type: ignore[assignment]
 
     @contextmanager

@@ -26,8 +26,11 @@ def serve(box: Box, journal: Journal) -> Serve:
     """A server with one list loaded."""
     box.add_client("acme")
     # Few threads, and no heap for each: an address space that is limited is then taken by the list, and not by them.
+    # The C library reads this when a process begins, so it is not a forked one.
     box.env |= {"MALLOC_ARENA_MAX": "1", "CTSFTP_THREADS": "4"}
+    box.launch = start_process
     serve = box.start()
+    box.launch = fork_process
     assert send(box, journal, list_of(journal, "Gold", 1))
     serve.wait_for("verdict")
     return serve

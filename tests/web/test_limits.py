@@ -164,7 +164,8 @@ class TestSmallLimits:
         for sent in (b"", b"GET /healthz HTTP/1.1\r\nX: ", b"GET /" + b"x" * 2000, b"GET /" + b"x" * 1_000_000):
             with subtests.test(sent=sent[:40]):
                 assert await self._is_cut_off(desk, sent) == b""
-                assert (await desk.http().get("/healthz")).status_code == 200
+                async with desk.http() as http:
+                    assert (await http.get("/healthz")).status_code == 200
 
     async def test_a_second_head_on_one_connection_has_the_same_limits(self, desk: Desk) -> None:
         whole = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
