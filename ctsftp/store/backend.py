@@ -22,10 +22,16 @@ USE = "use sqlite+aiosqlite:///PATH, or postgresql+psycopg://USER@HOST/NAME"
 
 
 class Looker(Protocol):
-    """Reads past SQLAlchemy, in threads of its own."""
+    """Reads past SQLAlchemy, in threads of its own.
+
+    A connection takes `:named` parameters, and its `execute` gives what sqlite3's does.
+    """
 
     async def look(self, work: Callable[[Any], T]) -> T:
-        """Have one thread do `work`, given a connection with sqlite3's `execute` and `:named` parameters."""
+        """Have one thread do `work`, given a connection."""
+
+    async def probe(self, sql: str, parameters: Mapping[str, Any]) -> list[Any]:
+        """Give the rows of a statement that finds each by a unique key, as quickly as can be."""
 
     def close(self) -> None:
         """Wait for what runs, and close; call it off the event loop."""
@@ -45,9 +51,6 @@ class Backend(Protocol):
 
     def new_looker(self, name: str) -> Looker:
         """Make threads that read, called by this name."""
-
-    def probe(self, conn: Any, sql: str, parameters: Mapping[str, Any]) -> list[Any]:
-        """Give the rows of a statement that finds by unique keys; `conn` is a looker's."""
 
     def make(self) -> None:
         """Make the database if it is not there, where it is ours to make."""

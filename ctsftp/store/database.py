@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from ctsftp.errors import StoreError
 from ctsftp.store import schema
-from ctsftp.store.backend import Looker, open_backend
+from ctsftp.store.backend import open_backend
 from ctsftp.store.telling import NEWS
 
 T = TypeVar("T")
@@ -87,15 +87,15 @@ class Database:
 
     async def look_up(self, sql: str, parameters: Mapping[str, Any]) -> list[Any]:
         """Give the rows of one quick statement that reads, with `:named` parameters: for what is asked very often."""
-        return await self._look(self._lookups, lambda conn: conn.execute(sql, parameters).fetchall())
+        return await self._look(self._lookups.look(lambda conn: conn.execute(sql, parameters).fetchall()))
 
     async def probe(self, sql: str, parameters: Mapping[str, Any]) -> list[Any]:
-        """Do what `look_up` does, for a statement that finds each row by a unique key: its plan is made once."""
-        return await self._look(self._lookups, lambda conn: self.backend.probe(conn, sql, parameters))
+        """Do what `look_up` does, for a statement that finds each row by a unique key: it is answered sooner."""
+        return await self._look(self._lookups.probe(sql, parameters))
 
     async def read_page(self, work: Callable[[Any], T]) -> T:
         """Run statements that read a page of a long list, and make of it what is wanted, all in a thread."""
-        return await self._look(self._pages, work)
+        return await self._look(self._pages.look(work))
 
     @asynccontextmanager
     async def alone(self, name: str) -> AsyncIterator[bool]:
@@ -123,11 +123,12 @@ class Database:
             if not answer.done():
                 answer.set_exception(error)
 
-    async def _look(self, looker: Looker, work: Callable[[Any], T]) -> T:
+    async def _look(self, look: Coroutine[Any, Any, T]) -> T:
         if self._closed:
+            look.close()
             raise StoreError(f"The database {self.name} is closed.")
         with self._errors_in_words():
-            return await looker.look(work)
+            return await look
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
         async with self._readers.begin() as conn:

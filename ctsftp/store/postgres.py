@@ -111,11 +111,6 @@ class PostgresBackend:
         """Make threads that read, called by this name."""
         return Looker(self._connect, self.is_lost, name)
 
-    def probe(self, conn: "_Reader", sql: str, parameters: Mapping[str, Any]) -> list[Any]:
-        """Run a statement that the server keeps with its plan: to make one takes longer than to follow it."""
-        found: list[Any] = conn.prober.execute(_named(sql), parameters, prepare=True).fetchall()
-        return found
-
     def make(self) -> None:
         """Leave that to whoever owns the server."""
 
@@ -239,6 +234,10 @@ class Looker:
     async def look(self, work: Callable[[Any], T]) -> T:
         """Have one thread do `work`, which may only read."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._look, work)
+
+    async def probe(self, sql: str, parameters: Mapping[str, Any]) -> list[Any]:
+        """Run a statement that the server keeps with its plan: to make one takes longer than to follow it."""
+        return await self.look(lambda reader: reader.prober.execute(_named(sql), parameters, prepare=True).fetchall())
 
     def close(self) -> None:
         """Wait for what runs, and close; call it off the event loop."""

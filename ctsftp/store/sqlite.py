@@ -29,6 +29,7 @@ BUSY_TIMEOUT_MS = 5_000
 CHECKPOINT_TIMEOUT_MS = 100
 WAL_LIMIT_BYTES = 64 * 1024 * 1024
 READER_CONNECTIONS = 4
+PRIMARY_CODE = 0xFF  # the bits of a result code that say what happened; the others say how
 FILE_MODE = 0o640
 
 
@@ -51,10 +52,6 @@ class SqliteBackend:
     def new_looker(self, name: str) -> "Looker":
         """Make threads that read, called by this name."""
         return Looker(self.path, name)
-
-    def probe(self, conn: sqlite3.Connection, sql: str, parameters: Mapping[str, Any]) -> list[Any]:
-        """Run a statement as any other: sqlite3 keeps them all."""
-        return conn.execute(sql, parameters).fetchall()
 
     def make(self) -> None:
         """Make an empty file if there is none."""
@@ -201,10 +198,25 @@ class Looker:
         self._threads = ThreadPoolExecutor(READER_CONNECTIONS, thread_name_prefix=name)
         self._own = threading.local()
         self._all: list[sqlite3.Connection] = []
+        self._quick: sqlite3.Connection | None = None
 
     async def look(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Have one thread do `work`, which may only read."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._look, work)
+
+    async def probe(self, sql: str, parameters: Mapping[str, Any]) -> list[Any]:
+        """Read a few pages on the event loop: a thread's turn would take ten times as long.
+
+        Readers wait for nobody but a program that has locked the whole file; a thread waits for that.
+        """
+        if self._quick is None:
+            self._quick = self._connect(timeout_s=0)
+        try:
+            return self._quick.execute(sql, parameters).fetchall()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & PRIMARY_CODE != sqlite3.SQLITE_BUSY:
+                raise
+            return await self.look(lambda conn: conn.execute(sql, parameters).fetchall())
 
     def close(self) -> None:
         """Wait for what runs, and close; call it off the event loop."""
@@ -213,15 +225,14 @@ class Looker:
             self._all.pop().close()
 
     def _look(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return work(getattr(self._own, "connection", None) or self._connect())
+        if not hasattr(self._own, "connection"):
+            self._own.connection = self._connect(timeout_s=BUSY_TIMEOUT_MS / 1000)
+        return work(self._own.connection)
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self._path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
-        )
-        connection.execute("PRAGMA query_only=ON")
-        self._own.connection = connection
+    def _connect(self, *, timeout_s: float) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=timeout_s, isolation_level=None, check_same_thread=False)
         self._all.append(connection)
+        connection.execute("PRAGMA query_only=ON")
         return connection
 
 
