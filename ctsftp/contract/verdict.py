@@ -69,12 +69,14 @@ def judge(
     approved: bool,
     today: date,
     guards: Guards,
+    changes: tuple[int, int] | None = None,
 ) -> Verdict:
     """Return what becomes of a readable file with that many members.
 
     `upload_id` is None for a file that would be closed now; `segment` is None for a new one; `is_twin`
     says that, of the *other* uploads of the same name, the newest applied or held one has the same
-    bytes; `today` is the date in UTC.
+    bytes; `today` is the date in UTC; `changes` are how many members would enter and leave, where they were
+    counted, for whoever decides about a held file.
     """
     if is_twin and not approved:
         return Verdict(State.DUPLICATE, reason="The same file was applied, or is held, already: nothing to do.")
@@ -86,8 +88,11 @@ def judge(
         return Verdict(State.SUPERSEDED, reason=reason)
     held = list(_ask_guards(file, members, segment, today, guards))
     if held:
-        reasons = " ".join(reason for _, reason in held)
-        return Verdict(State.HELD, held[0][0], f"{reasons} It waits for the server's admin to approve or discard it.")
+        sentences = [reason for _, reason in held]
+        if changes:
+            sentences.append("If it is approved, {:,} members enter and {:,} leave.".format(*changes))
+        sentences.append("It waits for the server's admin to approve or discard it.")
+        return Verdict(State.HELD, held[0][0], " ".join(sentences))
     return Verdict(State.LOADED)
 
 

@@ -1,8 +1,9 @@
 """What would become of a file, told without taking it: the same reading and the same judge as the loader's."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,9 @@ from ctsftp.contract.names import SegmentFile, read_name
 from ctsftp.contract.states import State
 from ctsftp.contract.verdict import Verdict, change_notice, title_notice
 from ctsftp.ingest.judging import IGNORED, guards_for, judge_of
-from ctsftp.ingest.reading import Ids, Reading, id_titles, read_in_thread
+from ctsftp.ingest.reading import Reading, id_titles, read_in_thread
 from ctsftp.ingest.settings import IngestSettings
-from ctsftp.store.changes import compare
-from ctsftp.store.records import Segment
 from ctsftp.store.store import Store
-
-COMPARED_AT_ONCE = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +88,16 @@ async def check(
     reading = await _read(path, config, settings)
     if reading.fault:
         return Preview(path.name, name, Verdict(State.REJECTED, reading.fault.code, reading.fault.reason), reading)
-    judge = judge_of(name, reading, guards=guards_for(name, config, settings.guards), today=today)
+    judge = partial(judge_of, name, reading, guards=guards_for(name, config, settings.guards), today=today)
     if store is None or client is None:
-        return Preview(path.name, name, judge(None, None), reading)
+        return Preview(path.name, name, judge()(None, None), reading)
     facts = await store.segments.facts_for(client, name.key)
     twin = await store.ledger.twin(client, path.name, other_than="")
-    verdict = judge(facts, twin)
     if facts is None:
-        return Preview(path.name, name, verdict, reading, entered=reading.members, left=0)
+        return Preview(path.name, name, judge()(None, twin), reading, entered=reading.members, left=0)
     segment = await store.segments.segment(client, name.key)
-    entered, left = await _changes(store, segment, reading.ids)
+    entered, left = await store.segments.count_changes(client, name.key, reading.ids)
+    verdict = judge(changes=(entered, left))(facts, twin)
     told = [title_notice(segment.title, name.title), change_notice(segment.members, entered, left)]
     notices = [one for one in told if one] if verdict.state is State.LOADED else []
     return Preview(path.name, name, verdict, reading, entered, left, notices)
@@ -118,17 +115,3 @@ async def check_content(path: Path, *, config: ClientConfig, settings: IngestSet
 async def _read(path: Path, config: ClientConfig, settings: IngestSettings) -> Reading:
     max_rows = min(settings.max_rows, config.max_rows or settings.max_rows)
     return await read_in_thread(path, id_titles=id_titles(config), max_rows=max_rows)
-
-
-async def _changes(store: Store, segment: Segment, ids: Ids) -> tuple[int, int]:
-    """Count who would enter and who would leave."""
-    entered = left = 0
-    async for came, went in compare(store.snapshots.stream_members(segment.snapshot_id), _pages(ids)):
-        entered += len(came)
-        left += len(went)
-    return entered, left
-
-
-async def _pages(ids: Ids) -> AsyncIterator[Ids]:
-    for start in range(0, len(ids), COMPARED_AT_ONCE):
-        yield ids[start : start + COMPARED_AT_ONCE]

@@ -24,6 +24,7 @@ def judge_of(
     today: date,
     upload_id: str | None = None,
     approved: bool = False,
+    changes: tuple[int, int] | None = None,
 ) -> Judge:
     """Make the judge of one file: told of its segment and of its twin's sha256, it says what becomes of it."""
 
@@ -37,6 +38,7 @@ def judge_of(
             approved=approved,
             today=today,
             guards=guards,
+            changes=changes,
         )
 
     return verdict

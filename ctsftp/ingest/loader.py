@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -16,6 +17,7 @@ from ctsftp.clients.config import ClientConfig
 from ctsftp.contract.codes import Code, Fault, harmless
 from ctsftp.contract.ids import unix_ms_of
 from ctsftp.contract.names import SegmentFile, read_name
+from ctsftp.contract.rows import Ids
 from ctsftp.contract.states import State
 from ctsftp.contract.verdict import Verdict, change_notice
 from ctsftp.errors import CtsftpError, DiskError, StoreError
@@ -141,7 +143,8 @@ class Loader:
         self, upload: StoredUpload, name: SegmentFile, config: ClientConfig, reading: Reading, *, approved: bool
     ) -> None:
         """Judge; write a new snapshot if it is to load; judge again in the transaction that publishes it."""
-        verdict = judge_of(
+        judge = partial(
+            judge_of,
             name,
             reading,
             guards=guards_for(name, config, self._settings.guards),
@@ -153,8 +156,11 @@ class Loader:
         while outcome is None:  # judged not to load, and then to load: another node has changed the segment
             facts = await self._store.segments.facts_for(upload.client, name.key)
             twin = await self._store.ledger.twin(upload.client, upload.filename, other_than=upload.id)
-            snapshot = None
-            if verdict(facts, twin).state is State.LOADED:
+            verdict, snapshot = judge(), None
+            state = verdict(facts, twin).state
+            if facts and state is State.HELD:
+                verdict = judge(changes=await self._changes_if_approved(upload.client, name.key, reading.ids))
+            elif state is State.LOADED:
                 snapshot = await self._store.snapshots.begin(upload.id, reading.members)
                 await self._store.snapshots.add_members(snapshot, reading.ids)
             outcome = await self._store.snapshots.publish(
@@ -167,6 +173,14 @@ class Loader:
         self._tell(upload, outcome.state, outcome.code, reading)
         if outcome.uncounted:
             await self.count_changes(outcome.uncounted)
+
+    async def _changes_if_approved(self, client: str, key: str, ids: Ids) -> tuple[int, int] | None:
+        """Count who would enter and who would leave; None where that cannot be had, which holds up no verdict."""
+        try:
+            return await self._store.segments.count_changes(client, key, ids)
+        except CtsftpError as exc:
+            log.warning("changes not counted", client=client, segment=key, error=str(exc))
+            return None
 
     async def count_changes(self, uncounted: Uncounted) -> None:
         """Count who entered and who left with a snapshot; it follows the publishing and never delays it.

@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ctsftp.contract.freshness import Expectation
-from ctsftp.contract.rows import MAX_ID, NO_IDS
+from ctsftp.contract.rows import MAX_ID, NO_IDS, Ids
 from ctsftp.contract.verdict import SegmentFacts
 from ctsftp.errors import NotFoundError, RefusedError
 from ctsftp.store import publishing
-from ctsftp.store.changes import compare
+from ctsftp.store.changes import compare, pages
 from ctsftp.store.database import Database
 from ctsftp.store.gates import gates_of
 from ctsftp.store.records import Clock, Diff, Segment, Snapshot, iso
@@ -69,6 +69,15 @@ class Segments:
             entered.append(came)
             left.append(went)
         return Diff(old=old_one, new=new_one, entered=np.concatenate(entered), left=np.concatenate(left))
+
+    async def count_changes(self, client: str, key: str, ids: Ids) -> tuple[int, int]:
+        """Count who would enter and who would leave if the segment had these ids: ascending, without repetitions."""
+        segment = await self.segment(client, key)
+        entered = left = 0
+        async for came, went in compare(self._snapshots.stream_members(segment.snapshot_id), pages(ids)):
+            entered += len(came)
+            left += len(went)
+        return entered, left
 
     async def rollback(self, client: str, key: str, number: int | None = None) -> Segment:
         """Make an earlier snapshot current again: the one of that number, else the one before the current.
