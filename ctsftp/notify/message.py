@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import unquote
 
-import apprise
-
 from ctsftp.contract.codes import harmless
 from ctsftp.contract.events import Words
 from ctsftp.errors import UsageError
@@ -22,8 +20,8 @@ NOT_FOR_PEOPLE = frozenset({"json", "jsons", "xml", "xmls", "form", "forms", "ap
 class Messages:
     """Sends messages, in a thread of their own: a mail server that is slow keeps nobody's file waiting.
 
-    Whatever apprise does, it does there: to load its senders takes a second. One thread, so that what it says of one
-    message is never taken for what it says of another.
+    Whatever apprise does, it does there, and only for whoever has such an address: to load its senders takes a
+    second. One thread, so that what it says of one message is never taken for what it says of another.
     """
 
     def __init__(self) -> None:
@@ -44,6 +42,8 @@ class Messages:
 
 
 def _send(address: str, title: str, text: str) -> str | None:
+    import apprise  # noqa: PLC0415
+
     capture = apprise.LogCapture(level=logging.WARNING, fmt="%(message)s")  # type: ignore[no-untyped-call]
     try:
         with capture as said:
@@ -64,6 +64,8 @@ def _without_secrets(text: str, address: str) -> str:
 
 
 def _check(address: str) -> str:
+    import apprise  # noqa: PLC0415
+
     target = apprise.Apprise.instantiate(address)
     if target is None or address.partition("://")[0].lower() in NOT_FOR_PEOPLE:
         raise UsageError(

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from ctsftp.errors import SettingsError
 from ctsftp.web.access import Parts
-from ctsftp.web.app import guarded, make_app
+from ctsftp.web.app import guarded, make_app, make_routes
 from ctsftp.web.protocol import limited_protocol
 from ctsftp.web.settings import HttpSettings
 
@@ -32,12 +33,14 @@ class WebServer:
         settings = self._parts.settings
         listener = await asyncio.to_thread(_listen, settings)
         self.port = listener.getsockname()[1]
-        self._server = Uvicorn(_config(self._parts))
+        app = make_app(self._parts)
+        self._server = Uvicorn(_config(guarded(app, self._parts), settings))
         self._running = [
             self._tasks.create_task(self._server.serve(sockets=[listener])),
             self._tasks.create_task(self._parts.usage.run()),
         ]
         await self._server.up.wait()
+        self._tasks.create_task(asyncio.to_thread(make_routes, app))
 
     async def stop(self) -> None:
         """Take no more requests, let the running ones end, break off what takes too long; twice is fine."""
@@ -72,10 +75,9 @@ class Uvicorn(uvicorn.Server):
         yield
 
 
-def _config(parts: Parts) -> uvicorn.Config:
-    settings = parts.settings
+def _config(app: ASGIApp, settings: HttpSettings) -> uvicorn.Config:
     return uvicorn.Config(
-        guarded(make_app(parts), parts),
+        app,
         http=limited_protocol(settings),
         ws="none",
         lifespan="off",

@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .busy import busy_rows, clients_rows, fair_rows, idle_rows, memory_rows
+from .limits import limit_rows
 from .loading import load_rows, ready_rows
 from .servers import describe_machine
 from .table import Row, as_markdown
 from .transfers import eight_rows, put_rows, small_rows
 
 ROWS: dict[str, Callable[[Path, int], list[Row]]] = {
+    "limits": limit_rows,
     "put": put_rows,
     "small": lambda folder, _: small_rows(folder),
     "eight": eight_rows,

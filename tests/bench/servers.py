@@ -59,9 +59,12 @@ class Ours(Server):
         self.box.launch = start_process
         self.box.env |= {f"CTSFTP_{name}": str(value) for name, value in settings.items()}
         self.key = self.box.add_client(CLIENT)
+        self.start()
+        self.folder = folder / "data" / "clients" / CLIENT / "home"
+
+    def start(self) -> None:
         self.serve: Serve = self.box.start()
         self.port, self.pid = self.serve.port, self.serve.process.pid
-        self.folder = folder / "data" / "clients" / CLIENT / "home"
 
     def stop(self) -> None:
         self.serve.stop()

@@ -7,31 +7,29 @@ from statistics import median
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line. `value` is what is judged: at least `bar`, or at most, where less is better."""
+    """One line. `value` is what is judged: at least `bar`, or at most, where less is better; without, nothing is."""
 
     work: str
     against: str
     ours: str
     theirs: str
-    value: float
-    bar: float
+    value: float = 0.0
+    bar: float | None = None
     unit: str = " x"
     at_most: bool = False
 
-    @property
-    def met(self) -> bool:
-        return self.value <= self.bar if self.at_most else self.value >= self.bar
-
-    @property
-    def verdict(self) -> str:
-        if self.met:
-            return "met"
-        return f"missed by {abs(self.value / self.bar - 1):.0%}"
-
     def markdown(self) -> str:
-        limit = f"{'at most' if self.at_most else 'at least'} {self.bar:g}{self.unit}"
-        cells = (self.work, self.against, self.ours, self.theirs, f"{self.value:.3g}{self.unit}", limit, self.verdict)
+        cells = (self.work, self.against, self.ours, self.theirs, *self._judged())
         return f"| {' | '.join(cells)} |"
+
+    def _judged(self) -> tuple[str, str, str]:
+        """Give the last three cells: the value, its bar, and whether that was met."""
+        if self.bar is None:
+            return "", "", ""
+        limit = f"{'at most' if self.at_most else 'at least'} {self.bar:g}{self.unit}"
+        met = self.value <= self.bar if self.at_most else self.value >= self.bar
+        verdict = "met" if met else f"missed by {abs(self.value / self.bar - 1):.0%}"
+        return f"{self.value:.3g}{self.unit}", limit, verdict
 
 
 HEADER = "| work | against | ctsftp | the other | measured | bar | |\n|---|---|---|---|---|---|---|"
