@@ -10,6 +10,7 @@ from ctsftp.app.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.contract.codes import PAGES, Code
+from ctsftp.contract.names import segment_key
 from ctsftp.contract.states import State
 from ctsftp.errors import NotFoundError
 from ctsftp.store.records import Upload
@@ -40,17 +41,24 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--state", type=click.Choice([state.value for state in State]), help="Only those in this state.")
+@click.option("--client", help="Only this client's.")
+@click.option("--segment", metavar="NAME", help="Only those of the segment of this name.")
 @json_option
 @pass_edge
-def list_(edge: Edge, state: str | None, as_json: bool) -> None:
+def list_(edge: Edge, state: str | None, client: str | None, segment: str | None, as_json: bool) -> None:
     """List the uploads, newest first: the table shows 50, --json all.
 
     \b
-    Example: ctsftp upload list --state held
+    Example: ctsftp upload list --state held --client acme
     """
     limit = None if as_json else SHOWN_UPLOADS + 1
     wanted = State(state) if state else None
-    uploads = query(edge.settings, lambda store: store.ledger.uploads(state=wanted, limit=limit), missing=list[Upload])
+    key = segment_key(segment) if segment else None
+    uploads = query(
+        edge.settings,
+        lambda store: store.ledger.uploads(client=client, segment_key=key, state=wanted, limit=limit),
+        missing=list[Upload],
+    )
     rows = [upload.as_json() for upload in uploads]
     if as_json:
         print_json(rows)

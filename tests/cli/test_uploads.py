@@ -65,6 +65,19 @@ def test_the_newest_come_first_and_a_state_can_be_asked_for(held: Shell) -> None
     assert "held (empty)" in newest
 
 
+def test_a_client_and_a_segment_can_be_asked_for(shell: Shell) -> None:
+    for client, name in (("acme", FIRST), ("acme", "Très_Chic_20260310_0900.csv"), ("bravo", FIRST)):
+        shell.load(name, rows([1]), client=client)
+
+    def listed(*options: str) -> list[tuple[str, str]]:
+        return [(row["client"], row["segment"]) for row in shell.json("upload", "list", *options)]
+
+    assert listed("--client", "acme") == [("acme", "Très Chic"), ("acme", "VIP")]
+    assert listed("--segment", "vip") == [("bravo", "VIP"), ("acme", "VIP")]
+    assert listed("--segment", "TRÈS_CHIC", "--client", "acme") == [("acme", "Très Chic")]
+    assert listed("--client", "nobody") == []
+
+
 def test_the_table_shows_fifty_and_json_all(shell: Shell) -> None:
     async def bring() -> None:
         async with Engine.open(read_settings()) as engine:
