@@ -48,8 +48,9 @@ def name(text: str) -> Markup:
 
 
 def file(text: str) -> Markup:
-    """Write a file's name: as `name`, but always from the left, since its stamp and `.csv` are."""
-    return Markup('<bdi dir="ltr">{}</bdi>').format("".join(map(_visible, text)))
+    """Write a file's name: as `name`, but always from the left, since its stamp and `.csv` are; it wraps at a `_`."""
+    parts = "".join(map(_visible, text)).split("_")
+    return Markup('<bdi dir="ltr">{}</bdi>').format(Markup("_<wbr>").join(parts))
 
 
 def value(text: str) -> Markup:

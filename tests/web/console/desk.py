@@ -69,7 +69,7 @@ class Person:
 def text_of(page: str) -> str:
     """Give what stands on a page, white space folded."""
     main = page[page.index("<main") :]
-    return " ".join(unescape(re.sub(r"<[^>]+>", " ", main)).split())
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", main.replace("<wbr>", ""))).split())
 
 
 def actions(page: str) -> set[str]:
