@@ -36,13 +36,23 @@ async def export(store: Store, name: str, client: str | None, place: str) -> Seg
 
 @contextmanager
 def _target(place: str) -> Iterator[IO[bytes]]:
-    """Open what is written to: a file beside its place, which it takes when it is complete and on disk."""
+    """Open what is written to: a file beside its place, which it takes when it is complete and on disk.
+
+    A link is followed, and a device or a pipe is written to as it is.
+    """
     if place == "-":
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    target = Path(place)
-    descriptor, temporary = tempfile.mkstemp(dir=target.absolute().parent, prefix=f".{target.name}.")
+    target = Path(place).resolve()
+    if target.exists() and not target.is_file():
+        with target.open("wb") as file:
+            yield file
+        return
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    except OSError as exc:
+        raise OSError(exc.errno, exc.strerror, place) from exc  # not the name that nobody typed
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file

@@ -39,7 +39,8 @@ def back_up(url: str, target: Path, *, progress: Callable[[int, int], None]) -> 
             os.close(folder)
         return target.stat().st_size
     except (sqlite3.Error, OSError) as exc:
-        raise StoreError(f"The backup {target} could not be made: {exc}.") from exc
+        why = exc.strerror if isinstance(exc, OSError) else exc
+        raise StoreError(f"The backup {target} could not be made: {why}.") from exc
     finally:
         with contextlib.suppress(OSError):
             draft.unlink()

@@ -1,6 +1,8 @@
 """Tokens and gates on the command line, and the export of a segment."""
 
+import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -101,6 +103,20 @@ def test_an_export_is_a_file_that_could_be_pushed_again(vip: Shell) -> None:
     assert vip.run("segment", "export", "VIP", "-").out == "CTUserID\n1\n2\n3\n"
 
 
+def test_an_export_follows_a_link_and_writes_to_a_device_as_it_is(vip: Shell) -> None:
+    (vip.folder / "link.csv").symlink_to(vip.folder / "vip.csv")
+    vip.run("segment", "export", "vip", "link.csv")
+    assert (vip.folder / "link.csv").is_symlink()
+    assert (vip.folder / "vip.csv").read_text() == "CTUserID\n1\n2\n3\n"
+    pipe = vip.folder / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as threads:
+        read = threads.submit(pipe.read_text)
+        vip.run("segment", "export", "vip", "pipe")
+        assert read.result() == "CTUserID\n1\n2\n3\n"
+    assert pipe.is_fifo()
+
+
 def test_an_export_that_fails_leaves_what_was_there(vip: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     written = vip.folder / "vip.csv"
     written.write_text("what was there")
@@ -117,7 +133,9 @@ def test_an_export_that_fails_leaves_what_was_there(vip: Shell, monkeypatch: pyt
 
 def test_an_export_of_what_is_not_there_or_to_nowhere_is_refused(vip: Shell) -> None:
     assert "no segment" in vip.refused("segment", "export", "none", "x.csv", code=1)
-    assert "No such file" in vip.refused("segment", "export", "vip", "nowhere/x.csv", code=1)
+    assert (
+        vip.refused("segment", "export", "vip", "nowhere/x.csv", code=1) == "No such file or directory: nowhere/x.csv."
+    )
     vip.run("segment", "retire", "vip")
     assert "retired" in vip.refused("segment", "export", "vip", "x.csv", code=1)
     assert not Path("x.csv").exists()
