@@ -251,7 +251,7 @@ PAGES: dict[Code, Page] = {
     Code.FUTURE: Page(
         HELD,
         "The date in the file's name is too far ahead. Once it was applied, every file with a right date"
-        " would count as older.",
+        " would count as older, until the segment is rolled back (`ctsftp segment rollback`).",
         "",
         "checks the clock of the exporting system and the date in the name.",
         _CHECK_AND_DECIDE,

@@ -140,7 +140,8 @@ def _ask_guards(
         yield Code.ROLLED_BACK, "The segment was rolled back: its uploads are held until one is approved."
     days_ahead = (file.day - today).days
     if days_ahead > guards.future_days:
-        yield Code.FUTURE, f"The stamp {file.stamp} is {days_ahead:,} days ahead."
+        outdated = "if it is approved, every file with an earlier stamp counts as older"
+        yield Code.FUTURE, f"The stamp {file.stamp} is {days_ahead:,} days ahead: {outdated}."
     if segment is None or segment.members == 0:
         return
     if members == 0:

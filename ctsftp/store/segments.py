@@ -82,7 +82,8 @@ class Segments:
     async def rollback(self, client: str, key: str, number: int | None = None) -> Segment:
         """Make an earlier snapshot current again: the one of that number, else the one before the current.
 
-        The segment's uploads are then held until one is approved.
+        The segment's uploads are then held until one is approved. A newest stamp that lies in the future is forgotten:
+        a list that was let in by mistake does not outdate all that come until then.
         """
 
         def work(conn: Connection) -> Segment:
@@ -93,6 +94,8 @@ class Segments:
             if target.current:
                 raise RefusedError(f"The snapshot {target.number} is the current one already.")
             _update(conn, client, key, current_snapshot_id=target.id, rolled_back=True)
+            if _one(conn, client, key).newest_stamp > f"{self._clock():%Y%m%d_%H%M}":
+                _update(conn, client, key, newest_stamp=target.stamp, newest_upload_id=target.upload_id)
             return _one(conn, client, key)
 
         return await self._database.write(work)

@@ -106,6 +106,8 @@ class Model:
         if not earlier:
             raise RefusedByModelError
         segment.current = earlier[-1]
+        if self.uploads[segment.newest[1]].file.is_future:
+            segment.newest = segment.current.upload.age
         segment.rolled_back = True
 
     def retire(self) -> None:

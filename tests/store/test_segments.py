@@ -140,6 +140,18 @@ async def test_a_rollback_keeps_the_newest_stamp(feed: Feed) -> None:
     assert (segment.stamp, segment.newest_stamp) == ("20260309_0000", "20260310_0000")
 
 
+async def test_a_rollback_forgets_a_newest_stamp_of_the_future(feed: Feed) -> None:
+    await feed.load([1], stamp="20260309_0000")
+    await feed.load([2], stamp="20360310_0000")
+    segment = await feed.store.segments.rollback("acme", "vip")
+    assert (segment.stamp, segment.newest_stamp) == ("20260309_0000", "20260309_0000")
+    facts = await feed.store.segments.facts_for("acme", "vip")
+    assert facts is not None
+    assert facts.newest_upload == segment.upload_id
+    await feed.load([3], stamp="20260310_0000")
+    assert (await feed.store.segments.segment("acme", "vip")).newest_stamp == "20260310_0000"
+
+
 async def test_two_lists_are_compared(feed: Feed) -> None:
     for ids in ([1, 2], [2, 3], [3, 4]):
         await feed.load(ids)
