@@ -19,18 +19,24 @@ from ctsftp.store.store import Store
 
 # What a clock that is set right may differ by from the one that stamped the newest upload.
 CLOCK_TOLERANCE = timedelta(minutes=1)
+# What a receiver may be away for: it restarts, or is being deployed.
+HOOK_PATIENCE = timedelta(minutes=15)
 RESTORE = "Going back to a backup: deploy/restore.md"
 
 
 def examine(settings: Settings) -> list[Finding]:
     """Check everything, the running server's database too."""
-    return [
-        *_settings(settings),
-        *_server(settings),
-        *_folders(settings),
-        *_keys(settings),
-        *run(_database(settings)),
-    ]
+    try:
+        return [
+            *_settings(settings),
+            *_server(settings),
+            *_folders(settings),
+            *_keys(settings),
+            *run(_database(settings)),
+        ]
+    except PermissionError as exc:
+        text = f"{exc.filename} cannot be read ({exc.strerror}): nothing else was checked."
+        return [Finding("account", Level.BAD, text, "Use the server's account: sudo -u ctsftp ctsftp doctor")]
 
 
 def _settings(settings: Settings) -> Iterator[Finding]:
@@ -62,7 +68,7 @@ def _folders(settings: Settings) -> Iterator[Finding]:
 
 def _keys(settings: Settings) -> Iterator[Finding]:
     if settings.keys_dir.is_dir():
-        yield from check_folder("keys", settings.keys_dir)
+        yield from check_folder("keys", settings.keys_dir, private=False)  # the host keys' folder is closed
     yield from check_host_keys(settings.host_keys, serves_already=(settings.data_dir / "clients").is_dir())
     try:
         days = settings.notify.key_expiry_warning_days
@@ -74,10 +80,11 @@ def _keys(settings: Settings) -> Iterator[Finding]:
 async def _database(settings: Settings) -> list[Finding]:
     if settings.database_url is None and not (settings.data_dir / "ctsftp.db").exists():
         return [Finding("database", Level.OK, "There is none yet: the server makes it.")]
+    advice = RESTORE if settings.database_url is None else "See that it can be reached, and CTSFTP_DATABASE_URL."
     try:
         store = await Store.open(settings.database, clock=utc_now, migrate=False)
     except CtsftpError as exc:
-        return [Finding("database", Level.BAD, str(exc), RESTORE)]
+        return [Finding("database", Level.BAD, str(exc), advice)]
     try:
         newest = await store.checks.newest_upload_at()
         return [
@@ -85,10 +92,10 @@ async def _database(settings: Settings) -> list[Finding]:
             *await store.checks.waiting(utc_now()),
             *_clock(newest, utc_now()),
             *await _pins(settings, store),
-            *await _hooks(store),
+            *await _hooks(store, utc_now()),
         ]
     except CtsftpError as exc:
-        return [Finding("database", Level.BAD, str(exc), RESTORE)]
+        return [Finding("database", Level.BAD, str(exc), advice)]
     finally:
         await store.close()
 
@@ -114,16 +121,20 @@ async def _pins(settings: Settings, store: Store) -> list[Finding]:
     return [Finding("host keys", Level.WARN, text, do)]
 
 
-async def _hooks(store: Store) -> list[Finding]:
-    """Find the hooks that took nothing for so long that what they were to hear was given up."""
+async def _hooks(store: Store, now: datetime) -> list[Finding]:
+    """Find the hooks that take nothing, and those for which what they were to hear was given up."""
     backlog = await store.outbox.backlog()
-    return [
-        Finding(
-            "hooks",
-            Level.WARN,
-            f"Hook {hook.id} ({hook.shown}) did not take {dead:,} events, which were given up.",
-            f"ctsftp hook test {hook.id}; once it answers: ctsftp hook deliveries --retry {hook.id}",
-        )
-        for hook in await store.outbox.hooks()
-        if (dead := backlog.get((hook.id, DeliveryState.DEAD), 0))
-    ]
+    silent = await store.outbox.silent(now - HOOK_PATIENCE)
+    found = []
+    for hook in await store.outbox.hooks():
+        called = f"Hook {hook.id} ({hook.shown})"
+        test = f"ctsftp hook test {hook.id}"
+        if error := silent.get(hook.id):
+            pending = backlog[hook.id, DeliveryState.PENDING]
+            text = f"{called} fails for over {HOOK_PATIENCE.seconds // 60} minutes ({error}); {pending:,} event(s) wait."
+            found.append(Finding("hooks", Level.WARN, text, test))
+        if dead := backlog.get((hook.id, DeliveryState.DEAD), 0):
+            text = f"{called} did not take {dead:,} events, which were given up."
+            again = f"{test}; once it answers: ctsftp hook deliveries --retry {hook.id}"
+            found.append(Finding("hooks", Level.WARN, text, again))
+    return found

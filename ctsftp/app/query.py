@@ -1,20 +1,26 @@
 """How a command reads: straight from the database, whether `serve` runs or not."""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 
 from ctsftp.app.clock import utc_now
 from ctsftp.app.work import run
+from ctsftp.errors import NotFoundError, RefusedError
 from ctsftp.settings import Settings
 from ctsftp.store.store import Store
 
 T = TypeVar("T")
 
 
-def query(settings: Settings, work: Callable[[Store], Awaitable[T]], *, missing: Callable[[], T]) -> T:
-    """Read something; `missing` answers where nothing was ever stored."""
-    if settings.database_url is None and not (settings.data_dir / "ctsftp.db").exists():
-        return missing()
+def query(settings: Settings, work: Callable[[Store], Awaitable[T]], *, missing: Callable[[], T] | None = None) -> T:
+    """Read something; `missing` answers where nothing was ever stored, which without it is `NotFoundError`."""
+    if settings.database_url is None and not _is_there(settings.data_dir / "ctsftp.db"):
+        if missing:
+            return missing()
+        raise NotFoundError(
+            f"There is no database in {settings.data_dir} yet: start `ctsftp serve` once, or set CTSFTP_DATA_DIR."
+        )
 
     async def read() -> T:
         store = await Store.open(settings.database, clock=utc_now, migrate=False)
@@ -24,3 +30,12 @@ def query(settings: Settings, work: Callable[[Store], Awaitable[T]], *, missing:
             await store.close()
 
     return run(read())
+
+
+def _is_there(database: Path) -> bool:
+    try:
+        return database.exists()
+    except PermissionError:
+        raise RefusedError(
+            f"This account may not look into {database.parent}: use the server's (sudo -u ctsftp ctsftp ...)."
+        ) from None

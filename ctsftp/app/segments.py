@@ -1,7 +1,5 @@
 """Finding a segment by the name that a person types: its title or its underscore form, in any case."""
 
-from typing import NoReturn
-
 from ctsftp.app.query import query
 from ctsftp.contract.names import segment_key
 from ctsftp.errors import AmbiguousError, NotFoundError
@@ -10,28 +8,18 @@ from ctsftp.store.records import Segment
 from ctsftp.store.store import Store
 
 
-def find_segments(settings: Settings, client: str | None) -> list[Segment]:
-    """List the segments, of one client or of all."""
-    return query(settings, lambda store: store.segments.segments(client=client), missing=list)
-
-
 def find_segment(settings: Settings, name: str, client: str | None) -> Segment:
     """Find the one segment of that name; `AmbiguousError` lists the clients where several have one."""
-    return query(settings, lambda store: resolve_segment(store, name, client), missing=lambda: no_segment(name, client))
+    return query(settings, lambda store: resolve_segment(store, name, client))
 
 
 async def resolve_segment(store: Store, name: str, client: str | None) -> Segment:
     """Find the one segment of that name in an open store."""
     found = await store.segments.resolve_segment(segment_key(name), client=client)
     if not found:
-        no_segment(name, client)
+        whose = f"The client {client} has" if client else "There is"
+        raise NotFoundError(f'{whose} no segment "{name}": `ctsftp segment list` shows them all.')
     if len(found) > 1:
         clients = ", ".join(segment.client for segment in found)
         raise AmbiguousError(f'Several clients have a segment "{found[0].title}": add --client, one of {clients}.')
     return found[0]
-
-
-def no_segment(name: str, client: str | None) -> NoReturn:
-    """Raise that there is none."""
-    whose = f"The client {client} has" if client else "There is"
-    raise NotFoundError(f'{whose} no segment "{name}": `ctsftp segment list` shows them all.')

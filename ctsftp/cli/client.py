@@ -123,10 +123,11 @@ def remove(edge: Edge, name: str) -> None:
     Example: ctsftp client remove acme
     """
     clients = Clients(edge.settings.keys_dir)
-    from ctsftp.app.segments import find_segments  # noqa: PLC0415  the same
+    from ctsftp.app.query import query  # noqa: PLC0415  the same
+    from ctsftp.store.records import Segment  # noqa: PLC0415  the same
 
     clients.get(name)
-    if segments := find_segments(edge.settings, name):
+    if segments := query(edge.settings, lambda store: store.segments.segments(client=name), missing=list[Segment]):
         titles = ", ".join(f'"{segment.title}"' for segment in segments[:5])
         raise RefusedError(f"{name} has {len(segments)} segment(s) ({titles}): retire and delete them first.")
     clients.remove(name)

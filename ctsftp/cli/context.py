@@ -9,6 +9,7 @@ import click
 
 from ctsftp.settings import Settings, read_settings
 
+T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -22,6 +23,14 @@ class Edge:
     def settings(self) -> Settings:
         """The settings; a wrong one ends the command with exit code 2."""
         return read_settings(self._config)
+
+    def of_client(self, name: str | None, rows: list[T]) -> list[T]:
+        """Give what a list found of a client (None: of all); `NotFoundError` for nothing of one that is not there."""
+        if name is not None and not rows:
+            from ctsftp.clients.folder import Clients  # noqa: PLC0415  few commands need it
+
+            Clients(self.settings.keys_dir).get(name)
+        return rows
 
     def read_again(self) -> Settings:
         """Read the settings as they are now."""

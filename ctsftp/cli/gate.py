@@ -8,7 +8,6 @@ from ctsftp.app.query import query
 from ctsftp.app.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.output import Column, json_option, print_json, print_table, say, short_time
-from ctsftp.store.records import Gate
 
 COLUMNS: list[Column] = [
     ("CLIENT", "client"),
@@ -59,8 +58,8 @@ def list_(edge: Edge, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp gate list
     """
-    found = query(edge.settings, lambda store: store.gates.gates(client=client), missing=list[Gate])
-    rows = [gate.as_json() for gate in found]
+    found = query(edge.settings, lambda store: store.gates.gates(client=client))
+    rows = edge.of_client(client, [gate.as_json() for gate in found])
     if as_json:
         print_json(rows)
     else:

@@ -90,7 +90,7 @@ def list_(edge: Edge, as_json: bool) -> None:
     \b
     Example: ctsftp hook list
     """
-    rows = query(edge.settings, _hooks, missing=list[dict[str, Any]])
+    rows = query(edge.settings, _hooks)
     if as_json:
         print_json(rows)
     else:
@@ -150,15 +150,19 @@ def deliveries(edge: Edge, *, hook_id: int | None, state: str | None, revived_id
         say(f"{done['revived']} dead deliveries of hook {revived_id} are tried again.")
     limit = None if as_json else SHOWN_DELIVERIES
     wanted = DeliveryState(state) if state else None
-    rows = query(
-        edge.settings,
-        lambda store: store.outbox.deliveries(hook_id=hook_id, state=wanted, limit=limit),
-        missing=list[dict[str, Any]],
-    )
+    rows = query(edge.settings, lambda store: _deliveries(store, hook_id, wanted, limit))
     if as_json:
         print_json(rows)
     else:
         print_table(rows, DELIVERY_COLUMNS, spare=SPARE, empty="No deliveries.")
+
+
+async def _deliveries(
+    store: Store, hook_id: int | None, state: DeliveryState | None, limit: int | None
+) -> list[dict[str, Any]]:
+    if hook_id is not None:
+        await store.outbox.hook(hook_id)
+    return await store.outbox.deliveries(hook_id=hook_id, state=state, limit=limit)
 
 
 async def _hooks(store: Store) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """`ctsftp segment`: the lists of members, their history, and what an admin does to them."""
 
 import sys
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -8,7 +9,7 @@ import click
 
 from ctsftp.app.clock import utc_now
 from ctsftp.app.query import query
-from ctsftp.app.segments import find_segment, find_segments, no_segment, resolve_segment
+from ctsftp.app.segments import find_segment, resolve_segment
 from ctsftp.app.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.exporting import export
@@ -24,11 +25,14 @@ client_option = click.option(
 
 def _badge(row: Row) -> str:
     """Say what there is to know of a segment at a glance; by the clock, so that it is right where no server runs."""
+    badges = []
     if row["retired"]:
-        return "retired"
-    if not row["overdue_at"]:
-        return ""
-    return "overdue" if datetime.fromisoformat(row["overdue_at"]) < utc_now() else "fresh"
+        badges.append("retired")
+    if row["rolled_back"]:
+        badges.append("rolled back")
+    if row["overdue_at"]:
+        badges.append("overdue" if datetime.fromisoformat(row["overdue_at"]) < utc_now() else "fresh")
+    return ", ".join(badges)
 
 
 COLUMNS: list[Column] = [
@@ -73,7 +77,8 @@ def list_(edge: Edge, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp segment list --json
     """
-    rows = [segment.as_json() for segment in find_segments(edge.settings, client)]
+    found = query(edge.settings, lambda store: store.segments.segments(client=client))
+    rows = edge.of_client(client, [segment.as_json() for segment in found])
     if as_json:
         print_json(rows)
     else:
@@ -96,10 +101,8 @@ def show(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     if as_json:
         print_json(row)
         return
-    badge = [("freshness", _badge(row))] if row["overdue_at"] else []
-    print_facts(
-        [("type", "Client Defined"), *badge, *((label.replace("_", " "), value) for label, value in row.items())]
-    )
+    badge = [("it is", _badge(row))] if _badge(row) else []
+    print_facts([("type", "Client Defined"), *badge, *_facts(row)])
 
 
 @command.command()
@@ -113,11 +116,7 @@ def members(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp segment members vip_members > vip.txt
     """
-    query(
-        edge.settings,
-        lambda store: _print_members(store, name, client, as_json=as_json),
-        missing=lambda: no_segment(name, client),
-    )
+    query(edge.settings, lambda store: _print_members(store, name, client, as_json=as_json))
 
 
 @command.command("export")
@@ -131,9 +130,7 @@ def export_(edge: Edge, name: str, file: str, client: str | None) -> None:
     \b
     Example: ctsftp segment export vip_members vip.csv
     """
-    segment = query(
-        edge.settings, lambda store: export(store, name, client, file), missing=lambda: no_segment(name, client)
-    )
+    segment = query(edge.settings, lambda store: export(store, name, client, file))
     say(f'The {segment.members:,} members of "{segment.title}" are in {"the output" if file == "-" else file}.')
 
 
@@ -148,7 +145,7 @@ def history(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp segment history vip_members
     """
-    rows = query(edge.settings, lambda store: _history(store, name, client), missing=lambda: no_segment(name, client))
+    rows = query(edge.settings, lambda store: _history(store, name, client))
     if as_json:
         print_json(rows)
     else:
@@ -170,9 +167,7 @@ def diff(edge: Edge, name: str, numbers: tuple[int, ...], *, client: str | None,
     if len(numbers) not in {0, 2}:
         raise click.UsageError("Name both snapshots, FROM and TO, or none: see `ctsftp segment history`.")
     old, new = numbers or (None, None)
-    found = query(
-        edge.settings, lambda store: _diff(store, name, client, old, new), missing=lambda: no_segment(name, client)
-    )
+    found = query(edge.settings, lambda store: _diff(store, name, client, old, new))
     if as_json:
         print_json(
             {
@@ -204,7 +199,8 @@ def rollback(edge: Edge, name: str, number: int | None, *, client: str | None, a
     Example: ctsftp segment rollback vip_members 3
     """
     row = perform(edge.settings, "segment.rollback", {"name": name, "client": client, "number": number})
-    _answer(row, f"is at snapshot {row['number']} again, with {row['members']:,} members.", as_json=as_json)
+    again = f"is at snapshot {row['number']} again, with {row['members']:,} members"
+    _answer(row, f"{again}; its uploads are held until one is approved.", as_json=as_json)
 
 
 @command.command()
@@ -279,6 +275,19 @@ def delete(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     """
     row = perform(edge.settings, "segment.delete", {"name": name, "client": client})
     _answer(row, "is deleted.", as_json=as_json)
+
+
+def _facts(row: dict[str, Any]) -> Iterator[tuple[str, object]]:
+    """Write a segment's fields for people: times and spans as they are read, and what the badge says left out."""
+    for name, value in row.items():
+        if name in {"retired", "rolled_back"}:
+            continue
+        if name.endswith("_at"):
+            yield f"{name.removesuffix('_at')} (UTC)", short_time(value)
+        elif name.endswith("_s"):
+            yield name.removesuffix("_s").replace("_", " "), write_span(value) if value else None
+        else:
+            yield name.replace("_", " "), value
 
 
 def _answer(row: dict[str, Any], what: str, *, as_json: bool) -> None:

@@ -9,7 +9,6 @@ from ctsftp.app.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.output import Column, iso_time, json_option, print_json, print_table, say, short_time
 from ctsftp.errors import UsageError
-from ctsftp.store.records import Token
 
 COLUMNS: list[Column] = [
     ("NAME", "name"),
@@ -69,7 +68,7 @@ def list_(edge: Edge, as_json: bool) -> None:
     \b
     Example: ctsftp token list
     """
-    rows = [token.as_json() for token in query(edge.settings, lambda store: store.tokens.tokens(), missing=list[Token])]
+    rows = [token.as_json() for token in query(edge.settings, lambda store: store.tokens.tokens())]
     if as_json:
         print_json(rows)
     else:

@@ -1,19 +1,17 @@
 """`ctsftp upload`: the ledger of all uploads, and what an admin decides about one."""
 
-from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from ctsftp.app.query import query
 from ctsftp.app.work import perform
 from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.main import EXIT_NO
 from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.contract.codes import PAGES, Code
 from ctsftp.contract.names import segment_key
 from ctsftp.contract.states import State
-from ctsftp.errors import NotFoundError
-from ctsftp.store.records import Upload
 
 SHOWN_UPLOADS = 50
 COLUMNS: list[Column] = [
@@ -57,9 +55,8 @@ def list_(edge: Edge, state: str | None, client: str | None, segment: str | None
     uploads = query(
         edge.settings,
         lambda store: store.ledger.uploads(client=client, segment_key=key, state=wanted, limit=limit),
-        missing=list[Upload],
     )
-    rows = [upload.as_json() for upload in uploads]
+    rows = edge.of_client(client, [upload.as_json() for upload in uploads])
     if as_json:
         print_json(rows)
     else:
@@ -78,7 +75,7 @@ def show(edge: Edge, upload_id: str, as_json: bool) -> None:
     \b
     Example: ctsftp upload show 019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10
     """
-    upload = query(edge.settings, lambda store: store.ledger.upload(upload_id), missing=_no_upload(upload_id))
+    upload = query(edge.settings, lambda store: store.ledger.upload(upload_id))
     row = upload.as_json()
     if as_json:
         print_json(row)
@@ -98,7 +95,7 @@ def rejects(edge: Edge, upload_id: str, as_json: bool) -> None:
     \b
     Example: ctsftp upload rejects 019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10
     """
-    found = query(edge.settings, lambda store: store.ledger.rejects(upload_id), missing=_no_upload(upload_id))
+    found = query(edge.settings, lambda store: store.ledger.rejects(upload_id))
     rows = [{"line": row.line, "value": row.value, "reason": row.reason} for row in found]
     if as_json:
         print_json(rows)
@@ -110,54 +107,48 @@ def rejects(edge: Edge, upload_id: str, as_json: bool) -> None:
 @click.argument("upload_id", metavar="ID")
 @json_option
 @pass_edge
-def retry(edge: Edge, upload_id: str, as_json: bool) -> None:
-    """Read a rejected or failed upload again, as if it had just come.
+def retry(edge: Edge, upload_id: str, as_json: bool) -> int:
+    """Read a rejected or failed upload again, as if it had just come; exit 1 if it is refused again.
 
     \b
     Example: ctsftp upload retry 019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10
     """
-    _decide(edge, "upload.retry", upload_id, as_json=as_json)
+    return _decide(edge, "upload.retry", upload_id, as_json=as_json)
 
 
 @command.command()
 @click.argument("upload_id", metavar="ID")
 @json_option
 @pass_edge
-def approve(edge: Edge, upload_id: str, as_json: bool) -> None:
-    """Apply a held or superseded upload to its segment.
+def approve(edge: Edge, upload_id: str, as_json: bool) -> int:
+    """Apply a held or superseded upload to its segment; exit 1 if it cannot be.
 
     \b
     Example: ctsftp upload approve 019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10
     """
-    _decide(edge, "upload.approve", upload_id, as_json=as_json)
+    return _decide(edge, "upload.approve", upload_id, as_json=as_json)
 
 
 @command.command()
 @click.argument("upload_id", metavar="ID")
 @json_option
 @pass_edge
-def discard(edge: Edge, upload_id: str, as_json: bool) -> None:
+def discard(edge: Edge, upload_id: str, as_json: bool) -> int:
     """Drop a held upload: it is not applied.
 
     \b
     Example: ctsftp upload discard 019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10
     """
-    _decide(edge, "upload.discard", upload_id, as_json=as_json)
+    return _decide(edge, "upload.discard", upload_id, as_json=as_json)
 
 
-def _decide(edge: Edge, operation: str, upload_id: str, *, as_json: bool) -> None:
+def _decide(edge: Edge, operation: str, upload_id: str, *, as_json: bool) -> int:
     row: dict[str, Any] = perform(edge.settings, operation, {"upload_id": upload_id})
     if as_json:
         print_json(row)
     else:
         say(f"{row['filename']} is {row['state']}." + (f" {row['reason']}" if row["reason"] else ""))
-
-
-def _no_upload(upload_id: str) -> Callable[[], NoReturn]:
-    def missing() -> NoReturn:
-        raise NotFoundError(f"There is no upload {upload_id}: nothing was ever received here.")
-
-    return missing
+    return EXIT_NO if row["state"] in {State.REJECTED, State.FAILED, State.RETIRED} else 0
 
 
 def _advice(row: dict[str, Any]) -> list[tuple[str, str]]:

@@ -173,7 +173,7 @@ class Clients:
         with faults("read", self.folder):
             if is_client_name(name) and folder.is_dir():
                 return folder
-        raise NotFoundError(f"there is no client {name[:60]!r} in {self.folder}")
+        raise NotFoundError(f"There is no client {name[:60]!r} in {self.folder}: `ctsftp client list` shows them all.")
 
     def _spare(self, name: str) -> Path:
         """Return a hidden place in the folder; what a crash left there is nobody's any more."""

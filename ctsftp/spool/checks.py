@@ -10,8 +10,10 @@ from ctsftp.contract.finding import Finding, Level
 MIN_FREE_FILES_RATIO = 0.05
 
 
-def check_folder(part: str, folder: Path) -> Iterator[Finding]:
+def check_folder(part: str, folder: Path, *, private: bool = True) -> Iterator[Finding]:
     """Check that a folder is its owner's and closed to strangers, and that what stands in it belongs to one account.
+
+    Where it is not `private`, strangers may read it.
 
     Looks at the folder and at what stands directly in it: root's own commands may have left something there.
     """
@@ -22,8 +24,9 @@ def check_folder(part: str, folder: Path) -> Iterator[Finding]:
         why = f"{folder} cannot be read ({exc.strerror})."
         yield Finding(part, Level.BAD, why, "Use the server's account, or check CTSFTP_DATA_DIR and CTSFTP_KEYS_DIR.")
         return
-    found = [*_strangers(part, folder, owner), *_owners(part, children, owner)]
-    yield from found or [Finding(part, Level.OK, f"{folder} belongs to one account and is closed to others.")]
+    found = [*_strangers(part, folder, owner, private=private), *_owners(part, children, owner)]
+    closed = "closed to others" if private else "written by it alone"
+    yield from found or [Finding(part, Level.OK, f"{folder} belongs to one account and is {closed}.")]
 
 
 def check_room(data_dir: Path, *, free_ratio: float, largest_bytes: int) -> Iterator[Finding]:
@@ -42,10 +45,10 @@ def check_room(data_dir: Path, *, free_ratio: float, largest_bytes: int) -> Iter
         yield Finding("disk", Level.WARN, f"Only {room.f_favail:,} more files fit on the disk of {data_dir}.", do)
 
 
-def _strangers(part: str, folder: Path, found: os.stat_result) -> Iterator[Finding]:
+def _strangers(part: str, folder: Path, found: os.stat_result, *, private: bool) -> Iterator[Finding]:
     if found.st_mode & stat.S_IWOTH:
         yield Finding(part, Level.BAD, f"Everybody may write to {folder}.", f"chmod o-rwx {folder}")
-    elif found.st_mode & stat.S_IROTH and found.st_mode & stat.S_IXOTH:
+    elif private and found.st_mode & stat.S_IROTH and found.st_mode & stat.S_IXOTH:
         yield Finding(part, Level.WARN, f"Everybody may read {folder}.", f"chmod o-rwx {folder}")
 
 

@@ -10,7 +10,7 @@ from ctsftp.contract.finding import Finding, Level
 from ctsftp.contract.states import State
 from ctsftp.store.database import Database
 from ctsftp.store.records import iso
-from ctsftp.store.tables import client_logins, uploads
+from ctsftp.store.tables import client_logins, segments, uploads
 from ctsftp.store.telling import overdue, overdue_at
 
 SHOWN = 5  # uploads or segments that are named one by one
@@ -31,7 +31,9 @@ class CheckUp:
 
     async def waiting(self, now: datetime) -> list[Finding]:
         """Find the uploads and segments that wait for a person."""
-        return await self._database.read(lambda conn: [*_held(conn), *_failed(conn), *_overdue(conn, now)])
+        return await self._database.read(
+            lambda conn: [*_held(conn), *_failed(conn), *_rolled_back(conn), *_overdue(conn, now)]
+        )
 
     async def newest_upload_at(self) -> str | None:
         """Tell when the newest upload was closed; None for an empty ledger."""
@@ -75,6 +77,20 @@ def _failed(conn: Connection) -> Iterator[Finding]:
             Level.WARN,
             f"{again:,} failed by a fault of this machine, and are tried again by themselves.",
             "ctsftp upload list --state failed",
+        )
+
+
+def _rolled_back(conn: Connection) -> Iterator[Finding]:
+    """Name the segments in use that stand still until an admin decides."""
+    query = sa.select(segments.c.client, segments.c.title).where(
+        segments.c.rolled_back, segments.c.retired_at.is_(None)
+    )
+    for row in conn.execute(query.order_by(segments.c.id)):
+        yield Finding(
+            "segments",
+            Level.WARN,
+            f'"{row.title}" of {row.client} was rolled back: its uploads are held until one is approved.',
+            "Approve the next file that is right: ctsftp upload list --state held, then ctsftp upload approve ID",
         )
 
 

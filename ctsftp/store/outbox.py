@@ -93,6 +93,17 @@ class Outbox:
         rows = await self._database.read(lambda conn: conn.execute(query).all())
         return {(row.hook_id, DeliveryState(row.state)): row.number for row in rows}
 
+    async def silent(self, since: datetime) -> dict[int, str]:
+        """Give the last error of each hook that failed to take something of before a moment, by the hook's id."""
+        query = (
+            sa.select(*deliveries.c["hook_id", "last_error"])
+            .join(events, events.c.id == deliveries.c.event_id)
+            .where(_PENDING, deliveries.c.attempts > 0, events.c.at < iso(since))
+            .order_by(deliveries.c.event_id.desc())
+        )
+        rows = await self._database.read(lambda conn: conn.execute(query).all())
+        return {row.hook_id: row.last_error for row in rows}
+
     async def hook(self, hook_id: int) -> Hook:
         """Tell all about one hook; `NotFoundError` if there is none."""
         return await self._database.read(lambda conn: _hook(conn, hook_id))

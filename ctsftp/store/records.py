@@ -165,6 +165,7 @@ class Segment:
             "entered": self.entered,
             "left": self.left,
             "retired": self.retired_at is not None,
+            "rolled_back": self.rolled_back,
             "heard_at": self.heard_at,
             "expect_every_s": self.expect_every_s,
             "expect_grace_s": self.expect_grace_s,

@@ -87,6 +87,7 @@ class SegmentOut(BaseModel):
     entered: int | None = Field(examples=[812], description="null until it is counted")
     left: int | None = Field(examples=[75], description="null until it is counted")
     retired: bool = Field(examples=[False])
+    rolled_back: bool = Field(examples=[False], description="uploads are held until one is approved")
 
 
 class SegmentList(BaseModel):

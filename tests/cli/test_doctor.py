@@ -78,13 +78,27 @@ def test_a_variable_that_is_no_setting_is_named(sound: Shell, monkeypatch: pytes
     assert "CTSFTP_DATADIR is no setting" in found(sound, "settings")["text"]
 
 
-@pytest.mark.parametrize(("mode", "level"), [(0o777, "bad"), (0o755, "warn")])
-@pytest.mark.parametrize("part", ["data", "keys"])
+@pytest.mark.parametrize(
+    ("part", "mode", "level"), [("data", 0o777, "bad"), ("data", 0o755, "warn"), ("keys", 0o777, "bad")]
+)
 def test_a_folder_that_is_open_to_everybody_is_named(sound: Shell, part: str, mode: int, level: str) -> None:
     (sound.folder / part).chmod(mode)
     finding = found(sound, part)
     assert finding["level"] == level
     assert finding["do"] == f"chmod o-rwx {sound.folder / part}"
+
+
+def test_public_keys_may_be_read_by_everybody(sound: Shell) -> None:
+    (sound.folder / "keys").chmod(0o755)
+    assert {one["level"] for one in sound.json("doctor")} == {"ok"}
+
+
+def test_a_segment_that_was_rolled_back_is_named_until_an_upload_is_approved(sound: Shell) -> None:
+    sound.load(NEXT, rows(range(1, 190)))
+    sound.run("segment", "rollback", "vip")
+    assert "was rolled back" in found(sound, "segments")["text"]
+    sound.run("segment", "retire", "vip")
+    assert {one["level"] for one in sound.json("doctor")} == {"ok"}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
@@ -194,6 +208,18 @@ def test_a_hook_that_took_nothing_for_so_long_that_events_were_given_up_is_named
     finding = found(sound, "hooks")
     assert "Hook 1" in finding["text"]
     assert "ctsftp hook deliveries --retry 1" in finding["do"]
+
+
+def test_a_hook_that_fails_for_a_while_is_named(sound: Shell) -> None:
+    sound.run("hook", "add", "https://example.com/events")
+    sound.load(NEXT, rows(range(1, 200)))
+    failed = "UPDATE deliveries SET attempts = 3, last_error = 'it answered 500'"
+    sql(sound, failed)
+    assert {one["level"] for one in sound.json("doctor")} == {"ok"}
+    sql(sound, "UPDATE events SET at = ?", (NOW - timedelta(minutes=16)).isoformat())
+    finding = found(sound, "hooks")
+    assert finding["text"].endswith("fails for over 15 minutes (it answered 500); 1 event(s) wait.")
+    assert finding["do"] == "ctsftp hook test 1"
 
 
 def test_a_database_that_is_damaged_or_of_another_version_is_bad(sound: Shell) -> None:

@@ -133,8 +133,8 @@ def test_where_nothing_is_yet_lists_are_empty(shell: Shell, args: tuple[str, ...
     ("args", "code"),
     [
         (("client", "list"), 0),
-        (("segment", "list"), 0),
-        (("upload", "list"), 0),
+        (("segment", "list"), 1),
+        (("upload", "list"), 1),
         (("segment", "show", "VIP"), 1),
         (("upload", "show", "x"), 1),
         (("upload", "retry", "x"), 1),
@@ -152,6 +152,7 @@ def test_a_command_in_the_wrong_folder_makes_nothing_there(
 
 def test_the_wrong_folder_is_named(empty_shell: Shell) -> None:
     assert f"no data folder {empty_shell.folder}/data" in empty_shell.refused("sweep", code=1)
+    assert f"no database in {empty_shell.folder}/data" in empty_shell.refused("segment", "list", code=1)
 
 
 def test_a_bad_setting_is_one_line(shell: Shell) -> None:

@@ -59,7 +59,8 @@ def test_a_webhook_is_added_tested_told_and_removed(inside: Shell) -> None:
         assert hook["secret"] not in done.out
     assert [row["state"] for row in inside.json("hook", "deliveries")] == ["delivered", "delivered"]
     assert inside.json("hook", "deliveries", "--state", "dead") == []
-    assert inside.run("hook", "deliveries", "--hook", "9").out == "No deliveries.\n"
+    assert inside.run("hook", "deliveries", "--state", "pending").out == "No deliveries.\n"
+    assert "There is no hook 9" in inside.refused("hook", "deliveries", "--hook", "9", code=1)
     assert inside.json("hook", "remove", "1")["id"] == 1
     assert inside.run("hook", "list").out == "No hooks: nobody is told what happens. ctsftp hook add URL\n"
 

@@ -45,6 +45,7 @@ def test_the_list_has_the_fields_that_scripts_read(vip: Shell) -> None:
         "entered": 2,
         "left": 1,
         "retired": False,
+        "rolled_back": False,
         "heard_at": upload["received_at"],
         "expect_every_s": None,
         "expect_grace_s": None,
@@ -53,7 +54,9 @@ def test_the_list_has_the_fields_that_scripts_read(vip: Shell) -> None:
     assert segment["loaded_at"].endswith("Z")
     assert vip.json("segment", "show", "vip members") == segment
     assert vip.json("segment", "list", "--client", "acme") == [segment]
+    vip.run("client", "add", "zeta")
     assert vip.json("segment", "list", "--client", "zeta") == []
+    assert "There is no client 'zetta'" in vip.refused("segment", "list", "--client", "zetta", code=1)
 
 
 def test_the_table_is_for_people(vip: Shell) -> None:
@@ -101,7 +104,10 @@ def test_the_difference_of_two_snapshots_is_shown(vip: Shell) -> None:
 
 def test_a_segment_goes_back_and_its_files_are_then_held(vip: Shell) -> None:
     said = vip.run("segment", "rollback", "vip_members").err
-    assert said == 'The segment "VIP Members" of acme is at snapshot 1 again, with 3 members.\n'
+    assert said.startswith('The segment "VIP Members" of acme is at snapshot 1 again, with 3 members;')
+    assert vip.json("segment", "list")[0]["rolled_back"] is True
+    assert vip.run("segment", "list").lines[1].endswith("rolled back")
+    assert "rolled back" in vip.run("segment", "show", "vip_members").out
     assert vip.run("segment", "members", "vip_members").out == "1\n2\n3\n"
     assert "no snapshot before" in vip.refused("segment", "rollback", "vip_members", code=1)
     assert vip.load("VIP_Members_20260310_0902.csv", rows([7])).code == "rolled_back"

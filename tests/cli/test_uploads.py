@@ -75,7 +75,9 @@ def test_a_client_and_a_segment_can_be_asked_for(shell: Shell) -> None:
     assert listed("--client", "acme") == [("acme", "Très Chic"), ("acme", "VIP")]
     assert listed("--segment", "vip") == [("bravo", "VIP"), ("acme", "VIP")]
     assert listed("--segment", "TRÈS_CHIC", "--client", "acme") == [("acme", "Très Chic")]
-    assert listed("--client", "nobody") == []
+    shell.run("client", "add", "quiet")
+    assert listed("--client", "quiet") == []
+    assert "There is no client 'nobody'" in shell.refused("upload", "list", "--client", "nobody", code=1)
 
 
 def test_the_table_shows_fifty_and_json_all(shell: Shell) -> None:
@@ -138,7 +140,7 @@ def test_what_is_wrong_while_a_command_works_is_logged(shell: Shell) -> None:
     database.close()
     shell.run("client", "add", "acme")
     (shell.folder / "keys" / "clients" / "acme" / "client.toml").write_text('id_columns = ["id"]\n')
-    done = shell.run("upload", "retry", row.id)
+    done = shell.run("upload", "retry", row.id, code=1)
     logged, said = done.err.splitlines()
     assert "load failed" in logged
     assert "code=database" in logged

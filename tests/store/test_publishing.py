@@ -89,6 +89,7 @@ async def test_a_publishing_tells_what_it_did(feed: Feed, clock: StandingClock) 
         "entered": 1,
         "left": 3,
         "retired": False,
+        "rolled_back": False,
         "heard_at": newest.received_at,
         "expect_every_s": None,
         "expect_grace_s": None,
