@@ -131,7 +131,8 @@ async def _hooks(store: Store, now: datetime) -> list[Finding]:
         test = f"ctsftp hook test {hook.id}"
         if error := silent.get(hook.id):
             pending = backlog[hook.id, DeliveryState.PENDING]
-            text = f"{called} fails for over {HOOK_PATIENCE.seconds // 60} minutes ({error}); {pending:,} event(s) wait."
+            minutes = HOOK_PATIENCE.seconds // 60
+            text = f"{called} fails for over {minutes} minutes ({error}); {pending:,} event(s) wait."
             found.append(Finding("hooks", Level.WARN, text, test))
         if dead := backlog.get((hook.id, DeliveryState.DEAD), 0):
             text = f"{called} did not take {dead:,} events, which were given up."

@@ -16,7 +16,7 @@ from ctsftp.errors import CtsftpError
 from ctsftp.ingest.queue import UploadQueue
 from ctsftp.ingest.settings import SweepSettings
 from ctsftp.spool.settings import SpoolSettings
-from ctsftp.spool.spool import Spool, StoredUpload
+from ctsftp.spool.spool import Spool
 from ctsftp.store.store import Store
 
 log = structlog.get_logger()
@@ -114,12 +114,15 @@ class Sweeper:
 
     async def _find(self) -> list[str]:
         """Queue what the ledger does not know and what is due, in the order of their CLOSE; stop when it is full."""
-        on_disk = {upload.id: upload for upload in await asyncio.to_thread(lambda: list(self._spool.uploads()))}
-        known = await self._store.ledger.known_ids(on_disk)
         due = set(await self._store.ledger.due(self._now()))
+        on_disk = await asyncio.to_thread(self._on_disk)
+        known = await self._store.ledger.known_ids(on_disk)
         queued: list[str] = []
         for upload_id in sorted((on_disk.keys() - known) | (on_disk.keys() & due)):
-            if not self._queue.offer(on_disk[upload_id]):
+            upload = await asyncio.to_thread(self._spool.upload, on_disk[upload_id], upload_id)
+            if upload is None or upload_id in self._queue:
+                continue
+            if not self._queue.offer(upload):
                 break
             queued.append(upload_id)
         return queued
@@ -127,19 +130,23 @@ class Sweeper:
     async def _delete_uploads(self) -> int:
         """Delete the files of uploads that ended long ago; the ledger's rows stay."""
         before = self._now() - timedelta(days=self._retention.keep_uploads_days)
-        on_disk = {upload.id: upload for upload in await asyncio.to_thread(lambda: list(self._spool.uploads()))}
+        on_disk = await asyncio.to_thread(self._on_disk)
         async with self.deleting:
             prunable = await self._store.ledger.prunable(on_disk, before=before)
-            return await asyncio.to_thread(self._delete_files, [on_disk[upload_id] for upload_id in sorted(prunable)])
+            return await asyncio.to_thread(self._delete_files, [(on_disk[one], one) for one in sorted(prunable)])
 
-    def _delete_files(self, uploads: list[StoredUpload]) -> int:
-        """Delete what can be deleted: one file that cannot is no reason to keep all others."""
+    def _on_disk(self) -> dict[str, str]:
+        """Give the client of every upload on disk by the upload's id, and no more of it: they may be very many."""
+        return {upload_id: client for client in self._spool.clients() for upload_id in self._spool.upload_ids(client)}
+
+    def _delete_files(self, uploads: list[tuple[str, str]]) -> int:
+        """Delete what can be deleted, given by client and id: one file that cannot is no reason to keep all others."""
         deleted = 0
-        for upload in uploads:
+        for client, upload_id in uploads:
             try:
-                self._spool.remove_upload(upload)
+                if upload := self._spool.upload(client, upload_id):
+                    self._spool.remove_upload(upload)
+                    deleted += 1
             except (CtsftpError, OSError) as exc:
-                log.warning("upload not deleted", upload=upload.id, error=str(exc))
-                continue
-            deleted += 1
+                log.warning("upload not deleted", upload=upload_id, error=str(exc))
         return deleted
