@@ -34,10 +34,18 @@ def print_json(value: Any) -> None:
     click.echo(_UNUSUAL.sub(_json_escape, text).encode("utf-8"))
 
 
-def print_table(rows: Iterable[Row], columns: Sequence[Column], *, empty: str, spare: Sequence[str] = ()) -> None:
+def print_table(
+    rows: Iterable[Row],
+    columns: Sequence[Column],
+    *,
+    empty: str,
+    spare: Sequence[str] = (),
+    short: Sequence[Column] = (),
+) -> None:
     """Print rows as a table; a column is its heading and a key or a function of the row. `empty` is said for none.
 
-    On a narrow terminal the columns named in `spare` are left out, the first of them first, until the rest fits.
+    On a narrow terminal those in `short` replace the columns of their heading; then the columns named in `spare` are
+    left out, the first of them first, until the rest fits.
     """
     rows = list(rows)
     if not rows:
@@ -46,8 +54,15 @@ def print_table(rows: Iterable[Row], columns: Sequence[Column], *, empty: str, s
     console = _console()
     left_out: list[str] = []
     table = _table(rows, columns)
-    unbounded = console.options.update(max_width=PIPED_COLUMNS)
-    while len(left_out) < len(spare) and Measurement.get(console, unbounded, table).maximum > console.width:
+
+    def too_wide() -> bool:
+        unbounded = console.options.update(max_width=PIPED_COLUMNS)
+        return Measurement.get(console, unbounded, table).maximum > console.width
+
+    if short and too_wide():
+        columns = list((dict(columns) | dict(short)).items())
+        table = _table(rows, columns)
+    while len(left_out) < len(spare) and too_wide():
         left_out.append(spare[len(left_out)])
         table = _table(rows, [column for column in columns if column[0] not in left_out])
     console.print(table)

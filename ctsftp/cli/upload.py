@@ -10,6 +10,7 @@ from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.main import EXIT_NO
 from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.contract.codes import PAGES, Code
+from ctsftp.contract.ids import is_upload_id
 from ctsftp.contract.names import segment_key
 from ctsftp.contract.states import State
 
@@ -25,12 +26,32 @@ COLUMNS: list[Column] = [
     ("REJECTED", "rejected"),
     ("ID", "id"),
 ]
+# What of an id no other upload is likely to share: the millisecond of its CLOSE and a counter.
+SHORT_ID = 18
+SHORT: list[Column] = [
+    ("RECEIVED (UTC)", lambda row: short_time(row["received_at"])[len("2026-") :]),
+    ("ID", lambda row: row["id"][:SHORT_ID]),
+]
 SPARE = ("DUPLICATES", "ROWS", "REJECTED", "MEMBERS", "CLIENT")
+
+
+def _full_id(context: click.Context, _: click.Parameter, given: str) -> str:
+    if is_upload_id(given):
+        return given
+    edge = context.find_object(Edge)
+    assert edge
+    return query(edge.settings, lambda store: store.ledger.full_id(given))
+
+
+# The id of an upload, or as much of its beginning as no other one has.
+upload_argument = click.argument("upload_id", metavar="ID", callback=_full_id)
 
 
 @click.group("upload")
 def command() -> None:
     """See what became of each file, and decide about one that waits.
+
+    An ID may be given by its first 8 characters or more, if no other upload's begins so.
 
     \b
     Example: ctsftp upload list --state rejected
@@ -60,13 +81,13 @@ def list_(edge: Edge, state: str | None, client: str | None, segment: str | None
     if as_json:
         print_json(rows)
     else:
-        print_table(rows[:SHOWN_UPLOADS], COLUMNS, empty="No uploads.", spare=SPARE)
+        print_table(rows[:SHOWN_UPLOADS], COLUMNS, empty="No uploads.", spare=SPARE, short=SHORT)
         if len(rows) > SHOWN_UPLOADS:
             say(f"These are the newest {SHOWN_UPLOADS}: --json lists all.")
 
 
 @command.command()
-@click.argument("upload_id", metavar="ID")
+@upload_argument
 @json_option
 @pass_edge
 def show(edge: Edge, upload_id: str, as_json: bool) -> None:
@@ -86,7 +107,7 @@ def show(edge: Edge, upload_id: str, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("upload_id", metavar="ID")
+@upload_argument
 @json_option
 @pass_edge
 def rejects(edge: Edge, upload_id: str, as_json: bool) -> None:
@@ -104,7 +125,7 @@ def rejects(edge: Edge, upload_id: str, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("upload_id", metavar="ID")
+@upload_argument
 @json_option
 @pass_edge
 def retry(edge: Edge, upload_id: str, as_json: bool) -> int:
@@ -117,7 +138,7 @@ def retry(edge: Edge, upload_id: str, as_json: bool) -> int:
 
 
 @command.command()
-@click.argument("upload_id", metavar="ID")
+@upload_argument
 @json_option
 @pass_edge
 def approve(edge: Edge, upload_id: str, as_json: bool) -> int:
@@ -130,7 +151,7 @@ def approve(edge: Edge, upload_id: str, as_json: bool) -> int:
 
 
 @command.command()
-@click.argument("upload_id", metavar="ID")
+@upload_argument
 @json_option
 @pass_edge
 def discard(edge: Edge, upload_id: str, as_json: bool) -> int:

@@ -10,9 +10,9 @@ from sqlalchemy import Connection
 from ctsftp.contract.codes import Code, Notice
 from ctsftp.contract.rows import RejectedRow
 from ctsftp.contract.states import END_STATES, State
-from ctsftp.errors import RefusedError
+from ctsftp.errors import NotFoundError, RefusedError
 from ctsftp.store.database import Database
-from ctsftp.store.moves import keep_rejected_rows, move, state_of, warnings_column
+from ctsftp.store.moves import keep_rejected_rows, move, no_upload, state_of, warnings_column
 from ctsftp.store.records import Clock, Facts, NewUpload, Upload, iso
 from ctsftp.store.tables import is_mine, rejected_rows, segments, snapshots, uploads
 
@@ -22,6 +22,8 @@ AGAIN_AT_ONCE = 1_000
 DUE_AT_ONCE = 100_000
 # A statement takes at most 999 parameters in old versions of SQLite.
 IDS_A_STATEMENT = 500
+# Of an id: its first 8 digits are of the same minute, its first 18 of the same millisecond and counter.
+SHORTEST_BEGINNING = 8
 
 
 class Ledger:
@@ -135,6 +137,24 @@ class Ledger:
     async def upload(self, upload_id: str) -> Upload:
         """Tell all about one upload; `NotFoundError` if there is none."""
         return await self._database.read(lambda conn: read_upload(conn, upload_id))
+
+    async def full_id(self, beginning: str) -> str:
+        """Give the id of the one upload whose id begins so, with `SHORTEST_BEGINNING` characters at least.
+
+        `NotFoundError` if there is none, `RefusedError` if there are several.
+        """
+        if len(beginning) < SHORTEST_BEGINNING:
+            raise NotFoundError(
+                f"There is no upload {beginning}: give its id, or the first {SHORTEST_BEGINNING} characters or more."
+            )
+        query = sa.select(uploads.c.id).where(uploads.c.id.startswith(beginning.lower(), autoescape=True))
+        found = await self._database.read(lambda conn: list(conn.scalars(query.order_by(uploads.c.id.desc()).limit(2))))
+        if len(found) > 1:
+            raise RefusedError(f"The ids of several uploads begin with {beginning}, as {' and '.join(found)} do.")
+        if not found:
+            raise NotFoundError(no_upload(beginning))
+        upload_id: str = found[0]
+        return upload_id
 
     async def rejects(self, upload_id: str) -> list[RejectedRow]:
         """List the rejected rows of an upload that were kept, by line; `NotFoundError` if there is no upload."""

@@ -55,8 +55,13 @@ def state_of(conn: Connection, upload_id: str, *, to_change: bool = False) -> St
     query = sa.select(uploads.c.state).where(uploads.c.id == upload_id)
     state: State | None = conn.execute(query.with_for_update() if to_change else query).scalar_one_or_none()
     if state is None:
-        raise NotFoundError(f"There is no upload {upload_id}: `ctsftp upload list` shows them all.")
+        raise NotFoundError(no_upload(upload_id))
     return state
+
+
+def no_upload(upload_id: str) -> str:
+    """Say that there is no upload of this id, and where to find the right one."""
+    return f"There is no upload {upload_id}: `ctsftp upload list` shows them all."
 
 
 def keep_rejected_rows(conn: Connection, upload_id: str, rows: Sequence[RejectedRow]) -> None:

@@ -84,6 +84,24 @@ def test_on_a_narrow_terminal_spare_columns_go_first_and_an_id_stays_whole(
     assert "ROWS, MEMBERS" in capsys.readouterr().err
 
 
+def test_on_a_narrow_terminal_what_can_be_written_short_is_before_anything_goes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns = [("NAME", "name"), ("ROWS", "rows"), ("ID", "id")]
+    shown = {}
+    for width in (40, 30, 20):
+        console = Console(file=sys.stdout, width=width, highlight=False, emoji=False, markup=False)
+        monkeypatch.setattr(output, "_console", lambda console=console: console)
+        with console.capture() as captured:
+            short = [("ID", lambda row: row["id"][:8])]
+            print_table([{"name": "VIP", "rows": 7, "id": "x" * 26}], columns, empty="", spare=("ROWS",), short=short)
+        shown[width] = [line.split() for line in captured.get().splitlines()]
+    assert shown[40] == [["NAME", "ROWS", "ID"], ["VIP", "7", "x" * 26]]
+    assert shown[30] == [["NAME", "ROWS", "ID"], ["VIP", "7", "x" * 8]]
+    assert shown[20] == shown[30]
+    assert capsys.readouterr().err == ""
+
+
 def test_times_of_json_are_iso_8601_in_utc() -> None:
     east = datetime(2026, 3, 10, 14, 0, 0, 123456, tzinfo=timezone(timedelta(hours=2)))
     assert iso_time(east) == "2026-03-10T12:00:00.123Z"

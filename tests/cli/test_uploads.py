@@ -102,6 +102,15 @@ def test_one_upload_is_shown_with_its_meaning_and_what_to_do(held: Shell) -> Non
         assert words in out
 
 
+def test_the_beginning_of_an_id_is_enough_where_no_other_upload_has_it(held: Shell) -> None:
+    newest, _ = (row["id"] for row in held.json("upload", "list"))
+    for beginning in (newest[:18], newest[:18].upper(), newest[:-1]):
+        assert held.json("upload", "show", beginning)["id"] == newest
+    assert held.run("upload", "approve", newest[:18]).err == f"{SECOND} is loaded.\n"
+    assert held.refused("upload", "show", newest[:7], code=1).startswith(f"There is no upload {newest[:7]}: give")
+    assert held.refused("upload", "show", "%" * 18, code=1).startswith("There is no upload %%")
+
+
 def test_a_held_upload_is_approved(held: Shell) -> None:
     [row] = held.json("upload", "list", "--state", "held")
     assert held.run("upload", "approve", row["id"]).err == f"{SECOND} is loaded.\n"
