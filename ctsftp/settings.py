@@ -115,7 +115,9 @@ def read_settings(config: Path | None = None) -> Settings:
         raise SettingsError(_describe(exc, file)) from None
     except UnreadableError as exc:
         hint = "Groups are set as CTSFTP_SFTP__PORT, lists as JSON: CTSFTP_HTTP__ALLOWED_HOSTS='[\"a.example\"]'."
-        raise SettingsError(f"An environment variable is wrong: {exc}. {hint}") from None
+        wrong = getattr(exc.__cause__, "doc", None)  # the text that was read as JSON
+        names = [name for name, value in os.environ.items() if name.upper().startswith(ENV_PREFIX) and value == wrong]
+        raise SettingsError(f"{' or '.join(names) or 'An environment variable'} cannot be read. {hint}") from None
     paths = {
         name: place.absolute()
         for name in ("data_dir", "keys_dir", "host_keys_dir")

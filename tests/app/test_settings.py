@@ -121,7 +121,8 @@ def test_a_wrong_file_is_refused_in_one_line_that_names_the_setting(text: str, t
         ("CTSFTP_SFTP__PORT", "ssh", "The setting CTSFTP_SFTP__PORT is wrong: Input should be a valid integer"),
         ("CTSFTP_SFTP__PROT", "1", "The setting CTSFTP_SFTP__PROT is wrong: there is no such setting."),
         ("CTSFTP_SFTP", "2022", "CTSFTP_SFTP"),
-        ("CTSFTP_SFTP", "not json", "An environment variable is wrong"),
+        ("CTSFTP_SFTP", "not json", "CTSFTP_SFTP cannot be read. Groups are set"),
+        ("CTSFTP_HTTP__ALLOWED_HOSTS", "a.example", "CTSFTP_HTTP__ALLOWED_HOSTS cannot be read. Groups are set"),
         ("CTSFTP_INGEST__GUARDS__SHRUNK_RATIO", "2", "CTSFTP_INGEST__GUARDS__SHRUNK_RATIO"),
     ],
 )
