@@ -1,12 +1,14 @@
 """The file system that one session of a client sees: asyncssh's calls, answered from the spool.
 
 Requests of a session run strictly one after another. Whatever touches folders runs in a thread;
-reads and writes of an open file end in the page cache and are done at once.
+reads and writes of an open file end in the page cache and are done at once. What was written of a large
+file is synced while more of it arrives, so that its CLOSE has little to wait for.
 """
 
 import asyncio
 import stat
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
@@ -15,7 +17,7 @@ from asyncssh import SFTPAttrs, SFTPName, SFTPServer, SFTPVFSAttrs, SSHServerCha
 from asyncssh.constants import FXF_APPEND, FXF_CREAT, FXF_EXCL, FXF_TRUNC, FXF_WRITE
 
 from ctsftp.contract.codes import Fault
-from ctsftp.errors import FileRefusedError, LimitError, NoSuchPathError, PathRefusedError
+from ctsftp.errors import CtsftpError, FileRefusedError, LimitError, NoSuchPathError, PathRefusedError
 from ctsftp.sftp.fairness import FairShare, Listing
 from ctsftp.sftp.receipts import (
     FOLDER,
@@ -92,6 +94,7 @@ class ClientFiles(SFTPServer):
         self._share = context.share
         self._receipts = Receipts(client, context.receipts)
         self._writing: set[StagedFile] = set()
+        self._syncing: set[StagedFile] = set()
         self._reading: set[OpenFile] = set()
         self._listings: set[Listing] = set()
         self._receipt_bytes = 0
@@ -164,7 +167,11 @@ class ClientFiles(SFTPServer):
 
     def write(self, file_obj: object, offset: int, data: bytes) -> int:
         """Write all of `data`, or raise."""
-        _writing(file_obj).write(offset, data)
+        staged = _writing(file_obj)
+        staged.write(offset, data)
+        if staged.unsynced_bytes >= self.limits.sync_every_bytes and staged not in self._syncing:
+            self._syncing.add(staged)
+            self._start(self._sync_behind(staged))
         return len(data)
 
     def spoil(self) -> None:
@@ -312,10 +319,21 @@ class ClientFiles(SFTPServer):
 
     async def _to_the_end(self, work: Coroutine[None, None, T]) -> T:
         """Await `work`, which goes on if this session is cancelled meanwhile; `abandon` waits for it."""
+        return await asyncio.shield(self._start(work))
+
+    def _start(self, work: Coroutine[None, None, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)
         self._unfinished.add(task)
         task.add_done_callback(self._unfinished.discard)
-        return await asyncio.shield(task)
+        return task
+
+    async def _sync_behind(self, staged: StagedFile) -> None:
+        """Sync what was written so far; a failure poisons the file, whose next request tells of it."""
+        try:
+            with suppress(CtsftpError):
+                await self._in_thread(staged.sync)
+        finally:
+            self._syncing.discard(staged)
 
     async def _open_to_read(self, place: HomePath) -> OpenFile:
         reading = await self._in_thread(self._home.open, place)

@@ -74,6 +74,9 @@ class SftpSettings(BaseModel):
     max_path_bytes: int = Field(MAX_PATH_BYTES, ge=16, le=MAX_PATH_BYTES, description="bytes of a path")
     max_path_depth: int = Field(MAX_DEPTH, ge=1, le=MAX_DEPTH, description="names in a path")
     max_file_size_bytes: int = Field(1 << 30, ge=1, description="largest file that a client may send")
+    sync_every_bytes: int = Field(
+        8 << 20, ge=1, description="bytes of a file after which the disk is to take them, while further ones arrive"
+    )
     quota_bytes: int = Field(100 << 30, ge=1, description="bytes that a client may have here, kept uploads included")
     quota_files: int = Field(100_000, ge=1, description="files and folders that a client may have here")
     free_floor_percent: float = Field(10, ge=0, lt=100, description="percent of the disk that uploads leave free,")

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import threading
 from pathlib import Path
 
 from ctsftp.errors import CtsftpError, DiskError, IncompleteError, LimitError
@@ -16,7 +17,7 @@ class StagedFile:
 
     The first thing that goes wrong poisons it: every later write and the CLOSE answer with that
     error, whatever the client does next (OpenSSH's client sends CLOSE after a failed write).
-    A handle belongs to one session, whose requests come one after another.
+    A handle belongs to one session, whose requests come one after another; only `sync` may run beside them.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class StagedFile:
         self._share = share
         self.fault: CtsftpError | None = None
         self.writes = 0
+        self.unsynced_bytes = 0  # that were written since the last sync began
         self.size_bytes = 0  # once it is sealed
         self._disk = disk
         self._fd: int | None = fd
@@ -44,6 +46,8 @@ class StagedFile:
         self._append_to: tuple[int, int] | None = None
         self._shift_bytes = 0
         self._doubtful = False
+        # Held during an fsync: the descriptor must not be closed, and given to another file, just before it.
+        self._syncing = threading.Lock()
 
     @property
     def fd(self) -> int:
@@ -80,6 +84,7 @@ class StagedFile:
             raise self._poisoned(DiskError(f"{self.target} could not be written: the disk took a part of it."))
         if not self._coverage.add(offset, offset + written):
             raise self._poisoned(LimitError(f"{self.target} is written in too many separate pieces."))
+        self.unsynced_bytes += written
 
     def read(self, offset: int, size: int) -> bytes:
         """Read back what was written."""
@@ -111,13 +116,15 @@ class StagedFile:
 
     def sync(self) -> None:
         """Make what was written durable; a failure is final for this file (fsync is never tried twice)."""
-        if self.fault:
-            raise self.fault
-        try:
-            self._disk.fsync(self.fd)
-        except OSError as exc:
-            self._doubtful = True
-            raise self._poisoned(DiskError(f"{self.target} could not be made durable: {exc.strerror}.")) from exc
+        with self._syncing:
+            if self.fault:
+                raise self.fault
+            self.unsynced_bytes = 0
+            try:
+                self._disk.fsync(self.fd)
+            except OSError as exc:
+                self._doubtful = True
+                raise self._poisoned(DiskError(f"{self.target} could not be made durable: {exc.strerror}.")) from exc
 
     def seal(self) -> None:
         """Check that every byte is there, make the file durable and close it."""
@@ -150,10 +157,11 @@ class StagedFile:
 
     def close(self) -> None:
         """Close the descriptor; closing twice is fine, and what fsync said of the bytes holds whatever close says."""
-        fd, self._fd = self._fd, None
-        if fd is not None:
-            with contextlib.suppress(OSError):
-                self._disk.close(fd)
+        with self._syncing:
+            fd, self._fd = self._fd, None
+            if fd is not None:
+                with contextlib.suppress(OSError):
+                    self._disk.close(fd)
 
     def settle(self, kept_bytes: int | None) -> None:
         """Count the file no longer as open, but as what was kept of it; the first word counts."""

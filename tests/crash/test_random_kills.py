@@ -28,6 +28,7 @@ KILLS_A_ROUND = 50
 MOST_ACKNOWLEDGED_BEFORE_A_KILL = 12
 FIRST_ID_BITS = 24
 ROWS = (1, 2_000, 2_000, 20_000)
+SYNC_EVERY_BYTES = 50_000  # so that the larger lists are synced while they arrive
 NO_GUARD = "[guards]\nshrunk_ratio = 0.0\n"  # the sizes are random
 
 
@@ -107,6 +108,7 @@ async def kill_again_and_again(box: Box, journal: Journal, kills: int, seed: int
 def check(box: Box, kills: int) -> None:
     """Kill so often, in rounds that each begin with an empty server and end with a reckoning."""
     seed = random.randrange(1 << 32)  # noqa: S311 - no secret
+    box.env["CTSFTP_SFTP__SYNC_EVERY_BYTES"] = str(SYNC_EVERY_BYTES)
     for client in CLIENTS:
         box.add_client(client)
         (box.folder / "keys" / "clients" / client / "client.toml").write_text(NO_GUARD)

@@ -1,5 +1,6 @@
 """What a client writes lands when it is all there, shows at once, and keeps no mode that a client wishes for."""
 
+import asyncio
 import errno
 import os
 import stat
@@ -98,6 +99,57 @@ async def test_an_fsync_that_failed_fails_the_close(room: Room) -> None:
     assert "durable" in reason
     assert room.landed.all == []
     assert room.home(GOLD) is None
+
+
+async def test_what_was_written_is_synced_while_more_arrives(room: Room) -> None:
+    await room.restart(sync_every_bytes=len(LIST))
+    raw = await room.raw()
+    handle = await raw.create(GOLD)
+    gate = room.disk.hold("fsync")
+    await raw.write(handle, 0, LIST[:-1])
+    assert await raw.write(handle, len(LIST) - 1, LIST[-1:]) == OK
+    await gate.reached()
+    assert await raw.write(handle, len(LIST), b"4\n") == OK
+    closing = asyncio.create_task(raw.close(handle))
+    gate.open()
+    assert await closing == OK
+    assert (await room.landed.one()).path.read_bytes() == LIST + b"4\n"
+    assert room.nothing_left_open()
+
+
+async def test_a_sync_that_failed_while_more_arrived_fails_the_close(room: Room) -> None:
+    """The system tells of it once: the fsync of the CLOSE would say that all is well."""
+    await room.restart(sync_every_bytes=len(LIST))
+    raw = await room.raw()
+    handle = await raw.create(GOLD)
+    gate = room.disk.hold("fsync")
+    await raw.write(handle, 0, LIST)
+    await gate.reached()
+    room.disk.fail_once["fsync"] = OSError(errno.EIO, os.strerror(errno.EIO))
+    assert await raw.write(handle, len(LIST), b"4\n") == OK
+    closing = asyncio.create_task(raw.close(handle))
+    gate.open()
+    code, reason = await closing
+    assert code == FX_FAILURE
+    assert "durable" in reason
+    assert room.landed.all == []
+    assert (room.home(GOLD), room.partial(GOLD)) == (None, None)
+    assert room.nothing_left_open()
+
+
+async def test_what_is_cut_off_during_a_sync_is_kept_when_that_has_ended(room: Room) -> None:
+    await room.restart(sync_every_bytes=len(LIST))
+    raw = await room.raw()
+    gate = room.disk.hold("fsync")
+    await raw.write(await raw.create(GOLD), 0, LIST)
+    await gate.reached()
+    raw.channel.get_connection().abort()
+    await room.disconnected()
+    assert room.cut_offs.all == []
+    gate.open()
+    await room.sessions_ended()
+    assert room.partial(GOLD) == LIST
+    assert room.nothing_left_open()
 
 
 async def test_a_file_with_a_hole_is_refused_and_its_beginning_kept(room: Room) -> None:

@@ -1,7 +1,10 @@
 """A file while it is being written: holes, order, sizes, appending, and what is never forgiven."""
 
 import errno
+import os
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -9,6 +12,9 @@ from ctsftp.errors import DiskError, IncompleteError, LimitError, NoSuchPathErro
 from ctsftp.spool.disk import LocalDisk
 
 from .bench import Client, at
+
+PATIENCE_S = 20.0
+SHORT_S = 0.05  # in which what need not wait is done
 
 
 def test_pieces_may_come_in_any_order(client: Client) -> None:
@@ -162,6 +168,45 @@ def test_bytes_whose_fsync_failed_are_never_kept_nor_synced_again(
             client.publish(staged)
     else:
         assert client.cut_off(staged) == 0
+    assert disk.asked == 1
+    assert (client.names(), client.staging(), client.uploads()) == ([], [], {})
+
+
+class SlowToFail(BrokenDisk):
+    """Takes its time over the first fsync, which fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began, self.may_fail, self.sealing = (threading.Event() for _ in range(3))
+
+    def fstat(self, fd: int) -> os.stat_result:
+        self.sealing.set()
+        return super().fstat(fd)
+
+    def fsync(self, fd: int) -> None:
+        if not self.asked:
+            self.began.set()
+            self.may_fail.wait(PATIENCE_S)
+        super().fsync(fd)
+
+
+def test_a_publish_waits_for_the_sync_that_runs_beside_it_and_fails_with_it(client_on: Callable[..., Client]) -> None:
+    """Linux tells of a failure once: the publish's own fsync would say that all is well."""
+    disk = SlowToFail()
+    client = client_on(disk)
+    staged = client.open("a.csv")
+    staged.write(0, b"abc")
+    with ThreadPoolExecutor(2) as pool:
+        syncing = pool.submit(staged.sync)
+        assert disk.began.wait(PATIENCE_S)
+        publishing = pool.submit(client.publish, staged)
+        assert disk.sealing.wait(PATIENCE_S)
+        with pytest.raises(TimeoutError):
+            publishing.result(SHORT_S)
+        disk.may_fail.set()
+        for one in (syncing, publishing):
+            with pytest.raises(DiskError, match="durable"):
+                one.result(PATIENCE_S)
     assert disk.asked == 1
     assert (client.names(), client.staging(), client.uploads()) == ([], [], {})
 
