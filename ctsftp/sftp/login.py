@@ -20,6 +20,7 @@ from ctsftp.errors import CtsftpError, NotFoundError
 from ctsftp.sftp.ciphers import prefer_gcm
 from ctsftp.sftp.penalties import Offence
 from ctsftp.sftp.proxy import await_header
+from ctsftp.sftp.wire import spare_copies, spare_ignores, spare_packet_log
 
 if TYPE_CHECKING:
     from ctsftp.clients.folder import Client
@@ -109,6 +110,8 @@ class Connection(asyncssh.SSHServer):
         """Note the peer: once the connection is lost it can no longer be asked."""
         self.ssh = conn
         prefer_gcm(conn)
+        spare_ignores(conn)
+        spare_packet_log(conn)
         # asyncssh does nothing when its transport says that the peer does not read; whatever it then asks for is kept.
         conn.pause_writing = self._pause_writing  # type: ignore[method-assign]
         conn.resume_writing = self._resume_writing  # type: ignore[method-assign]
@@ -194,6 +197,7 @@ class Connection(asyncssh.SSHServer):
         if self.client is None or self.key is None:
             return
         self.signed_in = True
+        spare_copies(self.ssh)
         if not self._server.sign_in(self, self.client.name):
             return
         key = self.key.key

@@ -15,6 +15,7 @@ from asyncssh.stream import SSHServerStreamSession
 
 from ctsftp.sftp.files import ClientFiles, FilesContext
 from ctsftp.sftp.handler import FilesHandler
+from ctsftp.sftp.wire import spare_packet_log
 from ctsftp.spool.staging import StagedFile
 
 log = structlog.get_logger()
@@ -42,6 +43,7 @@ class Session(SSHServerStreamSession[bytes]):
         self.client = client
         self.task: asyncio.Task[None] | None = None
         self._channel = channel
+        spare_packet_log(channel)
         self._peer = peer
         self._context = context
         self._transport_writable = transport_writable
