@@ -159,8 +159,10 @@ class Segments:
                     " `ctsftp gate set` or `ctsftp gate remove` takes it out of them first."
                 )
             forget_troubles(conn, client, key)
-            unpublish(conn, [one.id for one in _history(conn, client, key)])
-            conn.execute(segments.delete().where(segments.c.client == client, segments.c.key == key))
+            this = sa.and_(segments.c.client == client, segments.c.key == key)
+            ids = sa.select(segments.c.id).where(this)
+            unpublish(conn, sa.select(snapshots.c.id).where(snapshots.c.segment_id.in_(ids)))
+            conn.execute(segments.delete().where(this))
 
         await self._database.write(work)
         await self._snapshots.delete_abandoned()

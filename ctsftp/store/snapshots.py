@@ -8,7 +8,6 @@ not being loaded. `delete_abandoned` deletes those.
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from functools import partial
-from itertools import groupby
 from typing import Any, Unpack
 
 import sqlalchemy as sa
@@ -150,11 +149,9 @@ async def stream_members(database: Database, snapshot_id: int) -> AsyncIterator[
         yield page
 
 
-def unpublish(conn: Connection, snapshot_ids: Sequence[int]) -> None:
+def unpublish(conn: Connection, ids: sa.Select[tuple[int]]) -> None:
     """Take snapshots out of their segment's history at once; `delete_abandoned` then deletes them bit by bit."""
-    for snapshot_id in snapshot_ids:
-        gone = snapshots.update().where(snapshots.c.id == snapshot_id)
-        conn.execute(gone.values(segment_id=None, number=None))
+    conn.execute(snapshots.update().where(snapshots.c.id.in_(ids)).values(segment_id=None, number=None))
 
 
 def _read_page(conn: Connection, *, snapshot_id: int, above: int) -> Ids:
@@ -197,19 +194,22 @@ def _uncounted(conn: Connection, *, node: str | None) -> list[Uncounted]:
 def _unpublish_old(conn: Connection, *, keep_last: int, first_day: str) -> None:
     conn.execute(sa.select(segments.c.id).order_by(segments.c.id).with_for_update())
     columns = snapshots.c
-    query = (
-        sa.select(columns.id, columns.segment_id, columns.published_at, segments.c.current_snapshot_id)
-        .join(segments, segments.c.id == columns.segment_id)
-        .order_by(columns.segment_id, columns.number.desc())
+    day = sa.func.substr(columns.published_at, 1, 10)
+    newest_first = columns.number.desc()
+    ranked = (
+        sa.select(
+            columns.id,
+            day.label("day"),
+            sa.func.row_number().over(partition_by=columns.segment_id, order_by=newest_first).label("place"),
+            sa.func.row_number().over(partition_by=(columns.segment_id, day), order_by=newest_first).label("day_place"),
+        )
+        .where(columns.segment_id.is_not(None))
+        .subquery()
+        .c
     )
-    for _, newest_first in groupby(conn.execute(query).all(), key=lambda row: row.segment_id):
-        days: set[str] = set()
-        for place, row in enumerate(newest_first):
-            day = row.published_at[:10]
-            last_of_day = day >= first_day and day not in days
-            days.add(day)
-            if place >= keep_last and not last_of_day and row.id != row.current_snapshot_id:
-                unpublish(conn, [row.id])
+    kept = sa.or_(ranked.place <= keep_last, sa.and_(ranked.day >= first_day, ranked.day_place == 1))
+    current = sa.select(segments.c.current_snapshot_id).where(segments.c.current_snapshot_id.is_not(None))
+    unpublish(conn, sa.select(ranked.id).where(sa.not_(kept), ranked.id.not_in(current)))
 
 
 def _abandoned(conn: Connection) -> list[int]:
