@@ -96,9 +96,12 @@ def revoke(edge: Edge, client: str, fingerprint: str) -> None:
     \b
     Example: ctsftp key revoke acme SHA256:uNiVztksCsDhcc0u9e8BrWD2S8pN0uHk6ldSwTYlGf0
     """
-    Clients(edge.settings.keys_dir).revoke(client, fingerprint)
+    clients = Clients(edge.settings.keys_dir)
+    clients.revoke(client, fingerprint)
     perform(edge.settings, "sessions.recheck", {})
     say(f"Revoked {fingerprint}.")
+    if not clients.get(client).keys.entries:
+        say(f"{client} has no key left and cannot sign in: `ctsftp key add {client} FILE` gives it one.")
 
 
 def _row(entry: KeyEntry, uses: dict[str, str], now: datetime) -> dict[str, Any]:

@@ -173,5 +173,7 @@ def test_a_key_is_added_once(acme: Shell) -> None:
 
 def test_a_revoked_key_is_gone(acme: Shell) -> None:
     acme.run("key", "add", "acme", "-", stdin=OPENSSH)
-    assert acme.run("key", "revoke", "acme", FINGERPRINT).err == f"Revoked {FINGERPRINT}.\n"
+    assert acme.run("key", "revoke", "acme", FINGERPRINT).err == (
+        f"Revoked {FINGERPRINT}.\nacme has no key left and cannot sign in: `ctsftp key add acme FILE` gives it one.\n"
+    )
     assert "no key" in acme.refused("key", "revoke", "acme", FINGERPRINT, code=1)
