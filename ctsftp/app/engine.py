@@ -138,13 +138,19 @@ class Engine:
         return Notifier(self.settings.notify, outbox=self.store.outbox, now=utc_now)
 
     def config_of(self, client: str) -> ClientConfig:
-        """Read what holds for one client; the defaults, where its folder is gone but its uploads are here."""
+        """Read what holds for one client; the defaults, where its folder is gone but its uploads are here.
+
+        `DiskError` if it cannot be read: an upload waits for that, and is never judged by what nobody wrote down.
+        """
         try:
-            return self.clients.get(client).config
+            found = self.clients.get(client)
         except NotFoundError:
             return ClientConfig()
         except RefusedError as exc:  # it is there, and this account may not read it
             raise DiskError(str(exc)) from exc
+        if found.config_problems:
+            raise DiskError(f"Its uploads wait until this is repaired: {found.config_problems[0]}.")
+        return found.config
 
     def inspect(self, upload: StoredUpload) -> Fault | None:
         """Tell the sender at CLOSE what the first bytes show."""
@@ -222,7 +228,9 @@ class Engine:
     async def _recover(self) -> list[Uncounted]:
         """Put right what a dead process left; give what it had yet to count."""
         cleared = await asyncio.to_thread(self.spool.clear_staging)
-        ids = await asyncio.to_thread(lambda: [upload.id for upload in self.spool.uploads()])
+        ids = await asyncio.to_thread(
+            lambda: [upload_id for client in self.spool.clients() for upload_id in self.spool.upload_ids(client)]
+        )
         ids += [upload.id for upload in await self.store.ledger.uploads(limit=1)]  # its file may be gone already
         if ids:
             self._ids.start_after(max(ids))

@@ -191,6 +191,10 @@ async def perform_on(engine: Engine, operation: str, arguments: dict[str, Any]) 
     if work is None:
         raise UsageError(f"The running server does not know {operation!r}: restart it with this version of ctsftp.")
     result = await work(engine, **arguments)
-    # An address holds passwords and tokens.
-    log.info("admin command", operation=operation, **{key: arguments[key] for key in arguments if key != "url"})
+    log.info("admin command", operation=operation, **for_log(arguments))
     return result
+
+
+def for_log(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Give an operation's arguments as the log may have them: an address holds passwords and tokens."""
+    return {key: arguments[key] for key in arguments if key != "url"}

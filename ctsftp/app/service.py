@@ -20,7 +20,7 @@ from ctsftp.app.control import ControlSocket
 from ctsftp.app.engine import Engine
 from ctsftp.app.loginbook import LoginNotes
 from ctsftp.app.metrics import Gauges, Metrics
-from ctsftp.app.operations import perform_on
+from ctsftp.app.operations import for_log, perform_on
 from ctsftp.app.receipts import ReceiptDesk
 from ctsftp.app.sheet import write_sheet
 from ctsftp.app.takeover import watch_siblings
@@ -154,7 +154,7 @@ class Service:
         try:
             return await self._perform(operation, arguments)
         except CtsftpError as exc:
-            log.warning("admin command refused", operation=operation, error=str(exc), **arguments)
+            log.warning("admin command refused", operation=operation, error=str(exc), **for_log(arguments))
             raise
 
     async def _perform(self, operation: str, arguments: dict[str, Any]) -> Any:
@@ -170,7 +170,7 @@ class Service:
                     return await perform_on(self.engine, operation, arguments)
                 finally:
                     self._live.beat()  # also where it is not known whether it was done
-        log.info("admin command", operation=operation, result=result, **arguments)
+        log.info("admin command", operation=operation, result=result, **for_log(arguments))
         return result
 
     async def _sheet(self, client: str) -> dict[str, Any]:

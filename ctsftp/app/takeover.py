@@ -19,6 +19,8 @@ from ctsftp.errors import CtsftpError
 
 LOOKS_A_LEASE = 4
 FINISH_INTERVAL_S = 1
+# The node may come back meanwhile, and others may be dead, too.
+FINISH_S = 600
 
 log = structlog.get_logger()
 
@@ -67,13 +69,20 @@ class Silence:
 
 
 async def _finish(engine: Engine, folder: Path) -> None:
-    """Load what lies in a dead node's folder, until nothing is left that this can be done for without an admin."""
+    """Load what lies in a dead node's folder, until nothing is left that this can be done for without an admin.
+
+    What is still tried again after `FINISH_S` is left to the next look: the folder is let go, with its last sign.
+    """
     settings = engine.settings.model_copy(update={"data_dir": folder})
     async with Engine.open(settings, engine.watch, by=engine.store.node) as theirs:
         theirs.changed = engine.changed
         log.warning("taking over", folder=str(folder), node=theirs.store.node)
-        while (await theirs.sweeper.sweep()).queued or await theirs.put_off():
+        until = time.monotonic() + FINISH_S
+        while (await theirs.sweeper.sweep()).queued or len(theirs.queue) or await theirs.put_off():
             await theirs.queue.wait_for()
+            if time.monotonic() > until:
+                log.warning("not all taken over, the next look will come", folder=str(folder), node=theirs.store.node)
+                return
             await asyncio.sleep(FINISH_INTERVAL_S)
         if theirs.pulse:
             theirs.pulse.end()

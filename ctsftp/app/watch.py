@@ -123,8 +123,9 @@ class Watch:
         spare = await asyncio.to_thread(self._spare_bytes)
         least = self._settings.low_disk_bytes
         self._is_low = spare < (least * ENOUGH_RATIO if self._is_low else least)
-        low: Found = {("", "disk"): {"spare_bytes": max(0, spare), "low_disk_bytes": least}} if self._is_low else {}
-        await self._store.outbox.report(EventKind.DISK_LOW, low)
+        disk = f"disk {self._store.node}" if self._store.node else "disk"
+        low: Found = {("", disk): {"spare_bytes": max(0, spare), "low_disk_bytes": least}} if self._is_low else {}
+        await self._store.outbox.report(EventKind.DISK_LOW, low, subject=disk)
 
     async def _prune(self) -> None:
         await self._store.outbox.prune(self._now() - timedelta(days=self._settings.keep_events_days))

@@ -42,7 +42,12 @@ class Client:
     name: str
     config: ClientConfig
     keys: AuthorizedKeys
-    problems: tuple[Problem, ...] = ()
+    config_problems: tuple[Problem, ...] = ()
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What in its folder grants nothing because it is not as it should be."""
+        return self.config_problems + self.keys.problems
 
 
 class Clients:
@@ -59,8 +64,7 @@ class Clients:
         """Read a client; NotFoundError also for what cannot be a name, so that a login may ask for anything."""
         folder = self._existing(name)
         config, problems = _read_config(folder / CONFIG_FILE)
-        keys = _read_keys(folder / KEYS_FILE)
-        return Client(name=name, config=config, keys=keys, problems=problems + keys.problems)
+        return Client(name=name, config=config, keys=_read_keys(folder / KEYS_FILE), config_problems=problems)
 
     def problems(self) -> list[Problem]:
         """Return everything below the folder that grants nothing because it is not as it should be."""

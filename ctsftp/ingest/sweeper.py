@@ -5,10 +5,12 @@ disk that the ledger does not know, and those that are due again, are queued; wh
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timedelta
+from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -18,6 +20,8 @@ from ctsftp.ingest.settings import SweepSettings
 from ctsftp.spool.settings import SpoolSettings
 from ctsftp.spool.spool import Spool
 from ctsftp.store.store import Store
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -81,14 +85,15 @@ class Sweeper:
         """Sweep once; two at a time wait for each other."""
         async with self._turn:
             self._queue.overflowed.clear()
-            adopted = await asyncio.to_thread(self._adopt)
+            adopted = await self._sum_of_all("adopt", self._adopt)
             queued = await self._find()
             swept = Swept(
                 adopted=adopted,
                 queued=queued,
                 uploads_deleted=await self._delete_uploads(),
-                partials_deleted=await asyncio.to_thread(
-                    self._spool.drop_old_partials, keep_days=self._retention.keep_partials_days
+                partials_deleted=await self._sum_of_all(
+                    "delete partials",
+                    partial(self._spool.drop_old_partials, keep_days=self._retention.keep_partials_days),
                 ),
                 snapshots_deleted=await self._store.snapshots.prune(
                     keep_last=self._settings.keep_snapshots, keep_days=self._settings.keep_snapshot_days
@@ -97,19 +102,29 @@ class Sweeper:
         log.info("swept", **(asdict(swept) | {"queued": len(queued)}))
         return swept
 
-    def _adopt(self) -> int:
+    async def _sum_of_all(self, what: str, work: Callable[[str], int]) -> int:
+        return sum(await asyncio.to_thread(lambda: list(self._of_each_client(what, work))))
+
+    def _of_each_client(self, what: str, work: Callable[[str], T]) -> Iterator[T]:
+        """Do something for each client; a folder that is out of order is no reason to leave out the others."""
+        for client in self._spool.clients():
+            try:
+                yield work(client)
+            except (CtsftpError, OSError) as exc:
+                log.warning("client left out of the sweep", client=client, at=what, error=str(exc))
+
+    def _adopt(self, client: str) -> int:
         """Make uploads of the files that came into a home by other means; they are queued like all others."""
         adopted = 0
-        for client in self._spool.clients():
-            for path in self._spool.strangers(client, quiet_s=self._retention.adopt_after_s):
-                try:
-                    upload = self._spool.adopt(client, path, max_size_bytes=self._max_file_size_bytes)
-                except (CtsftpError, OSError) as exc:
-                    log.warning("file not adopted", client=client, path=str(path), error=str(exc))
-                    continue
-                if upload:
-                    log.info("file adopted", client=client, path=str(path), upload=upload.id)
-                    adopted += 1
+        for path in self._spool.strangers(client, quiet_s=self._retention.adopt_after_s):
+            try:
+                upload = self._spool.adopt(client, path, max_size_bytes=self._max_file_size_bytes)
+            except (CtsftpError, OSError) as exc:
+                log.warning("file not adopted", client=client, path=str(path), error=str(exc))
+                continue
+            if upload:
+                log.info("file adopted", client=client, path=str(path), upload=upload.id)
+                adopted += 1
         return adopted
 
     async def _find(self) -> list[str]:
@@ -119,7 +134,11 @@ class Sweeper:
         known = await self._store.ledger.known_ids(on_disk)
         queued: list[str] = []
         for upload_id in sorted((on_disk.keys() - known) | (on_disk.keys() & due)):
-            upload = await asyncio.to_thread(self._spool.upload, on_disk[upload_id], upload_id)
+            try:
+                upload = await asyncio.to_thread(self._spool.upload, on_disk[upload_id], upload_id)
+            except (CtsftpError, OSError) as exc:
+                log.warning("upload not looked at", upload=upload_id, error=str(exc))
+                continue
             if upload is None or upload_id in self._queue:
                 continue
             if not self._queue.offer(upload):
@@ -137,7 +156,8 @@ class Sweeper:
 
     def _on_disk(self) -> dict[str, str]:
         """Give the client of every upload on disk by the upload's id, and no more of it: they may be very many."""
-        return {upload_id: client for client in self._spool.clients() for upload_id in self._spool.upload_ids(client)}
+        of_each = self._of_each_client("look", lambda client: dict.fromkeys(self._spool.upload_ids(client), client))
+        return {upload_id: client for found in of_each for upload_id, client in found.items()}
 
     def _delete_files(self, uploads: list[tuple[str, str]]) -> int:
         """Delete what can be deleted, given by client and id: one file that cannot is no reason to keep all others."""

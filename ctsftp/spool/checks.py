@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ctsftp.contract.finding import Finding, Level
+from ctsftp.spool.spool import FOLDERS
 
 MIN_FREE_FILES_RATIO = 0.05
 
@@ -27,6 +28,18 @@ def check_folder(part: str, folder: Path, *, private: bool = True) -> Iterator[F
     found = [*_strangers(part, folder, owner, private=private), *_owners(part, children, owner)]
     closed = "closed to others" if private else "written by it alone"
     yield from found or [Finding(part, Level.OK, f"{folder} belongs to one account and is {closed}.")]
+
+
+def check_clients_folders(root: Path) -> Iterator[Finding]:
+    """Check that what each client has in the spool can be listed: the sweep leaves out a client of which it cannot."""
+    places = [folder / name for folder in sorted(root.glob("*")) if folder.is_dir() for name in FOLDERS]
+    for place in places:
+        try:
+            if os.path.lexists(place):
+                os.scandir(place).close()
+        except OSError as exc:
+            text = f"{place} cannot be listed ({exc.strerror}): nothing of this client is taken, found or deleted."
+            yield Finding("data", Level.BAD, text, "Repair the disk, or move it away: a folder is made in its place.")
 
 
 def check_room(data_dir: Path, *, free_ratio: float, largest_bytes: int) -> Iterator[Finding]:

@@ -249,20 +249,19 @@ class Spool:
                     self._disk.remove_folder(self.root / client / "uploads" / upload_id)
         return cleared
 
-    def drop_old_partials(self, *, keep_days: int) -> int:
-        """Delete partials that nobody resumed for `keep_days`; return how many.
+    def drop_old_partials(self, client: str, *, keep_days: int) -> int:
+        """Delete a client's partials that nobody resumed for `keep_days`; return how many.
 
         A client may set the other times of a file as it likes, also to a day that never comes.
         """
         dropped = 0
         latest = self._clock_s() - keep_days * SECONDS_A_DAY
-        for client in self.clients():
-            home = self.home(client)
-            with home.lock, translated("A partial could not be deleted"):
-                for path, found in list(home.walk(home.partials)):
-                    if found.st_ctime < latest:
-                        home.drop_partial(path)
-                        dropped += 1
+        home = self.home(client)
+        with home.lock, translated("A partial could not be deleted"):
+            for path, found in list(home.walk(home.partials)):
+                if found.st_ctime < latest:
+                    home.drop_partial(path)
+                    dropped += 1
         return dropped
 
     def remove_upload(self, upload: StoredUpload) -> None:

@@ -1,7 +1,7 @@
 """What `ctsftp doctor` asks of the database: whether it is whole, and what in it waits for a person."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -13,6 +13,7 @@ from ctsftp.store.records import iso
 from ctsftp.store.tables import client_logins, segments, uploads
 from ctsftp.store.telling import overdue, overdue_at
 
+LOAD_PATIENCE = timedelta(minutes=45)  # two sweeps, and more
 SHOWN = 5  # uploads or segments that are named one by one
 
 
@@ -32,7 +33,13 @@ class CheckUp:
     async def waiting(self, now: datetime) -> list[Finding]:
         """Find the uploads and segments that wait for a person."""
         return await self._database.read(
-            lambda conn: [*_held(conn), *_failed(conn), *_rolled_back(conn), *_overdue(conn, now)]
+            lambda conn: [
+                *_held(conn),
+                *_failed(conn),
+                *_stuck(conn, now),
+                *_rolled_back(conn),
+                *_overdue(conn, now),
+            ]
         )
 
     async def newest_upload_at(self) -> str | None:
@@ -78,6 +85,19 @@ def _failed(conn: Connection) -> Iterator[Finding]:
             f"{again:,} failed by a fault of this machine, and are tried again by themselves.",
             "ctsftp upload list --state failed",
         )
+
+
+def _stuck(conn: Connection, now: datetime) -> Iterator[Finding]:
+    """Find the uploads that wait longer than the sweep lets anything wait that can be loaded."""
+    stuck = sa.and_(uploads.c.state == State.RECEIVED, uploads.c.received_at < iso(now - LOAD_PATIENCE))
+    for name, upload_id in _some(conn, stuck):
+        yield Finding(
+            "uploads",
+            Level.BAD,
+            f"{name} waits to be loaded, though it came over {LOAD_PATIENCE.seconds // 60} minutes ago.",
+            f"ctsftp sweep; if it still waits then, the file of {upload_id} is not on this disk: have it sent again.",
+        )
+    yield from _more(conn, stuck, "waiting")
 
 
 def _rolled_back(conn: Connection) -> Iterator[Finding]:

@@ -240,7 +240,6 @@ def _receive(conn: Connection, upload: NewUpload, node: str | None) -> bool:
             stamp=upload.stamp,
             state=State.RECEIVED,
             warnings=[],
-            sha256=upload.sha256,
             size=upload.size,
             received_at=iso(upload.received_at),
             approved=False,
@@ -256,7 +255,7 @@ def _due(conn: Connection, now: datetime, node: str | None) -> list[str]:
     oldest_first = sa.select(uploads.c.id).where(is_mine(node)).order_by(uploads.c.id)
     again = oldest_first.where(uploads.c.state == State.FAILED, uploads.c.retry_at <= iso(now))
     for upload_id in conn.execute(again.limit(AGAIN_AT_ONCE)).scalars().all():
-        move(conn, upload_id, State.RECEIVED, now=now)
+        move(conn, upload_id, State.RECEIVED, now=now, expect=State.FAILED)
     waiting = oldest_first.where(uploads.c.state == State.RECEIVED)
     return list(conn.execute(waiting.limit(DUE_AT_ONCE)).scalars())
 

@@ -192,27 +192,32 @@ class Outbox:
 
         await self._database.write(work)
 
-    async def report(self, kind: EventKind, found: Mapping[tuple[str, str], dict[str, Any]]) -> None:
+    async def report(
+        self, kind: EventKind, found: Mapping[tuple[str, str], dict[str, Any]], *, subject: str | None = None
+    ) -> None:
         """Tell of all that was found of a kind, each once until it is no longer found.
 
         `found` is the event's data by client ("" for the server itself) and by what was found. It writes only if
-        something changed, and what was told before a restart is not told again.
+        something changed, and what was told before a restart is not told again. With `subject` it was looked for
+        that alone: of others, nothing is said.
         """
         now = self._clock()
 
         def known(conn: Connection) -> set[tuple[str, str]]:
             query = sa.select(standing.c.client, standing.c.subject).where(standing.c.kind == kind.value)
+            if subject is not None:
+                query = query.where(standing.c.subject == subject)
             return {(client, subject) for client, subject in conn.execute(query)}
 
         def work(conn: Connection) -> None:
             before = known(conn)
-            for client, subject in sorted(before - found.keys()):
-                over = standing.c.client == client, standing.c.subject == subject
+            for client, what in sorted(before - found.keys()):
+                over = standing.c.client == client, standing.c.subject == what
                 conn.execute(standing.delete().where(standing.c.kind == kind.value, *over))
-            for client, subject in sorted(found.keys() - before):
-                row = {"kind": kind.value, "client": client, "subject": subject, "at": iso(now)}
+            for client, what in sorted(found.keys() - before):
+                row = {"kind": kind.value, "client": client, "subject": what, "at": iso(now)}
                 conn.execute(standing.insert().values(row))
-                emit(conn, kind, now=now, client=client or None, data=found[client, subject])
+                emit(conn, kind, now=now, client=client or None, data=found[client, what])
 
         if await self._database.read(known) != found.keys():
             await self._database.write(work)

@@ -161,7 +161,7 @@ def _supersede_held(conn: Connection, upload: Upload, now: datetime) -> None:
     )
     reason = f"A newer file was loaded: {harmless(upload.filename, limit=255)}."
     for upload_id in conn.execute(held).scalars().all():
-        move(conn, upload_id, State.SUPERSEDED, now=now, reason=reason)
+        move(conn, upload_id, State.SUPERSEDED, now=now, expect=State.HELD, reason=reason)
 
 
 def _find(conn: Connection, client: str, key: str | None) -> Row[Any] | None:

@@ -40,7 +40,6 @@ class NewUpload:
     stamp: str | None
     size: int
     received_at: datetime
-    sha256: str | None = None
 
 
 class Facts(TypedDict, total=False):

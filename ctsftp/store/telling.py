@@ -89,10 +89,13 @@ def newly_overdue(conn: Connection, now: datetime) -> list[Row[Any]]:
 
 def tell_if_overdue(conn: Connection, now: datetime) -> int:
     """Tell of every segment that became overdue; give how many."""
-    late = newly_overdue(conn, now)
-    for row in late:
+    told = 0
+    for row in newly_overdue(conn, now):
         since = iso(overdue_at(row))
-        conn.execute(segments.update().where(segments.c.id == row.id).values(overdue_since=since))
+        this = segments.update().where(segments.c.id == row.id, segments.c.overdue_since.is_(None))
+        if not conn.execute(this.values(overdue_since=since)).rowcount:
+            continue  # another node was quicker
+        told += 1
         emit(
             conn,
             EventKind.SEGMENT_OVERDUE,
@@ -102,7 +105,7 @@ def tell_if_overdue(conn: Connection, now: datetime) -> int:
             segment=row.title,
             data={"every": write_span(row.expect_every_s), "heard_at": row.heard_at, "overdue_at": since},
         )
-    return len(late)
+    return told
 
 
 def forget_troubles(conn: Connection, client: str, key: str) -> None:

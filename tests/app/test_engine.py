@@ -12,6 +12,7 @@ from structlog.typing import EventDict
 from ctsftp.app.engine import Engine, one_fault
 from ctsftp.app.lock import DataFolderBusyError, data_lock
 from ctsftp.clients.config import ClientConfig
+from ctsftp.clients.folder import Clients
 from ctsftp.contract.states import State
 from ctsftp.errors import DiskError, RefusedError, SettingsError, StoreError, UsageError
 from ctsftp.ingest.loader import Loader
@@ -51,6 +52,23 @@ async def test_what_a_dead_process_left_is_put_right(settings: Settings) -> None
     with sqlite3.connect(settings.data_dir / "ctsftp.db") as database:
         assert database.execute("SELECT count(*) FROM snapshots WHERE segment_id IS NULL").fetchone() == (0,)
     database.close()
+
+
+async def test_an_upload_waits_while_nobody_can_tell_what_holds_for_its_client(settings: Settings) -> None:
+    """It is not judged by the defaults: what a broken client.toml forbids would be loaded."""
+    Clients(settings.keys_dir).add("acme")
+    config = settings.keys_dir / "clients" / "acme" / "client.toml"
+    async with Engine.open(settings) as engine:
+        config.write_text("[guards]\nshrunk_ratoi = 0.9\n")
+        row = await load(engine, NAME, rows([1]))
+        assert (row.state, row.code) == (State.FAILED, "disk")
+        assert row.retry_at
+        assert f"{config}: guards.shrunk_ratoi: there is no such setting" in (row.reason or "")
+        config.write_text("")
+        await engine.store.ledger.retry(row.id)
+        await engine.sweeper.sweep()
+        await engine.queue.wait_for()
+        assert await members(engine) == [1]
 
 
 async def test_ids_go_on_behind_all_that_ever_were_even_if_their_files_are_gone_and_the_clock_is_set_back(

@@ -119,6 +119,15 @@ async def test_a_disk_that_fills_up_is_told_once_until_there_is_clearly_more_roo
     assert [data["spare_bytes"] for _, data in await scene.told()] == [GIB - 1, GIB - 2]
 
 
+async def test_of_several_nodes_each_tells_of_its_own_disk_once(scene: Scene) -> None:
+    for _ in range(3):
+        for node, free in (("one", 7), ("two", 5 * GIB), ("three", 8)):
+            scene.store.node, scene.free = node, free
+            scene.watch = scene.new_watch()
+            await scene.look()
+    assert [data["spare_bytes"] for _, data in await scene.told()] == [7, 8]
+
+
 async def test_after_a_restart_nothing_is_told_again(scene: Scene) -> None:
     scene.add_key("acme", 5)
     scene.free = 7

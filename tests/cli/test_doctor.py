@@ -175,6 +175,20 @@ def test_too_little_room_is_told(sound: Shell, monkeypatch: pytest.MonkeyPatch) 
     assert found(sound, "disk")["level"] == "bad"
 
 
+def test_an_upload_that_is_not_loaded_is_named(sound: Shell) -> None:
+    sql(sound, "UPDATE uploads SET state = 'received', received_at = '2026-03-10T12:00:00.000Z', finished_at = NULL")
+    finding = found(sound, "uploads")
+    assert (finding["level"], "waits to be loaded" in finding["text"]) == ("bad", True)
+
+
+def test_what_stands_where_a_clients_folder_should_be_is_named(sound: Shell) -> None:
+    uploads = sound.folder / "data" / "clients" / "acme" / "uploads"
+    uploads.rename(sound.folder / "kept")
+    uploads.write_text("")
+    finding = found(sound, "data")
+    assert finding["text"].startswith(f"{uploads} cannot be listed (Not a directory)")
+
+
 def test_an_upload_that_is_held_waits_for_a_person(sound: Shell) -> None:
     upload = sound.load(NEXT, rows([1, 2]))
     assert upload.state == "held"

@@ -61,6 +61,7 @@ def test_the_ledger_and_the_segment_list_tell_scripts_all_that_is_promised(acme:
         "expect_every_s": None,
         "expect_grace_s": None,
         "overdue_at": None,
+        "rolled_back": False,
     }
 
 

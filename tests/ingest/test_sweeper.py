@@ -165,6 +165,24 @@ async def test_a_file_that_cannot_be_adopted_is_logged_and_keeps_no_other_back(
     assert (warning["event"], warning["path"]) == ("file not adopted", f"/{NAME}")
 
 
+async def test_a_client_whose_folder_is_out_of_order_is_left_out_and_keeps_no_other_back(
+    bench: Bench, broom: Broom, events: list[EventDict]
+) -> None:
+    unknown = bench.put(NAME, rows([1]), client="zeta")
+    bring(bench, NEXT, rows([2]), client="zeta")
+    bench.passed_s = 61
+    for name in ("home", "uploads"):
+        (bench.spool.root / "acme" / name).mkdir(parents=True)
+    (bench.spool.root / "acme" / "partials").write_text("")
+    async with broom.working():
+        swept = await broom.sweeper.sweep()
+        await broom.queue.wait_for()
+    assert (swept.adopted, len(swept.queued)) == (1, 2)
+    assert (await bench.row(unknown)).state is State.LOADED
+    left_out = [event["client"] for event in events if event["event"] == "client left out of the sweep"]
+    assert set(left_out) == {"acme"}
+
+
 async def test_old_files_are_deleted_but_none_that_may_still_be_needed(bench: Bench, broom: Broom) -> None:
     replaced = bench.put(NAME, rows(range(100)))
     await bench.loader.load(replaced)

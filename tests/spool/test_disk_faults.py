@@ -358,7 +358,7 @@ HOME_CALLS: dict[str, Callable[[Client], object]] = {
     "strangers": lambda client: client.strangers(),
     "uploads": lambda client: list(client.spool.uploads()),
     "clear_staging": lambda client: client.spool.clear_staging(),
-    "drop_old_partials": lambda client: client.spool.drop_old_partials(keep_days=0),
+    "drop_old_partials": lambda client: client.spool.drop_old_partials("acme", keep_days=0),
     "remove_upload": lambda client: client.spool.remove_upload(next(client.spool.uploads())),
 }
 

@@ -163,7 +163,7 @@ def test_the_home_changes_only_under_its_lock_and_nothing_is_made_durable_under_
     client.publish_renamed("b.tmp", "out/a.csv", replace=True)
     client.rename("b.tmp", "out/a.csv", replace=True)
     client.break_off("c.csv", b"ab")
-    client.spool.drop_old_partials(keep_days=0)
+    client.spool.drop_old_partials("acme", keep_days=0)
     for upload in client.spool.uploads():
         client.spool.remove_upload(upload)
     client.put("c.csv", b"abc")
@@ -238,7 +238,7 @@ def do_something(client: Client, dice: random.Random) -> None:
         lambda: client.adopt(path),
         lambda: [client.adopt(stranger) for stranger in client.strangers()],
         lambda: client.spool.remove_upload(dice.choice(list(client.spool.uploads()) or [client.put(path, data)])),
-        lambda: client.spool.drop_old_partials(keep_days=0),
+        lambda: client.spool.drop_old_partials("acme", keep_days=0),
     ]
     with contextlib.suppress(CtsftpError):  # that something is not there, or there already, is an answer
         dice.choice(actions)()

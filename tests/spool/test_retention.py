@@ -77,9 +77,9 @@ def test_partials_go_after_their_days_whatever_times_their_client_gave_them(clie
         client.break_off(path, b"ab")
         client.home.set_times(at(path), modified_s, modified_s)
     now += 3 * DAY_S - 60
-    assert client.spool.drop_old_partials(keep_days=3) == 0
+    assert client.spool.drop_old_partials("acme", keep_days=3) == 0
     now += 120
-    assert client.spool.drop_old_partials(keep_days=3) == 2
+    assert client.spool.drop_old_partials("acme", keep_days=3) == 2
     assert (client.names(), client.names("sub")) == (["sub", "whole.csv"], [])
 
 
@@ -100,5 +100,5 @@ def test_a_restart_throws_away_what_was_being_written_and_nothing_else(client: C
 def test_an_empty_spool_has_nothing_to_clear(client: Client) -> None:
     assert client.spool.clients() == []
     assert client.spool.clear_staging() == 0
-    assert client.spool.drop_old_partials(keep_days=3) == 0
+    assert client.spool.drop_old_partials("acme", keep_days=3) == 0
     assert list(client.spool.uploads()) == []

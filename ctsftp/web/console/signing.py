@@ -32,19 +32,22 @@ async def ask(request: Request) -> Response:
 
 
 async def sign_in(request: Request) -> Response:
-    """Begin a session for a token; an address that failed too often has to wait."""
+    """Begin a session for a token; an address that failed too often has to wait.
+
+    A token that is right is always let in: behind a proxy an admin may share the address of whoever guesses.
+    """
     desk, address = desk_of(request), request.client.host if request.client else ""
     try:
         require_own_origin(request)
         form = await read_form(request)
         wanted = own_path(form["next"])
-        if desk.attempts.are_used_up(address):
-            return _page(wanted, fault="Too many attempts: wait a minute.", status=429)
         token = await _token(desk, form["token"].strip())
     except (Problem, CtsftpError) as exc:
         problem = problem_of(exc)
         return _page("/", fault=problem.detail, status=problem.status)
     if token is None:
+        if desk.attempts.are_used_up(address):
+            return _page(wanted, fault="Too many attempts: wait a minute.", status=429)
         desk.attempts.note_failure(address)
         log.warning("console sign-in refused", address=address)
         return _page(wanted, fault="This token is not known here, has expired, or was revoked.", status=403)
