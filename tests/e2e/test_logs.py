@@ -54,7 +54,11 @@ def test_every_step_has_its_line_and_says_who_it_was(box: Box) -> None:
     assert command["by_uid"] == os.geteuid()
     box.run("upload", "discard", verdict["upload"], check=False)
     assert told(box, "admin command refused")["operation"] == "upload.discard"
+    since = serve.mark()
+    box.run("hook", "add", "https://hooks.example/t0p-s3cret", "--client", "nobody", check=False)
+    serve.wait_for("admin command refused", lambda event: event["operation"] == "hook.add", since=since)
     serve.stop()
     log = json.dumps(serve.events)
+    assert "t0p-s3cret" not in log
     assert [one for one in IDS if str(one) in log] == []
     assert "9999999999999" not in log

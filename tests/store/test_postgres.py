@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
+from typing import Any
 
 import numpy as np
 import psycopg
@@ -12,9 +13,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
+from ctsftp.contract.freshness import Expectation
 from ctsftp.contract.states import State
 from ctsftp.errors import NotFoundError, RefusedError, StoreError
-from ctsftp.store import Store, postgres, schema
+from ctsftp.store import Store, postgres, publishing, schema
 from ctsftp.store.backup import back_up
 from ctsftp.store.database import Database
 from ctsftp.store.tables import metadata
@@ -307,6 +309,37 @@ async def test_of_two_nodes_that_move_one_upload_one_does(store: Store, other: S
             *(one.ledger.move(upload_id, State.LOADING, expect=State.RECEIVED) for one in (store, other))
         )
         assert sorted(moved) == [False, True]
+
+
+async def test_of_two_nodes_that_find_a_segment_overdue_one_tells(
+    store: Store, other: Store, feed: Feed, clock: StandingClock
+) -> None:
+    await feed.load([1])
+    for _ in range(10):
+        await store.segments.expect("acme", "vip", None)
+        await store.segments.expect("acme", "vip", Expectation(3_600, 60))
+        clock.advance(days=1)
+        assert sorted(await asyncio.gather(*(one.segments.report_overdue() for one in (store, other)))) == [0, 1]
+
+
+async def test_a_held_upload_that_is_approved_meanwhile_stays_approved_and_breaks_no_publishing(
+    store: Store, feed: Feed, outside: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = await feed.held(stamp="20260310_0900")
+    newer = await feed.loading(stamp="20260310_0901")
+    snapshot = await feed.written(newer, [1])
+    move = publishing.move
+
+    def approved_just_before(conn: Connection, upload_id: str, to: State, **rest: Any) -> bool:
+        if upload_id == held:
+            outside.execute("UPDATE uploads SET state = 'received' WHERE id = %s", (held,))
+        return move(conn, upload_id, to, **rest)
+
+    monkeypatch.setattr(publishing, "move", approved_just_before)
+    outcome = await store.snapshots.publish(newer, snapshot, judge=accept, **account(1))
+    assert outcome is not None
+    assert outcome.state is State.LOADED
+    assert (await store.ledger.upload(held)).state is State.RECEIVED
 
 
 async def test_of_two_nodes_that_enter_one_upload_one_does(store: Store, other: Store, feed: Feed) -> None:
