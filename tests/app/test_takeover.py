@@ -6,8 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from ctsftp.app import takeover
+from ctsftp.app.engine import Engine
 from ctsftp.app.lock import ALIVE, Pulse, TakenOverError, data_lock, until_free
 from ctsftp.app.takeover import Silence
+from ctsftp.ingest.settings import IngestSettings
+from ctsftp.settings import Settings
+
+from .bench import NAME, put, rows
 
 LEASE_S = 60.0
 PATIENCE_S = 20.0
@@ -56,3 +62,23 @@ async def test_a_node_waits_until_its_folder_is_free(tmp_path: Path) -> None:
         assert not done
     async with asyncio.timeout(PATIENCE_S):
         await waiting
+
+
+async def test_a_folder_in_which_something_always_fails_is_let_go_after_a_time(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings.model_copy(update={"ingest": IngestSettings(retry_first_s=60)})
+    dead = settings.model_copy(update={"data_dir": tmp_path / "dead"})
+    async with Engine.open(dead) as engine:
+        put(engine.spool, NAME, rows([1]))
+    config = settings.keys_dir / "clients" / "acme" / "client.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text("broken")
+    monkeypatch.setattr(takeover, "FINISH_S", 0)
+    async with Engine.open(settings) as engine, asyncio.timeout(PATIENCE_S):
+        await takeover._finish(engine, dead.data_dir)
+    with data_lock(dead.data_dir):
+        pass
+    async with Engine.open(dead) as engine:
+        [row] = await engine.store.ledger.uploads()
+        assert (row.state, row.code) == ("failed", "disk")
