@@ -5,7 +5,8 @@ disk that the ledger does not know, and those that are due again, are queued; wh
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timedelta
@@ -24,6 +25,8 @@ from ctsftp.store.store import Store
 T = TypeVar("T")
 
 log = structlog.get_logger()
+
+UPLOADS_AT_ONCE = 500  # that are looked up: so many, that the memory does not grow with them
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +133,14 @@ class Sweeper:
     async def _find(self) -> list[str]:
         """Queue what the ledger does not know and what is due, in the order of their CLOSE; stop when it is full."""
         due = set(await self._store.ledger.due(self._now()))
-        on_disk = await asyncio.to_thread(self._on_disk)
-        known = await self._store.ledger.known_ids(on_disk)
+        found: dict[str, str] = {}
+        async for on_disk in self._on_disk():
+            known = await self._store.ledger.known_ids(on_disk)
+            found |= {one: on_disk[one] for one in on_disk if one not in known or one in due}
         queued: list[str] = []
-        for upload_id in sorted((on_disk.keys() - known) | (on_disk.keys() & due)):
+        for upload_id in sorted(found):
             try:
-                upload = await asyncio.to_thread(self._spool.upload, on_disk[upload_id], upload_id)
+                upload = await asyncio.to_thread(self._spool.upload, found[upload_id], upload_id)
             except (CtsftpError, OSError) as exc:
                 log.warning("upload not looked at", upload=upload_id, error=str(exc))
                 continue
@@ -149,15 +154,20 @@ class Sweeper:
     async def _delete_uploads(self) -> int:
         """Delete the files of uploads that ended long ago; the ledger's rows stay."""
         before = self._now() - timedelta(days=self._retention.keep_uploads_days)
-        on_disk = await asyncio.to_thread(self._on_disk)
-        async with self.deleting:
-            prunable = await self._store.ledger.prunable(on_disk, before=before)
-            return await asyncio.to_thread(self._delete_files, [(on_disk[one], one) for one in sorted(prunable)])
+        deleted = 0
+        async for on_disk in self._on_disk():
+            async with self.deleting:
+                prunable = await self._store.ledger.prunable(on_disk, before=before)
+                old = [(on_disk[one], one) for one in sorted(prunable)]
+                deleted += await asyncio.to_thread(self._delete_files, old)
+        return deleted
 
-    def _on_disk(self) -> dict[str, str]:
-        """Give the client of every upload on disk by the upload's id, and no more of it: they may be very many."""
-        of_each = self._of_each_client("look", lambda client: dict.fromkeys(self._spool.upload_ids(client), client))
-        return {upload_id: client for found in of_each for upload_id, client in found.items()}
+    async def _on_disk(self) -> AsyncIterator[dict[str, str]]:
+        """Give the client of every upload on disk by the upload's id, and no more of it, a few at a time."""
+        of_each = self._of_each_client("look", lambda client: [(one, client) for one in self._spool.upload_ids(client)])
+        all_of_them = itertools.chain.from_iterable(of_each)
+        while some := await asyncio.to_thread(lambda: dict(itertools.islice(all_of_them, UPLOADS_AT_ONCE))):
+            yield some
 
     def _delete_files(self, uploads: list[tuple[str, str]]) -> int:
         """Delete what can be deleted, given by client and id: one file that cannot is no reason to keep all others."""

@@ -141,6 +141,7 @@ def _engine(path: Path, pragmas: tuple[str, ...], begin: str, *, connections: in
         connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT_MS / 1000},
         pool_size=connections,
         max_overflow=0,
+        pool_use_lifo=True,  # each connection has a cache of its own: those that are not needed fill none
         # A statement's parameters are members' ids, up to 100,000 of them: not for logs.
         hide_parameters=True,
     )
