@@ -228,13 +228,6 @@ class Spool:
                 return stored
         return None
 
-    def uploads(self) -> Iterator[StoredUpload]:
-        """Yield every upload on disk."""
-        for client in self.clients():
-            for upload_id in self.upload_ids(client):
-                if upload := self.upload(client, upload_id):
-                    yield upload
-
     def clear_staging(self) -> int:
         """Throw away what a dead process was writing; nobody was told that it arrived. Return how many files."""
         cleared = 0

@@ -55,26 +55,14 @@ class CheckUp:
 
 
 def _held(conn: Connection) -> Iterator[Finding]:
-    for name, upload_id in _some(conn, uploads.c.state == State.HELD):
-        yield Finding(
-            "uploads",
-            Level.WARN,
-            f"{name} is held.",
-            f"ctsftp upload show {upload_id}, then ctsftp upload approve or discard",
-        )
-    yield from _more(conn, uploads.c.state == State.HELD, "held")
+    do = "ctsftp upload show {id}, then ctsftp upload approve or discard"
+    yield from _each(conn, State.HELD, Level.WARN, "is held.", do)
 
 
 def _failed(conn: Connection) -> Iterator[Finding]:
-    gave_up = sa.and_(uploads.c.state == State.FAILED, uploads.c.retry_at.is_(None))
-    for name, upload_id in _some(conn, gave_up):
-        yield Finding(
-            "uploads",
-            Level.BAD,
-            f"{name} failed, and is not tried again by itself.",
-            f"ctsftp upload show {upload_id}, then ctsftp upload retry {upload_id}",
-        )
-    yield from _more(conn, gave_up, "failed")
+    text = "failed, and is not tried again by itself."
+    do = "ctsftp upload show {id}, then ctsftp upload retry {id}"
+    yield from _each(conn, State.FAILED, Level.BAD, text, do, uploads.c.retry_at.is_(None))
     again = conn.execute(
         sa.select(sa.func.count()).where(uploads.c.state == State.FAILED, uploads.c.retry_at.is_not(None))
     ).scalar_one()
@@ -89,15 +77,9 @@ def _failed(conn: Connection) -> Iterator[Finding]:
 
 def _stuck(conn: Connection, now: datetime) -> Iterator[Finding]:
     """Find the uploads that wait longer than the sweep lets anything wait that can be loaded."""
-    stuck = sa.and_(uploads.c.state == State.RECEIVED, uploads.c.received_at < iso(now - LOAD_PATIENCE))
-    for name, upload_id in _some(conn, stuck):
-        yield Finding(
-            "uploads",
-            Level.BAD,
-            f"{name} waits to be loaded, though it came over {LOAD_PATIENCE.seconds // 60} minutes ago.",
-            f"ctsftp sweep; if it still waits then, the file of {upload_id} is not on this disk: have it sent again.",
-        )
-    yield from _more(conn, stuck, "waiting")
+    text = f"waits to be loaded, though it came over {LOAD_PATIENCE.seconds // 60} minutes ago."
+    do = "ctsftp sweep; if it still waits then, the file of {id} is not on this disk: have it sent again."
+    yield from _each(conn, State.RECEIVED, Level.BAD, text, do, uploads.c.received_at < iso(now - LOAD_PATIENCE))
 
 
 def _rolled_back(conn: Connection) -> Iterator[Finding]:
@@ -125,16 +107,15 @@ def _overdue(conn: Connection, now: datetime) -> Iterator[Finding]:
         )
 
 
-def _some(conn: Connection, condition: sa.ColumnElement[bool]) -> list[tuple[str, str]]:
-    query = sa.select(uploads.c.client, uploads.c.filename, uploads.c.id).where(condition).order_by(uploads.c.id)
-    return [
-        (f'"{filename}" of {client}', upload_id) for client, filename, upload_id in conn.execute(query.limit(SHOWN))
-    ]
-
-
-def _more(conn: Connection, condition: sa.ColumnElement[bool], state: str) -> Iterator[Finding]:
-    count = conn.execute(sa.select(sa.func.count()).select_from(uploads).where(condition)).scalar_one()
+def _each(
+    conn: Connection, state: State, level: Level, text: str, do: str, *further: sa.ColumnElement[bool]
+) -> Iterator[Finding]:
+    """Name the first uploads of a state one by one, `{id}` in `do` being each one's, and count the others."""
+    which = sa.and_(uploads.c.state == state, *further)
+    query = sa.select(uploads.c.client, uploads.c.filename, uploads.c.id).where(which).order_by(uploads.c.id)
+    for client, filename, upload_id in conn.execute(query.limit(SHOWN)).all():
+        yield Finding("uploads", level, f'"{filename}" of {client} {text}', do.format(id=upload_id))
+    count = conn.execute(sa.select(sa.func.count()).select_from(uploads).where(which)).scalar_one()
     if count > SHOWN:
-        yield Finding(
-            "uploads", Level.WARN, f"{count - SHOWN:,} more are {state}.", f"ctsftp upload list --state {state}"
-        )
+        text = f"{count - SHOWN:,} more are {state}."
+        yield Finding("uploads", Level.WARN, text, f"ctsftp upload list --state {state}")

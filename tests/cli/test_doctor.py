@@ -179,6 +179,16 @@ def test_an_upload_that_is_not_loaded_is_named(sound: Shell) -> None:
     sql(sound, "UPDATE uploads SET state = 'received', received_at = '2026-03-10T12:00:00.000Z', finished_at = NULL")
     finding = found(sound, "uploads")
     assert (finding["level"], "waits to be loaded" in finding["text"]) == ("bad", True)
+    assert sound.json("upload", "list")[0]["id"] in finding["do"]
+
+
+def test_of_many_uploads_that_are_not_loaded_the_first_are_named_and_the_others_counted(sound: Shell) -> None:
+    for number in range(6):
+        sound.load(f"ready{number}.flag", "")
+    sql(sound, "UPDATE uploads SET state = 'received', received_at = '2026-03-10T12:00:00.000Z', finished_at = NULL")
+    *first, rest = [one for one in sound.json("doctor", code=1) if one["part"] == "uploads"]
+    assert (len(first), rest["text"]) == (5, "2 more are received.")
+    assert len(sound.json(*rest["do"].split()[1:])) == 7
 
 
 def test_what_stands_where_a_clients_folder_should_be_is_named(sound: Shell) -> None:

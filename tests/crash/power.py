@@ -11,6 +11,7 @@ from ctsftp.spool.ids import UploadIds
 from ctsftp.spool.paths import read_path
 from ctsftp.spool.spool import Spool
 from ctsftp.spool.staging import StagedFile
+from tests.spool.bench import uploads_of
 
 from .oracle import Fault
 from .simdisk import ForgetfulDisk, PowerCutError
@@ -106,7 +107,7 @@ class World:
         self.spool = Spool(top / "clients", disk=self._wrap(self.disk), next_id=self._ids)
 
     def _faults(self) -> list[Fault]:
-        found = {upload.id: upload.path.read_bytes() for upload in self.spool.uploads()}
+        found = {upload.id: upload.path.read_bytes() for upload in uploads_of(self.spool)}
         faults = [Fault("lost", upload_id) for upload_id in self.acknowledged.keys() - found.keys()]
         for upload_id, data in found.items():
             if data != self.acknowledged.get(upload_id, data) or data not in self.whole:

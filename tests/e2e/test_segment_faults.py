@@ -10,6 +10,7 @@ from pathlib import Path
 from ctsftp.contract.codes import Code
 from ctsftp.contract.states import State
 from ctsftp.demo.connect import ExportFile
+from tests.spool.bench import uploads_of
 
 from .conftest import Box, wait_until
 from .inprocess import (
@@ -37,7 +38,7 @@ async def gated(sender: Sender, file: ExportFile) -> Gate:
     await sender.connect()
     async with locked(sender.server):
         assert await sender.send_only(file) == ""
-        [upload] = [one for one in sender.engine.spool.uploads() if one.client == sender.name]
+        [upload] = [one for one in uploads_of(sender.engine.spool) if one.client == sender.name]
         gate = Gate(upload.path)
     await gate.reached()
     return gate
@@ -62,7 +63,7 @@ async def test_a_file_that_the_disk_does_not_give_back_fails_and_loads_when_the_
     await sender.connect()
     async with locked(sender.server):
         await sender.send_only(ExportFile(FILE, ids(1, 2)))
-        [upload] = [one for one in sender.engine.spool.uploads() if one.client == sender.name]
+        [upload] = [one for one in uploads_of(sender.engine.spool) if one.client == sender.name]
         aside = upload.path.rename(upload.path.with_name("aside"))
         upload.path.mkdir()  # what no open() of a file survives
     await sender.settled()
@@ -120,7 +121,7 @@ async def test_what_nobody_expected_fails_the_upload_and_not_the_server(sender: 
 @in_process
 async def test_a_segment_that_is_retired_while_its_file_loads_does_not_change(sender: Sender) -> None:
     await sender.put(f"VIP_{stamp(1)}.csv", ids(1))
-    for upload in sender.engine.spool.uploads():
+    for upload in uploads_of(sender.engine.spool):
         if upload.client == sender.name:
             sender.engine.spool.remove_upload(upload)
     gate = await gated(sender, ExportFile(FILE, ids(2)))
@@ -136,7 +137,7 @@ async def test_a_segment_that_is_retired_while_its_file_loads_does_not_change(se
 async def test_a_segment_that_is_rolled_back_while_its_file_loads_holds_it(sender: Sender) -> None:
     for day in (1, 2):
         await sender.put(f"VIP_{stamp(day)}.csv", ids(day))
-    for upload in sender.engine.spool.uploads():
+    for upload in uploads_of(sender.engine.spool):
         if upload.client == sender.name:
             sender.engine.spool.remove_upload(upload)
     gate = await gated(sender, ExportFile(f"VIP_{stamp(3)}.csv", ids(3)))

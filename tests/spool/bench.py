@@ -99,6 +99,12 @@ class Client:
         return {folder.name: b"".join(file.read_bytes() for file in folder.iterdir()) for folder in found}
 
 
+def uploads_of(spool: Spool) -> list[StoredUpload]:
+    """Give every upload on the disk, of all clients."""
+    found = (spool.upload(client, upload_id) for client in spool.clients() for upload_id in spool.upload_ids(client))
+    return [upload for upload in found if upload]
+
+
 def at(path: str) -> HomePath:
     return read_path(path.encode())
 

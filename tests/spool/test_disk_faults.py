@@ -17,7 +17,7 @@ import pytest
 from ctsftp.errors import CtsftpError, DiskError
 from ctsftp.spool.disk import Disk, LocalDisk
 
-from .bench import Client, at
+from .bench import Client, at, uploads_of
 
 OPENING = {"create", "open_write", "open_read"}
 CLEARING = {"unlink", "remove_folder"}  # if these fail, nothing can be cleared away: they have a test of their own
@@ -356,10 +356,10 @@ HOME_CALLS: dict[str, Callable[[Client], object]] = {
     "rename": lambda client: client.rename("a.csv", "b.csv"),
     "rename a folder": lambda client: client.rename("empty", "sub"),
     "strangers": lambda client: client.strangers(),
-    "uploads": lambda client: list(client.spool.uploads()),
+    "uploads": lambda client: uploads_of(client.spool),
     "clear_staging": lambda client: client.spool.clear_staging(),
     "drop_old_partials": lambda client: client.spool.drop_old_partials("acme", keep_days=0),
-    "remove_upload": lambda client: client.spool.remove_upload(next(client.spool.uploads())),
+    "remove_upload": lambda client: client.spool.remove_upload(uploads_of(client.spool)[0]),
 }
 
 

@@ -15,7 +15,7 @@ from ctsftp.errors import CtsftpError
 from ctsftp.spool.disk import LocalDisk
 from ctsftp.spool.ids import UploadIds
 
-from .bench import Client, at
+from .bench import Client, at, uploads_of
 
 THREADS = 6
 
@@ -164,7 +164,7 @@ def test_the_home_changes_only_under_its_lock_and_nothing_is_made_durable_under_
     client.rename("b.tmp", "out/a.csv", replace=True)
     client.break_off("c.csv", b"ab")
     client.spool.drop_old_partials("acme", keep_days=0)
-    for upload in client.spool.uploads():
+    for upload in uploads_of(client.spool):
         client.spool.remove_upload(upload)
     client.put("c.csv", b"abc")
     client.home.remove(at("c.csv"))
@@ -237,7 +237,7 @@ def do_something(client: Client, dice: random.Random) -> None:
         lambda: (client.names(), client.names(folder), client.see(path)),
         lambda: client.adopt(path),
         lambda: [client.adopt(stranger) for stranger in client.strangers()],
-        lambda: client.spool.remove_upload(dice.choice(list(client.spool.uploads()) or [client.put(path, data)])),
+        lambda: client.spool.remove_upload(dice.choice(uploads_of(client.spool) or [client.put(path, data)])),
         lambda: client.spool.drop_old_partials("acme", keep_days=0),
     ]
     with contextlib.suppress(CtsftpError):  # that something is not there, or there already, is an answer
@@ -258,7 +258,7 @@ def test_whatever_is_done_at_once_no_upload_is_harmed(client_on: Callable[..., C
     for data in client.uploads().values():
         assert len(data) in {0, TAG_BYTES // 2, TAG_BYTES}  # nothing, or a half, was resumed and closed
         assert len(set(data)) <= 1
-    inodes = {upload.path.stat().st_ino for upload in client.spool.uploads()}
+    inodes = {upload.path.stat().st_ino for upload in uploads_of(client.spool)}
     shown = [place for place in client.by_hand("/").rglob("*") if place.is_file()]
     assert all(place.stat().st_ino in inodes for place in shown)
     assert (client.staging(), disk.open_fds) == ([], set())

@@ -7,13 +7,13 @@ import pytest
 
 from ctsftp.errors import DiskError, IncompleteError, NoSuchPathError, PathRefusedError, PathTakenError
 
-from .bench import Client, Watcher, at
+from .bench import Client, Watcher, at, uploads_of
 
 
 def test_an_upload_carries_client_id_and_name_in_its_path(client: Client) -> None:
     upload = client.put("Big Spenders_20240131_0930.csv", b"CTUserID\n1\n")
     assert upload.path == client.folder / "uploads" / upload.id / "Big Spenders_20240131_0930.csv"
-    assert list(client.spool.uploads()) == [upload]
+    assert uploads_of(client.spool) == [upload]
     assert client.spool.upload("acme", upload.id) == upload
     assert client.see("/Big Spenders_20240131_0930.csv") == upload.path.read_bytes() == b"CTUserID\n1\n"
     assert client.staging() == []
@@ -191,11 +191,11 @@ def test_a_rename_of_a_local_users_file_makes_an_upload_that_he_cannot_change(cl
 def test_an_upload_on_its_way_is_found_by_nobody(client_on: Callable[..., Client]) -> None:
     found: list[object] = []
     client = client_on(disk := Watcher())
-    disk.watch = lambda: found.extend(client.spool.uploads())
+    disk.watch = lambda: found.extend(uploads_of(client.spool))
     upload = client.put("a.csv", b"abc")
     assert disk.watched > 2
     assert found == []
-    assert list(client.spool.uploads()) == [upload]
+    assert uploads_of(client.spool) == [upload]
 
 
 def test_files_that_were_put_beside_an_upload_by_hand_are_not_taken_for_it(client: Client) -> None:
@@ -204,7 +204,7 @@ def test_files_that_were_put_beside_an_upload_by_hand_are_not_taken_for_it(clien
     (upload.path.parent / "0.csv").symlink_to("/etc/passwd")
     (client.folder / "uploads" / "lost+found").mkdir()
     (client.folder / "uploads" / "notes.txt").write_text("x")
-    assert list(client.spool.uploads()) == [upload]
+    assert uploads_of(client.spool) == [upload]
 
 
 def test_only_folders_with_a_home_are_clients(client: Client) -> None:
@@ -228,4 +228,4 @@ def test_the_folder_of_all_clients_may_be_a_link_to_another_disk(client: Client)
     root.symlink_to(root.parent / "elsewhere")
     again = Client(root, client.spool._disk)
     upload = again.put("a.csv", b"abc")
-    assert list(again.spool.uploads()) == [upload]
+    assert uploads_of(again.spool) == [upload]

@@ -7,7 +7,7 @@ import pytest
 
 from ctsftp.errors import DiskError
 
-from .bench import Client, at
+from .bench import Client, at, uploads_of
 
 DAY_S = 86_400
 
@@ -101,4 +101,4 @@ def test_an_empty_spool_has_nothing_to_clear(client: Client) -> None:
     assert client.spool.clients() == []
     assert client.spool.clear_staging() == 0
     assert client.spool.drop_old_partials("acme", keep_days=3) == 0
-    assert list(client.spool.uploads()) == []
+    assert uploads_of(client.spool) == []
