@@ -138,7 +138,14 @@ class Spool:
             else:
                 fd = self._disk.create(place)
         staged = StagedFile(
-            self._disk, fd, place, path, max_size_bytes=max_size_bytes, seed_bytes=seed_bytes, share=share
+            self._disk,
+            fd,
+            place,
+            path,
+            max_size_bytes=max_size_bytes,
+            seed_bytes=seed_bytes,
+            shown=found is None,
+            share=share,
         )
         if seed_bytes and share:
             share.resume(seed_bytes)

@@ -17,6 +17,8 @@ class StagedFile:
 
     The first thing that goes wrong poisons it: every later write and the CLOSE answer with that
     error, whatever the client does next (OpenSSH's client sends CLOSE after a failed write).
+    One that begins with a seed that its client was not `shown` (a complete file stands before it) is whole only if the
+    client itself writes to the seed's end or beyond: it may mean to change what it saw.
     A handle belongs to one session, whose requests come one after another; only `sync` may run beside them.
     """
 
@@ -29,6 +31,7 @@ class StagedFile:
         *,
         max_size_bytes: int,
         seed_bytes: int = 0,
+        shown: bool = True,
         share: Share | None = None,
     ) -> None:
         self.path = path
@@ -43,6 +46,7 @@ class StagedFile:
         self._max_size_bytes = max_size_bytes
         self._granted_bytes = seed_bytes
         self._coverage = Coverage(seed_bytes)
+        self._unseen_bytes = 0 if shown else seed_bytes
         self._append_to: tuple[int, int] | None = None
         self._shift_bytes = 0
         self._doubtful = False
@@ -85,6 +89,8 @@ class StagedFile:
         if not self._coverage.add(offset, offset + written):
             raise self._poisoned(LimitError(f"{self.target} is written in too many separate pieces."))
         self.unsynced_bytes += written
+        if offset + written >= self._unseen_bytes:
+            self._unseen_bytes = 0
 
     def read(self, offset: int, size: int) -> bytes:
         """Read back what was written."""
@@ -105,6 +111,8 @@ class StagedFile:
             self._doubtful = True
             raise self._poisoned(DiskError(f"{self.target} could not be cut: {exc.strerror}.")) from exc
         self._coverage.cut(size)
+        if not size:
+            self._unseen_bytes = 0
         if self._append_to:  # what follows is appended to what is left
             kept, shown = self._append_to
             self._append_to = (min(kept, size), min(shown, size))
@@ -135,6 +143,13 @@ class StagedFile:
             raise self._poisoned(
                 IncompleteError(
                     f"{self.target} has a hole after byte {self._coverage.prefix_bytes} of {size}: send it again whole."
+                )
+            )
+        if self._unseen_bytes:
+            raise self._poisoned(
+                IncompleteError(
+                    f"{self.target} was cut off after byte {self._unseen_bytes} lately, and that was not written on:"
+                    " send it again whole."
                 )
             )
         self.sync()

@@ -272,6 +272,46 @@ def test_resuming_behind_the_whole_file_that_covers_a_shorter_part_leaves_a_hole
     assert client.see("a.csv") == b"abcdef"
 
 
+@pytest.mark.parametrize("part", [b"AB", b"ABCDEFGHIJKL"])
+def test_a_part_that_a_whole_file_covers_is_not_published_by_who_did_not_see_it(client: Client, part: bytes) -> None:
+    client.put("a.csv", b"abcdef")
+    client.break_off("a.csv", part)
+    with pytest.raises(IncompleteError, match=f"cut off after byte {len(part)} .* send it again whole"):
+        client.publish(client.resume("a.csv"))
+    assert client.see("a.csv") == b"abcdef"
+
+
+def test_a_line_that_is_added_to_what_is_shown_does_not_change_a_longer_part_behind_it(client: Client) -> None:
+    client.put("a.csv", b"abcdef")
+    client.break_off("a.csv", b"ABCDEFGHIJKL")
+    staged = client.resume("a.csv", append=True)
+    staged.write(6, b"xyz")
+    with pytest.raises(IncompleteError):
+        client.publish(staged)
+    assert client.see("a.csv") == b"abcdef"
+
+
+@pytest.mark.parametrize("part", [b"ABCDEFGHIJKL", b"ABCDEFGHIJKLMNOP"])
+def test_a_file_that_is_resumed_from_the_size_of_the_whole_one_before_it_is_completed(
+    client: Client, part: bytes
+) -> None:
+    client.put("a.csv", b"abcdef")
+    client.break_off("a.csv", part)
+    staged = client.resume("a.csv", append=True)
+    staged.write(6, b"GHIJ")
+    staged.write(10, b"KLMNOP")
+    assert client.publish(staged).path.read_bytes() == client.see("a.csv") == b"ABCDEFGHIJKLMNOP"
+
+
+def test_who_empties_the_file_begins_anew_whatever_was_cut_off_behind_it(client: Client) -> None:
+    client.put("a.csv", b"abcdef")
+    client.break_off("a.csv", b"ABCDEFGHIJKL")
+    staged = client.resume("a.csv")
+    staged.truncate(0)
+    staged.write(0, b"xyz")
+    assert client.publish(staged).path.read_bytes() == b"xyz"
+
+
 def test_opening_without_truncating_changes_a_copy(client: Client) -> None:
     first = client.put("a.csv", b"abcdef")
     staged = client.resume("a.csv")
