@@ -14,7 +14,9 @@
 
 An approved upload was judged before and a person has said "apply this one". It skips every rule but
 `retired` (which `segment restore` ends): the stamp, the guards, and also `duplicate`, since the same bytes
-may by now be held a second time, and neither of the two could ever be applied.
+may by now be held a second time, and neither of the two could ever be applied. If its load is delayed, and
+the segment gets a newer list or is rolled back meanwhile, the store forgets the approval: it was about another
+segment than this is now.
 """
 
 from collections.abc import Iterator

@@ -17,6 +17,8 @@ from ctsftp.ingest.reading import Reading, id_titles, read_in_thread
 from ctsftp.ingest.settings import IngestSettings
 from ctsftp.store.store import Store
 
+NOT_APPROVED = False
+
 
 @dataclass(frozen=True, slots=True)
 class Preview:
@@ -90,14 +92,14 @@ async def check(
         return Preview(path.name, name, Verdict(State.REJECTED, reading.fault.code, reading.fault.reason), reading)
     judge = partial(judge_of, name, reading, guards=guards_for(name, config, settings.guards), today=today)
     if store is None or client is None:
-        return Preview(path.name, name, judge()(None, None), reading)
+        return Preview(path.name, name, judge()(None, None, NOT_APPROVED), reading)
     facts = await store.segments.facts_for(client, name.key)
     twin = await store.ledger.twin(client, path.name, other_than="")
     if facts is None:
-        return Preview(path.name, name, judge()(None, twin), reading, entered=reading.members, left=0)
+        return Preview(path.name, name, judge()(None, twin, NOT_APPROVED), reading, entered=reading.members, left=0)
     segment = await store.segments.segment(client, name.key)
     entered, left = await store.segments.count_changes(client, name.key, reading.ids)
-    verdict = judge(changes=(entered, left))(facts, twin)
+    verdict = judge(changes=(entered, left))(facts, twin, NOT_APPROVED)
     told = [title_notice(segment.title, name.title), change_notice(segment.members, entered, left)]
     notices = [one for one in told if one] if verdict.state is State.LOADED else []
     return Preview(path.name, name, verdict, reading, entered, left, notices)

@@ -1,6 +1,5 @@
 """Puts before the pure judge what it needs: the guards that hold for a segment, and what was read."""
 
-from collections.abc import Callable
 from datetime import date
 from typing import Any
 
@@ -10,10 +9,9 @@ from ctsftp.contract.states import State
 from ctsftp.contract.verdict import Guards, SegmentFacts, Verdict, judge
 from ctsftp.ingest.reading import Reading
 from ctsftp.ingest.settings import GuardSettings
+from ctsftp.store.publishing import Judge
 
 IGNORED = Verdict(State.IGNORED, reason="It is no segment file: its name does not end in .csv, or begins with a dot.")
-
-Judge = Callable[[SegmentFacts | None, str | None], Verdict]
 
 
 def judge_of(
@@ -23,12 +21,11 @@ def judge_of(
     guards: Guards,
     today: date,
     upload_id: str | None = None,
-    approved: bool = False,
     changes: tuple[int, int] | None = None,
 ) -> Judge:
-    """Make the judge of one file: told of its segment and of its twin's sha256, it says what becomes of it."""
+    """Make the judge of one file: told of its segment, its twin's sha256 and an approval, it says the verdict."""
 
-    def verdict(segment: SegmentFacts | None, twin: str | None) -> Verdict:
+    def verdict(segment: SegmentFacts | None, twin: str | None, approved: bool) -> Verdict:  # noqa: FBT001
         return judge(
             name,
             upload_id=upload_id,

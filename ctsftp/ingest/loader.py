@@ -150,14 +150,13 @@ class Loader:
             guards=guards_for(name, config, self._settings.guards),
             today=self._now().date(),
             upload_id=upload.id,
-            approved=approved,
         )
         outcome = None
         while outcome is None:  # judged not to load, and then to load: another node has changed the segment
             facts = await self._store.segments.facts_for(upload.client, name.key)
             twin = await self._store.ledger.twin(upload.client, upload.filename, other_than=upload.id)
             verdict, snapshot = judge(), None
-            state = verdict(facts, twin).state
+            state = verdict(facts, twin, approved).state
             if facts and state is State.HELD:
                 verdict = judge(changes=await self._changes_if_approved(upload.client, name.key, reading.ids))
             elif state is State.LOADED:

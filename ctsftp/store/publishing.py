@@ -22,8 +22,9 @@ from ctsftp.store.moves import keep_rejected_rows, move
 from ctsftp.store.records import Facts, Outcome, Uncounted, Upload, iso
 from ctsftp.store.tables import segments, snapshots, uploads
 
-# Given the segment, or None, and the sha256 of the upload's twin, or None. It must be pure: it is asked under the lock.
-Judge = Callable[[SegmentFacts | None, str | None], Verdict]
+# Given the segment, or None, the sha256 of the upload's twin, or None, and whether an admin approved the upload.
+# It must be pure: it is asked under the lock.
+Judge = Callable[[SegmentFacts | None, str | None, bool], Verdict]
 
 
 def facts_for(conn: Connection, client: str, key: str | None) -> SegmentFacts | None:
@@ -67,6 +68,7 @@ def publish(
     verdict = judge(
         facts_for(conn, upload.client, upload.segment_key),
         twin(conn, upload.client, upload.filename, other_than=upload_id),
+        _is_approved(conn, upload_id),
     )
     if snapshot_id is None:
         if verdict.state is State.LOADED:
@@ -79,7 +81,7 @@ def publish(
     keep_rejected_rows(conn, upload_id, rejects)
     if snapshot_id is None or verdict.state is not State.LOADED:
         return Outcome(state=verdict.state, code=verdict.code, reason=reason)
-    _supersede_held(conn, upload, now)
+    _overtake(conn, upload, now)
     segment = _find(conn, upload.client, upload.segment_key)
     if segment is None:
         return _publish_first(conn, upload, snapshot_id, now=now, members=facts["members"])
@@ -149,8 +151,26 @@ def _number(conn: Connection, snapshot_id: int, **values: Any) -> None:
     conn.execute(snapshots.update().where(snapshots.c.id == snapshot_id).values(values))
 
 
-def _supersede_held(conn: Connection, upload: Upload, now: datetime) -> None:
-    """Give up the held uploads of the segment that are older than this one, by their stamp, then by their CLOSE."""
+def forget_approvals(conn: Connection, client: str, key: str | None, *which: sa.ColumnElement[bool]) -> None:
+    """Have uploads that were approved, but are not loaded yet, judged like all others: the segment is another one now.
+
+    Call it under the segment's lock.
+    """
+    pending = uploads.c.state.in_((State.RECEIVED, State.LOADING, State.FAILED, State.REJECTED))
+    approved = sa.and_(uploads.c.client == client, uploads.c.segment_key == key, uploads.c.approved, pending)
+    conn.execute(uploads.update().where(approved, *which).values(approved=False))
+
+
+def _is_approved(conn: Connection, upload_id: str) -> bool:
+    """Tell it as it is under the lock: an approval that was overtaken meanwhile is none."""
+    return bool(conn.execute(sa.select(uploads.c.approved).where(uploads.c.id == upload_id)).scalar_one())
+
+
+def _overtake(conn: Connection, upload: Upload, now: datetime) -> None:
+    """Give up the held uploads of the segment that are older than this one, by their stamp, then by their CLOSE.
+
+    Those that are approved, but come later, would be given up too, had they been approved a moment later.
+    """
     columns = uploads.c
     older = sa.or_(columns.stamp < upload.stamp, sa.and_(columns.stamp == upload.stamp, columns.id < upload.id))
     held = sa.select(columns.id).where(
@@ -162,6 +182,7 @@ def _supersede_held(conn: Connection, upload: Upload, now: datetime) -> None:
     reason = f"A newer file was loaded: {harmless(upload.filename, limit=255)}."
     for upload_id in conn.execute(held).scalars().all():
         move(conn, upload_id, State.SUPERSEDED, now=now, expect=State.HELD, reason=reason)
+    forget_approvals(conn, upload.client, upload.segment_key, older)
 
 
 def _find(conn: Connection, client: str, key: str | None) -> Row[Any] | None:

@@ -94,6 +94,7 @@ class Segments:
             if target.current:
                 raise RefusedError(f"The snapshot {target.number} is the current one already.")
             _update(conn, client, key, current_snapshot_id=target.id, rolled_back=True)
+            publishing.forget_approvals(conn, client, key)
             if _one(conn, client, key).newest_stamp > f"{self._clock():%Y%m%d_%H%M}":
                 _update(conn, client, key, newest_stamp=target.stamp, newest_upload_id=target.upload_id)
             return _one(conn, client, key)

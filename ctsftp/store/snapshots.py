@@ -195,19 +195,23 @@ def _unpublish_old(conn: Connection, *, keep_last: int, first_day: str) -> None:
     conn.execute(sa.select(segments.c.id).order_by(segments.c.id).with_for_update())
     columns = snapshots.c
     day = sa.func.substr(columns.published_at, 1, 10)
-    newest_first = columns.number.desc()
+    # One window, in the order of an index: nothing is sorted, however many there are.
+    window: dict[str, Any] = {"partition_by": columns.segment_id, "order_by": columns.number.desc()}
     ranked = (
         sa.select(
             columns.id,
             day.label("day"),
-            sa.func.row_number().over(partition_by=columns.segment_id, order_by=newest_first).label("place"),
-            sa.func.row_number().over(partition_by=(columns.segment_id, day), order_by=newest_first).label("day_place"),
+            sa.func.row_number().over(**window).label("place"),
+            sa.func.lag(day).over(**window).label("next_day"),
         )
         .where(columns.segment_id.is_not(None))
         .subquery()
         .c
     )
-    kept = sa.or_(ranked.place <= keep_last, sa.and_(ranked.day >= first_day, ranked.day_place == 1))
+    kept = sa.or_(
+        ranked.place <= keep_last,
+        sa.and_(ranked.day >= first_day, ranked.day.is_distinct_from(ranked.next_day)),
+    )
     current = sa.select(segments.c.current_snapshot_id).where(segments.c.current_snapshot_id.is_not(None))
     unpublish(conn, sa.select(ranked.id).where(sa.not_(kept), ranked.id.not_in(current)))
 

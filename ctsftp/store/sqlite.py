@@ -29,6 +29,7 @@ BUSY_TIMEOUT_MS = 5_000
 CHECKPOINT_TIMEOUT_MS = 100
 WAL_LIMIT_BYTES = 64 * 1024 * 1024
 READER_CONNECTIONS = 4
+READER_CACHE_KIB = 256
 PRIMARY_CODE = 0xFF  # the bits of a result code that say what happened; the others say how
 FILE_MODE = 0o640
 
@@ -131,7 +132,7 @@ def writer_engine(path: Path) -> AsyncEngine:
 
 def reader_engine(path: Path) -> AsyncEngine:
     """Make the engine whose connections cannot write; a transaction sees one moment of the database."""
-    return _engine(path, ("query_only=ON",), "BEGIN", connections=READER_CONNECTIONS)
+    return _engine(path, ("query_only=ON", f"cache_size=-{READER_CACHE_KIB}"), "BEGIN", connections=READER_CONNECTIONS)
 
 
 def _engine(path: Path, pragmas: tuple[str, ...], begin: str, *, connections: int) -> AsyncEngine:

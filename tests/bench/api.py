@@ -29,7 +29,7 @@ from fastapi import FastAPI
 from ctsftp.app.clock import utc_now
 from ctsftp.contract.names import segment_key
 from ctsftp.contract.states import State
-from ctsftp.contract.verdict import SegmentFacts, Verdict
+from ctsftp.contract.verdict import Verdict
 from ctsftp.store import NewUpload, Store
 from tests.e2e.conftest import Box
 from tests.postgres import Postgres
@@ -166,7 +166,7 @@ async def _load(store: Store, title: str, number: int, ids: np.ndarray[Any, np.d
     snapshot_id = await store.snapshots.begin(upload_id, len(ids))
     await store.snapshots.add_members(snapshot_id, ids)
 
-    def accept(_segment: SegmentFacts | None, _twin: str | None) -> Verdict:
+    def accept(*_: object) -> Verdict:
         return Verdict(State.LOADED)
 
     await store.snapshots.publish(

@@ -6,8 +6,8 @@ No SSH, for speed; all else is as `serve` runs it. Each history is a client of i
 import asyncio
 import json
 import sqlite3
-from collections.abc import Callable, Coroutine
-from contextlib import closing
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -152,9 +152,14 @@ class Histories(RuleBasedStateMachine):
         self._send(file, database_refuses=database_refuses)
 
     @precondition(lambda self: self._waiting())
-    @rule(which=st.integers(0, 100), operation=st.sampled_from(["approve", "approve", "discard"]))
-    def decide_about_one_that_waits(self, which: int, operation: str) -> None:
-        self._decide(operation, self._waiting()[which % len(self._waiting())])
+    @rule(which=st.integers(0, 100), database_refuses=st.sampled_from(SELDOM))
+    def approve_one_that_waits(self, which: int, *, database_refuses: bool) -> None:
+        self._approve(self._waiting()[which % len(self._waiting())], database_refuses=database_refuses)
+
+    @precondition(lambda self: self._waiting())
+    @rule(which=st.integers(0, 100))
+    def discard_one_that_waits(self, which: int) -> None:
+        self._decide("discard", self._waiting()[which % len(self._waiting())])
 
     @precondition(lambda self: self.model.uploads)
     @rule(which=st.integers(0, 100), operation=st.sampled_from(["approve", "discard", "retry", "retry"]))
@@ -249,12 +254,18 @@ class Histories(RuleBasedStateMachine):
         upload = self.model.send(file, database_refuses=database_refuses)
         if upload.state != "failed":
             assert said == (upload.state, upload.code, upload.counts, upload.warnings)
-        if database_refuses:
+        with self._refusing(on=database_refuses):
+            self.ids.append(self.bench.run(self._land(file)))
+
+    @contextmanager
+    def _refusing(self, *, on: bool) -> Iterator[None]:
+        """Have the database refuse to begin a list."""
+        if on:
             self.bench.sql("CREATE TRIGGER refuse BEFORE INSERT ON snapshots BEGIN SELECT RAISE(ABORT, 'no'); END")
         try:
-            self.ids.append(self.bench.run(self._land(file)))
+            yield
         finally:
-            if database_refuses:
+            if on:
                 self.bench.sql("DROP TRIGGER refuse")
 
     async def _land(self, file: File) -> str:
@@ -291,6 +302,11 @@ class Histories(RuleBasedStateMachine):
         place.unlink()
         counts = tuple(said[name] for name in ("rows", "members", "duplicates", "rejected"))
         return said["state"], said["code"], counts, [one["code"] for one in said["warnings"]]
+
+    def _approve(self, upload: Upload, *, database_refuses: bool) -> None:
+        about = {"upload_id": self.ids[upload.place]}
+        with self._refusing(on=database_refuses):
+            self._both("upload.approve", about, lambda: self.model.approve(upload, database_refuses=database_refuses))
 
     def _decide(self, operation: str, upload: Upload) -> None:
         on_model: Callable[[Upload], None] = getattr(self.model, operation)

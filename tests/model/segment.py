@@ -1,6 +1,6 @@
 """What should become of one segment's uploads, written from the design's words alone: lists, and no database."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 REJECTED_ONE_IN = 10
@@ -84,10 +84,10 @@ class Model:
         self._load(upload, database_refuses=database_refuses)
         return upload
 
-    def approve(self, upload: Upload) -> None:
+    def approve(self, upload: Upload, *, database_refuses: bool = False) -> None:
         self._require(upload, "held", "superseded")
         upload.approved = True
-        self._load(upload)
+        self._load(upload, database_refuses=database_refuses)
 
     def discard(self, upload: Upload) -> None:
         self._require(upload, "held")
@@ -109,6 +109,7 @@ class Model:
         if self.uploads[segment.newest[1]].file.is_future:
             segment.newest = segment.current.upload.age
         segment.rolled_back = True
+        self._forget_approvals(self.uploads)
 
     def retire(self) -> None:
         segment = self._existing()
@@ -203,6 +204,7 @@ class Model:
         for other in self.uploads:
             if other.state == "held" and other.age < upload.age:
                 other.state, other.code = "superseded", None
+        self._forget_approvals(other for other in self.uploads if other.age < upload.age)
         segment = self.segment
         if segment is None:
             first = Snapshot(1, upload, members, len(members), 0)
@@ -219,6 +221,11 @@ class Model:
             segment.newest = max(segment.newest, upload.age)
             segment.rolled_back = False
         upload.applied_to = self.segment
+
+    def _forget_approvals(self, uploads: Iterable[Upload]) -> None:
+        """What was decided before the segment changed is decided anew."""
+        for upload in uploads:
+            upload.approved = upload.approved and upload.state not in {"failed", "rejected"}
 
     def _existing(self) -> Segment:
         if self.segment is None:

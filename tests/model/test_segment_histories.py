@@ -35,6 +35,10 @@ class Known:
         self._agree()
         return self.machine.model.uploads[-1]
 
+    def approve(self, upload: Upload, *, database_refuses: bool = False) -> None:
+        self.machine._approve(upload, database_refuses=database_refuses)
+        self._agree()
+
     def decide(self, operation: str, upload: Upload) -> None:
         self.machine._decide(operation, upload)
         self._agree()
@@ -60,6 +64,30 @@ def test_a_file_that_is_tried_again_does_not_undo_its_correction(bench: Bench) -
     assert (failed.state, wrong.state) == ("superseded", "superseded")
     known.decide("approve", failed)
     assert known.machine.model.members == {1}
+
+
+def test_an_approved_file_that_is_tried_again_does_not_undo_a_newer_one(bench: Bench) -> None:
+    known = Known(bench)
+    known.send(file(1, *range(1, 41)))
+    older, newer = known.send(file(2, 1)), known.send(file(4, 2))
+    known.approve(older, database_refuses=True)
+    known.approve(newer, database_refuses=True)
+    known.send(file(3, *range(2, 42)))
+    known.decide("retry", older)
+    assert (older.state, older.approved) == ("superseded", False)
+    known.decide("retry", newer)
+    assert (newer.state, newer.approved) == ("loaded", True)
+
+
+def test_an_approval_before_a_rollback_does_not_count_after_it(bench: Bench) -> None:
+    known = Known(bench)
+    known.send(file(1, *range(1, 41)))
+    known.send(file(2, *range(2, 42)))
+    empty = known.send(file(3))
+    known.approve(empty, database_refuses=True)
+    known.act("rollback")
+    known.decide("retry", empty)
+    assert (empty.state, empty.code) == ("held", "rolled_back")
 
 
 def test_of_what_waits_after_a_rollback_the_older_gives_way_to_the_one_that_is_approved(bench: Bench) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from ctsftp.contract.names import segment_key
 from ctsftp.contract.states import State
-from ctsftp.contract.verdict import SegmentFacts, Verdict
+from ctsftp.contract.verdict import Verdict
 from ctsftp.store import Facts, NewUpload, Outcome, Store
 
 
@@ -26,7 +26,7 @@ class StandingClock:
         return self.now
 
 
-def accept(_segment: SegmentFacts | None, _twin: str | None) -> Verdict:
+def accept(*_: object) -> Verdict:
     return Verdict(State.LOADED)
 
 

@@ -358,9 +358,9 @@ async def test_a_publishing_waits_for_the_other_nodes_and_is_judged_by_what_it_l
         written = [await feed.written(upload_id, [n]) for n, upload_id in enumerate(uploads, 1)]
         seen: list[str | None] = []
 
-        def judge(segment, twin, seen=seen):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+        def judge(segment, twin, approved, seen=seen):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
             seen.append(segment.newest_stamp if segment else None)
-            return accept(segment, twin)
+            return accept(segment, twin, approved)
 
         await asyncio.gather(
             *(

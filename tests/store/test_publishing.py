@@ -36,7 +36,7 @@ async def test_readers_see_the_old_list_until_they_see_the_new_one(feed: Feed, p
     snapshot_id = await feed.written(upload_id, [3])
     assert seen(path) == old
 
-    def judge(_segment: SegmentFacts | None, _twin: str | None) -> Verdict:
+    def judge(*_: object) -> Verdict:
         assert seen(path) == old
         return Verdict(State.LOADED)
 
@@ -122,10 +122,10 @@ async def test_the_ledger_moves_with_the_list(feed: Feed, clock: StandingClock) 
 
 
 async def test_the_judge_is_asked_about_the_segment_as_it_is_now(feed: Feed) -> None:
-    asked: list[tuple[SegmentFacts | None, str | None]] = []
+    asked: list[tuple[SegmentFacts | None, str | None, bool]] = []
 
-    def judge(segment: SegmentFacts | None, twin: str | None) -> Verdict:
-        asked.append((segment, twin))
+    def judge(segment: SegmentFacts | None, twin: str | None, approved: bool) -> Verdict:  # noqa: FBT001
+        asked.append((segment, twin, approved))
         return Verdict(State.HELD, Code.ROLLED_BACK, "Rolled back.")
 
     await feed.load([1, 2])
@@ -138,7 +138,7 @@ async def test_the_judge_is_asked_about_the_segment_as_it_is_now(feed: Feed) -> 
     await feed.store.segments.retire("acme", "vip")
     outcome = await feed.store.snapshots.publish(upload_id, snapshot_id, judge=judge, **account(1))
     facts = SegmentFacts(retired=True, rolled_back=True, newest_stamp="20260310_0900", members=2, newest_upload=newest)
-    assert asked == [(facts, digest([3, 4, 5]))]
+    assert asked == [(facts, digest([3, 4, 5]), False)]
     assert await feed.store.segments.facts_for("acme", "vip") == facts
     assert outcome == Outcome(state=State.HELD, code=Code.ROLLED_BACK, reason="Rolled back.")
 
@@ -171,7 +171,7 @@ async def test_a_first_list_that_is_not_let_in_makes_no_segment(feed: Feed) -> N
 
 
 async def test_a_judge_that_raises_changes_nothing(feed: Feed) -> None:
-    def judge(_segment: SegmentFacts | None, _twin: str | None) -> Verdict:
+    def judge(*_: object) -> Verdict:
         raise ZeroDivisionError
 
     upload_id = await feed.loading()
@@ -230,6 +230,30 @@ async def test_the_newest_stamp_never_goes_back(feed: Feed) -> None:
         await feed.load([1], stamp=stamp)
     segment = await feed.store.segments.segment("acme", "vip")
     assert (segment.stamp, segment.newest_stamp) == ("20260101_0000", "20260401_0000")
+
+
+@pytest.mark.parametrize("change", ["a newer list", "a rollback"])
+async def test_an_approval_that_was_overtaken_while_its_list_was_written_is_none(feed: Feed, change: str) -> None:
+    asked: list[bool] = []
+
+    def judge(_segment: SegmentFacts | None, _twin: str | None, approved: bool) -> Verdict:  # noqa: FBT001
+        asked.append(approved)
+        return Verdict(State.SUPERSEDED)
+
+    await feed.load([1], stamp="20260308_0000")
+    await feed.load([2], stamp="20260308_0001")
+    older, newer = await feed.held(stamp="20260309_0000"), await feed.held(stamp="20260311_0000")
+    for upload_id in (older, newer):
+        await feed.store.ledger.approve(upload_id)
+        await feed.store.ledger.move(upload_id, State.LOADING)
+    snapshot_id = await feed.written(older, [3])
+    if change == "a rollback":
+        await feed.store.segments.rollback("acme", "vip")
+    else:
+        await feed.load([4], stamp="20260310_0900")
+    await feed.store.snapshots.publish(older, snapshot_id, judge=judge, **account(1))
+    assert asked == [False]
+    assert (await feed.store.ledger.upload(newer)).approved == (change == "a newer list")
 
 
 async def test_a_newer_list_supersedes_the_older_held_ones_of_its_segment(feed: Feed) -> None:
