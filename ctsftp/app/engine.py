@@ -228,12 +228,12 @@ class Engine:
     async def _recover(self) -> list[Uncounted]:
         """Put right what a dead process left; give what it had yet to count."""
         cleared = await asyncio.to_thread(self.spool.clear_staging)
-        ids = await asyncio.to_thread(
-            lambda: [upload_id for client in self.spool.clients() for upload_id in self.spool.upload_ids(client)]
-        )
-        ids += [upload.id for upload in await self.store.ledger.uploads(limit=1)]  # its file may be gone already
-        if ids:
-            self._ids.start_after(max(ids))
+        of_each = self.spool.of_each_client("recover", lambda client: max(self.spool.upload_ids(client), default=""))
+        newest = await asyncio.to_thread(lambda: max(of_each, default=""))
+        for upload in await self.store.ledger.uploads(limit=1):  # its file may be gone already
+            newest = max(newest, upload.id)
+        if newest:
+            self._ids.start_after(newest)
         await self.store.recover(wait_s=self.settings.ingest.retry_after_death_s)
         log.info("recovered", staging_files_deleted=cleared)
         return await self.store.snapshots.uncounted()

@@ -6,12 +6,11 @@ disk that the ledger does not know, and those that are due again, are queued; wh
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeVar
 
 import structlog
 
@@ -21,8 +20,6 @@ from ctsftp.ingest.settings import SweepSettings
 from ctsftp.spool.settings import SpoolSettings
 from ctsftp.spool.spool import Spool
 from ctsftp.store.store import Store
-
-T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -106,15 +103,7 @@ class Sweeper:
         return swept
 
     async def _sum_of_all(self, what: str, work: Callable[[str], int]) -> int:
-        return sum(await asyncio.to_thread(lambda: list(self._of_each_client(what, work))))
-
-    def _of_each_client(self, what: str, work: Callable[[str], T]) -> Iterator[T]:
-        """Do something for each client; a folder that is out of order is no reason to leave out the others."""
-        for client in self._spool.clients():
-            try:
-                yield work(client)
-            except (CtsftpError, OSError) as exc:
-                log.warning("client left out of the sweep", client=client, at=what, error=str(exc))
+        return await asyncio.to_thread(lambda: sum(self._spool.of_each_client(what, work)))
 
     def _adopt(self, client: str) -> int:
         """Make uploads of the files that came into a home by other means; they are queued like all others."""
@@ -164,7 +153,9 @@ class Sweeper:
 
     async def _on_disk(self) -> AsyncIterator[dict[str, str]]:
         """Give the client of every upload on disk by the upload's id, and no more of it, a few at a time."""
-        of_each = self._of_each_client("look", lambda client: [(one, client) for one in self._spool.upload_ids(client)])
+        of_each = self._spool.of_each_client(
+            "look", lambda client: [(one, client) for one in self._spool.upload_ids(client)]
+        )
         all_of_them = itertools.chain.from_iterable(of_each)
         while some := await asyncio.to_thread(lambda: dict(itertools.islice(all_of_them, UPLOADS_AT_ONCE))):
             yield some

@@ -20,6 +20,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+import structlog
 
 from ctsftp.contract.ids import is_upload_id
 from ctsftp.errors import CtsftpError, DiskError, LimitError, NoSuchPathError, PathTakenError, PeerError
@@ -34,6 +37,10 @@ COPY_BLOCK_BYTES = 1 << 20
 PLACE_LOCKS = 64
 SECONDS_A_DAY = 86_400
 FOLDERS = ("staging", "partials", "uploads", "home")
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +72,15 @@ class Spool:
 
     def clients(self) -> list[str]:
         """Name the clients that have a home here."""
-        return [name for name in self._names(self.root) if self._is_folder(self.root / name / "home")]
+        return [name for name in self._names(self.root) if self._has_home(name)]
+
+    def of_each_client(self, what: str, work: Callable[[str], T]) -> Iterator[T]:
+        """Do something for each client; a folder that is out of order is no reason to leave out the others."""
+        for client in self.clients():
+            try:
+                yield work(client)
+            except (CtsftpError, OSError) as exc:
+                log.warning("client left out", client=client, at=what, error=str(exc))
 
     def home(self, client: str) -> Home:
         """Give a client's home, made and made durable at its first use; all who ask share one."""
@@ -237,17 +252,7 @@ class Spool:
 
     def clear_staging(self) -> int:
         """Throw away what a dead process was writing; nobody was told that it arrived. Return how many files."""
-        cleared = 0
-        for client in self.clients():
-            staging = self.root / client / "staging"
-            for name in self._names(staging):
-                with translated(f"{staging / name} could not be deleted"), contextlib.suppress(IsADirectoryError):
-                    self._disk.unlink(staging / name)
-                    cleared += 1
-            for upload_id in self.upload_ids(client):
-                with contextlib.suppress(OSError):  # an upload's folder without its file: it died in between
-                    self._disk.remove_folder(self.root / client / "uploads" / upload_id)
-        return cleared
+        return sum(self.of_each_client("clear staging", self._clear_staging))
 
     def drop_old_partials(self, client: str, *, keep_days: int) -> int:
         """Delete a client's partials that nobody resumed for `keep_days`; return how many.
@@ -281,6 +286,17 @@ class Spool:
                 home.sync(folder)
             self._disk.unlink(upload.path)
             self._disk.remove_folder(upload.path.parent)
+
+    def _clear_staging(self, client: str) -> int:
+        cleared, staging = 0, self.root / client / "staging"
+        for name in self._names(staging):
+            with translated(f"{staging / name} could not be deleted"), contextlib.suppress(IsADirectoryError):
+                self._disk.unlink(staging / name)
+                cleared += 1
+        for upload_id in self.upload_ids(client):
+            with contextlib.suppress(OSError):  # an upload's folder without its file: it died in between
+                self._disk.remove_folder(self.root / client / "uploads" / upload_id)
+        return cleared
 
     def _land(
         self, client: str, staged: StagedFile, filename: str, *, instead_of: os.stat_result | None = None
@@ -380,6 +396,13 @@ class Spool:
         ):
             return self._disk.lstat(place)
         return None
+
+    def _has_home(self, name: str) -> bool:
+        try:
+            return self._is_folder(self.root / name / "home")
+        except DiskError as exc:  # a disk's own lost+found, say, that none but root may look into
+            log.warning("folder left out", folder=str(self.root / name), error=str(exc))
+            return False
 
     def _is_folder(self, place: Path) -> bool:
         found = self._lstat(place)

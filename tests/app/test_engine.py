@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -258,6 +259,21 @@ async def test_of_several_faults_the_one_that_was_meant_for_a_person_is_told(eve
 async def test_a_client_whose_folder_is_gone_has_the_defaults(settings: Settings) -> None:
     async with Engine.open(settings) as engine:
         assert engine.config_of("nobody") == ClientConfig()
+
+
+@pytest.mark.parametrize("name", ["uploads", "staging", "home", ""])
+async def test_a_start_leaves_out_a_client_whose_folder_cannot_be_read_and_serves_the_others(
+    settings: Settings, name: str
+) -> None:
+    async with Engine.open(settings) as engine:
+        for client in ("acme", "other"):
+            await load(engine, "VIP_20260310_0900.csv", rows([1]), client=client)
+        place = engine.spool.root / "other" / name
+    shutil.rmtree(place)
+    place.symlink_to(place)
+    async with Engine.open(settings) as engine:
+        assert (await load(engine, "VIP_20260310_0901.csv", rows([1, 2]))).state is State.LOADED
+        assert (await engine.sweeper.sweep()).uploads_deleted == 0
 
 
 async def test_a_client_folder_that_may_not_be_read_is_a_fault_of_the_disk(

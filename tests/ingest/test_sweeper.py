@@ -179,7 +179,7 @@ async def test_a_client_whose_folder_is_out_of_order_is_left_out_and_keeps_no_ot
         await broom.queue.wait_for()
     assert (swept.adopted, len(swept.queued)) == (1, 2)
     assert (await bench.row(unknown)).state is State.LOADED
-    left_out = [event["client"] for event in events if event["event"] == "client left out of the sweep"]
+    left_out = [event["client"] for event in events if event["event"] == "client left out"]
     assert set(left_out) == {"acme"}
 
 

@@ -359,7 +359,7 @@ HOME_CALLS: dict[str, Callable[[Client], object]] = {
     "uploads": lambda client: uploads_of(client.spool),
     "clear_staging": lambda client: client.spool.clear_staging(),
     "drop_old_partials": lambda client: client.spool.drop_old_partials("acme", keep_days=0),
-    "remove_upload": lambda client: client.spool.remove_upload(uploads_of(client.spool)[0]),
+    "remove_upload": lambda client: [client.spool.remove_upload(one) for one in uploads_of(client.spool)],
 }
 
 
