@@ -191,9 +191,14 @@ class Engine:
             await self.queue.wait_for([upload.id])
 
     async def wait_on(self) -> None:
-        """Wait for the time of every upload that an earlier process was to try again: the next sweep may be late."""
+        """Wait for the time of every upload that an earlier process was to try again: the next sweep may be late.
+
+        Never for longer than anything waits: the clock may have been put back since.
+        """
+        ingest = self.settings.ingest
+        longest_s = max(ingest.retry_most_s, 2 * ingest.retry_after_death_s)
         for upload, at in await self.put_off():
-            self._try_again(upload, max(0.0, (at - utc_now()).total_seconds()))
+            self._try_again(upload, min(max(0.0, (at - utc_now()).total_seconds()), longest_s))
 
     async def put_off(self) -> list[tuple[StoredUpload, datetime]]:
         """List the uploads in this data folder that are to be tried again by themselves, and when."""

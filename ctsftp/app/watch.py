@@ -87,6 +87,8 @@ class Watch:
                 await look()
             except (CtsftpError, OSError) as exc:
                 log.warning("the watch could not look", at=look.__name__, error=str(exc))
+            except Exception:  # no reason to take no more uploads
+                log.exception("the watch could not look", at=look.__name__)
 
     async def flush(self) -> None:
         """Write down what is noted; what cannot be written is only in the log."""

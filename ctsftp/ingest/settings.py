@@ -27,11 +27,14 @@ class IngestSettings(BaseModel):
     )
     queue_size: int = Field(10_000, ge=1, description="uploads that wait in memory; the sweep finds the others")
     guards: GuardSettings = GuardSettings()
-    retry_first_s: float = Field(1, gt=0, description="seconds before a load that failed by our fault is tried again")
-    retry_most_s: float = Field(300, gt=0, description="the longest such wait; it doubles each time")
+    retry_first_s: float = Field(
+        1, gt=0, le=86_400, description="seconds before a load that failed by our fault is tried again"
+    )
+    retry_most_s: float = Field(300, gt=0, le=86_400, description="the longest such wait; it doubles each time")
     retry_after_death_s: float = Field(
         10,
         gt=0,
+        le=86_400,
         description="seconds that a server lives before it loads what another died with; twice as many the next time",
     )
 
@@ -43,4 +46,6 @@ class SweepSettings(BaseModel):
 
     interval_s: float = Field(1200, gt=0, description="seconds between two sweeps")
     keep_snapshots: int = Field(5, ge=1, description="snapshots of a segment that are kept, the newest ones")
-    keep_snapshot_days: int = Field(7, ge=0, description="days of which a segment's last snapshot is kept as well")
+    keep_snapshot_days: int = Field(
+        7, ge=0, le=36_500, description="days of which a segment's last snapshot is kept as well"
+    )

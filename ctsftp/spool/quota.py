@@ -20,6 +20,8 @@ PARTS = 64
 MEASURE_INTERVAL_S = 600.0
 # Who is about to be refused is measured anew, but not each time that a sender tries again.
 REFUSE_AFTER_S = 5.0
+# From here on a client may be refused in the middle of a file, where there is no time to measure.
+NEARLY_FULL_RATIO = 7 / 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +64,7 @@ class Account:
 
     def open(self, allowance: Allowance) -> "Share":
         """Count one more open file; LimitError where there is no room for a byte of it."""
-        self._refresh(MEASURE_INTERVAL_S)
-        if self._is_full(allowance):
-            self._refresh(REFUSE_AFTER_S)
+        self._refresh_for(allowance)
         with self._lock:
             self._require_file(allowance)
             self._require_bytes(allowance, 1)
@@ -74,9 +74,7 @@ class Account:
 
     def add_file(self, allowance: Allowance) -> None:
         """Count a folder, or an upload that shares another one's bytes; LimitError where there are too many."""
-        self._refresh(MEASURE_INTERVAL_S)
-        if self._is_full(allowance):
-            self._refresh(REFUSE_AFTER_S)
+        self._refresh_for(allowance)
         with self._lock:
             self._require_file(allowance)
             self._add(0, 1)
@@ -120,12 +118,6 @@ class Account:
             if kept_bytes is not None:
                 self._add(kept_bytes, 1)
 
-    def _is_full(self, allowance: Allowance) -> bool:
-        return (
-            self._kept_files + self._open_files >= allowance.files
-            or self._kept_bytes + self._open_bytes >= allowance.bytes
-        )
-
     def _require_file(self, allowance: Allowance) -> None:
         if self._kept_files + self._open_files >= allowance.files:
             raise LimitError(
@@ -147,6 +139,15 @@ class Account:
         self._kept_files += files
         self._added_bytes += bytes_
         self._added_files += files
+
+    def _refresh_for(self, allowance: Allowance) -> None:
+        """Measure often enough that nobody is refused for what has gone meanwhile."""
+        self._refresh(MEASURE_INTERVAL_S)
+        if (
+            self._kept_files + self._open_files >= allowance.files
+            or self._kept_bytes + self._open_bytes >= allowance.bytes * NEARLY_FULL_RATIO
+        ):
+            self._refresh(REFUSE_AFTER_S)
 
     def _refresh(self, max_age_s: float) -> None:
         """Measure, unless that was done lately; what is added meanwhile may count twice, and never not at all."""

@@ -66,9 +66,10 @@ class Ledger:
         await self._database.write(work)
 
     async def due(self, now: datetime) -> list[str]:
-        """Move failed uploads whose time has come back to `received`; list all that wait to be loaded here.
+        """Move failed uploads whose time has come back to `received`; list all that are to be loaded here.
 
-        At most `DUE_AT_ONCE`, in the order of their CLOSE.
+        At most `DUE_AT_ONCE`, in the order of their CLOSE. Among them are those that are loading: of one that is not,
+        the failure could not be written down.
         """
         return await self._database.write(lambda conn: _due(conn, now, self._node))
 
@@ -201,21 +202,31 @@ def read_upload(conn: Connection, upload_id: str) -> Upload:
 
 
 def twin(conn: Connection, client: str, filename: str, *, other_than: str) -> str | None:
-    """Tell the sha256 of the newest other upload of this name that was applied or is held.
+    """Tell the sha256 of the last other upload of this name that was applied, or of one that came later and is held.
 
     What was applied to a segment that was then deleted no longer counts: sent again, it makes the segment anew.
+    Which was the last is told by the snapshots while they are kept: an older file may have been approved after a
+    newer one was loaded, and clocks may go back.
     """
-    applied = sa.and_(uploads.c.state == State.LOADED, uploads.c.finished_at >= segments.c.created_at)
+    same_name = sa.and_(uploads.c.client == client, uploads.c.filename == filename, uploads.c.id != other_than)
     same_segment = sa.and_(segments.c.client == uploads.c.client, segments.c.key == uploads.c.segment_key)
-    query = (
-        sa.select(uploads.c.sha256)
-        .outerjoin(segments, same_segment)
-        .where(uploads.c.client == client, uploads.c.filename == filename, uploads.c.id != other_than)
-        .where(sa.or_(uploads.c.state == State.HELD, applied))
-        .order_by(uploads.c.id.desc())
-        .limit(1)
+    its_snapshot = sa.and_(snapshots.c.segment_id == segments.c.id, snapshots.c.upload_id == uploads.c.id)
+    number = snapshots.c.number
+    applied = (
+        sa.select(uploads.c.id, uploads.c.sha256)
+        .join(segments, same_segment)
+        .outerjoin(snapshots, its_snapshot)
+        .where(same_name, uploads.c.state == State.LOADED)
+        .where(sa.or_(number.is_not(None), uploads.c.finished_at >= segments.c.created_at))
+        .order_by(sa.nulls_last(number.desc()), uploads.c.id.desc())
     )
-    return conn.execute(query).scalar_one_or_none()
+    held = (
+        sa.select(uploads.c.id, uploads.c.sha256)
+        .where(same_name, uploads.c.state == State.HELD)
+        .order_by(uploads.c.id.desc())
+    )
+    found = [row for query in (applied, held) if (row := conn.execute(query.limit(1)).first())]
+    return max(found).sha256 if found else None
 
 
 def add_warnings(conn: Connection, upload_id: str, notices: Sequence[Notice]) -> None:
@@ -256,7 +267,7 @@ def _due(conn: Connection, now: datetime, node: str | None) -> list[str]:
     again = oldest_first.where(uploads.c.state == State.FAILED, uploads.c.retry_at <= iso(now))
     for upload_id in conn.execute(again.limit(AGAIN_AT_ONCE)).scalars().all():
         move(conn, upload_id, State.RECEIVED, now=now, expect=State.FAILED)
-    waiting = oldest_first.where(uploads.c.state == State.RECEIVED)
+    waiting = oldest_first.where(uploads.c.state.in_((State.RECEIVED, State.LOADING)))
     return list(conn.execute(waiting.limit(DUE_AT_ONCE)).scalars())
 
 

@@ -41,7 +41,9 @@ class HttpSettings(BaseModel):
         default=False,
         description="people reach the console by https, through a proxy: its cookies are for that",
     )
-    session_life_s: int = Field(43_200, ge=60, description="seconds after which somebody has to sign in again")
+    session_life_s: int = Field(
+        43_200, ge=60, le=31_536_000, description="seconds after which somebody has to sign in again"
+    )
     max_sessions: int = Field(1_000, ge=1, description="browsers that are signed in; then the first one goes")
     max_sign_in_failures: int = Field(10, ge=1, description="failed sign-ins that an address has a minute")
     max_live_pages: int = Field(100, ge=0, description="open pages that are told at once of what is new")

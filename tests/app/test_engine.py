@@ -5,11 +5,13 @@ import errno
 import os
 import shutil
 import sqlite3
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from structlog.typing import EventDict
 
+from ctsftp.app.clock import utc_now
 from ctsftp.app.engine import Engine, one_fault
 from ctsftp.app.lock import DataFolderBusyError, data_lock
 from ctsftp.clients.config import ClientConfig
@@ -189,6 +191,21 @@ async def test_what_an_earlier_process_was_to_try_again_is_tried_at_its_time(
         await engine.wait_on()
     assert 0 < waits.pop(row.id) <= 3600
     assert not waits
+
+
+async def test_a_clock_that_was_put_back_makes_nobody_wait_until_the_wrong_time_comes(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Engine.open(settings) as engine:
+        row = await load(engine, NAME, rows(["x"]))  # type: ignore[list-item]
+        await engine.store.ledger.retry(row.id)
+        await engine.store.ledger.move(row.id, State.LOADING)
+        await engine.store.ledger.move(row.id, State.FAILED, retry_at=utc_now() + timedelta(days=30))
+    waits: dict[str, float] = {}
+    monkeypatch.setattr(Engine, "_try_again", lambda _, upload, delay_s: waits.update({upload.id: delay_s}))
+    async with Engine.open(settings) as engine:
+        await engine.wait_on()
+    assert waits == {row.id: settings.ingest.retry_most_s}
 
 
 def test_a_full_disk_does_not_keep_the_lock_from_being_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,10 +10,11 @@ from ctsftp.app.operations import OPERATIONS, perform_on
 from ctsftp.contract.states import State
 from ctsftp.errors import AmbiguousError, NotFoundError, RefusedError, UsageError
 from ctsftp.ingest.settings import IngestSettings
+from ctsftp.ingest.sweeper import Swept
 from ctsftp.settings import Settings
 from ctsftp.spool.paths import HomePath
 
-from .bench import NAME, NEXT, load, members, put, rows
+from .bench import NAME, NEXT, Door, load, members, put, rows
 
 LAST = "VIP_20260310_0902.csv"
 
@@ -39,6 +40,34 @@ async def test_a_sweep_by_hand_loads_also_what_does_not_fit_into_the_queue_at_on
         swept = await perform_on(engine, "sweep", {})
         assert swept["queued"] == [upload.id for upload in uploads]
         assert {row.state for row in await engine.store.ledger.uploads()} == {State.LOADED}
+
+
+async def test_a_sweep_by_hand_waits_while_the_queue_is_full_of_what_others_sent(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door, sweeps, second = Door(), 0, asyncio.Event()
+    monkeypatch.setattr(Engine, "config_of", lambda _engine, client: door.config_of(client))
+    async with Engine.open(settings.model_copy(update={"ingest": IngestSettings(queue_size=1, workers=1)})) as engine:
+        sweep = engine.sweeper.sweep
+
+        async def counted() -> Swept:
+            nonlocal sweeps
+            sweeps += 1
+            if sweeps == 2:
+                second.set()
+            return await sweep()
+
+        monkeypatch.setattr(engine.sweeper, "sweep", counted)
+        engine.landed(put(engine.spool, NAME, rows([1])))
+        await door.reached()
+        waits = put(engine.spool, NEXT, rows([2]))
+        asked = asyncio.create_task(perform_on(engine, "sweep", {}))
+        await second.wait()
+        for _ in range(100):  # time enough for many sweeps
+            await engine.store.ledger.uploads()
+        assert sweeps == 2
+        door.open()
+        assert (await asked)["queued"] == [waits.id]
 
 
 @pytest.mark.parametrize("operation", ["upload.retry", "upload.approve"])

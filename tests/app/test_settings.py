@@ -106,6 +106,7 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
         ("data_dir = 5", "CTSFTP_DATA_DIR"),
         ("[sweep]\ninterval_s = 0", "greater than 0"),
         ("[sweep]\ninterval_s = nan", "CTSFTP_SWEEP__INTERVAL_S"),
+        ("[spool]\nkeep_uploads_days = 999999", "less than or equal to 36500"),
         ("[sftp]\nport = -1\nprot = 1", "And 1 more."),
         ("port =", "ctsftp.toml is not TOML"),
     ],

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import AsyncMock
 
 import asyncssh
 import pytest
@@ -99,6 +100,21 @@ async def test_a_key_that_is_about_to_expire_is_told_once(scene: Scene) -> None:
         "2026-03-30T12:00:00.000Z",
         "2026-05-09T12:00:00.000Z",
     ]
+
+
+async def test_a_look_that_fails_in_an_unknown_way_ends_neither_the_others_nor_the_server(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, events: list[EventDict]
+) -> None:
+    def fails(*_: object) -> None:
+        raise OverflowError
+
+    monkeypatch.setattr(scene.watch, "_expiring", fails)
+    looked: list[object] = []
+    monkeypatch.setattr(scene.store.outbox, "prune", AsyncMock(side_effect=looked.append))
+    await scene.look()
+    assert len(looked) == 1
+    [event] = [event for event in events if event["event"] == "the watch could not look"]
+    assert (event["at"], event["log_level"]) == ("_look_at_keys", "error")
 
 
 async def test_a_key_that_got_a_new_time_is_told_again_and_a_disabled_client_is_not(scene: Scene) -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.typing import EventDict
@@ -117,6 +118,25 @@ async def test_what_a_dead_process_left_received_is_loaded_in_the_order_of_the_c
         assert swept.queued == [upload.id for upload in uploads]
         await broom.queue.wait_for()
     assert await bench.members() == [3]
+
+
+async def test_a_load_whose_failure_could_not_be_written_down_is_found(bench: Bench, broom: Broom) -> None:
+    bench.snapshots.fail("begin", StoreError("locked"))
+    upload = bench.put(NAME, rows([1]))
+    move = bench.ledger.move
+
+    async def refusing(upload_id: str, to: State, **facts: Any) -> bool:
+        if to is State.FAILED:
+            raise StoreError("locked")
+        moved: bool = await move(upload_id, to, **facts)
+        return moved
+
+    bench.ledger.move = refusing
+    await bench.loader.load(upload)
+    assert (await bench.row(upload)).state is State.LOADING
+    async with broom.working():
+        assert await broom.sweep_and_load() == 1
+    assert (await bench.row(upload)).state is State.LOADED
 
 
 async def test_a_load_that_failed_is_due_again_when_its_time_has_come(bench: Bench, broom: Broom) -> None:

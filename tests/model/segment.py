@@ -178,15 +178,17 @@ class Model:
         return ("held", code) if code else ("loaded", None)
 
     def _is_done(self, upload: Upload) -> bool:
-        """Whether the same name and bytes were applied last, or are held: then there is nothing to do."""
-        same_name = [
-            other
-            for other in self.uploads
-            if other is not upload
-            and other.file.name == upload.file.name
-            and (other.state == "held" or (other.state == "loaded" and other.applied_to is self.segment))
-        ]
-        return bool(same_name) and same_name[-1].file.content == upload.file.content
+        """Whether the same name and bytes were applied last, or came later and are held: then there is nothing to do.
+
+        What was applied last is no longer known once its list is forgotten: then it is what came last.
+        """
+        others = [other for other in self.uploads if other is not upload and other.file.name == upload.file.name]
+        numbers = {one.upload.place: one.number for one in self.segment.snapshots} if self.segment else {}
+        applied = [other for other in others if other.state == "loaded" and other.applied_to is self.segment]
+        last = sorted(applied, key=lambda other: (numbers.get(other.place, 0), other.place))[-1:]
+        candidates = last + [other for other in others if other.state == "held"]
+        newest = max(candidates, key=lambda other: other.place, default=None)
+        return newest is not None and newest.file.content == upload.file.content
 
     def _guards(self, upload: Upload) -> Iterator[str]:
         if self.segment and self.segment.rolled_back:

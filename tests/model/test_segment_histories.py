@@ -90,6 +90,17 @@ def test_an_approval_before_a_rollback_does_not_count_after_it(bench: Bench) -> 
     assert (empty.state, empty.code) == ("held", "rolled_back")
 
 
+def test_a_file_is_no_duplicate_of_one_that_an_older_approved_one_replaced(bench: Bench) -> None:
+    known = Known(bench)
+    known.send(file(1, *range(1, 41)))
+    older = known.send(file(2, 1))
+    known.send(file(2, *range(2, 42)))
+    known.decide("approve", older)
+    assert known.machine.model.members == {1}
+    known.send(file(2, *range(2, 42)))
+    assert known.machine.model.members == set(range(2, 42))
+
+
 def test_of_what_waits_after_a_rollback_the_older_gives_way_to_the_one_that_is_approved(bench: Bench) -> None:
     known = Known(bench)
     known.send(file(1, 1))

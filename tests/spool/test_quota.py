@@ -113,6 +113,15 @@ def test_the_disk_is_measured_now_and_then_and_before_a_refusal() -> None:
     assert book.measured == 3
 
 
+def test_who_has_nearly_all_of_the_quota_is_measured_before_a_file_begins_that_may_not_fit() -> None:
+    book = Book(kept=(990, 1))
+    book.account.open(allowance(size=1000))
+    book.kept = (100, 1)  # what expired
+    book.now_s = REFUSE_AFTER_S
+    assert book.account.open(allowance(size=1000)).reach(50) >= 50
+    assert book.measured == 2
+
+
 def test_an_empty_file_is_a_file() -> None:
     book = Book()
     book.account.open(allowance(files=1)).settle(0)

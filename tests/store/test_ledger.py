@@ -12,7 +12,7 @@ from ctsftp.errors import NotFoundError, RefusedError
 from ctsftp.store import Store
 from ctsftp.store.records import iso
 
-from .conftest import Feed, StandingClock
+from .conftest import Feed, StandingClock, accept, account, digest
 
 ROAD_TO = {
     State.RECEIVED: [],
@@ -269,6 +269,26 @@ async def test_the_twin_is_the_newest_other_upload_of_the_name_that_was_applied_
     rejected = await feed.loading()
     await store.ledger.finish(rejected, State.REJECTED, sha256="rejected")
     assert await twin() == loaded.sha256
+
+
+async def test_the_twin_is_what_was_applied_last_though_it_came_earlier(store: Store, feed: Feed) -> None:
+    name = {"stamp": "20260310_0900"}
+    older = await feed.held("older", **name)
+    await feed.load([1], **name)
+    await store.ledger.approve(older)
+    await store.ledger.move(older, State.LOADING)
+    snapshot_id = await feed.written(older, [2])
+    await store.snapshots.publish(older, snapshot_id, judge=accept, **account(1, "older"))
+    assert await store.ledger.twin("acme", "VIP_20260310_0900.csv", other_than="none") == "older"
+
+
+async def test_a_clock_that_goes_back_makes_no_twin_of_what_was_replaced(
+    store: Store, feed: Feed, clock: StandingClock
+) -> None:
+    await feed.load([1])
+    clock.advance(hours=-2)
+    await feed.load([2])
+    assert await store.ledger.twin("acme", "VIP_20260310_0900.csv", other_than="none") == digest([2])
 
 
 async def test_what_was_applied_to_a_deleted_segment_is_no_twin(store: Store, feed: Feed, clock: StandingClock) -> None:
