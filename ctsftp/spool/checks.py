@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ctsftp.contract.finding import Finding, Level
-from ctsftp.spool.spool import FOLDERS
+from ctsftp.spool.spool import FOLDERS, is_stranger
 
 MIN_FREE_FILES_RATIO = 0.05
 
@@ -40,6 +40,21 @@ def check_clients_folders(root: Path) -> Iterator[Finding]:
         except OSError as exc:
             text = f"{place} cannot be listed ({exc.strerror}): nothing of this client is taken, found or deleted."
             yield Finding("data", Level.BAD, text, "Repair the disk, or move it away: a folder is made in its place.")
+
+
+def check_homes(root: Path) -> Iterator[Finding]:
+    """Check that what clients see are uploads: of files without a second link, the sweep makes new ones."""
+    alone = [
+        path
+        for home in sorted(root.glob("*/home"))
+        for folder, _, names in os.walk(home)
+        for path in (Path(folder, name) for name in names)
+        if is_stranger(path.lstat())
+    ]
+    if alone:
+        text = f"{len(alone):,} files in clients' homes are no uploads yet, {alone[0]} first: the sweep makes new ones."
+        do = "If the data folder was copied without its hard links, stop the server and copy it with `cp -a`."
+        yield Finding("data", Level.WARN, text, f"{do} More: deploy/restore.md")
 
 
 def check_room(data_dir: Path, *, free_ratio: float, largest_bytes: int) -> Iterator[Finding]:

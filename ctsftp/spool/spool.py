@@ -192,7 +192,7 @@ class Spool:
         home = self.home(client)
         home.check_target(old, new, replace=replace)
         found = home.require_file(old)
-        if _is_stranger(found):  # its bytes may not be durable, and a local user may go on writing them
+        if is_stranger(found):  # its bytes may not be durable, and a local user may go on writing them
             return self._land(client, self._copied(client, home, old, found), new.name, instead_of=found)
         with self._landing(client, home, new.name) as (upload, landing):
             landing.share(home.file(old), found)
@@ -217,7 +217,7 @@ class Spool:
         """
         home = self.home(client)
         found = home.find(path)
-        if found is None or not _is_stranger(found):
+        if found is None or not is_stranger(found):
             return None
         if found.st_size > max_size_bytes:
             raise LimitError(f"{path} is larger than the limit of {max_size_bytes} bytes.")
@@ -234,7 +234,7 @@ class Spool:
         """
         home = self.home(client)
         latest = self._clock_s() - quiet_s
-        return [path for path, found in home.walk(home.files) if _is_stranger(found) and found.st_ctime <= latest]
+        return [path for path, found in home.walk(home.files) if is_stranger(found) and found.st_ctime <= latest]
 
     def upload_ids(self, client: str) -> list[str]:
         """List the ids of a client's uploads on disk, in the order of their CLOSE; not those that are on their way."""
@@ -416,6 +416,6 @@ class Spool:
                 raise
 
 
-def _is_stranger(found: os.stat_result) -> bool:
+def is_stranger(found: os.stat_result) -> bool:
     """Whether what was found is a file that is no upload's second name."""
     return stat.S_ISREG(found.st_mode) and found.st_nlink == 1

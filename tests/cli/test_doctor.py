@@ -191,6 +191,16 @@ def test_of_many_uploads_that_are_not_loaded_the_first_are_named_and_the_others_
     assert len(sound.json(*rest["do"].split()[1:])) == 7
 
 
+def test_a_copy_without_its_hard_links_is_told_before_the_sweep_takes_it_for_new_files(sound: Shell) -> None:
+    home = sound.folder / "data" / "clients" / "acme" / "home"
+    shutil.copytree(home, sound.folder / "copy")
+    shutil.rmtree(home)
+    (sound.folder / "copy").rename(home)
+    finding = found(sound, "data")
+    assert (finding["level"], finding["text"].startswith("1 files in clients' homes")) == ("warn", True)
+    assert "cp -a" in finding["do"]
+
+
 def test_what_stands_where_a_clients_folder_should_be_is_named(sound: Shell) -> None:
     uploads = sound.folder / "data" / "clients" / "acme" / "uploads"
     uploads.rename(sound.folder / "kept")
