@@ -30,6 +30,7 @@ from ctsftp.store.tables import is_mine, segments, snapshot_members, snapshots, 
 # the event loop for about 5 ms while its text becomes numbers.
 INSERTED_AT_ONCE = 100_000
 DELETED_AT_ONCE = 20_000
+SNAPSHOTS_AT_ONCE = 100  # which, with no more members than that, take as long again
 READ_AT_ONCE = 100_000
 
 KEPT_LAST = 5
@@ -129,11 +130,11 @@ class Snapshots:
 
     async def delete_abandoned(self) -> int:
         """Delete the snapshots that belong to no segment and are not being written; returns how many there were."""
-        abandoned = await self._database.read(_abandoned)
-        for snapshot_id in abandoned:
-            while not await self._database.write(partial(_delete_some, snapshot_id=snapshot_id)):
-                pass
-        return len(abandoned)
+        left: Sequence[int] = await self._database.read(_abandoned)
+        found = len(left)
+        while left:
+            left = await self._database.write(partial(_delete_some, snapshot_ids=left))
+        return found
 
 
 async def stream_members(database: Database, snapshot_id: int) -> AsyncIterator[Ids]:
@@ -225,28 +226,41 @@ def _abandoned(conn: Connection) -> list[int]:
     return list(conn.execute(query).scalars())
 
 
-def _delete_some(conn: Connection, *, snapshot_id: int) -> bool:
-    """Delete the first members of a snapshot; True when the last are gone, and the snapshot with them.
+def _delete_some(conn: Connection, *, snapshot_ids: Sequence[int]) -> Sequence[int]:
+    """Delete as much of these snapshots as a transaction may; return those of which something is left."""
+    room = DELETED_AT_ONCE
+    for place, snapshot_id in enumerate(snapshot_ids):
+        if place == SNAPSHOTS_AT_ONCE:
+            return snapshot_ids[place:]
+        room -= _delete(conn, snapshot_id, room)
+        if room <= 0:
+            return snapshot_ids[place:]
+    return ()
 
-    True also for one that another node is deleting, or that the database cannot drop before the next sweep.
+
+def _delete(conn: Connection, snapshot_id: int, most: int) -> int:
+    """Delete up to `most` members of a snapshot, and it with its last; return how many that were.
+
+    None of one that another node is deleting, or that the database cannot drop before the next sweep. A table that is
+    dropped counts as `most`, whatever it held: until the transaction ends it keeps all others from reading.
     """
     this = sa.select(snapshots.c.id).where(snapshots.c.id == snapshot_id)
     if not conn.execute(this.with_for_update(skip_locked=True)).first():
-        return True
+        return 0
     dropped = bulk(conn).drop_members(conn, snapshot_id)
     if dropped is None:
-        return True
+        return 0
     if dropped:
         conn.execute(snapshots.delete().where(snapshots.c.id == snapshot_id))
-        return True
+        return most
     mine = snapshot_members.c.snapshot_id == snapshot_id
     ids = snapshot_members.c.ct_user_id
-    last = conn.execute(sa.select(ids).where(mine).order_by(ids).offset(DELETED_AT_ONCE - 1).limit(1)).scalar()
+    last = conn.execute(sa.select(ids).where(mine).order_by(ids).offset(most - 1).limit(1)).scalar()
     if last is None:
-        conn.execute(snapshot_members.delete().where(mine))
+        gone = conn.execute(snapshot_members.delete().where(mine)).rowcount
         conn.execute(snapshots.delete().where(snapshots.c.id == snapshot_id))
-        return True
+        return gone
     gone = conn.execute(snapshot_members.delete().where(mine, ids <= last)).rowcount
     fewer = snapshots.update().where(snapshots.c.id == snapshot_id)
     conn.execute(fewer.values(members=snapshots.c.members - gone))
-    return False
+    return gone

@@ -212,10 +212,13 @@ def test_publishing_without_the_ledgers_move_shows_as_twice(life: Life) -> None:
     assert "twice" in life.restart()
 
 
-def test_a_restart_that_forgets_what_was_loading_shows_as_unfinished(life: Life) -> None:
+def test_a_restart_and_a_sweep_that_forget_what_was_loading_show_as_unfinished(life: Life) -> None:
+    async def nothing_is_due(*_: object) -> list[str]:
+        return []
+
     with changed((Snapshots, "publish", dies_soon)):
         life.upload()
-    with changed((Ledger, "recover", does_nothing)):
+    with changed((Ledger, "recover", does_nothing), (Ledger, "due", nothing_is_due)):
         assert "unfinished" in life.restart()
 
 

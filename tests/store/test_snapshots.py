@@ -244,9 +244,29 @@ async def test_what_is_being_written_is_never_deleted(feed: Feed, path: Path) ->
 async def test_what_is_half_deleted_can_never_be_published(feed: Feed) -> None:
     upload_id = await feed.loading()
     snapshot_id = await feed.written(upload_id, range(1, 8))
-    await feed.store._database.write(partial(snapshots._delete_some, snapshot_id=snapshot_id))
+    await feed.store._database.write(partial(snapshots._delete_some, snapshot_ids=[snapshot_id]))
     with pytest.raises(StoreError, match="cannot be published"):
         await feed.store.snapshots.publish(upload_id, snapshot_id, judge=accept, **account(7))
+
+
+@pytest.mark.usefixtures("small_pieces")
+async def test_many_snapshots_are_deleted_a_few_at_a_time(
+    feed: Feed, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "SNAPSHOTS_AT_ONCE", 4)
+    sizes = (1, 0, 2, 7, 3, 0, 0, 0, 0, 0, 1)
+    failed = [await feed.loading() for _ in sizes]
+    written = [await feed.written(upload_id, range(1, 1 + size)) for upload_id, size in zip(failed, sizes, strict=True)]
+    for upload_id in failed:
+        await feed.store.ledger.move(upload_id, State.FAILED)
+    left = written
+    pieces = []
+    while left:
+        before = sum(held_members(path).values())
+        left = await feed.store._database.write(partial(snapshots._delete_some, snapshot_ids=left))
+        pieces.append(before - sum(held_members(path).values()))
+    assert (sum(pieces), max(pieces)) == (sum(sizes), 3)
+    assert await feed.store.snapshots.delete_abandoned() == 0
 
 
 async def test_the_number_of_a_deleted_snapshot_is_never_given_again(feed: Feed) -> None:
