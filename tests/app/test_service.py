@@ -1,9 +1,12 @@
 """`serve`: what it says at its start, what refuses it, and the order in which it stops."""
 
 import asyncio
+import ctypes
 import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +162,37 @@ async def test_serve_ends_in_good_order_on_a_signal(
         await serving
     assert [event["event"] for event in events][-1] == "stopped"
     assert is_free(settings)
+
+
+# A process of its own: what is asked of the C library holds for all of it.
+BLOCKS = """
+import ctypes, sys
+from ctsftp.app import serving
+
+class Info(ctypes.Structure):
+    names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+    _fields_ = [(name, ctypes.c_size_t) for name in names]
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
+libc.mallinfo2.restype = Info
+if sys.argv[1] == "serving":
+    serving._give_large_blocks_back()
+libc.free(libc.malloc(8 << 20))
+before = libc.mallinfo2().hblkhd
+libc.malloc(4 << 20)
+print(libc.mallinfo2().hblkhd - before >= 4 << 20)
+"""
+
+
+@pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "mallinfo2") and "CTSFTP_TESTS_NO_SKIP" not in os.environ,
+    reason="the C library is not glibc 2.33 or newer",
+)
+@pytest.mark.parametrize(("who", "apart"), [("serving", "True"), ("any process", "False")])
+def test_large_blocks_of_memory_lie_apart_where_they_can_be_given_back(who: str, apart: str) -> None:
+    done = subprocess.run([sys.executable, "-c", BLOCKS, who], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == apart
 
 
 async def test_a_data_folder_deep_down_serves_its_commands_as_well(settings: Settings, tmp_path: Path) -> None:
