@@ -27,9 +27,11 @@ async def is_ready(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Give the figures in Prometheus's text form.
 
-    They name every client's segments: whoever may come from elsewhere needs a token for all clients.
+    They name every client's segments: whoever may come from elsewhere needs a token for all clients, and so does a
+    browser's page that asks by another name.
     """
-    if parts_of(request).settings.is_exposed:
+    settings = parts_of(request).settings
+    if settings.is_exposed or not settings.knows_host(request.headers.get("host", "")):
         access = await TokenBearer(admin=False)(request)
         if access.token.client is not None:
             raise Problem(403, "scope", "The figures are of all clients: this token is bound to one.")

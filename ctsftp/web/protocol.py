@@ -4,11 +4,14 @@ A peer that takes nothing of its answers would keep its connection for ever, how
 """
 
 import asyncio
+from array import array
+from fcntl import ioctl
 from functools import partial
+from termios import TIOCOUTQ
 from typing import Any
 
 import structlog
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from ctsftp.web.settings import HttpSettings
 
@@ -25,6 +28,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._is_in_head = False
         self._head_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
+        self._untaken_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, if there is room for one more."""
@@ -38,7 +42,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Wait for the peer to take what is sent, but not for ever."""
         super().pause_writing()
-        self._stall_timer = self.loop.call_later(self._limits.stalled_s, self._cut_stalled)
+        self._await_taking()
 
     def resume_writing(self) -> None:
         """Go on: the peer took it."""
@@ -52,13 +56,19 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on; a head that does not end is cut off. What it began with may stand in one piece with a body."""
+        """Read on; a head that does not end is cut off. What it began with may stand in one piece with a body.
+
+        Bytes that begin no request, such as the rest of a body that was answered already, end uvicorn's wait for the
+        next one: they must not keep the connection.
+        """
         was_in_head = self._is_in_head
         super().data_received(data)
         if was_in_head and self._is_in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > self._limits.max_head_bytes:
-                self.transport.abort()
+            self._count_head(len(data))
+        cycle: RequestResponseCycle | None = self.cycle
+        is_idle = cycle is None or cycle.response_complete
+        if is_idle and not self._head_timer and not self.timeout_keep_alive_task and not self.transport.is_closing():
+            self._await_head()
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -66,6 +76,13 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._await_head()
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a field of the head. Those behind a chunked body (RFC 9112, section 7.1.2) are only counted."""
+        if self._is_in_head:
+            super().on_header(name, value)
+        else:
+            self._count_head(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
         """Take the request's head."""
@@ -77,9 +94,28 @@ class LimitedProtocol(HttpToolsProtocol):
         self._stop_timer()
         self._head_timer = self.loop.call_later(self._limits.head_timeout_s, self.transport.abort)
 
-    def _cut_stalled(self) -> None:
+    def _count_head(self, more_bytes: int) -> None:
+        self._head_bytes += more_bytes
+        if self._head_bytes > self._limits.max_head_bytes:
+            self.transport.abort()
+
+    def _await_taking(self) -> None:
+        self._untaken_bytes = self._count_untaken()
+        self._stall_timer = self.loop.call_later(self._limits.stalled_s, self._look_at_taking)
+
+    def _look_at_taking(self) -> None:
+        """Cut off who took nothing since the last look; writing goes on only when all is taken, which may take long."""
+        if self._count_untaken() < self._untaken_bytes:
+            self._await_taking()
+            return
         log.warning("an answer was broken off", error=f"Nothing of it was taken for {self._limits.stalled_s:g} s.")
         self.transport.abort()
+
+    def _count_untaken(self) -> int:
+        """Count the bytes that the peer did not take yet: the system may hold megabytes, and asks for more in lumps."""
+        held = array("i", [0])
+        ioctl(self.transport.get_extra_info("socket").fileno(), TIOCOUTQ, held)  # SIOCOUTQ, tcp(7)
+        return self.transport.get_write_buffer_size() + held[0]
 
     def _stop_stall_timer(self) -> None:
         if self._stall_timer is not None:

@@ -1,5 +1,7 @@
 """The HTTP server's settings."""
 
+from urllib.parse import urlsplit
+
 from pydantic import BaseModel, ConfigDict, Field
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -48,7 +50,22 @@ class HttpSettings(BaseModel):
     max_sign_in_failures: int = Field(10, ge=1, description="failed sign-ins that an address has a minute")
     max_live_pages: int = Field(100, ge=0, description="open pages that are told at once of what is new")
 
+    def knows_host(self, header: str) -> bool:
+        """Whether a request's Host names this server.
+
+        A page of a site whose name is made to lead here (DNS rebinding) asks by another.
+        """
+        return host_name(header) in {name.strip("[]").lower() for name in (*self.allowed_hosts, self.host)}
+
     @property
     def is_exposed(self) -> bool:
         """Whether anybody but this machine's own programs may be asking."""
         return self.behind_https or self.host not in LOOPBACK
+
+
+def host_name(header: str) -> str:
+    """Read the name in a Host field, without its port; "" where there is none."""
+    try:
+        return urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return ""

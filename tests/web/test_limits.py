@@ -3,7 +3,9 @@
 import asyncio
 import json
 import socket
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -167,6 +169,27 @@ class TestSmallLimits:
                 async with desk.http() as http:
                     assert (await http.get("/healthz")).status_code == 200
 
+    async def test_fields_behind_a_body_have_the_limits_of_a_head(self, desk: Desk) -> None:
+        head = b"POST /v1/batch HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+        answer = await self._is_cut_off(desk, head + b"a: b\r\n" * 100_000)
+        assert answer.count(b"HTTP/1.1") <= 1
+        whole = await self._is_cut_off(desk, head + b"a: b\r\n\r\nGET /healthz HTTP/1.0\r\n\r\n")
+        assert whole.count(b"HTTP/1.1 ") == 2
+
+    async def test_bytes_that_begin_no_request_do_not_keep_a_connection(
+        self, desk: Desk, subtests: pytest.Subtests
+    ) -> None:
+        for body in (b"", b"Content-Length: 10\r\n"):
+            with subtests.test(body=body):
+                reader, writer = await asyncio.open_connection("127.0.0.1", desk.service.web.port)
+                writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + body + b"\r\n")
+                assert await reader.readuntil(b"ok\n")
+                writer.write(b"\r\n" if not body else b"1")
+                async with asyncio.timeout(15):  # a silent one is kept for 30
+                    with suppress(ConnectionError):
+                        assert await reader.read() == b""
+                writer.close()
+
     async def test_a_second_head_on_one_connection_has_the_same_limits(self, desk: Desk) -> None:
         whole = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
         answers = await self._is_cut_off(desk, whole * 40 + b"GET /" + b"x" * 2000)
@@ -187,6 +210,26 @@ class TestSmallLimits:
         async with asyncio.timeout(20):
             while await self._is_cut_off(desk, b"GET /healthz HTTP/1.0\r\n\r\n") == b"":
                 pass
+
+    async def test_whoever_takes_his_answer_slowly_gets_all_of_it(self, desk: Desk) -> None:
+        await desk.load("VIP", range(10**9, 10**9 + 600_000))
+        secret = await desk.token("x")
+        ask = f"GET /v1/segments/acme/VIP/members HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {secret}"
+        slow = socket.socket()
+        self._open.append(slow)
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 262_144)
+        slow.connect(("127.0.0.1", desk.service.web.port))
+        slow.sendall(f"{ask}\r\nConnection: close\r\n\r\n".encode())
+        taken = b""
+
+        def take() -> bytes:
+            time.sleep(0.005)  # a link of some 3 MB/s
+            return slow.recv(16_384)
+
+        while some := await asyncio.to_thread(take):
+            taken += some
+        assert taken.endswith(b"0\r\n\r\n")
+        assert taken.count(b"100") >= 600_000
 
     async def test_a_body_may_be_larger_than_a_head(self, desk: Desk) -> None:
         client = desk.http(await desk.token("shop"))
@@ -212,6 +255,11 @@ class TestSmallLimits:
         await first.aclose()
         assert (await second.get("/healthz")).status_code == 200
         assert (await desk.http().get("/healthz")).status_code == 200
+
+
+async def test_figures_are_not_for_a_page_of_a_site_whose_name_leads_here(desk: Desk) -> None:
+    assert (await desk.http().get("/metrics")).status_code == 200
+    problem(await desk.http().get("/metrics", headers={"Host": "site.example"}), 401, "token")
 
 
 class TestExposed:

@@ -1,8 +1,6 @@
 """The console's addresses, and the headers that every answer of it has."""
 
-from collections.abc import Sequence
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -20,6 +18,7 @@ from ctsftp.web.console.pages import render
 from ctsftp.web.console.sessions import Attempts, Sessions
 from ctsftp.web.console.visitor import Desk, admit, decided, desk_of, signed_in
 from ctsftp.web.problems import problem_of
+from ctsftp.web.settings import HttpSettings, host_name
 
 # Nothing but what this server sends: no inline script or style, no frame, no other site in either direction.
 HEADERS = {
@@ -48,7 +47,7 @@ def make_console(parts: Parts) -> ASGIApp:
         routes=ROUTES,
         exception_handlers={404: _fault, 405: _fault, Exception: _fault},
         middleware=[
-            Middleware(KnownNames, names=[*settings.allowed_hosts, settings.host]),
+            Middleware(KnownNames, settings=settings),
         ],
     )
     console.router.redirect_slashes = False
@@ -93,30 +92,24 @@ class Headers:
 
 
 class KnownNames:
-    """Refuses requests by an unknown name: a page of a site whose name is made to lead here (DNS rebinding) asks by it.
+    """Refuses requests by an unknown name.
 
     Starlette's own middleware does the same, but says nothing that an admin could act on.
     """
 
-    def __init__(self, app: ASGIApp, names: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, settings: HttpSettings) -> None:
         self._app = app
-        self._names = {name.strip("[]").lower() for name in names}
+        self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        name = _host_name(Request(scope).headers.get("host", ""))
-        if name in self._names:
+        host = Request(scope).headers.get("host", "")
+        if self._settings.knows_host(host):
             await self._app(scope, receive, send)
             return
-        text = f'The console is not known by the name "{harmless(name)}": add it to CTSFTP_HTTP__ALLOWED_HOSTS.\n'
+        name = harmless(host_name(host))
+        text = f'The console is not known by the name "{name}": add it to CTSFTP_HTTP__ALLOWED_HOSTS.\n'
         await Response(text, 400, media_type="text/plain")(scope, receive, send)
-
-
-def _host_name(header: str) -> str:
-    try:
-        return urlsplit(f"//{header}").hostname or ""
-    except ValueError:
-        return ""
 
 
 async def _live(request: Request) -> Response:
