@@ -1,9 +1,11 @@
 """The feed of a segment's changes: who entered and who left since the list that a consumer holds.
 
-A cursor names the snapshot that is held (or none) and, between two pages, the one that they lead to, the last id that
+A cursor names the list that is held (or none) and, between two pages, the one that they lead to, the last id that
 was told, and whether the way ends there (two snapshots are compared) or goes on to what readers see by then. No event
 is kept for it: whatever happened in between, loads, rollbacks, a retirement, the difference leads to what readers see.
-Only a snapshot that is no longer kept cannot be gone on from: then the consumer begins again.
+Only a list that is no longer kept cannot be gone on from: then the consumer begins again.
+
+A list is named by the upload that brought it, since a database that was restored gives its snapshots' ids again.
 """
 
 from collections.abc import Sequence
@@ -23,6 +25,8 @@ from ctsftp.web.paging import Cursor, Limit, read_cursor, unknown_cursor, write_
 from ctsftp.web.problems import Problem
 from ctsftp.web.segments import find
 
+NOBODY = ""  # where an upload's id stands: the list without members
+
 router = APIRouter(prefix="/v1/segments", tags=["segments"], responses=PROBLEMS)
 
 FromNumber = Annotated[
@@ -35,10 +39,10 @@ ToNumber = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a consumer stands: on the way from one snapshot to another, all ids up to `above` told."""
+    """Where a consumer stands: on the way from one upload's list to another's, all ids up to `above` told."""
 
-    old: int
-    new: int
+    old: str
+    new: str
     above: int = 0
     is_comparison: bool = False
 
@@ -67,19 +71,19 @@ async def list_changes(
     """
     found = await find(access, client, segment)
     history = await access.store.segments.history(client, found.key)
-    seen = NOTHING if found.retired_at else found.snapshot_id
+    seen = NOBODY if found.retired_at else found.upload_id
     if cursor is None:
         place = Place(_numbered(history, first), _numbered(history, last) if last else seen, 0, last is not None)
     else:
         place = _read(cursor)
         if place.has_arrived:
             place = Place(place.old, seen)
-    _require_kept(history, place)
+    old_id, new_id = _kept(history, place)
     size = min(limit or access.settings.changes_page_size, access.settings.max_changes_page_size)
-    changes = await access.store.export.changes(place.old, place.new, above=place.above, limit=size)
+    changes = await access.store.export.changes(old_id, new_id, above=place.above, limit=size)
     is_last = changes.until == MAX_ID
     following = Place(place.new, place.new) if is_last else replace(place, above=changes.until)
-    numbers = {one.id: one.number for one in history}
+    numbers = {one.upload_id: one.number for one in history}
     content = {
         "old": numbers.get(place.old),
         "new": numbers.get(place.new),
@@ -91,11 +95,11 @@ async def list_changes(
     return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json")
 
 
-def _numbered(history: Sequence[Snapshot], number: int | None) -> int:
-    """Find the id of a snapshot by its number; no number is the list without members."""
+def _numbered(history: Sequence[Snapshot], number: int | None) -> str:
+    """Find the upload of a snapshot by its number; no number is the list without members."""
     if number is None:
-        return NOTHING
-    found = next((one.id for one in history if one.number == number), None)
+        return NOBODY
+    found = next((one.upload_id for one in history if one.number == number), None)
     if found is None:
         kept = ", ".join(str(one.number) for one in reversed(history))
         raise Problem(404, "not-found", f"There is no snapshot number {number}: the ones that are kept are {kept}.")
@@ -104,13 +108,14 @@ def _numbered(history: Sequence[Snapshot], number: int | None) -> int:
 
 def _read(cursor: str) -> Place:
     match read_cursor(cursor):
-        case [int(old), int(new), int(above), bool(is_comparison)] if 0 <= above <= MAX_ID:
+        case [str(old), str(new), int(above), bool(is_comparison)] if 0 <= above <= MAX_ID:
             return Place(old, new, above, is_comparison)
     raise unknown_cursor()
 
 
-def _require_kept(history: Sequence[Snapshot], place: Place) -> None:
-    """Hold that both lists are this segment's: another one of the same name may have taken its place."""
-    kept = {one.id for one in history} | {NOTHING}
-    if not {place.old, place.new} <= kept:
+def _kept(history: Sequence[Snapshot], place: Place) -> tuple[int, int]:
+    """Find the snapshots of both lists, which must be this segment's: another may have taken its place and its name."""
+    kept = {one.upload_id: one.id for one in history} | {NOBODY: NOTHING}
+    if not {place.old, place.new} <= kept.keys():
         raise SnapshotGoneError("The list behind this cursor is not kept any more: begin again with the members.")
+    return kept[place.old], kept[place.new]

@@ -60,6 +60,7 @@ def stream_members(request: Request, access: Access, segment: Segment, wanted: F
         request,
         access,
         snapshot_id=snapshot_id,
+        upload_id="" if segment.retired_at else segment.upload_id,
         members=0 if segment.retired_at else segment.members,
         form=form,
         gzip=_takes_gzip(request.headers.get("accept-encoding", "")),
@@ -70,11 +71,19 @@ class MemberStream(Response):
     """The answer; it takes one of the places for streams while it runs."""
 
     def __init__(
-        self, request: Request, access: Access, *, snapshot_id: int, members: int, form: Format, gzip: bool
+        self,
+        request: Request,
+        access: Access,
+        *,
+        snapshot_id: int,
+        upload_id: str,
+        members: int,
+        form: Format,
+        gzip: bool,
     ) -> None:
         super().__init__(media_type=MEDIA_TYPES[form])
         del self.headers["content-length"]
-        self.headers["ctsftp-cursor"] = write_cursor([snapshot_id, snapshot_id, 0, False])
+        self.headers["ctsftp-cursor"] = write_cursor([upload_id, upload_id, 0, False])
         self.headers["ctsftp-members"] = str(members)
         self.headers["vary"] = "Accept, Accept-Encoding"
         if gzip:

@@ -166,3 +166,25 @@ async def test_a_cursor_of_another_segment_is_refused(desk: Desk) -> None:
     reader = await desk.reader()
     cursor = (await reader.get("/v1/segments/acme/Gold/changes")).json()["cursor"]
     problem(await reader.get(PLACE, params={"cursor": cursor}), 410, "gone")
+
+
+# What going back to a backup does to the ids of snapshots.
+BEGIN_ANEW = {
+    "sqlite": "UPDATE sqlite_sequence SET seq = 0 WHERE name = 'snapshots'",
+    "postgresql": "ALTER SEQUENCE snapshots_id_seq RESTART",
+}
+
+
+async def test_a_cursor_from_before_a_restore_does_not_go_on_in_a_list_that_got_its_id(
+    desk: Desk, database_kind: str
+) -> None:
+    await desk.load("VIP", [1, 2])
+    consumer = Consumer(await desk.reader())
+    await consumer.start_from_members()
+    before = (await desk.store.segments.segment("acme", "vip")).snapshot_id
+    for what in ("retire", "delete"):
+        await desk.service.perform(f"segment.{what}", {"name": "VIP", "client": "acme"})
+    await desk.store._database.write(lambda conn: conn.exec_driver_sql(BEGIN_ANEW[database_kind]))
+    await desk.load("VIP", [3])
+    assert (await desk.store.segments.segment("acme", "vip")).snapshot_id == before
+    problem(await consumer.page(), 410, "gone")
