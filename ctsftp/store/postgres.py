@@ -252,8 +252,9 @@ class Looker:
         except Exception as error:
             if known is None or not self._is_lost(error):
                 raise
-            known.connection.close()
+            self._own.reader = None  # whether or not another can be had now
             self._all.remove(known.connection)
+            known.connection.close()
             return work(self._reader())
 
     def _reader(self) -> "_Reader":

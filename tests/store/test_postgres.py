@@ -267,6 +267,26 @@ async def test_idle_connections_that_broke_trouble_nobody(store: Store, outside:
     await asyncio.gather(*(store.ledger.uploads() for _ in range(postgres.CONNECTIONS)))
 
 
+async def test_look_ups_work_again_after_an_outage_in_which_none_could_connect(
+    database: Database, outside: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable() -> None:
+        raise psycopg.OperationalError("connection refused")
+
+    looker = database._lookups
+    asked = ("SELECT 1 WHERE :x = 1", {"x": 1})
+    await asyncio.gather(*(looker.look(lambda reader: reader.execute("SELECT pg_sleep(0.05)", {})) for _ in range(8)))
+    with monkeypatch.context() as patched:
+        patched.setattr(looker, "_connect", unreachable)
+        outside.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'ctsftp'"
+        )
+        for _ in range(8):
+            with pytest.raises(StoreError, match="cannot be reached"):
+                await database.probe(*asked)
+    assert [await database.probe(*asked) for _ in range(8)] == [[(1,)]] * 8
+
+
 async def test_a_copy_whose_connection_breaks_is_done_once(feed: Feed, outside: psycopg.Connection) -> None:
     upload_id = await feed.loading()
     snapshot_id = await feed.store.snapshots.begin(upload_id)
