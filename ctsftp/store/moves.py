@@ -34,6 +34,7 @@ def move(
     if expect is not None and state is not expect:
         return False
     check_move(state, to)
+    is_first = to is not State.FAILED or _has_not_failed(conn, upload_id)
     values: dict[str, Any] = {
         "state": to,
         "code": None,
@@ -46,7 +47,7 @@ def move(
         values |= {"rows": None, "members": None, "duplicates": None, "rejected": None, "warnings": []}
         conn.execute(rejected_rows.delete().where(rejected_rows.c.upload_id == upload_id))
     conn.execute(uploads.update().where(uploads.c.id == upload_id).values(values | _columns(facts)))
-    tell_of_move(conn, upload_id, to, now=now)
+    tell_of_move(conn, upload_id, to, now=now, is_first=is_first)
     return True
 
 
@@ -57,6 +58,10 @@ def state_of(conn: Connection, upload_id: str, *, to_change: bool = False) -> St
     if state is None:
         raise NotFoundError(no_upload(upload_id))
     return state
+
+
+def _has_not_failed(conn: Connection, upload_id: str) -> bool:
+    return not conn.execute(sa.select(uploads.c.attempts).where(uploads.c.id == upload_id)).scalar_one()
 
 
 def no_upload(upload_id: str) -> str:

@@ -59,12 +59,15 @@ def emit(
         conn.info[NEWS] = True
 
 
-def tell_of_move(conn: Connection, upload_id: str, to: State, *, now: datetime) -> None:
-    """Tell of an upload that just came to a state, if anybody should know; and that its segment was heard of."""
+def tell_of_move(conn: Connection, upload_id: str, to: State, *, now: datetime, is_first: bool) -> None:
+    """Tell of an upload that just came to a state, if anybody should know; and that its segment was heard of.
+
+    `is_first`: no failure of it was written down before, though there may have been some.
+    """
     if to not in OF_STATE and to not in {State.DUPLICATE, State.DISCARDED}:
         return
     upload = Upload(**conn.execute(sa.select(uploads).where(uploads.c.id == upload_id)).mappings().one())
-    if to in OF_STATE and _is_worth_telling(upload):
+    if to in OF_STATE and _is_worth_telling(upload, is_first=is_first):
         waits = {"waits": True} if _waits(upload) else {}
         _emit_of(conn, OF_STATE[to], upload, now=now, data=upload.as_json() | waits)
     if to in {State.LOADED, State.DUPLICATE}:
@@ -136,9 +139,9 @@ def _emit_of(conn: Connection, kind: EventKind, upload: Upload, *, now: datetime
     )
 
 
-def _is_worth_telling(upload: Upload) -> bool:
+def _is_worth_telling(upload: Upload, *, is_first: bool) -> bool:
     """Leave out the faults of a load that is tried again: told are the first, and that it waits for a person."""
-    return upload.state is not State.FAILED or upload.attempts <= 1 or _waits(upload)
+    return upload.state is not State.FAILED or is_first or _waits(upload)
 
 
 def _waits(upload: Upload) -> bool:

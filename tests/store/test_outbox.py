@@ -157,12 +157,13 @@ async def test_what_is_wrong_with_a_segment_that_is_retired_is_forgotten(store: 
     assert [kind for kind, _ in await told(store, hook)] == ["upload.rejected", "upload.rejected"]
 
 
-async def test_of_a_load_that_fails_the_first_fault_is_told_and_that_it_is_given_up(
-    store: Store, feed: Feed, clock: StandingClock
+@pytest.mark.parametrize("first_written", [1, 2])
+async def test_of_a_load_that_fails_the_first_fault_that_is_written_down_is_told_and_that_it_is_given_up(
+    store: Store, feed: Feed, clock: StandingClock, first_written: int
 ) -> None:
     hooks = [await webhook(store), await people(store)]
     upload_id = await feed.loading()
-    for attempt in range(1, 5):
+    for attempt in range(first_written, 5):
         again = clock() + timedelta(seconds=1) if attempt < 4 else None
         await store.ledger.move(
             upload_id, State.FAILED, code=Code.INTERNAL, reason="Oh.", attempts=attempt, retry_at=again
