@@ -167,7 +167,7 @@ class Engine:
         None if it is another node's to keep and to load.
         """
         row = await self.store.ledger.upload(upload_id)
-        if self.store.node and row.node not in {self.store.node, None}:
+        if self.store.node and row.node != self.store.node:
             return None
         upload = await asyncio.to_thread(self.spool.upload, row.client, upload_id)
         if upload is None:

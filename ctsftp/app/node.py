@@ -12,6 +12,7 @@ from pathlib import Path
 
 import structlog
 
+from ctsftp.clients.files import write_small_file
 from ctsftp.contract.states import State
 from ctsftp.errors import CtsftpError, SettingsError
 from ctsftp.ingest.queue import UploadQueue
@@ -27,6 +28,7 @@ TAKEN_UP_WITHIN_S = 10
 
 log = structlog.get_logger()
 
+NAME_MODE = 0o640
 NAME = re.compile(r"[\w.-]{1,100}")
 
 
@@ -40,9 +42,7 @@ def node_name(data_dir: Path) -> str:
         if place.exists():
             return _checked(place.read_text("utf-8").strip(), place)
         name = f"{re.sub(r'[^a-zA-Z0-9.-]', '-', socket.gethostname())[:80]}-{secrets.token_hex(4)}"
-        draft = place.with_name("node.part")
-        draft.write_text(f"{name}\n", "utf-8")
-        draft.rename(place)
+        write_small_file(place, f"{name}\n".encode(), mode=NAME_MODE)  # durably: uploads are known by it
     except (OSError, UnicodeDecodeError) as exc:
         raise SettingsError(f"The node's name in {place} cannot be read or made: {exc}.") from exc
     return name

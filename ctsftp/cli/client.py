@@ -1,7 +1,7 @@
 """`ctsftp client`: the companies that send files."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from ctsftp.cli.keyfiles import read_key_file
 from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.clients.folder import Client, Clients
 from ctsftp.errors import RefusedError
+
+if TYPE_CHECKING:
+    from ctsftp.store import Store
 
 
 @click.group("client")
@@ -124,15 +127,27 @@ def remove(edge: Edge, name: str) -> None:
     """
     clients = Clients(edge.settings.keys_dir)
     from ctsftp.app.query import query  # noqa: PLC0415  the same
-    from ctsftp.store.records import Segment  # noqa: PLC0415  the same
 
     clients.get(name)
-    if segments := query(edge.settings, lambda store: store.segments.segments(client=name), missing=list[Segment]):
-        titles = ", ".join(f'"{segment.title}"' for segment in segments[:5])
-        raise RefusedError(f"{name} has {len(segments)} segment(s) ({titles}): retire and delete them first.")
+    if bound := query(edge.settings, lambda store: _bound_to(name, store), missing=list[str]):
+        raise RefusedError(" ".join(bound))
     clients.remove(name)
     perform(edge.settings, "sessions.recheck", {})
     say(f"Removed {name}.")
+
+
+async def _bound_to(name: str, store: "Store") -> list[str]:
+    """Tell what the next client of that name would have, and what to do about it."""
+    found = (
+        ("segment", "retire and delete", [f'"{one.title}"' for one in await store.segments.segments(client=name)]),
+        ("token", "`ctsftp token revoke`", [one.name for one in await store.tokens.tokens() if one.client == name]),
+        ("hook", "`ctsftp hook remove`", [str(one.id) for one in await store.outbox.hooks() if one.client == name]),
+    )
+    return [
+        f"{name} has {len(names)} {what}(s) ({', '.join(names[:5])}): {do} them first."
+        for what, do, names in found
+        if names
+    ]
 
 
 def _sheet_facts(sheet: dict[str, Any]) -> list[tuple[str, object]]:

@@ -5,6 +5,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.output import error_console, say
+from ctsftp.errors import UsageError
 
 
 @click.command("migrate-database")
@@ -14,25 +15,34 @@ from ctsftp.cli.output import error_console, say
 def command(edge: Edge, source: str, target: str) -> None:
     """Copy the database file at SQLITE_URL to the empty database at POSTGRES_URL, and compare the two.
 
-    The server must be stopped. Broken off, it goes on where it was when it is started again; until it is done,
-    no server opens the copy. The file stays as it is.
+    The server must be stopped, and its data folder set: the file lies in it. Broken off, this goes on where it was
+    when it is started again; until it is done, no server opens the copy. The file stays as it is.
 
     \b
     Example: ctsftp migrate-database sqlite+aiosqlite:////srv/data/ctsftp.db postgresql://ctsftp@db/ctsftp
     """
     from ctsftp.app.lock import data_lock  # noqa: PLC0415  the database's imports take a third of a second
+    from ctsftp.app.node import node_name  # noqa: PLC0415
     from ctsftp.app.work import run  # noqa: PLC0415
     from ctsftp.store.copying import copy_database  # noqa: PLC0415
+    from ctsftp.store.sqlite import path_of  # noqa: PLC0415
 
+    data_dir, folder = edge.settings.data_dir, path_of(source).parent
+    if folder.resolve() != data_dir.resolve():
+        raise UsageError(
+            f"The file lies in {folder}, and the data folder is {data_dir}: set CTSFTP_DATA_DIR={folder}, so that no"
+            " server works on it meanwhile, or copy the file there."
+        )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = error_console()
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    with data_lock(edge.settings.data_dir), bar:
+    with data_lock(data_dir), bar:
         task = bar.add_task("Reading", total=None)
         members = run(
             copy_database(
                 source,
                 target,
+                node=node_name(data_dir),
                 progress=lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
             )
         )

@@ -1,5 +1,6 @@
 """`ctsftp upload`: the ledger of all uploads, and what an admin decides about one."""
 
+from collections.abc import Collection
 from typing import Any
 
 import click
@@ -32,6 +33,8 @@ SHORT: list[Column] = [
     ("RECEIVED (UTC)", lambda row: short_time(row["received_at"])[len("2026-") :]),
     ("ID", lambda row: row["id"][:SHORT_ID]),
 ]
+# What `retry` is content with: the file was read, and nothing is wrong with it.
+READ_WELL = frozenset({State.LOADED, State.DUPLICATE, State.SUPERSEDED, State.HELD, State.IGNORED})
 SPARE = ("DUPLICATES", "ROWS", "REJECTED", "MEMBERS", "CLIENT")
 
 
@@ -129,12 +132,12 @@ def rejects(edge: Edge, upload_id: str, as_json: bool) -> None:
 @json_option
 @pass_edge
 def retry(edge: Edge, upload_id: str, as_json: bool) -> int:
-    """Read a rejected or failed upload again, as if it had just come; exit 1 if it is refused again.
+    """Read a rejected or failed upload again, as if it had just come; exit 1 if it is refused again, or has to wait.
 
     \b
     Example: ctsftp upload retry 019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10
     """
-    return _decide(edge, "upload.retry", upload_id, as_json=as_json)
+    return _decide(edge, "upload.retry", upload_id, well=READ_WELL, as_json=as_json)
 
 
 @command.command()
@@ -142,12 +145,12 @@ def retry(edge: Edge, upload_id: str, as_json: bool) -> int:
 @json_option
 @pass_edge
 def approve(edge: Edge, upload_id: str, as_json: bool) -> int:
-    """Apply a held or superseded upload to its segment; exit 1 if it cannot be.
+    """Apply a held or superseded upload to its segment; exit 1 if it is not, or has to wait.
 
     \b
     Example: ctsftp upload approve 019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10
     """
-    return _decide(edge, "upload.approve", upload_id, as_json=as_json)
+    return _decide(edge, "upload.approve", upload_id, well={State.LOADED}, as_json=as_json)
 
 
 @command.command()
@@ -160,16 +163,16 @@ def discard(edge: Edge, upload_id: str, as_json: bool) -> int:
     \b
     Example: ctsftp upload discard 019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10
     """
-    return _decide(edge, "upload.discard", upload_id, as_json=as_json)
+    return _decide(edge, "upload.discard", upload_id, well={State.DISCARDED}, as_json=as_json)
 
 
-def _decide(edge: Edge, operation: str, upload_id: str, *, as_json: bool) -> int:
+def _decide(edge: Edge, operation: str, upload_id: str, *, well: Collection[State], as_json: bool) -> int:
     row: dict[str, Any] = perform(edge.settings, operation, {"upload_id": upload_id})
     if as_json:
         print_json(row)
     else:
         say(f"{row['filename']} is {row['state']}." + (f" {row['reason']}" if row["reason"] else ""))
-    return EXIT_NO if row["state"] in {State.REJECTED, State.FAILED, State.RETIRED} else 0
+    return 0 if row["state"] in well else EXIT_NO
 
 
 def _advice(row: dict[str, Any]) -> list[tuple[str, str]]:

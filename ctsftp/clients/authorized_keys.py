@@ -143,13 +143,15 @@ def add_line(data: bytes, line: str) -> bytes:
 def remove_key(data: bytes, wanted: str) -> bytes:
     """Drop every line that holds the key with this fingerprint, even a broken one that somebody may repair later.
 
-    Everything else stays byte for byte, comments too.
+    Everything else stays byte for byte, comments too, and a key whose comment only names this one.
     """
     return b"".join(line for line in io.BytesIO(data) if _is_comment(line) or wanted not in _fingerprints(line))
 
 
 def _fingerprints(line: bytes) -> set[str]:
-    """Return the fingerprint of everything in a line that could be a key."""
+    """Return the fingerprint of a line's key; of a line that grants nothing, those of all that could be its key."""
+    with suppress(RefusedError, UsageError):
+        return {_read_line(0, line.rstrip(b"\n")).key.fingerprint}
     found = set()
     for word in line.split():
         if word.startswith(b"AAAA"):

@@ -150,15 +150,17 @@ class Connection(asyncssh.SSHServer):
             self.ssh.disconnect(asyncssh.DISC_PROTOCOL_ERROR, "The user name cannot be changed")
             return True
         self.username = username
+        earlier, self.blameless = self.blameless, True  # for as long as we take, and if we cannot
         with self._reading_nothing():
             try:
                 self.client = await self._server.read_client(username)
                 self._note(Refusal.NO_KEY, "")
+                self.blameless = earlier
             except NotFoundError:
                 self._note(Refusal.UNKNOWN_CLIENT, "")
+                self.blameless = earlier
             except CtsftpError as exc:
                 log.error("client could not be read", client=username, error=str(exc))  # noqa: TRY400  its text says all
-                self.blameless = True  # the fault is ours
                 self._note(Refusal.UNKNOWN_CLIENT, "")
         return True
 

@@ -36,11 +36,12 @@ _LATE = {
 _EARLY = [table for table in metadata.sorted_tables if table not in {segments, snapshots, snapshot_members, *_LATE}]
 
 
-async def copy_database(source_url: str, target_url: str, *, progress: Progress) -> int:
+async def copy_database(source_url: str, target_url: str, *, node: str, progress: Progress) -> int:
     """Copy everything from a file to an empty PostgreSQL database, or go on with it; return the members copied.
 
-    Nobody may write to the source meanwhile: hold its folder's lock. Raises `RefusedError` for a target that holds
-    something else, `StoreError` where the two turn out different.
+    The uploads become those of `node`, which has their files. Nobody may write to the source meanwhile: hold its
+    folder's lock. Raises `RefusedError` for a target that holds something else, `StoreError` where the two turn out
+    different.
     """
     source = await Database.open(source_url, migrate=False)
     try:
@@ -51,7 +52,7 @@ async def copy_database(source_url: str, target_url: str, *, progress: Progress)
             if not target.shared:
                 raise RefusedError(f"{target.name} is not on PostgreSQL: name the file first, and PostgreSQL second.")
             await target.write(partial(_begin, backend=target.backend, name=target.name))
-            return await _Copy(source, target, progress).run()
+            return await _Copy(source, target, node, progress).run()
         finally:
             await target.close()
     finally:
@@ -61,9 +62,10 @@ async def copy_database(source_url: str, target_url: str, *, progress: Progress)
 class _Copy:
     """One run; `new_id` gives a snapshot its id in the target, the same in each run."""
 
-    def __init__(self, source: Database, target: Database, progress: Progress) -> None:
+    def __init__(self, source: Database, target: Database, node: str, progress: Progress) -> None:
         self._source = source
         self._target = target
+        self._node = node
         self._progress = progress
         self._done = 0
         self._total = 0
@@ -142,6 +144,7 @@ class _Copy:
 
     def _finish(self, conn: Connection, *, published: list[dict[str, Any]], late: dict[sa.Table, list[Any]]) -> None:
         """Make the segments, and with them everything visible."""
+        conn.execute(uploads.update().values(node=self._node))
         own = [row | {"current_snapshot_id": self.new_id(row["current_snapshot_id"])} for row in late[segments]]
         _put(conn, table=segments, rows=own)
         for row in published:
@@ -164,8 +167,8 @@ def _begin(conn: Connection, *, backend: Any, name: str) -> None:
         return
     schema.refuse_strangers(conn, name=f"The database {name}")
     schema.upgrade(conn)
-    if _count(conn, uploads) or _count(conn, segments):
-        raise RefusedError(f"The database {name} holds uploads already: name an empty one.")
+    if any(_count(conn, table) for table in metadata.sorted_tables):
+        raise RefusedError(f"The database {name} has been in use already: name an empty one.")
     schema.set_revision(conn, schema.COPYING)
 
 

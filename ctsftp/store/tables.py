@@ -111,11 +111,8 @@ uploads = sa.Table(
 
 
 def is_mine(node: str | None) -> sa.ColumnElement[bool]:
-    """Tell of an upload whether this node is to load it: its own, and one that no node is named with.
-
-    None, for a node that is alone, has them all.
-    """
-    return sa.true() if node is None else sa.or_(uploads.c.node == node, uploads.c.node.is_(None))
+    """Tell of an upload whether this node is to load it, since it has the file; one that is alone (None) has all."""
+    return sa.true() if node is None else uploads.c.node == node
 
 
 # A snapshot without a segment and a number is being written, was abandoned, or is being deleted: no reader meets it.

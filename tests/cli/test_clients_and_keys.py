@@ -59,6 +59,20 @@ def test_a_client_with_segments_stays_until_they_are_deleted(acme: Shell) -> Non
     assert acme.json("client", "list") == []
 
 
+def test_a_client_stays_until_nothing_is_bound_to_its_name(acme: Shell) -> None:
+    acme.run("token", "add", "shop", "--client", "acme")
+    acme.run("token", "add", "all")
+    hook = acme.json("hook", "add", "https://example.com/x", "--client", "acme")
+    said = acme.refused("client", "remove", "acme", code=1)
+    assert said == (
+        "acme has 1 token(s) (shop): `ctsftp token revoke` them first."
+        f" acme has 1 hook(s) ({hook['id']}): `ctsftp hook remove` them first."
+    )
+    acme.run("token", "revoke", "shop")
+    acme.run("hook", "remove", str(hook["id"]))
+    assert acme.run("client", "remove", "acme").err == "Removed acme.\n"
+
+
 def test_the_connection_sheet_has_all_that_the_form_asks_for(acme: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CTSFTP_SFTP__PUBLIC_HOST", "sftp.example")
     out = acme.run("client", "show", "acme").out

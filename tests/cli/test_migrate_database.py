@@ -1,6 +1,7 @@
 """From a file to PostgreSQL, as an admin does it; the copying itself is tested where it is, in the store."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +38,16 @@ def test_after_the_copy_one_setting_is_changed_and_everything_is_there(
 def test_a_server_that_runs_is_to_be_stopped_first(shell: Shell, target: str) -> None:
     with data_lock(shell.folder / "data"):
         assert "stop it first" in shell.refused("migrate-database", source(shell), target, code=2)
+
+
+def test_a_file_of_another_data_folder_is_refused_since_a_server_may_work_on_it(
+    shell: Shell, target: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shell.load("VIP_20260310_0900.csv", rows([1, 2]))
+    monkeypatch.setenv("CTSFTP_DATA_DIR", str(tmp_path / "elsewhere"))
+    said = shell.refused("migrate-database", source(shell), target, code=2)
+    assert f"set CTSFTP_DATA_DIR={shell.folder / 'data'}" in said
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_two_names_in_the_wrong_order_are_refused(shell: Shell) -> None:

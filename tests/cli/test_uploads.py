@@ -111,6 +111,15 @@ def test_the_beginning_of_an_id_is_enough_where_no_other_upload_has_it(held: She
     assert held.refused("upload", "show", "%" * 18, code=1).startswith("There is no upload %%")
 
 
+@pytest.mark.parametrize("state", ["superseded", "held", "received", "retired"])
+def test_an_approval_that_does_not_end_well_is_no_success(
+    held: Shell, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    row = held.json("upload", "list")[0]
+    monkeypatch.setattr("ctsftp.cli.upload.perform", lambda *_: row | {"state": state, "reason": "Too late."})
+    assert held.run("upload", "approve", row["id"], code=1).err == f"{SECOND} is {state}. Too late.\n"
+
+
 def test_a_held_upload_is_approved(held: Shell) -> None:
     [row] = held.json("upload", "list", "--state", "held")
     assert held.run("upload", "approve", row["id"]).err == f"{SECOND} is loaded.\n"

@@ -193,6 +193,11 @@ def test_a_file_at_its_limits_is_read(ring: Any) -> None:
     assert len(parse(text.ljust(MAX_FILE_BYTES, "#")).entries) == 1
 
 
+def test_revoking_leaves_a_key_whose_comment_names_the_one_that_is_revoked(ring: Any) -> None:
+    names_it = ring.text(2).rstrip(b"\n") + b" replaces " + ring.text(1)
+    assert remove_key(names_it + ring.text(1), ring.public(1).fingerprint) == names_it
+
+
 @settings(deadline=None)
 @given(junk=st.binary(max_size=120))
 def test_no_bytes_whatever_break_the_reader_or_the_lines_beside_them(junk: bytes) -> None:

@@ -73,6 +73,21 @@ async def test_slow_logins_lose_their_place_when_their_time_is_over(
     assert (penalty.source, penalty.last, penalty.refused) == (ADDRESS, Offence.LOGIN_TIMEOUT, True)
 
 
+async def test_nobody_is_blamed_for_the_time_that_our_own_disk_takes(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await room.restart(login_timeout_s=0.3)
+    with monkeypatch.context() as patched:
+        patched.setattr(room.server, "read_client", lambda _name: asyncio.Event().wait())
+        for _ in range(3):
+            with pytest.raises((asyncssh.Error, OSError)):
+                await room.connect()
+    await room.disconnected()
+    assert room.server.penalties() == []
+    async with await room.connect():
+        pass
+
+
 async def test_a_flood_of_keys_earns_a_penalty_and_is_over(
     room: Room, attacker: Attacker, good_sender: GoodSender, strange_keys: list[asyncssh.SSHKey]
 ) -> None:

@@ -1,7 +1,9 @@
 """A database file that moves to PostgreSQL: all of it arrives, however often the copy is broken off."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,8 +62,8 @@ async def filled(store: Store, feed: Feed, clock: StandingClock) -> Store:
 
 
 async def contents(store: Store) -> list[object]:
-    """Everything that a reader can see, whatever ids snapshots have."""
-    seen: list[object] = [await store.ledger.uploads()]
+    """Everything that a reader can see, whatever ids snapshots have, and whoever has the files."""
+    seen: list[object] = [[replace(upload, node=None) for upload in await store.ledger.uploads()]]
     for segment in await store.segments.segments():
         shown = segment.as_json() | {"rolled_back": segment.rolled_back, "newest": segment.newest_stamp}
         for one in await store.segments.history(segment.client, segment.key):
@@ -73,13 +75,18 @@ async def contents(store: Store) -> list[object]:
     return seen
 
 
+NO_LIMITS: dict[str, Any] = {"client": None, "admin": False, "expires": None}
+
+
 def silent(*_: object) -> None:
     pass
 
 
 async def test_everything_arrives(filled: Store, url: str, target: str, clock: StandingClock) -> None:
     told: list[tuple[int, int]] = []
-    members = await copy_database(url, target, progress=lambda _what, done, total: told.append((done, total)))
+    members = await copy_database(
+        url, target, node="old", progress=lambda _what, done, total: told.append((done, total))
+    )
     copy = await Store.open(target, clock=clock, migrate=True, node=lambda: "first")
     assert await contents(copy) == await contents(filled)
     assert members == 9 + 19 + 29 + BIG + BIG + 7 + 1
@@ -89,7 +96,7 @@ async def test_everything_arrives(filled: Store, url: str, target: str, clock: S
 
 
 async def test_work_goes_on_in_the_copy(filled: Store, feed: Feed, url: str, target: str, clock: StandingClock) -> None:
-    await copy_database(url, target, progress=silent)
+    await copy_database(url, target, node="old", progress=silent)
     copy = await Store.open(target, clock=clock, migrate=True, node=lambda: "first")
     await copy.recover()
     feed.store = copy
@@ -106,6 +113,25 @@ async def test_work_goes_on_in_the_copy(filled: Store, feed: Feed, url: str, tar
     await copy.close()
 
 
+async def test_the_uploads_are_those_of_the_node_that_has_their_files(
+    filled: Store, feed: Feed, url: str, target: str, clock: StandingClock
+) -> None:
+    held = await feed.held(title="Held")
+    await copy_database(url, target, node="old", progress=silent)
+    old, new = [
+        await Store.open(target, clock=clock, migrate=True, node=node) for node in (lambda: "old", lambda: "new")
+    ]
+    assert {upload.node for upload in await old.ledger.uploads()} == {"old"}
+    await old.ledger.approve(held)
+    await old.ledger.move(held, State.LOADING)
+    await new.recover()  # another node that starts
+    assert (await old.ledger.upload(held)).state is State.LOADING
+    assert await new.ledger.due(clock()) == []
+    assert held in await old.ledger.due(clock())
+    for one in (old, new):
+        await one.close()
+
+
 @pytest.mark.parametrize("steps", [1, 4, 9, 14, 20, 27])
 async def test_a_copy_that_is_cut_off_is_opened_by_nobody_and_goes_on_where_it_was(
     filled: Store, url: str, target: str, clock: StandingClock, steps: int
@@ -117,11 +143,11 @@ async def test_a_copy_that_is_cut_off_is_opened_by_nobody_and_goes_on_where_it_w
             raise CutOffError
 
     with pytest.raises(CutOffError):
-        await copy_database(url, target, progress=cut_off)
+        await copy_database(url, target, node="old", progress=cut_off)
     for migrate in (True, False):
         with pytest.raises(StoreError, match="not finished: `ctsftp migrate-database` again"):
             await Store.open(target, clock=clock, migrate=migrate)
-    await copy_database(url, target, progress=silent)
+    await copy_database(url, target, node="old", progress=silent)
     copy = await Store.open(target, clock=clock, migrate=True, node=lambda: "first")
     assert await contents(copy) == await contents(filled)
     await copy.close()
@@ -137,11 +163,11 @@ async def test_a_source_that_changed_between_two_runs_is_noticed(
             raise CutOffError
 
     with pytest.raises(CutOffError):
-        await copy_database(url, target, progress=cut_off)
+        await copy_database(url, target, node="old", progress=cut_off)
     held = (await filled.ledger.uploads(state=State.HELD))[0]
     await filled.ledger.discard(held.id)
     with pytest.raises(StoreError, match="the table uploads is not what it is in the original"):
-        await copy_database(url, target, progress=silent)
+        await copy_database(url, target, node="old", progress=silent)
 
 
 async def test_a_member_that_did_not_arrive_is_noticed(
@@ -150,24 +176,27 @@ async def test_a_member_that_did_not_arrive_is_noticed(
     insert = postgres.insert_members
     monkeypatch.setattr(postgres, "insert_members", lambda conn, snapshot, ids: insert(conn, snapshot, ids[1:]))
     with pytest.raises(StoreError, match="the snapshot 1 is not what it is"):
-        await copy_database(url, target, progress=silent)
+        await copy_database(url, target, node="old", progress=silent)
 
 
-async def test_a_target_in_use_is_refused(filled: Store, url: str, target: str, clock: StandingClock) -> None:
+@pytest.mark.parametrize("what", ["an upload", "a token"])
+async def test_a_target_in_use_is_refused(
+    filled: Store, url: str, target: str, clock: StandingClock, what: str
+) -> None:
     other = await Store.open(target, clock=clock, migrate=True)
-    await Feed(other, clock).receive()
-    with pytest.raises(RefusedError, match="holds uploads already"):
-        await copy_database(url, target, progress=silent)
+    await (Feed(other, clock).receive() if what == "an upload" else other.tokens.add("x", **NO_LIMITS))
+    with pytest.raises(RefusedError, match="has been in use already"):
+        await copy_database(url, target, node="old", progress=silent)
     await other.close()
 
 
 async def test_only_a_file_is_copied_and_only_to_postgresql(url: str, store: Store, target: str) -> None:
     with pytest.raises(RefusedError, match="is not on PostgreSQL: name the file first"):
-        await copy_database(url, url, progress=silent)
+        await copy_database(url, url, node="old", progress=silent)
     with pytest.raises(StoreError, match="is empty"):
-        await copy_database(target, url, progress=silent)
+        await copy_database(target, url, node="old", progress=silent)
 
 
 async def test_a_file_that_is_not_there_is_not_made(tmp_path: Path, target: str) -> None:
     with pytest.raises(StoreError, match="no database"):
-        await copy_database(f"sqlite+aiosqlite:///{tmp_path / 'none.db'}", target, progress=silent)
+        await copy_database(f"sqlite+aiosqlite:///{tmp_path / 'none.db'}", target, node="old", progress=silent)
