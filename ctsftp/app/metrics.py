@@ -76,7 +76,7 @@ class Metrics(Watch, Collector):
         self._registry = registry = CollectorRegistry()
         self._received = Counter("ctsftp_received_uploads", "Uploads that were acknowledged.", registry=registry)
         self._bytes = Counter("ctsftp_received_bytes", "Their bytes.", registry=registry)
-        self._verdicts = Counter("ctsftp_verdicts", "What became of uploads.", ["state", "code"], registry=registry)
+        self._verdicts = Counter("ctsftp_verdicts", "What loads led to.", ["state", "code"], registry=registry)
         self._rows = Counter("ctsftp_rows", "Rows that were read.", ["kind"], registry=registry)
         self._logins = Counter("ctsftp_logins", "Logins.", registry=registry)
         self._refusals = Counter("ctsftp_login_refusals", "Logins that were refused.", ["cause"], registry=registry)
@@ -123,9 +123,10 @@ class Metrics(Watch, Collector):
     def told(self, upload: StoredUpload, state: State, code: str | None, reading: Reading | None) -> None:
         """Count a verdict; of a file that was read, its rows."""
         self._verdicts.labels(state.value, code or "").inc()
-        closed_at = self._landed_at.pop(upload.id, None)
-        if closed_at is not None and state is State.LOADED:
-            self._close_to_ready.observe(time.monotonic() - closed_at)
+        if state is not State.FAILED:  # it is tried again, and may be the slowest of all
+            closed_at = self._landed_at.pop(upload.id, None)
+            if closed_at is not None and state is State.LOADED:
+                self._close_to_ready.observe(time.monotonic() - closed_at)
         if reading:
             self._rows.labels("member").inc(reading.members)
             self._rows.labels("duplicate").inc(reading.duplicates)
@@ -177,7 +178,7 @@ class Metrics(Watch, Collector):
             self._refusals.labels(cause.value)
         for kind in ("member", "duplicate", "rejected"):
             self._rows.labels(kind)
-        for state in END_STATES - {State.REJECTED}:
+        for state in END_STATES - {State.REJECTED, State.DISCARDED}:
             self._verdicts.labels(state.value, "")
         for code, page in PAGES.items():
             if page.kind in set(State):

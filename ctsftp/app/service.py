@@ -55,6 +55,7 @@ class Service:
         self.server = server
         self._metrics = metrics
         self._host_keys = host_keys
+        self._asked: asyncio.Task[list[str]] | None = None
         self._live = Live(engine.settings.http.max_live_pages)
         engine.changed = self._live.beat
         self.web = WebServer(
@@ -185,19 +186,25 @@ class Service:
     async def unready(self) -> list[str]:
         """Give the reasons why no sender should be led here now; none if all is well."""
         reasons = ["The server is stopping."] if self.server.stopping else []
-        try:
-            async with asyncio.timeout(READY_TIMEOUT_S):
-                await self.engine.store.numbers.answers()
-        except TimeoutError:
-            reasons.append(f"The database did not answer within {READY_TIMEOUT_S} s.")
-        except CtsftpError as exc:
-            log.warning("not ready", error=str(exc))  # it names paths, which are for no stranger
-            reasons.append("The database does not answer.")
+        # A read that was begun cannot be broken off: the next probe waits for the same one.
+        if self._asked is None or self._asked.done():
+            self._asked = asyncio.create_task(self._ask_database())
+        asked = self._asked
+        done, _ = await asyncio.wait({asked}, timeout=READY_TIMEOUT_S)
+        reasons += await asked if done else [f"The database did not answer within {READY_TIMEOUT_S} s."]
         settings = self.engine.settings
         room = await asyncio.to_thread(os.statvfs, settings.data_dir)
         if room.f_bavail * room.f_frsize < settings.sftp.max_file_size_bytes:
             reasons.append("The disk has no room for the largest file that may come.")
         return reasons
+
+    async def _ask_database(self) -> list[str]:
+        try:
+            await self.engine.store.numbers.answers()
+        except CtsftpError as exc:
+            log.warning("not ready", error=str(exc))  # it names paths, which are for no stranger
+            return ["The database does not answer."]
+        return []
 
     async def reload(self, read: Callable[[], Settings]) -> None:
         """Take over what can change while the server runs: limits, host keys, and who may stay signed in.

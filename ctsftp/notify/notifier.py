@@ -25,6 +25,7 @@ from ctsftp.store.records import Attempt, Delivery, Event, Hook, iso
 TEST_KIND = "hook.test"
 TEST_WORDS = Words("This is a test", "If you can read this, ctsftp reaches you here. There is nothing to do.")
 MAX_DOUBLINGS = 32
+# What another node wrote down, or is delivering, is looked for as often as this.
 OTHER_NODE_S = 1.0
 
 log = structlog.get_logger()
@@ -86,7 +87,10 @@ class Notifier:
             if hook.id not in self._busy:
                 self._busy.add(hook.id)
                 tasks.create_task(self._serve(hook))
-        return max(0.0, (next_at - self._now()).total_seconds()) if next_at else None
+        wait_s = max(0.0, (next_at - self._now()).total_seconds()) if next_at else None
+        if self._outbox.is_shared:
+            return OTHER_NODE_S if wait_s is None else min(wait_s, OTHER_NODE_S)
+        return wait_s
 
     async def _serve(self, hook: Hook) -> None:
         """Deliver to one hook all that is due; no error leaves the task: it would end the program."""
@@ -112,6 +116,8 @@ class Notifier:
                 for delivery in due:
                     if delivery.lane in waiting:
                         continue
+                    if not await self._outbox.has_hook(hook.id):  # it was removed meanwhile
+                        break
                     error = await session.post(
                         hook.url, secret=secret, message_id=delivery.event.message_id, body=payload(delivery.event)
                     )

@@ -44,6 +44,11 @@ class Outbox:
         """Set after each transaction that wrote something to be delivered; whoever waits for it clears it."""
         return self._database.news
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether others may write what is to be delivered, which is no `news` here."""
+        return self._database.shared
+
     async def add_hook(
         self, url: str, *, shown: str, client: str | None, kinds: Sequence[EventKind], secret: str | None
     ) -> Hook:
@@ -107,6 +112,11 @@ class Outbox:
     async def hook(self, hook_id: int) -> Hook:
         """Tell all about one hook; `NotFoundError` if there is none."""
         return await self._database.read(lambda conn: _hook(conn, hook_id))
+
+    async def has_hook(self, hook_id: int) -> bool:
+        """Tell whether a hook is there still."""
+        this = sa.select(hooks.c.id).where(hooks.c.id == hook_id)
+        return await self._database.read(lambda conn: conn.execute(this).first() is not None)
 
     async def waiting(self, now: datetime) -> tuple[list[Hook], datetime | None]:
         """List the hooks that have something to deliver now, and tell when the next delivery's time comes, if any."""

@@ -87,6 +87,24 @@ async def test_uploads_are_counted_by_state_and_code_and_their_rows_and_bytes(se
     assert value(found, "ctsftp_ledger_up") == 1
 
 
+async def test_a_load_that_failed_first_counts_among_the_slow_ones(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshots = service.engine.store.snapshots
+
+    async def fails_once(*_: object) -> int:
+        monkeypatch.undo()
+        raise StoreError("locked")
+
+    monkeypatch.setattr(snapshots, "begin", fails_once)
+    await load(service, NAME, rows([1]))
+    async with asyncio.timeout(PATIENCE_S):
+        while value(found := await scrape(service), "ctsftp_verdicts_total", state="loaded", code="") == 0:
+            pass
+    assert value(found, "ctsftp_verdicts_total", state="failed", code="database") == 1
+    assert value(found, "ctsftp_close_to_ready_seconds_count") == 1
+
+
 async def test_a_segment_tells_its_age_and_its_members(service: Service) -> None:
     await load(service, NAME, rows(range(1, 11)))
     found = await scrape(service)
@@ -146,6 +164,27 @@ async def test_a_database_that_does_not_answer_is_told_and_the_rest_is_there(
     assert value(found, "ctsftp_ledger_up") == 0
     assert value(found, "ctsftp_disk_bytes") > 0
     assert await service.unready() == ["The database does not answer."]
+
+
+async def test_a_database_that_hangs_is_told_in_time_and_asked_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, goes_on = [], asyncio.Event()
+
+    async def hangs(numbers: Numbers) -> None:
+        asked.append(numbers)
+        await goes_on.wait()
+
+    monkeypatch.setattr("ctsftp.app.service.READY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(Numbers, "answers", hangs)
+    async with Service.open(settings) as service:
+        for _ in range(2):
+            assert await service.unready() == ["The database did not answer within 0.05 s."]
+        goes_on.set()
+        assert await service.unready() == []
+        assert len(asked) == 1
+        assert await service.unready() == []
+        assert len(asked) == 2
 
 
 async def test_a_server_is_ready_until_it_stops_or_has_no_room(settings: Settings) -> None:

@@ -64,6 +64,27 @@ async def test_a_receiver_that_was_down_gets_every_event_in_order_and_once_by_id
     assert sum(row["attempts"] for row in await store.outbox.deliveries()) == len(receiver.requests) - 9
 
 
+async def test_a_hook_that_is_removed_is_told_nothing_more(store: Store, feed: Feed, notifier: Notifier) -> None:
+    loop = asyncio.get_running_loop()
+
+    def answer(number: int) -> int:
+        if number == 3:
+            asyncio.run_coroutine_threadsafe(store.outbox.remove_hook(hook.id), loop).result(PATIENCE_S)
+        return 204
+
+    with receiving(answer) as receiver:
+        hook = await webhook(store, receiver)
+        await reject(feed, *(f"Segment {number}" for number in range(10)))
+        task = asyncio.create_task(notifier.run())
+        await asyncio.to_thread(receiver.wait_for_taken, 3)
+        while notifier._busy:  # noqa: ASYNC110  until the batch is over
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+    assert len(receiver.requests) == 3
+    assert await store.outbox.deliveries() == []
+
+
 async def test_a_receiver_that_does_not_take_one_event_gets_those_of_other_segments(
     store: Store, feed: Feed, notifier: Notifier
 ) -> None:
