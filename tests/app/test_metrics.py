@@ -90,13 +90,14 @@ async def test_uploads_are_counted_by_state_and_code_and_their_rows_and_bytes(se
 async def test_a_load_that_failed_first_counts_among_the_slow_ones(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    snapshots = service.engine.store.snapshots
+    begin, faults = service.engine.store.snapshots.begin, [StoreError("locked")]
 
-    async def fails_once(*_: object) -> int:
-        monkeypatch.undo()
-        raise StoreError("locked")
+    async def fails_once(upload_id: str, members: int) -> int:
+        if faults:
+            raise faults.pop()
+        return await begin(upload_id, members)
 
-    monkeypatch.setattr(snapshots, "begin", fails_once)
+    monkeypatch.setattr(service.engine.store.snapshots, "begin", fails_once)
     await load(service, NAME, rows([1]))
     async with asyncio.timeout(PATIENCE_S):
         while value(found := await scrape(service), "ctsftp_verdicts_total", state="loaded", code="") == 0:
