@@ -397,6 +397,9 @@ class ClientFiles(SFTPServer):
         """Ask what the first bytes show; a fault of ours is no reason to fail a CLOSE: the upload is durable."""
         try:
             return self._context.inspect(upload)
+        except CtsftpError as exc:  # its text says all: a client.toml that is broken, say
+            log.error("upload could not be inspected", client=self.client, upload=upload.id, error=str(exc))  # noqa: TRY400
+            return None
         except Exception:
             log.exception("upload could not be inspected", client=self.client, upload=upload.id)
             return None

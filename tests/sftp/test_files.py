@@ -346,6 +346,7 @@ async def test_a_fault_of_ours_while_a_file_is_looked_at_does_not_fail_the_close
     await room.landed_put(GOLD, LIST)
     (error,) = room.errors()
     assert error["event"] == "upload could not be inspected"
+    assert error.get("error") == (str(fault) if isinstance(fault, StoreError) else None)
 
 
 async def test_a_bug_of_ours_is_answered_without_its_details_and_logged_with_them(room: Room) -> None:

@@ -17,6 +17,8 @@ from ctsftp.store.segments import Segments
 
 from .conftest import Desk, problem
 
+DATABASE_KINDS = ("sqlite",)  # what is limited is HTTP
+
 
 @pytest.fixture
 async def admin(desk: Desk) -> httpx.AsyncClient:

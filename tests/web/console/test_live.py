@@ -13,6 +13,8 @@ from tests.web.conftest import Desk
 from .conftest import person
 from .desk import Person
 
+DATABASE_KINDS = ("sqlite",)  # a page is told by this process, not by the database
+
 
 async def yes() -> bool:
     return True
