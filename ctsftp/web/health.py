@@ -8,14 +8,16 @@ from ctsftp.web.problems import Problem
 
 router = APIRouter(include_in_schema=False)
 
+ASKED = ["GET", "HEAD"]  # many a monitor wants no body
 
-@router.get("/healthz")
+
+@router.api_route("/healthz", methods=ASKED)
 async def is_alive() -> Response:
     """Answer as long as the event loop turns."""
     return PlainTextResponse("ok\n")
 
 
-@router.get("/readyz")
+@router.api_route("/readyz", methods=ASKED)
 async def is_ready(request: Request) -> Response:
     """Answer 200 if work can be done, else 503 with the reasons."""
     if reasons := await parts_of(request).unready():
@@ -23,7 +25,7 @@ async def is_ready(request: Request) -> Response:
     return PlainTextResponse("ready\n")
 
 
-@router.get("/metrics")
+@router.api_route("/metrics", methods=ASKED)
 async def metrics(request: Request) -> Response:
     """Give the figures in Prometheus's text form.
 

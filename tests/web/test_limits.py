@@ -39,7 +39,7 @@ async def test_a_method_that_is_not_taken_names_those_that_are(
         ("DELETE", "/v1/segments", "GET"),
         ("POST", "/v1/gates/acme/reward/4711", "DELETE, GET, PUT"),
         ("GET", "/v1/batch", "POST"),
-        ("PUT", "/healthz", "GET"),
+        ("PUT", "/healthz", "GET, HEAD"),
     ):
         with subtests.test(method=method, place=place):
             answer = await admin.request(method, place)
@@ -114,6 +114,8 @@ async def test_a_monitor_asks_without_a_token(desk: Desk) -> None:
     for place, text in (("/healthz", "ok\n"), ("/readyz", "ready\n")):
         answer = await stranger.get(place)
         assert (answer.status_code, answer.text) == (200, text)
+        answer = await stranger.head(place)
+        assert (answer.status_code, answer.text) == (200, "")
     assert (await stranger.get("/metrics")).status_code == 200
 
 
