@@ -24,6 +24,8 @@ defaults
   retries 5
   option redispatch
   timeout connect 2s
+  # A check that is not answered in `inter` would take a node that is merely slow for a dead one.
+  timeout check 5s
   timeout client 60s
   timeout server 60s
 """
