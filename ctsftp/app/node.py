@@ -12,10 +12,10 @@ from pathlib import Path
 
 import structlog
 
-from ctsftp.clients.files import write_small_file
 from ctsftp.contract.states import State
 from ctsftp.errors import CtsftpError, SettingsError
 from ctsftp.ingest.queue import UploadQueue
+from ctsftp.spool.disk import LocalDisk
 from ctsftp.spool.spool import Spool
 from ctsftp.store.store import Store
 
@@ -28,7 +28,6 @@ TAKEN_UP_WITHIN_S = 10
 
 log = structlog.get_logger()
 
-NAME_MODE = 0o640
 NAME = re.compile(r"[\w.-]{1,100}")
 
 
@@ -42,10 +41,24 @@ def node_name(data_dir: Path) -> str:
         if place.exists():
             return _checked(place.read_text("utf-8").strip(), place)
         name = f"{re.sub(r'[^a-zA-Z0-9.-]', '-', socket.gethostname())[:80]}-{secrets.token_hex(4)}"
-        write_small_file(place, f"{name}\n".encode(), mode=NAME_MODE)  # durably: uploads are known by it
+        _write_durably(place, f"{name}\n".encode())
     except (OSError, UnicodeDecodeError) as exc:
         raise SettingsError(f"The node's name in {place} cannot be read or made: {exc}.") from exc
     return name
+
+
+def _write_durably(place: Path, text: bytes) -> None:
+    """Write a file that is not there yet: uploads are known by what it says."""
+    disk, draft = LocalDisk(), place.with_name("node.part")
+    draft.unlink(missing_ok=True)
+    fd = disk.create(draft)
+    try:
+        disk.write(fd, text, 0)
+        disk.fsync(fd)
+    finally:
+        disk.close(fd)
+    disk.rename(draft, place)
+    disk.fsync_folder(place.parent)
 
 
 def _checked(name: str, place: Path) -> str:

@@ -27,7 +27,8 @@ async def sweep(engine: Engine) -> dict[str, Any]:
     await engine.queue.wait_for(swept.queued)
     while engine.queue.overflowed.is_set():  # there was more than the queue holds
         more = await engine.sweeper.sweep()
-        await engine.queue.wait_for(more.queued or None)  # none: it is full of what others sent
+        await engine.queue.wait_for(more.queued)
+        await engine.queue.wait_for_room()  # it may be full of what others sent
         swept += more
     return asdict(swept)
 

@@ -188,7 +188,7 @@ class Service:
         reasons = ["The server is stopping."] if self.server.stopping else []
         # A read that was begun cannot be broken off: the next probe waits for the same one.
         if self._asked is None or self._asked.done():
-            self._asked = asyncio.create_task(self._ask_database())
+            self._asked = self.engine.tasks.create_task(self._ask_database())
         asked = self._asked
         done, _ = await asyncio.wait({asked}, timeout=READY_TIMEOUT_S)
         reasons += await asked if done else [f"The database did not answer within {READY_TIMEOUT_S} s."]
@@ -203,6 +203,9 @@ class Service:
             await self.engine.store.numbers.answers()
         except CtsftpError as exc:
             log.warning("not ready", error=str(exc))  # it names paths, which are for no stranger
+            return ["The database does not answer."]
+        except Exception:  # this task must not end the others
+            log.exception("not ready")
             return ["The database does not answer."]
         return []
 

@@ -120,7 +120,7 @@ def enable(edge: Edge, name: str) -> None:
 @click.argument("name")
 @pass_edge
 def remove(edge: Edge, name: str) -> None:
-    """Remove a client that has no segments, with its keys.
+    """Remove a client that has no segments, tokens or hooks, with its keys.
 
     \b
     Example: ctsftp client remove acme

@@ -15,8 +15,9 @@ from ctsftp.errors import UsageError
 def command(edge: Edge, source: str, target: str) -> None:
     """Copy the database file at SQLITE_URL to the empty database at POSTGRES_URL, and compare the two.
 
-    The server must be stopped, and its data folder set: the file lies in it. Broken off, this goes on where it was
-    when it is started again; until it is done, no server opens the copy. The file stays as it is.
+    Stop the server, and use its own settings: its data folder is locked meanwhile, and keeps the uploads' files. Broken
+    off, this goes on where it was when it is started again; until it is done, no server opens the copy. The file stays
+    as it is.
 
     \b
     Example: ctsftp migrate-database sqlite+aiosqlite:////srv/data/ctsftp.db postgresql://ctsftp@db/ctsftp
@@ -27,22 +28,23 @@ def command(edge: Edge, source: str, target: str) -> None:
     from ctsftp.store.copying import copy_database  # noqa: PLC0415
     from ctsftp.store.sqlite import path_of  # noqa: PLC0415
 
-    data_dir, folder = edge.settings.data_dir, path_of(source).parent
-    if folder.resolve() != data_dir.resolve():
-        raise UsageError(
-            f"The file lies in {folder}, and the data folder is {data_dir}: set CTSFTP_DATA_DIR={folder}, so that no"
-            " server works on it meanwhile, or copy the file there."
-        )
+    settings = edge.settings
+    own = {settings.data_dir / "ctsftp.db"}
+    if settings.database.startswith("sqlite"):
+        own.add(path_of(settings.database))
+    if path_of(source).resolve() not in {path.resolve() for path in own}:
+        names = " or ".join(sorted(map(str, own)))
+        raise UsageError(f"{path_of(source)} is not the server's own database, {names}: use the server's settings.")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = error_console()
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    with data_lock(data_dir), bar:
+    with data_lock(settings.data_dir), bar:
         task = bar.add_task("Reading", total=None)
         members = run(
             copy_database(
                 source,
                 target,
-                node=node_name(data_dir),
+                node=node_name(settings.data_dir),
                 progress=lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
             )
         )

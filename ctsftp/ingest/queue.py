@@ -88,6 +88,12 @@ class UploadQueue:
             self._changed.clear()
             await self._changed.wait()
 
+    async def wait_for_room(self) -> None:
+        """Return when one more upload would be taken."""
+        while len(self) >= self._size:
+            self._changed.clear()
+            await self._changed.wait()
+
     async def _run_worker(self) -> None:
         while True:
             lane = await self._next_lane()

@@ -49,7 +49,7 @@ def check_homes(root: Path) -> Iterator[Finding]:
         for home in sorted(root.glob("*/home"))
         for folder, _, names in os.walk(home)
         for path in (Path(folder, name) for name in names)
-        if is_stranger(path.lstat())
+        if _is_alone(path)
     ]
     if alone:
         text = f"{len(alone):,} files in clients' homes are no uploads yet, {alone[0]} first: the sweep makes new ones."
@@ -71,6 +71,13 @@ def check_room(data_dir: Path, *, free_ratio: float, largest_bytes: int) -> Iter
         yield Finding("disk", Level.OK, told)
     if room.f_files and room.f_favail < room.f_files * MIN_FREE_FILES_RATIO:
         yield Finding("disk", Level.WARN, f"Only {room.f_favail:,} more files fit on the disk of {data_dir}.", do)
+
+
+def _is_alone(path: Path) -> bool:
+    try:
+        return is_stranger(path.lstat())
+    except (FileNotFoundError, NotADirectoryError):  # a server works meanwhile
+        return False
 
 
 def _strangers(part: str, folder: Path, found: os.stat_result, *, private: bool) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ class StagedFile:
     The first thing that goes wrong poisons it: every later write and the CLOSE answer with that
     error, whatever the client does next (OpenSSH's client sends CLOSE after a failed write).
     One that begins with a seed that its client was not `shown` (a complete file stands before it) is whole only if the
-    client itself writes to the seed's end or beyond: it may mean to change what it saw.
+    client itself writes all of it, or on to the seed's end or beyond: else it may mean to change what it saw.
     A handle belongs to one session, whose requests come one after another; only `sync` may run beside them.
     """
 
@@ -47,6 +47,7 @@ class StagedFile:
         self._granted_bytes = seed_bytes
         self._coverage = Coverage(seed_bytes)
         self._unseen_bytes = 0 if shown else seed_bytes
+        self._own_coverage = Coverage()  # of a file with an unseen seed
         self._append_to: tuple[int, int] | None = None
         self._shift_bytes = 0
         self._doubtful = False
@@ -86,11 +87,9 @@ class StagedFile:
             raise self._poisoned(DiskError(f"{self.target} could not be written: {exc.strerror}.")) from exc
         if written != len(data):
             raise self._poisoned(DiskError(f"{self.target} could not be written: the disk took a part of it."))
-        if not self._coverage.add(offset, offset + written):
+        if not (self._coverage.add(offset, offset + written) and self._note_own(offset, offset + written)):
             raise self._poisoned(LimitError(f"{self.target} is written in too many separate pieces."))
         self.unsynced_bytes += written
-        if offset + written >= self._unseen_bytes:
-            self._unseen_bytes = 0
 
     def read(self, offset: int, size: int) -> bytes:
         """Read back what was written."""
@@ -111,8 +110,7 @@ class StagedFile:
             self._doubtful = True
             raise self._poisoned(DiskError(f"{self.target} could not be cut: {exc.strerror}.")) from exc
         self._coverage.cut(size)
-        if not size:
-            self._unseen_bytes = 0
+        self._own_coverage.cut(size)
         if self._append_to:  # what follows is appended to what is left
             kept, shown = self._append_to
             self._append_to = (min(kept, size), min(shown, size))
@@ -145,7 +143,7 @@ class StagedFile:
                     f"{self.target} has a hole after byte {self._coverage.prefix_bytes} of {size}: send it again whole."
                 )
             )
-        if self._unseen_bytes:
+        if self._unseen_bytes and not self._own_coverage.is_whole(size):
             raise self._poisoned(
                 IncompleteError(
                     f"{self.target} was cut off after byte {self._unseen_bytes} lately, and that was not written on:"
@@ -191,6 +189,13 @@ class StagedFile:
         if kept != shown:
             raise self._poisoned(IncompleteError(f"{self.target} was cut off earlier: send it again whole."))
         self._shift_bytes = kept
+
+    def _note_own(self, start: int, end: int) -> bool:
+        """Note what the client itself wrote, as long as there is a seed that it did not see; False: too many pieces."""
+        if end >= self._unseen_bytes:
+            self._unseen_bytes = 0
+            return True
+        return self._own_coverage.add(start, end)
 
     def _ask_for_room(self, end: int) -> None:
         """See to it that the file may grow to `end`, or raise and poison it."""

@@ -100,7 +100,7 @@ class Ledger:
         """Let a held or superseded upload be loaded whatever the guards say."""
         advice = "Only held and superseded uploads can be approved."
         allowed = (State.HELD, State.SUPERSEDED)
-        await self._decide(upload_id, State.RECEIVED, allowed, advice, approved=True)
+        await self._decide(upload_id, State.RECEIVED, allowed, advice, approved=True, attempts=0)
 
     async def discard(self, upload_id: str) -> None:
         """Drop a held upload: it will not be loaded."""
@@ -205,28 +205,25 @@ def twin(conn: Connection, client: str, filename: str, *, other_than: str) -> st
     """Tell the sha256 of the last other upload of this name that was applied, or of one that came later and is held.
 
     What was applied to a segment that was then deleted no longer counts: sent again, it makes the segment anew.
-    Which was the last is told by the snapshots while they are kept: an older file may have been approved after a
-    newer one was loaded, and clocks may go back.
+    Which was the last of those whose snapshots are kept is told by their numbers: an older file may have been approved
+    after a newer one was loaded, and clocks may go back.
     """
     same_name = sa.and_(uploads.c.client == client, uploads.c.filename == filename, uploads.c.id != other_than)
     same_segment = sa.and_(segments.c.client == uploads.c.client, segments.c.key == uploads.c.segment_key)
     its_snapshot = sa.and_(snapshots.c.segment_id == segments.c.id, snapshots.c.upload_id == uploads.c.id)
-    number = snapshots.c.number
+    newest_first = (uploads.c.finished_at.desc(), uploads.c.id.desc())
+    some = sa.select(uploads.c.id, uploads.c.sha256, uploads.c.finished_at).where(same_name).limit(1)
     applied = (
-        sa.select(uploads.c.id, uploads.c.sha256)
-        .join(segments, same_segment)
-        .outerjoin(snapshots, its_snapshot)
-        .where(same_name, uploads.c.state == State.LOADED)
-        .where(sa.or_(number.is_not(None), uploads.c.finished_at >= segments.c.created_at))
-        .order_by(sa.nulls_last(number.desc()), uploads.c.id.desc())
+        some.join(segments, same_segment).outerjoin(snapshots, its_snapshot).where(uploads.c.state == State.LOADED)
     )
-    held = (
-        sa.select(uploads.c.id, uploads.c.sha256)
-        .where(same_name, uploads.c.state == State.HELD)
-        .order_by(uploads.c.id.desc())
-    )
-    found = [row for query in (applied, held) if (row := conn.execute(query.limit(1)).first())]
-    return max(found).sha256 if found else None
+    is_kept = snapshots.c.id.is_not(None)
+    kept = conn.execute(applied.where(is_kept).order_by(snapshots.c.number.desc())).first()
+    of_this_segment = uploads.c.finished_at >= segments.c.created_at
+    gone = conn.execute(applied.where(~is_kept, of_this_segment).order_by(*newest_first)).first()
+    held = conn.execute(some.where(uploads.c.state == State.HELD).order_by(*newest_first)).first()
+    last = gone if kept is None or (gone and gone.finished_at > kept.finished_at) else kept
+    found = [row for row in (last, held) if row]
+    return max(found, key=lambda row: row.id).sha256 if found else None
 
 
 def add_warnings(conn: Connection, upload_id: str, notices: Sequence[Notice]) -> None:

@@ -32,8 +32,8 @@ async def metrics(request: Request) -> Response:
     They name every client's segments: whoever may come from elsewhere needs a token for all clients, and so does a
     browser's page that asks by another name.
     """
-    settings = parts_of(request).settings
-    if settings.is_exposed or not settings.knows_host(request.headers.get("host", "")):
+    settings, host = parts_of(request).settings, request.headers.get("host", "")
+    if settings.is_exposed or (host and not settings.knows_host(host)):
         access = await TokenBearer(admin=False)(request)
         if access.token.client is not None:
             raise Problem(403, "scope", "The figures are of all clients: this token is bound to one.")

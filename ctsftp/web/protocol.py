@@ -26,6 +26,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._limits = limits
         self._head_bytes = 0
         self._is_in_head = False
+        self._is_behind_chunk = False  # in the next one's size, or in the fields behind the last
         self._head_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
         self._untaken_bytes = 0
@@ -61,9 +62,9 @@ class LimitedProtocol(HttpToolsProtocol):
         Bytes that begin no request, such as the rest of a body that was answered already, end uvicorn's wait for the
         next one: they must not keep the connection.
         """
-        was_in_head = self._is_in_head
+        was_in_head, was_behind_chunk = self._is_in_head, self._is_behind_chunk
         super().data_received(data)
-        if was_in_head and self._is_in_head:
+        if (was_in_head and self._is_in_head) or (was_behind_chunk and self._is_behind_chunk):
             self._count_head(len(data))
         cycle: RequestResponseCycle | None = self.cycle
         is_idle = cycle is None or cycle.response_complete
@@ -73,6 +74,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request."""
         self._is_in_head = True
+        self._is_behind_chunk = False
         self._head_bytes = 0
         self._await_head()
         super().on_message_begin()
@@ -89,6 +91,20 @@ class LimitedProtocol(HttpToolsProtocol):
         self._is_in_head = False
         self._stop_timer()
         super().on_headers_complete()
+
+    def on_chunk_header(self) -> None:
+        """Note that a chunk's size was read; behind the last one, of 0 bytes, come fields that the parser gathers."""
+        self._is_behind_chunk = True
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body."""
+        self._is_behind_chunk = False
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End the request."""
+        self._is_behind_chunk = False
+        super().on_message_complete()
 
     def _await_head(self) -> None:
         self._stop_timer()

@@ -37,7 +37,7 @@ class HttpSettings(BaseModel):
     # The console. Its sessions end when their token is revoked or expires, and with the process.
     allowed_hosts: tuple[str, ...] = Field(
         ("localhost", "127.0.0.1", "[::1]"),
-        description="names that browsers reach the console by (a list in JSON); by any other they are refused",
+        description="names that people reach the console by, beside localhost (a list in JSON); others are refused",
     )
     behind_https: bool = Field(
         default=False,
@@ -55,7 +55,8 @@ class HttpSettings(BaseModel):
 
         A page of a site whose name is made to lead here (DNS rebinding) asks by another.
         """
-        return host_name(header) in {name.strip("[]").lower() for name in (*self.allowed_hosts, self.host)}
+        names = {name.strip("[]").lower() for name in (*self.allowed_hosts, self.host)}
+        return host_name(header) in names | LOOPBACK
 
     @property
     def is_exposed(self) -> bool:

@@ -40,14 +40,26 @@ def test_a_server_that_runs_is_to_be_stopped_first(shell: Shell, target: str) ->
         assert "stop it first" in shell.refused("migrate-database", source(shell), target, code=2)
 
 
-def test_a_file_of_another_data_folder_is_refused_since_a_server_may_work_on_it(
+def test_a_file_that_is_not_the_servers_own_is_refused_since_another_may_work_on_it(
     shell: Shell, target: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     shell.load("VIP_20260310_0900.csv", rows([1, 2]))
     monkeypatch.setenv("CTSFTP_DATA_DIR", str(tmp_path / "elsewhere"))
     said = shell.refused("migrate-database", source(shell), target, code=2)
-    assert f"set CTSFTP_DATA_DIR={shell.folder / 'data'}" in said
+    assert "use the server's settings" in said
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_database_beside_the_data_folder_is_copied_under_the_folders_lock(
+    shell: Shell, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell.load("VIP_20260310_0900.csv", rows([1, 2]))
+    (shell.folder / "data" / "ctsftp.db").rename(shell.folder / "x.db")
+    url = f"sqlite+aiosqlite:///{shell.folder / 'x.db'}"
+    monkeypatch.setenv("CTSFTP_DATABASE_URL", url)
+    with data_lock(shell.folder / "data"):
+        assert "stop it first" in shell.refused("migrate-database", url, target, code=2)
+    assert "Copied and compared: 2 members" in shell.run("migrate-database", url, target).err
 
 
 def test_two_names_in_the_wrong_order_are_refused(shell: Shell) -> None:

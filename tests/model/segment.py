@@ -40,6 +40,7 @@ class Upload:
     approved: bool = False
     warnings: list[str] = field(default_factory=list)
     applied_to: "Segment | None" = None
+    applied_as: int = 0
 
     @property
     def age(self) -> tuple[str, int]:
@@ -178,14 +179,10 @@ class Model:
         return ("held", code) if code else ("loaded", None)
 
     def _is_done(self, upload: Upload) -> bool:
-        """Whether the same name and bytes were applied last, or came later and are held: then there is nothing to do.
-
-        What was applied last is no longer known once its list is forgotten: then it is what came last.
-        """
+        """Whether the same name and bytes were applied last, or came later and are held: nothing is to be done."""
         others = [other for other in self.uploads if other is not upload and other.file.name == upload.file.name]
-        numbers = {one.upload.place: one.number for one in self.segment.snapshots} if self.segment else {}
         applied = [other for other in others if other.state == "loaded" and other.applied_to is self.segment]
-        last = sorted(applied, key=lambda other: (numbers.get(other.place, 0), other.place))[-1:]
+        last = sorted(applied, key=lambda other: other.applied_as)[-1:]
         candidates = last + [other for other in others if other.state == "held"]
         newest = max(candidates, key=lambda other: other.place, default=None)
         return newest is not None and newest.file.content == upload.file.content
@@ -222,7 +219,7 @@ class Model:
             segment.current = new
             segment.newest = max(segment.newest, upload.age)
             segment.rolled_back = False
-        upload.applied_to = self.segment
+        upload.applied_to, upload.applied_as = self.segment, 1 + max(one.applied_as for one in self.uploads)
 
     def _forget_approvals(self, uploads: Iterable[Upload]) -> None:
         """What was decided before the segment changed is decided anew."""

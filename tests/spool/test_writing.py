@@ -303,6 +303,28 @@ def test_a_file_that_is_resumed_from_the_size_of_the_whole_one_before_it_is_comp
     assert client.publish(staged).path.read_bytes() == client.see("a.csv") == b"ABCDEFGHIJKLMNOP"
 
 
+def test_a_smaller_file_that_is_sent_whole_and_then_cut_to_its_size_is_taken(client: Client) -> None:
+    """OpenSSH's scp writes from the beginning, and cuts at the end."""
+    client.put("a.csv", b"abcdef")
+    client.break_off("a.csv", b"ABCDEFGHIJKL")
+    staged = client.resume("a.csv")
+    staged.write(0, b"xyz")
+    staged.write(3, b"XYZ")
+    staged.truncate(6)
+    assert client.publish(staged).path.read_bytes() == client.see("a.csv") == b"xyzXYZ"
+
+
+def test_a_file_that_is_cut_to_what_is_shown_and_added_to_is_no_mixture(client: Client) -> None:
+    client.put("a.csv", b"abcdef")
+    client.break_off("a.csv", b"ABCDEFGHIJKL")
+    staged = client.resume("a.csv")
+    staged.truncate(6)
+    staged.write(6, b"xyz")
+    with pytest.raises(IncompleteError):
+        client.publish(staged)
+    assert client.see("a.csv") == b"abcdef"
+
+
 def test_who_empties_the_file_begins_anew_whatever_was_cut_off_behind_it(client: Client) -> None:
     client.put("a.csv", b"abcdef")
     client.break_off("a.csv", b"ABCDEFGHIJKL")

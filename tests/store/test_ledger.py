@@ -282,6 +282,20 @@ async def test_the_twin_is_what_was_applied_last_though_it_came_earlier(store: S
     assert await store.ledger.twin("acme", "VIP_20260310_0900.csv", other_than="none") == "older"
 
 
+async def test_the_twin_is_what_was_applied_last_though_its_list_was_pruned(
+    store: Store, feed: Feed, clock: StandingClock
+) -> None:
+    await feed.load([1], stamp="20260310_0900")
+    clock.advance(days=1)
+    for ids in ([2], [3]):
+        clock.advance(minutes=1)
+        await feed.load(ids, stamp="20260310_0900")
+    await feed.load([4], stamp="20260311_0900")
+    await store.snapshots.prune(keep_last=1, keep_days=2)
+    assert [one.number for one in await store.segments.history("acme", "vip")] == [4, 1]
+    assert await store.ledger.twin("acme", "VIP_20260310_0900.csv", other_than="none") == digest([3])
+
+
 async def test_a_clock_that_goes_back_makes_no_twin_of_what_was_replaced(
     store: Store, feed: Feed, clock: StandingClock
 ) -> None:

@@ -174,6 +174,22 @@ async def test_of_a_load_that_fails_the_first_fault_that_is_written_down_is_told
         assert [delivery.event.data.get("waits", False) for delivery in await due(store, hook)] == [False, True]
 
 
+async def test_an_approved_upload_that_fails_is_told_whatever_failed_before(
+    store: Store, feed: Feed, clock: StandingClock
+) -> None:
+    hook = await webhook(store)
+    upload_id = await feed.loading()
+    again = clock() + timedelta(seconds=1)
+    await store.ledger.move(upload_id, State.FAILED, attempts=1, retry_at=again)
+    for state in (State.RECEIVED, State.LOADING, State.HELD):
+        await store.ledger.move(upload_id, state)
+    await store.ledger.approve(upload_id)
+    await store.ledger.move(upload_id, State.LOADING)
+    await store.ledger.move(upload_id, State.FAILED, attempts=1, retry_at=again)
+    kinds = [delivery.event.kind.value for delivery in await due(store, hook)]
+    assert kinds == ["upload.failed", "upload.held", "upload.failed"]
+
+
 async def test_behind_a_delivery_that_waits_its_lane_waits_and_no_other(
     store: Store, feed: Feed, clock: StandingClock
 ) -> None:
