@@ -99,6 +99,7 @@ class FilesHandler(SFTPServerHandler):
         self._extensions = list(EXTENSIONS)
         self.files = files
         self.explain = explain
+        self.ended_well = False
         self._until_writable = until_writable
         self._in_a_row = 0
 
@@ -126,6 +127,13 @@ class FilesHandler(SFTPServerHandler):
             self.explain(f"A request of {length} bytes is larger than the limit of {limit} bytes.")
             raise SFTPBadMessage("Too large a request")
         return SSHPacket(await self._reader.readexactly(length))
+
+    async def _cleanup(self, exc: Exception | None) -> None:
+        """End, but leave the channel open: the session says by its exit status whether all went well."""
+        self.ended_well = exc is None
+        self._writer = None
+        await super()._cleanup(exc)
+        self._reader = None
 
     async def _process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
         self.files.explicit_close = pkttype == FXP_CLOSE

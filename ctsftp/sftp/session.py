@@ -18,6 +18,8 @@ from ctsftp.sftp.handler import FilesHandler
 from ctsftp.sftp.wire import spare_packet_log
 from ctsftp.spool.staging import StagedFile
 
+EXIT_BROKEN_OFF = 1
+
 log = structlog.get_logger()
 
 
@@ -132,30 +134,34 @@ class Session(SSHServerStreamSession[bytes]):
     async def _serve(self, reader: SSHReader[bytes], writer: SSHWriter[bytes]) -> None:
         # Every line that this task logs tells who is at the other end.
         structlog.contextvars.bind_contextvars(**self._peer)
+        ended_well = False
         try:
-            await self._speak(reader, writer)
+            ended_well = await self._speak(reader, writer)
         except (EOFError, BreakReceived, SignalReceived, TerminalSizeChanged) as exc:
             log.info("session broke off", client=self.client, cause=type(exc).__name__)
         except Exception:
             log.exception("session failed", client=self.client)
         finally:
-            await self._clean_up(writer)
+            await self._clean_up(0 if ended_well else EXIT_BROKEN_OFF)
 
-    async def _speak(self, reader: SSHReader[bytes], writer: SSHWriter[bytes]) -> None:
+    async def _speak(self, reader: SSHReader[bytes], writer: SSHWriter[bytes]) -> bool:
+        """Answer until the peer is done; False if it said something that cannot be gone on from."""
         home = await asyncio.to_thread(self._context.spool.home, self.client)
         self._files = ClientFiles(self._channel, self.client, home, self._context)
         self._files.refuses_new = self._refuses_new
         handler = FilesHandler(self._files, reader, writer, until_writable=self._until_writable, explain=self._explain)
         await handler.run()
+        return handler.ended_well
 
-    async def _clean_up(self, writer: SSHWriter[bytes]) -> None:
+    async def _clean_up(self, exit_status: int) -> None:
         try:
             if self._files:
                 await self._files.abandon()
-            writer.close()
         except Exception:
             log.exception("session could not be cleaned up", client=self.client)
         finally:
+            if not self._channel.is_closing():
+                self._channel.exit(exit_status)  # without it, scp takes all that it did for a failure
             self._ended(self)
 
     async def _until_writable(self) -> None:

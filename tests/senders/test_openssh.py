@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ..e2e.conftest import wait_until
+from ..sftp.conftest import require_program
 from .post import HOST, PATIENCE_S, Account, export
 from .programs import OpenSsh, ssh_options
 
@@ -118,3 +119,31 @@ def test_a_put_that_asks_for_fsync_loads(account: Account) -> None:
     OpenSsh(account).batch(f"put -f {account.file('local.csv', export(IDS[:9]))} {NAME}")
     assert account.state(NAME) == "loaded"
     assert account.members("VIP") == list(IDS[:9])
+
+
+def scp(account: Account, file: Path, *options: str) -> list[str]:
+    """The command of OpenSSH's scp, which speaks SFTP by itself since 9.0, and where it is told to since 8.7."""
+    require_program("scp")
+    return ["scp", "-s", *options, *ssh_options(account), str(file), f"{account.client}@{HOST}:/{NAME}"]
+
+
+def test_scp_ends_well_and_the_list_loads(account: Account) -> None:
+    account.execute(*scp(account, account.file("local.csv", export(IDS[:9]))))
+    assert account.state(NAME) == "loaded"
+    assert account.members("VIP") == list(IDS[:9])
+
+
+def test_scp_of_a_shorter_list_after_one_that_was_killed_replaces_the_longer_one(account: Account) -> None:
+    """It never truncates before it writes: what was cut off is the new list's beginning and the old one's end."""
+    account.execute(*scp(account, account.file("long.csv", export(IDS))))
+    assert account.state(NAME) == "loaded"
+    shorter = account.file("shorter.csv", export(IDS[1:-1000]))
+    staging = account.post.box.folder / "data" / "clients" / account.client / "staging"
+    with subprocess.Popen(scp(account, shorter, "-l", LIMIT_KBIT), env=account.environment) as killed:
+        wait_until(lambda: any(place.stat().st_size for place in staging.glob("*")))
+        killed.kill()
+    account.event("upload cut off", path=f"/{NAME}")
+    account.look_on()
+    account.execute(*scp(account, shorter))
+    assert account.state(NAME) == "loaded"
+    assert account.members("VIP") == list(IDS[1:-1000])
