@@ -76,7 +76,7 @@ def check_room(data_dir: Path, *, free_ratio: float, largest_bytes: int) -> Iter
 def _is_alone(path: Path) -> bool:
     try:
         return is_stranger(path.lstat())
-    except (FileNotFoundError, NotADirectoryError):  # a server works meanwhile
+    except OSError:  # a server works meanwhile; what cannot be looked at is told of already
         return False
 
 
