@@ -340,3 +340,12 @@ async def test_if_asyncssh_called_its_packet_method_by_another_name_nothing_woul
     await assert_only_the_half_is_kept(room)
     (error,) = room.errors()
     assert error["request"] == "_process_close"
+
+
+async def test_a_session_ends_with_an_exit_status_that_says_whether_all_went_well(room: Room) -> None:
+    for last_words, status in ((b"", 0), (UInt32(1 << 30), 1)):
+        raw = await room.raw()
+        raw.channel.write(last_words)
+        raw.channel.write_eof()
+        await raw.channel.wait_closed()
+        assert raw.channel.get_exit_status() == status
