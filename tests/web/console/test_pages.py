@@ -4,7 +4,6 @@ import re
 from urllib.parse import urlencode
 
 from markupsafe import escape
-from sqlalchemy import event
 
 from ctsftp.contract.names import segment_key
 from tests.web.conftest import Desk
@@ -56,22 +55,6 @@ async def test_what_needs_a_hand_comes_first(desk: Desk, admin: Person) -> None:
     assert "1 overdue 1 waits for a decision" in text
     text = await admin.text(href(await admin.page("/")))
     assert "No file since 2026-03-10 09:00 UTC ; one is expected every minute" in text
-
-
-async def test_the_segments_page_asks_the_database_as_often_for_many_segments_as_for_one(
-    desk: Desk, admin: Person
-) -> None:
-    asked: list[str] = []
-    event.listen(desk.store._database._readers.sync_engine, "before_cursor_execute", lambda *a: asked.append(a[2]))
-    await desk.load("A", [1])
-    counts = []
-    for titles in ([], ["B", "C", "D", "E"]):
-        for title in titles:
-            await desk.load(title, [1])
-        asked.clear()
-        await admin.page("/")
-        counts.append(len(asked))
-    assert counts[0] == counts[1] > 2
 
 
 async def test_the_search_finds_titles_and_clients_in_any_case(desk: Desk, admin: Person) -> None:
