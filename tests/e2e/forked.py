@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from multiprocessing import connection
 from multiprocessing.reduction import DupFd
 from pathlib import Path
@@ -50,7 +51,8 @@ class Forked:
             return self._process.exitcode
 
     def send_signal(self, number: int) -> None:
-        os.kill(self.pid, number)
+        with suppress(ProcessLookupError):  # it has ended, and its exit code is on its way
+            os.kill(self.pid, number)
 
     def wait(self, timeout: float) -> int:
         connection.wait([self._process.sentinel], timeout)
