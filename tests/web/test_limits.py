@@ -45,7 +45,7 @@ async def test_a_method_that_is_not_taken_names_those_that_are(
         with subtests.test(method=method, place=place):
             answer = await admin.request(method, place)
             problem(answer, 405, "method")
-            assert answer.headers["allow"] == allowed
+            assert sorted(answer.headers["allow"].split(", ")) == allowed.split(", ")
 
 
 async def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(admin: httpx.AsyncClient) -> None:
