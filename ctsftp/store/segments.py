@@ -35,16 +35,18 @@ class Segments:
         self._clock = clock
         self._snapshots = snapshots
 
-    async def segments(self, *, client: str | None = None) -> list[Segment]:
-        """List the segments, retired ones too, by client and title. There may be tens of thousands: see `page`."""
-        return await self._database.read(partial(_select, client=client))
-
-    async def page(
-        self, *, limit: int, client: str | None = None, after: tuple[str, str] | None = None, search: str = ""
+    async def segments(
+        self,
+        *,
+        client: str | None = None,
+        search: str = "",
+        after: tuple[str, ...] | None = None,
+        limit: int | None = None,
     ) -> list[Segment]:
-        """List the first segments behind `after`, a client and a title, in the order of `segments`.
+        """List the segments, retired ones too, by client and title.
 
-        `search` narrows to those whose key or client holds it. What it costs is the page's, however many there are.
+        `after` is the client and the title of the last one that was seen, and `search` stands in the key or the client.
+        With a `limit` it costs what the page does, however many there are.
         """
         narrowed = [*_narrowed(client, search), *_behind(client, after)]
         return await self._database.read(lambda conn: _read(conn, _current(*narrowed).limit(limit)))
@@ -243,7 +245,7 @@ def _narrowed(client: str | None, search: str = "") -> list[sa.ColumnElement[boo
     return narrowed
 
 
-def _behind(client: str | None, after: tuple[str, str] | None) -> list[sa.ColumnElement[bool]]:
+def _behind(client: str | None, after: tuple[str, ...] | None) -> list[sa.ColumnElement[bool]]:
     if after is None:
         return []
     return [_PLACE[1] > after[1]] if client == after[0] else [sa.tuple_(*_PLACE) > after]

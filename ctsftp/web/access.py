@@ -8,7 +8,7 @@ What belongs to another client does not exist for a token that is bound to one: 
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -107,6 +107,10 @@ class Access:
         if client is not None:
             self.require(client)
         return client or self.token.client
+
+    def place(self) -> AbstractContextManager[None]:
+        """Take one of the token's places for long answers; a 503 problem if there is none."""
+        return self.parts.streams.place(self.token.id)
 
     async def perform(self, operation: str, **arguments: Any) -> Any:
         """Have an operation done, as the command line would; the log says by whose token."""

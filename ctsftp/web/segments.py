@@ -21,7 +21,7 @@ from ctsftp.web.models import (
     SnapshotOut,
     UploadOut,
 )
-from ctsftp.web.paging import Cursor, Limit, page
+from ctsftp.web.paging import Cursor, Limit, cut, read_place
 from ctsftp.web.problems import Problem
 from ctsftp.web.streams import STREAMED, FormatQuery, stream_members
 
@@ -39,10 +39,12 @@ async def list_segments(
     access: Reader, client: ClientFilter = None, cursor: Cursor = None, limit: Limit = None
 ) -> SegmentList:
     """List the segments, retired ones too, by client and title."""
-    found = await access.store.segments.segments(client=access.narrow(client))
-    rows = [SegmentOut(**segment.as_json()) for segment in found]
-    items, following = page(rows, lambda row: [row.client, row.segment], cursor, limit, access.settings)
-    return SegmentList(items=items, next=following)
+    size = access.settings.size_of_page(limit)
+    found = await access.store.segments.segments(
+        client=access.narrow(client), after=read_place(cursor, 2), limit=size + 1
+    )
+    shown, following = cut(found, size, lambda one: (one.client, one.title))
+    return SegmentList(items=[SegmentOut(**segment.as_json()) for segment in shown], next=following)
 
 
 @router.get("/{client}/{segment}")

@@ -38,7 +38,7 @@ async def list_uploads(
     access: Reader, client: ClientFilter = None, state: StateFilter = None, cursor: Cursor = None, limit: Limit = None
 ) -> UploadList:
     """List the uploads, newest first."""
-    size = min(limit or access.settings.page_size, access.settings.max_page_size)
+    size = access.settings.size_of_page(limit)
     before = None
     if cursor is not None and not isinstance(before := read_cursor(cursor), str):
         raise unknown_cursor()

@@ -18,7 +18,9 @@ async def test_a_trend_is_the_sizes_of_the_kept_snapshots_old_to_new(store: Stor
     assert trends == {sizes["acme"]: list(range(4, TREND_SIZES + 4)), sizes["other"]: [1]}
     assert await store.overview.trends("other") == {sizes["other"]: [1]}
     assert await store.overview.trends_of(await store.segments.segments()) == trends
-    assert await store.overview.trends_of(await store.segments.page(client="other", limit=9)) == {sizes["other"]: [1]}
+    assert await store.overview.trends_of(await store.segments.segments(client="other", limit=9)) == {
+        sizes["other"]: [1]
+    }
     assert await store.overview.trends_of([]) == {}
 
 
