@@ -58,10 +58,11 @@ class Service:
         self._asked: asyncio.Task[list[str]] | None = None
         self._live = Live(engine.settings.http.max_live_pages)
         engine.changed = self._live.beat
+        self._readable = engine.store.for_readers()
         self.web = WebServer(
             Parts(
                 settings=engine.settings.http,
-                store=engine.store,
+                store=self._readable,
                 perform=self.perform,
                 metrics=self.metrics,
                 unready=self.unready,
@@ -95,7 +96,7 @@ class Service:
                 settings.notify, store=engine.store, clients=engine.clients, spare_bytes=engine.spare_bytes, now=utc_now
             )
             desk = ReceiptDesk(
-                store=engine.store,
+                store=engine.store.for_readers(),
                 spool=engine.spool,
                 queue=engine.queue,
                 shown=settings.sftp.receipts_shown,
@@ -176,12 +177,12 @@ class Service:
 
     async def _sheet(self, client: str) -> dict[str, Any]:
         """Write a client's connection sheet."""
-        logins = await self.engine.store.logins.facts(client)
+        logins = await self._readable.logins.facts(client)
         return write_sheet(self.engine.settings, client, self._host_keys, logins) | {"port": self.server.port}
 
     async def metrics(self) -> bytes:
         """Give all numbers in Prometheus' text format."""
-        return await self._metrics.render(self.engine.store)
+        return await self._metrics.render(self._readable)
 
     async def unready(self) -> list[str]:
         """Give the reasons why no sender should be led here now; none if all is well."""

@@ -43,6 +43,7 @@ class Backend(Protocol):
     name: str  # how an error calls it, without a password
     shared: bool  # whether several nodes may work on it
     writers: AsyncEngine
+    own_readers: AsyncEngine  # of the server's own work: no reader takes its connections
     readers: AsyncEngine
     faults: tuple[type[Exception], ...]  # what the driver raises where it is called past SQLAlchemy
     members_among: str  # the statement of `Lookups.members_among`

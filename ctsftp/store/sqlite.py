@@ -45,6 +45,7 @@ class SqliteBackend:
         self.path = path_of(url)
         self.name = str(self.path)
         self.writers = writer_engine(self.path)
+        self.own_readers = reader_engine(self.path)
         self.readers = reader_engine(self.path)
         self._turn = asyncio.Lock()
         self.members_among = MEMBERS_AMONG

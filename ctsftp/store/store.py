@@ -41,7 +41,7 @@ class Store:
         self.lookups = Lookups(database)
         self.export = Export(database)
         self.gates = Gates(database, clock)
-        self.tokens = Tokens(database, clock)
+        self.tokens = Tokens(database.for_readers(), clock)
         self.numbers = Numbers(database)
         self.overview = Overview(database)
 
@@ -59,6 +59,12 @@ class Store:
         except BaseException:
             await database.close()
             raise
+
+    def for_readers(self) -> Self:
+        """Give this store to whoever only looks: its reads take no connection of the server's own work."""
+        other = type(self)(self._database.for_readers(), self._clock)
+        other.tokens = self.tokens  # it remembers who was let in, until one of them changes
+        return other
 
     async def clock_ahead_s(self) -> float:
         """Tell by how many seconds our clock is ahead of the shared database's; 0 where none is shared."""
