@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ctsftp.contract.finding import Finding, Level
+from ctsftp.spool.room import Floor, Room
 from ctsftp.spool.spool import FOLDERS, is_stranger
 
 MIN_FREE_FILES_RATIO = 0.05
@@ -57,20 +58,26 @@ def check_homes(root: Path) -> Iterator[Finding]:
         yield Finding("data", Level.WARN, text, f"{do} More: deploy/restore.md")
 
 
-def check_room(data_dir: Path, *, free_ratio: float, largest_bytes: int) -> Iterator[Finding]:
+def check_room(data_dir: Path, *, floor: Floor, free_ratio: float, largest_bytes: int) -> Iterator[Finding]:
     """Check that the disk has room for the next upload and its list, and for as many files as there will be."""
-    room = os.statvfs(data_dir)
-    free, total = room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize
-    told = f"{free / 1e9:,.1f} GB of {total / 1e9:,.1f} GB are free at {data_dir}."
+    found = os.statvfs(data_dir)
+    room = Room.of(found, floor)
+    told = (
+        f"{room.free_bytes / 1e9:,.1f} GB of {room.total_bytes / 1e9:,.1f} GB are free at {data_dir},"
+        f" {max(0, room.spare_bytes) / 1e9:,.1f} GB of them for uploads."
+    )
     do = "Free some room, or lower CTSFTP_SPOOL__KEEP_UPLOADS_DAYS and CTSFTP_SWEEP__KEEP_SNAPSHOTS."
-    if free < largest_bytes:
+    if refusal := room.refusal():
+        yield Finding("disk", Level.BAD, f"{told} Every upload is refused. {refusal}", do)
+    elif room.refusal(largest_bytes):
         yield Finding("disk", Level.BAD, f"{told} The largest file that may come would not fit.", do)
-    elif free < total * free_ratio:
+    elif room.free_bytes < room.total_bytes * free_ratio:
         yield Finding("disk", Level.WARN, told, do)
     else:
         yield Finding("disk", Level.OK, told)
-    if room.f_files and room.f_favail < room.f_files * MIN_FREE_FILES_RATIO:
-        yield Finding("disk", Level.WARN, f"Only {room.f_favail:,} more files fit on the disk of {data_dir}.", do)
+    if found.f_files and found.f_favail < found.f_files * MIN_FREE_FILES_RATIO:
+        text = f"Only {max(0, room.spare_files):,} more files of uploads fit on the disk of {data_dir}."
+        yield Finding("disk", Level.WARN, text, do)
 
 
 def _is_alone(path: Path) -> bool:

@@ -17,6 +17,7 @@ import secrets
 import stat
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from typing import TypeVar
 import structlog
 
 from ctsftp.contract.ids import is_upload_id
+from ctsftp.contract.names import SegmentFile, read_name
 from ctsftp.errors import CtsftpError, DiskError, LimitError, NoSuchPathError, PathTakenError, PeerError
 from ctsftp.spool.disk import Disk, translated
 from ctsftp.spool.home import Home
@@ -36,6 +38,8 @@ from ctsftp.spool.staging import StagedFile
 COPY_BLOCK_BYTES = 1 << 20
 PLACE_LOCKS = 64
 SECONDS_A_DAY = 86_400
+# Its own name, and the one in the home.
+LINKS_OF_ONE_UPLOAD = 2
 FOLDERS = ("staging", "partials", "uploads", "home")
 
 T = TypeVar("T")
@@ -57,12 +61,19 @@ class Spool:
     """Everything below `data/clients`."""
 
     def __init__(
-        self, root: Path, *, disk: Disk, next_id: Callable[[], str], clock_s: Callable[[], float] = time.time
+        self,
+        root: Path,
+        *,
+        disk: Disk,
+        next_id: Callable[[], str],
+        clock_s: Callable[[], float] = time.time,
+        listed_bytes: Callable[[str], int] = lambda _client: 0,
     ) -> None:
         self.root = root.resolve()  # an admin may keep it on another disk and leave a link
         self._disk = disk
         self._next_id = next_id
         self._clock_s = clock_s
+        self._listed_bytes = listed_bytes  # what the database holds of a client
         # Ids and the home's entries at one path change in the same order, so the last CLOSE wins in both.
         self._place_locks = [threading.Lock() for _ in range(PLACE_LOCKS)]
         self._homes: dict[str, Home] = {}
@@ -109,19 +120,32 @@ class Spool:
     def measure(self, client: str) -> tuple[int, int]:
         """Tell how many bytes, and how many files and folders, a client has: uploads, partials, folders in its home.
 
-        Bytes that several uploads share count once. Files that are being written are not counted.
+        Of bytes that several uploads share, each list counts: the database holds it again. With what the database
+        holds of the client's lists; without files that are being written.
         """
         home = self.home(client)
-        sizes, files = {}, home.count_folders()
+        sizes: dict[int, int] = {}
+        lists: Counter[int] = Counter()
+        files = home.count_folders()
         for upload_id in self.upload_ids(client):
             upload = self.upload(client, upload_id)
             if upload and (found := self._lstat(upload.path)):
                 sizes[found.st_ino] = found.st_size
+                lists[found.st_ino] += _is_list(upload.filename)
                 files += 1
         for _, found in home.walk(home.partials):
             sizes[found.st_ino] = found.st_size
             files += 1
-        return sum(sizes.values()), files
+        on_disk = sum(size * max(1, lists[inode]) for inode, size in sizes.items())
+        return on_disk + self._listed_bytes(client), files
+
+    def bytes_of_rename(self, client: str, old: HomePath) -> int:
+        """Tell what a new upload of the bytes at a path adds to what `measure` counts.
+
+        Nothing, where they are no list yet: a file that is put under a temporary name and renamed counts once.
+        """
+        found = self.home(client).require_file(old)
+        return found.st_size if found.st_nlink > LINKS_OF_ONE_UPLOAD or _is_list(old.name) else 0
 
     def stage(
         self,
@@ -414,6 +438,10 @@ class Spool:
         except FileExistsError:
             if not self._is_folder(place):
                 raise
+
+
+def _is_list(filename: str) -> bool:
+    return isinstance(read_name(filename), SegmentFile)
 
 
 def is_stranger(found: os.stat_result) -> bool:
