@@ -126,6 +126,7 @@ class Engine:
                     try:
                         yield engine
                     finally:
+                        engine.spool.stop()
                         for task in working:
                             task.cancel()
             finally:

@@ -1,5 +1,6 @@
 """What `ctsftp doctor` asks of the data folder: who may read and write it, and how much room there is."""
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from ctsftp.contract.finding import Finding, Level
 from ctsftp.spool.room import Floor, Room
-from ctsftp.spool.spool import FOLDERS, is_stranger
+from ctsftp.spool.spool import FOLDERS
 
 MIN_FREE_FILES_RATIO = 0.05
 
@@ -44,14 +45,14 @@ def check_clients_folders(root: Path) -> Iterator[Finding]:
 
 
 def check_homes(root: Path) -> Iterator[Finding]:
-    """Check that what clients see are uploads: of files without a second link, the sweep makes new ones."""
-    alone = [
-        path
-        for home in sorted(root.glob("*/home"))
-        for folder, _, names in os.walk(home)
-        for path in (Path(folder, name) for name in names)
-        if _is_alone(path)
-    ]
+    """Check that what clients see are uploads: of other files, also of those with a link elsewhere, come new ones."""
+    alone: list[Path] = []
+    for home in sorted(root.glob("*/home")):
+        shown = list(_files(home))  # first: what lands meanwhile is an upload before it shows
+        kept = home.with_name("uploads")
+        uploads = {inode for _, inode in _files(kept)}
+        if kept.is_dir():  # else that is told of already
+            alone += [path for path, inode in shown if inode not in uploads]
     if alone:
         text = f"{len(alone):,} files in clients' homes are no uploads yet, {alone[0]} first: the sweep makes new ones."
         do = "If the data folder was copied without its hard links, stop the server and copy it with `cp -a`."
@@ -80,11 +81,13 @@ def check_room(data_dir: Path, *, floor: Floor, free_ratio: float, largest_bytes
         yield Finding("disk", Level.WARN, text, do)
 
 
-def _is_alone(path: Path) -> bool:
-    try:
-        return is_stranger(path.lstat())
-    except OSError:  # a server works meanwhile; what cannot be looked at is told of already
-        return False
+def _files(root: Path) -> Iterator[tuple[Path, int]]:
+    """Give the regular files below a folder with their inodes."""
+    for folder, _, names in os.walk(root):
+        for path in (Path(folder, name) for name in names):
+            with contextlib.suppress(OSError):  # a server works meanwhile; what cannot be looked at is told of already
+                if stat.S_ISREG((found := path.lstat()).st_mode):
+                    yield path, found.st_ino
 
 
 def _strangers(part: str, folder: Path, found: os.stat_result, *, private: bool) -> Iterator[Finding]:
