@@ -63,6 +63,7 @@ def _folders(settings: Settings) -> Iterator[Finding]:
     yield from check_homes(settings.data_dir / "clients")
     yield from check_room(
         settings.data_dir,
+        floor=settings.sftp.floor,
         free_ratio=settings.doctor.free_disk_ratio,
         largest_bytes=settings.sftp.max_file_size_bytes,
     )

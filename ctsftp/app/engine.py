@@ -29,9 +29,10 @@ from ctsftp.ingest.queue import Lane, UploadQueue
 from ctsftp.ingest.reading import Reading
 from ctsftp.ingest.sweeper import Sweeper
 from ctsftp.settings import Settings
+from ctsftp.sftp.settings import SftpSettings
 from ctsftp.spool.disk import LocalDisk
 from ctsftp.spool.ids import UploadIds
-from ctsftp.spool.quota import free_floor
+from ctsftp.spool.room import Room
 from ctsftp.spool.spool import Spool, StoredUpload
 from ctsftp.store.records import Uncounted
 from ctsftp.store.store import Store
@@ -125,6 +126,7 @@ class Engine:
                     try:
                         yield engine
                     finally:
+                        engine.spool.stop()
                         for task in working:
                             task.cancel()
             finally:
@@ -177,11 +179,13 @@ class Engine:
             )
         return upload
 
-    def spare_bytes(self) -> int:
-        """Tell how many bytes uploads may still take, above what they leave free; none are left at 0 or below."""
-        room, sftp = LocalDisk().room(self.settings.data_dir), self.settings.sftp
-        floor = free_floor(room, percent=sftp.free_floor_percent, most_bytes=sftp.free_floor_bytes)
-        return room.f_bavail * room.f_frsize - floor
+    def apply(self, sftp: SftpSettings) -> None:
+        """Take over limits that changed while the server runs."""
+        self.settings = self.settings.model_copy(update={"sftp": sftp})
+
+    def room(self) -> Room:
+        """Tell how much room the disk of the data has; OSError where the folder is gone."""
+        return Room.of(LocalDisk().room(self.settings.data_dir), self.settings.sftp.floor)
 
     async def take_up(self, upload_id: str, upload: StoredUpload | None) -> None:
         """Queue an upload that an admin sent back to `received`, and wait until it is done, here or elsewhere."""

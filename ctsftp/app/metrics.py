@@ -26,6 +26,7 @@ from ctsftp.errors import CtsftpError
 from ctsftp.ingest.reading import Reading
 from ctsftp.settings import MetricsSettings
 from ctsftp.sftp.login import Login, LoginRefused
+from ctsftp.spool.room import Room
 from ctsftp.spool.spool import StoredUpload
 from ctsftp.store.numbers import LedgerNumbers
 from ctsftp.store.store import Store
@@ -47,6 +48,7 @@ class Gauges:
     sessions: Callable[[], int]
     open_uploads: Callable[[], int]
     queued: Callable[[], int]
+    room: Callable[[], Room]
 
 
 @dataclass(slots=True)
@@ -55,8 +57,7 @@ class _Scrape:
 
     ledger: LedgerNumbers | None = None
     now: datetime = field(default_factory=utc_now)
-    disk_free_bytes: int = 0
-    disk_bytes: int = 0
+    room: Room | None = None
     spool_bytes: int = 0
     stall_s: float = 0
 
@@ -164,8 +165,11 @@ class Metrics(Watch, Collector):
             yield _gauge("ctsftp_sessions", "SFTP sessions.", self._gauges.sessions())
             yield _gauge("ctsftp_open_uploads", "Files that are being written.", self._gauges.open_uploads())
             yield _gauge("ctsftp_queue_uploads", "Uploads that wait or are being loaded.", self._gauges.queued())
-        yield _gauge("ctsftp_disk_free_bytes", "Free bytes on the disk of the data.", found.disk_free_bytes)
-        yield _gauge("ctsftp_disk_bytes", "Bytes of that disk.", found.disk_bytes)
+        if room := found.room:
+            yield _gauge("ctsftp_disk_free_bytes", "Free bytes on the disk of the data.", room.free_bytes)
+            yield _gauge("ctsftp_disk_bytes", "Bytes of that disk.", room.total_bytes)
+            yield _gauge("ctsftp_disk_spare_bytes", "Bytes that uploads may still take of it.", room.spare_bytes)
+            yield _gauge("ctsftp_disk_spare_files", "Files (inodes) that uploads may still take.", room.spare_files)
         yield _gauge("ctsftp_spool_bytes", "Bytes of the uploads and partials that are kept.", found.spool_bytes)
         yield _gauge("ctsftp_event_loop_stall_max_seconds", "Worst stall since the last scrape.", found.stall_s)
         yield _gauge("ctsftp_ledger_up", "Whether the database answered.", found.ledger is not None)
@@ -195,8 +199,11 @@ class Metrics(Watch, Collector):
         return found
 
     def _look_at_disk(self, found: _Scrape) -> None:
-        room = os.statvfs(self._data_dir)
-        found.disk_free_bytes, found.disk_bytes = room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize
+        if self._gauges:
+            try:
+                found.room = self._gauges.room()
+            except OSError as exc:
+                log.warning("disk not measured", error=str(exc))
         now = time.monotonic()
         if self._spool is None or now - self._spool[0] >= self._settings.spool_every_s:
             self._spool = now, _bytes_below(self._data_dir / "clients")

@@ -6,7 +6,6 @@ database is closed; the lock is let go.
 """
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -89,12 +88,11 @@ class Service:
                     sessions=lambda: server.session_count,
                     open_uploads=lambda: server.open_uploads,
                     queued=lambda: len(engine.queue),
+                    room=engine.room,
                 )
             )
             notes = LoginNotes(engine.store, engine.clients)
-            watch = Watch(
-                settings.notify, store=engine.store, clients=engine.clients, spare_bytes=engine.spare_bytes, now=utc_now
-            )
+            watch = Watch(settings.notify, store=engine.store, clients=engine.clients, room=engine.room, now=utc_now)
             desk = ReceiptDesk(
                 store=engine.store.for_readers(),
                 spool=engine.spool,
@@ -193,11 +191,19 @@ class Service:
         asked = self._asked
         done, _ = await asyncio.wait({asked}, timeout=READY_TIMEOUT_S)
         reasons += await asked if done else [f"The database did not answer within {READY_TIMEOUT_S} s."]
-        settings = self.engine.settings
-        room = await asyncio.to_thread(os.statvfs, settings.data_dir)
-        if room.f_bavail * room.f_frsize < settings.sftp.max_file_size_bytes:
-            reasons.append("The disk has no room for the largest file that may come.")
-        return reasons
+        return reasons + await asyncio.to_thread(self._room_reasons)
+
+    def _room_reasons(self) -> list[str]:
+        try:
+            room = self.engine.room()
+        except OSError as exc:
+            log.warning("not ready", error=str(exc))
+            return ["The data folder is not there."]
+        if room.refusal():
+            return ["The disk has no room: uploads are refused."]
+        if room.refusal(self.engine.settings.sftp.max_file_size_bytes):
+            return ["The disk has no room for the largest file that may come."]
+        return []
 
     async def _ask_database(self) -> list[str]:
         try:
@@ -221,10 +227,12 @@ class Service:
         except CtsftpError as exc:
             log.error("settings were not reloaded", error=str(exc))  # noqa: TRY400  its text says all
             return
+        old = self.engine.settings
         self._host_keys = host_keys
         self.server.apply(settings.sftp, [host_key.key for host_key in host_keys])
+        self.engine.apply(settings.sftp.model_copy(update={name: getattr(old.sftp, name) for name in FIXED_SFTP}))
         ended = await self.server.recheck()
-        log.info("reloaded", sessions_ended=ended, at_the_next_start=_waiting(self.engine.settings, settings))
+        log.info("reloaded", sessions_ended=ended, at_the_next_start=_waiting(old, settings))
 
 
 def _waiting(old: Settings, new: Settings) -> list[str]:

@@ -19,6 +19,7 @@ from ctsftp.contract.names import SegmentFile, read_name
 from ctsftp.errors import CtsftpError
 from ctsftp.notify.settings import NotifySettings
 from ctsftp.sftp.files import CutOff
+from ctsftp.spool.room import Room
 from ctsftp.store.outbox import Happening
 from ctsftp.store.records import iso
 from ctsftp.store.store import Store
@@ -42,13 +43,13 @@ class Watch:
         *,
         store: Store,
         clients: Clients,
-        spare_bytes: Callable[[], int],
+        room: Callable[[], Room],
         now: Callable[[], datetime],
     ) -> None:
         self._settings = settings
         self._store = store
         self._clients = clients
-        self._spare_bytes = spare_bytes
+        self._room = room
         self._now = now
         self._is_low = False
         self._noted: dict[tuple[str, str], CutOff] = {}
@@ -122,7 +123,7 @@ class Watch:
         return found
 
     async def _look_at_disk(self) -> None:
-        spare = await asyncio.to_thread(self._spare_bytes)
+        spare = (await asyncio.to_thread(self._room)).spare_bytes
         least = self._settings.low_disk_bytes
         self._is_low = spare < (least * ENOUGH_RATIO if self._is_low else least)
         disk = f"disk {self._store.node}" if self._store.node else "disk"

@@ -291,8 +291,7 @@ class SftpServer:
             allowance=Allowance(
                 bytes=client.config.quota_bytes or self.settings.quota_bytes,
                 files=client.config.quota_files or self.settings.quota_files,
-                floor_percent=self.settings.free_floor_percent,
-                floor_bytes=self.settings.free_floor_bytes,
+                floor=self.settings.floor,
             ),
             share=self._share(client.name),
             is_upload_name=self._is_upload_name,

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from ctsftp.clients.addresses import check_patterns
 from ctsftp.errors import UsageError
 from ctsftp.spool.paths import MAX_DEPTH, MAX_PATH_BYTES
+from ctsftp.spool.room import Floor
 
 MIN_PACKET_BYTES = 34_000  # RFC 4251 asks for 32,768 bytes of data in a packet, and there is a handle with it
 
@@ -79,8 +80,11 @@ class SftpSettings(BaseModel):
     )
     quota_bytes: int = Field(100 << 30, ge=1, description="bytes that a client may have here, kept uploads included")
     quota_files: int = Field(100_000, ge=1, description="files and folders that a client may have here")
-    free_floor_percent: float = Field(10, ge=0, lt=100, description="percent of the disk that uploads leave free,")
-    free_floor_bytes: int = Field(5 << 30, ge=0, description="or these bytes, if they are fewer")
+    free_floor_percent: float = Field(
+        10, ge=0, lt=100, description="percent of the disk, and of its files, that uploads leave free,"
+    )
+    free_floor_bytes: int = Field(5 << 30, ge=0, description="or these bytes, if they are fewer,")
+    free_floor_files: int = Field(10_000, ge=0, description="or these files (inodes), if they are fewer")
     idle_timeout_s: float = Field(900, gt=0, description="seconds that a connection may ask for nothing")
     upload_stall_timeout_s: float = Field(300, gt=0, description="seconds that an open upload may receive nothing")
     keepalive_interval_s: float = Field(30, gt=0, description="seconds between questions to a silent peer")
@@ -91,3 +95,8 @@ class SftpSettings(BaseModel):
     rekey_interval_s: float = Field(3600, ge=1, description="or seconds")
     drain_timeout_s: float = Field(120, ge=0, description="seconds that running uploads get when the server stops")
     penalties: PenaltySettings = PenaltySettings()
+
+    @property
+    def floor(self) -> Floor:
+        """What uploads leave free of the disk."""
+        return Floor(percent=self.free_floor_percent, bytes=self.free_floor_bytes, files=self.free_floor_files)

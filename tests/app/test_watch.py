@@ -1,6 +1,7 @@
 """The watch: what nothing else tells of, once until it is over; and what was cut off."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from ctsftp.notify.settings import NotifySettings
 from ctsftp.settings import Settings
 from ctsftp.sftp.files import CutOff
 from ctsftp.spool.paths import HomePath
+from ctsftp.spool.room import Floor, Room
 from ctsftp.store import Store
 from ctsftp.store.records import Hook
 
@@ -28,6 +30,11 @@ from .bench import PATIENCE_S
 
 GIB = 1 << 30
 SECRET = "whsec_AAAA"  # noqa: S105  a test's
+
+
+def room(spare_bytes: int) -> Room:
+    found = os.statvfs_result((1, 1, 1 << 50, spare_bytes, spare_bytes, 0, 0, 0, 0, 255))
+    return Room.of(found, Floor(percent=0, bytes=0, files=0))
 
 
 class Scene:
@@ -47,7 +54,7 @@ class Scene:
             NotifySettings(**{**self._settings.model_dump(), **settings}),
             store=self.store,
             clients=self.clients,
-            spare_bytes=lambda: self.free,
+            room=lambda: room(self.free),
             now=lambda: self.now,
         )
 

@@ -268,6 +268,56 @@ async def test_the_number_of_files_and_folders_has_its_edge(room: Room, what: st
     assert (code, "(quota_files)" in reason) == (FX_FAILURE, True)
 
 
+async def test_each_list_that_a_rename_makes_of_the_same_bytes_counts(room: Room) -> None:
+    await room.restart(quota_bytes=100)
+    await room.landed_put("list.filepart", b"CTUserID\n".ljust(60, b"1"))
+    raw = await room.raw()
+
+    async def rename(old: str, new: str) -> tuple[int, str]:
+        return (await raw.ask(FXP_RENAME, String(old), String(new))).status()
+
+    assert await rename("list.filepart", GOLD) == OK
+    for old, new in ((GOLD, "Silver_20261101_0001.csv"), (GOLD, "aside.txt"), ("aside.txt", "Tin_20261101_0001.csv")):
+        code, reason = await rename(old, new)
+        if new == "aside.txt":
+            assert code == FX_OK, "no new upload"
+        else:
+            assert (code, "(quota_bytes)" in reason) == (FX_FAILURE, True)
+    assert room.spool.measure(ACME) == (60, 2)
+
+
+@pytest.mark.parametrize("what", ["folder", "rename"])
+async def test_folders_and_renames_leave_the_floor_free_as_well(
+    room: Room, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    free = leave_free(room, monkeypatch)
+    await room.landed_put(GOLD, b"CTUserID\n1\n")
+    raw = await room.raw()
+    requests = {
+        "folder": (FXP_MKDIR, String("more"), NO_ATTRS),
+        "rename": (FXP_RENAME, String(GOLD), String("Silver_20261101_0001.csv")),
+    }
+    free(100)
+    code, reason = (await raw.ask(*requests[what])).status()
+    assert (code, "free_floor_bytes" in reason) == (FX_FAILURE, True)
+    free(101)
+    assert (await raw.ask(*requests[what])).status() == OK
+
+
+async def test_uploads_and_folders_leave_files_of_the_disk_free(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = 301
+    monkeypatch.setattr(
+        room.disk, "room", lambda _: os.statvfs_result((1024, 1024, 1000, 900, 900, 3000, files, files, 0, 255))
+    )
+    raw = await room.raw()
+    assert (await raw.ask(FXP_MKDIR, String("in"), NO_ATTRS)).status() == OK
+    files = 300
+    opening = (FXP_OPEN, String("next.csv"), UInt32(FXF_WRITE | FXF_CREAT), NO_ATTRS)
+    for request in (opening, (FXP_MKDIR, String("more"), NO_ATTRS)):
+        code, reason = (await raw.ask(*request)).status()
+        assert (code, "free_floor_files" in reason) == (FX_FAILURE, True)
+
+
 async def test_of_many_uploads_at_once_no_more_land_than_the_quota_holds(room: Room) -> None:
     await room.restart(quota_bytes=10_000)
     raws = [await room.raw() for _ in range(8)]
