@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from ctsftp.app.clock import utc_now
 from ctsftp.app.control import is_answered
+from ctsftp.app.sheet import ANY_ADDRESS
 from ctsftp.app.work import run
 from ctsftp.clients.checks import check_clients, check_host_keys, made_at
 from ctsftp.clients.folder import Clients
@@ -14,6 +15,7 @@ from ctsftp.contract.finding import Finding, Level
 from ctsftp.errors import CtsftpError
 from ctsftp.settings import Settings, unknown_variables
 from ctsftp.spool.checks import check_clients_folders, check_folder, check_homes, check_room
+from ctsftp.spool.ground import check_ground
 from ctsftp.store.records import DeliveryState, iso
 from ctsftp.store.store import Store
 
@@ -42,7 +44,7 @@ def examine(settings: Settings) -> list[Finding]:
 def _settings(settings: Settings) -> Iterator[Finding]:
     for name in unknown_variables():
         yield Finding("settings", Level.WARN, f"{name} is no setting, and has no effect.", "Correct its name.")
-    if settings.sftp.public_host is None and settings.sftp.host in {"0.0.0.0", "::"}:  # noqa: S104  compared
+    if settings.sftp.public_host is None and settings.sftp.host in ANY_ADDRESS:
         text = f"The connection sheet names this machine as {socket.gethostname()}, which is a guess."
         yield Finding("settings", Level.OK, text, "Set CTSFTP_SFTP__PUBLIC_HOST to the name that senders connect to.")
     yield Finding("settings", Level.OK, "All of them are sound.")
@@ -61,6 +63,7 @@ def _folders(settings: Settings) -> Iterator[Finding]:
     yield from check_folder("data", settings.data_dir)
     yield from check_clients_folders(settings.data_dir / "clients")
     yield from check_homes(settings.data_dir / "clients")
+    yield from check_ground(settings.data_dir, shared=settings.takeover.folders is not None)
     yield from check_room(
         settings.data_dir,
         floor=settings.sftp.floor,
@@ -72,7 +75,8 @@ def _folders(settings: Settings) -> Iterator[Finding]:
 def _keys(settings: Settings) -> Iterator[Finding]:
     if settings.keys_dir.is_dir():
         yield from check_folder("keys", settings.keys_dir, private=False)  # the host keys' folder is closed
-    yield from check_host_keys(settings.host_keys, serves_already=(settings.data_dir / "clients").is_dir())
+    serves_already = (settings.data_dir / "clients").is_dir()
+    yield from check_host_keys(settings.host_keys, serves_already=serves_already, now=utc_now())
     try:
         days = settings.notify.key_expiry_warning_days
         yield from check_clients(Clients(settings.keys_dir), now=utc_now(), expiring_days=days)

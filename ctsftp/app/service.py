@@ -24,12 +24,15 @@ from ctsftp.app.receipts import ReceiptDesk
 from ctsftp.app.sheet import write_sheet
 from ctsftp.app.takeover import watch_siblings
 from ctsftp.app.watch import Watch
+from ctsftp.clients.checks import OPEN_KEY_ADVICE
 from ctsftp.clients.hostkeys import HostKey, load_or_create_host_keys
+from ctsftp.contract.finding import Level
 from ctsftp.contract.names import read_name
-from ctsftp.errors import CtsftpError
+from ctsftp.errors import CtsftpError, SettingsError
 from ctsftp.settings import Settings
 from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.server import SftpServer
+from ctsftp.spool.ground import check_ground
 from ctsftp.web.access import Parts, Streams
 from ctsftp.web.console.live import Live
 from ctsftp.web.server import WebServer
@@ -79,9 +82,10 @@ class Service:
     @asynccontextmanager
     async def open(cls, settings: Settings) -> AsyncIterator["Service"]:
         """Start everything, give the running service, and stop it in order when the block ends."""
-        host_keys = await asyncio.to_thread(load_or_create_host_keys, settings.host_keys)
+        host_keys = await asyncio.to_thread(_read_host_keys, settings)
         metrics = Metrics(settings.metrics, data_dir=settings.data_dir)
         async with Engine.open(settings, metrics) as engine:
+            await asyncio.to_thread(_look_at_ground, settings)
             metrics.watch(
                 Gauges(
                     connections=lambda: len(server.connections),
@@ -130,7 +134,7 @@ class Service:
                     log.info("serving http", host=settings.http.host, port=service.web.port)
                 log.info(
                     "serving",
-                    host=settings.sftp.host,
+                    host=", ".join(server.hosts),
                     port=server.port,
                     data=str(settings.data_dir),
                     keys=str(settings.keys_dir),
@@ -223,7 +227,7 @@ class Service:
         """
         try:
             settings = await asyncio.to_thread(read)
-            host_keys = await asyncio.to_thread(load_or_create_host_keys, settings.host_keys)
+            host_keys = await asyncio.to_thread(_read_host_keys, settings)
         except CtsftpError as exc:
             log.error("settings were not reloaded", error=str(exc))  # noqa: TRY400  its text says all
             return
@@ -233,6 +237,28 @@ class Service:
         self.engine.apply(settings.sftp.model_copy(update={name: getattr(old.sftp, name) for name in FIXED_SFTP}))
         ended = await self.server.recheck()
         log.info("reloaded", sessions_ended=ended, at_the_next_start=_waiting(old, settings))
+
+
+def _read_host_keys(settings: Settings) -> list[HostKey]:
+    """Read the host keys, or make them; warn of those that this process's group could read."""
+    host_keys = load_or_create_host_keys(settings.host_keys)
+    for key in host_keys:
+        if key.was_open:
+            log.warning(
+                "host key was open to the server's group",
+                file=str(key.path),
+                mode=f"{key.path.stat().st_mode & 0o777:o}",
+                do=OPEN_KEY_ADVICE,
+            )
+    return host_keys
+
+
+def _look_at_ground(settings: Settings) -> None:
+    """Raise a `SettingsError` if no upload could land in the data folder; warn of a disk in the net."""
+    for finding in check_ground(settings.data_dir, shared=settings.takeover.folders is not None):
+        if finding.level is Level.BAD:
+            raise SettingsError(f"{finding.text} {finding.do}")
+        log.warning("data folder on a disk in the net", found=finding.text, do=finding.do)
 
 
 def _waiting(old: Settings, new: Settings) -> list[str]:

@@ -7,8 +7,9 @@ connections are closed; what was still open becomes partials, and publishing tha
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 from weakref import WeakValueDictionary
@@ -37,6 +38,8 @@ MACS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-
 # As OpenSSH's server. What a peer may send ahead is kept twice over, here and in the channel, for each of its channels.
 WINDOW_BYTES = 2 << 20
 
+# Where no host is set: all addresses, each family by a socket of its own, so that IPv4 peers keep their addresses.
+ANY_IPV4, ANY_IPV6 = "0.0.0.0", "::"  # noqa: S104  a landing server faces its senders
 BACKLOG = 1024  # a flood must not fill the kernel's queue: who waits there is not counted
 READERS = 4
 WATCH_INTERVAL_S = 5.0
@@ -92,14 +95,18 @@ class SftpServer:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="ctsftp-login")
         self._rechecks = asyncio.Lock()
         self._changes = 0
-        self._acceptor: asyncssh.SSHAcceptor | None = None
+        self._acceptors: dict[str, asyncssh.SSHAcceptor] = {}
         self._stopping = False
 
     @property
     def port(self) -> int:
         """The port that is listened on, once started."""
-        assert self._acceptor is not None
-        return self._acceptor.get_port()
+        return next(iter(self._acceptors.values())).get_port()
+
+    @property
+    def hosts(self) -> list[str]:
+        """The addresses that are listened on, once started."""
+        return list(self._acceptors)
 
     @property
     def session_count(self) -> int:
@@ -118,49 +125,24 @@ class SftpServer:
 
     async def start(self) -> None:
         """Listen; raise `SettingsError` if the address cannot be had."""
-        settings = self.settings
+        host, port = self.settings.host or ANY_IPV4, self.settings.port
         try:
-            self._acceptor = await asyncssh.listen(
-                settings.host,
-                settings.port,
-                server_factory=lambda: Connection(self),
-                backlog=BACKLOG,
-                server_host_keys=[_without_sha1(key) for key in self._host_keys],
-                kex_algs=list(KEX_ALGORITHMS),
-                encryption_algs=list(CIPHERS),
-                mac_algs=list(MACS),
-                compression_algs=["none"],
-                public_key_auth=True,
-                password_auth=False,
-                kbdint_auth=False,
-                host_based_auth=False,
-                gss_host=None,
-                agent_forwarding=False,
-                x11_forwarding=False,
-                allow_scp=False,
-                line_editor=False,
-                encoding=None,
-                window=WINDOW_BYTES,
-                server_version="ctsftp",
-                login_timeout=settings.login_timeout_s,
-                keepalive_interval=settings.keepalive_interval_s,
-                keepalive_count_max=settings.keepalive_count_max,
-                rekey_bytes=settings.rekey_bytes,
-                rekey_seconds=settings.rekey_interval_s,
-            )
+            await self._listen(host, host=host, port=port)
         except OSError as exc:
             raise SettingsError(
-                f"Port {settings.port} on {settings.host} cannot be listened on ({_why(exc)}): "
+                f"Port {port} on {host} cannot be listened on ({_why(exc)}): "
                 "stop what uses it, or set CTSFTP_SFTP__PORT to another one."
             ) from exc
+        if not self.settings.host:
+            await self._listen_to_ipv6()
         self._watching = self._tasks.create_task(self._keep_watch())
 
     def apply(self, settings: SftpSettings, host_keys: Sequence[asyncssh.SSHKey]) -> None:
         """Go by other limits and host keys from the next connection on; where to listen stays as it is."""
         self.settings = settings
         self.door.apply(settings)
-        if self._acceptor:
-            self._acceptor.update(
+        for acceptor in self._acceptors.values():
+            acceptor.update(
                 server_host_keys=[_without_sha1(key) for key in host_keys],
                 login_timeout=settings.login_timeout_s,
                 keepalive_interval=settings.keepalive_interval_s,
@@ -177,8 +159,8 @@ class SftpServer:
     async def stop(self) -> None:
         """Stop as the module says; stopping twice is fine."""
         self._stopping = True
-        if self._acceptor:
-            self._acceptor.close()
+        for acceptor in self._acceptors.values():
+            acceptor.close()
         for session in self._sessions:
             session.refuse_new()
         await self._drain()
@@ -189,8 +171,8 @@ class SftpServer:
             await asyncio.wait(running)
         for connection in connections:
             await connection.ssh.wait_closed()
-        if self._acceptor:
-            await self._acceptor.wait_closed()
+        for acceptor in self._acceptors.values():
+            await acceptor.wait_closed()
         if self._watching:
             self._watching.cancel()
         self.door.close()
@@ -282,6 +264,44 @@ class SftpServer:
         connection.sessions.add(session)
         return channel, session
 
+    async def _listen_to_ipv6(self) -> None:
+        """Listen on the same port of all IPv6 addresses; a machine that has none does without."""
+        try:
+            with _bound_to_ipv6(self.port) as sock:
+                await self._listen(ANY_IPV6, sock=sock)
+        except OSError as exc:
+            log.warning("not listening on IPv6", host=ANY_IPV6, port=self.port, error=_why(exc))
+
+    async def _listen(self, name: str, **place: Any) -> None:
+        settings = self.settings
+        self._acceptors[name] = await asyncssh.listen(
+            **place,
+            server_factory=lambda: Connection(self),
+            backlog=BACKLOG,
+            server_host_keys=[_without_sha1(key) for key in self._host_keys],
+            kex_algs=list(KEX_ALGORITHMS),
+            encryption_algs=list(CIPHERS),
+            mac_algs=list(MACS),
+            compression_algs=["none"],
+            public_key_auth=True,
+            password_auth=False,
+            kbdint_auth=False,
+            host_based_auth=False,
+            gss_host=None,
+            agent_forwarding=False,
+            x11_forwarding=False,
+            allow_scp=False,
+            line_editor=False,
+            encoding=None,
+            window=WINDOW_BYTES,
+            server_version="ctsftp",
+            login_timeout=settings.login_timeout_s,
+            keepalive_interval=settings.keepalive_interval_s,
+            keepalive_count_max=settings.keepalive_count_max,
+            rekey_bytes=settings.rekey_bytes,
+            rekey_seconds=settings.rekey_interval_s,
+        )
+
     def _context(self, client: Client) -> FilesContext:
         limit = self.settings.max_file_size_bytes
         return FilesContext(
@@ -356,6 +376,20 @@ class SftpServer:
         if self._watch.quiet_s(connection, requests, now_s) >= limits.idle_timeout_s:
             return f"Nothing was asked for in {limits.idle_timeout_s:g} s"
         return None
+
+
+@contextmanager
+def _bound_to_ipv6(port: int) -> Iterator[socket.socket]:
+    """Give a socket that takes IPv6 alone; it is closed if it is not used."""
+    sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((ANY_IPV6, port))
+        yield sock
+    except BaseException:
+        sock.close()
+        raise
 
 
 def _why(exc: OSError) -> str:
