@@ -235,7 +235,7 @@ def test_an_upload_that_failed_for_good_is_worse_than_one_that_is_tried_again(so
 
 
 def test_a_hook_that_took_nothing_for_so_long_that_events_were_given_up_is_named(sound: Shell) -> None:
-    sound.run("hook", "add", "https://example.com/events")
+    sound.run("hook", "add", "https://example.com/events", "--no-test")
     sound.load(NEXT, rows(range(1, 200)))
     assert "hooks" not in [one["part"] for one in sound.json("doctor")]
     sql(sound, "UPDATE deliveries SET state = 'dead'")
@@ -245,7 +245,7 @@ def test_a_hook_that_took_nothing_for_so_long_that_events_were_given_up_is_named
 
 
 def test_a_hook_that_fails_for_a_while_is_named(sound: Shell) -> None:
-    sound.run("hook", "add", "https://example.com/events")
+    sound.run("hook", "add", "https://example.com/events", "--no-test")
     sound.load(NEXT, rows(range(1, 200)))
     failed = "UPDATE deliveries SET attempts = 3, last_error = 'it answered 500'"
     sql(sound, failed)
