@@ -162,9 +162,17 @@ def test_a_host_key_that_was_made_after_a_client_s_last_login_names_the_client(s
     sound.run("doctor")
 
 
-def test_a_clock_that_went_back_is_bad(sound: Shell) -> None:
+def test_a_clock_that_went_back_is_bad_unless_it_is_known_to_be_right_now(
+    sound: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sql(sound, "UPDATE uploads SET received_at = '2999-01-01T00:00:00.000Z'")
-    assert found(sound, "clock")["level"] == "bad"
+    monkeypatch.setattr("ctsftp.app.doctor.is_synchronised", lambda: False)
+    finding = found(sound, "clock")
+    assert finding["level"] == "bad"
+    assert "it was ahead when that came" in finding["text"]
+    assert "If it is right, nothing is to be done." in finding["do"]
+    monkeypatch.setattr("ctsftp.app.doctor.is_synchronised", lambda: True)
+    assert "It was ahead once" in sound.run("doctor").out
 
 
 def test_too_little_room_is_told(sound: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
