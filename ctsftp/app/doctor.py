@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from ctsftp.app.clock import utc_now
+from ctsftp.app.clock import is_synchronised, utc_now
 from ctsftp.app.control import is_answered
 from ctsftp.app.sheet import ANY_ADDRESS
 from ctsftp.app.work import run
@@ -93,11 +93,11 @@ async def _database(settings: Settings) -> list[Finding]:
     except CtsftpError as exc:
         return [Finding("database", Level.BAD, str(exc), advice)]
     try:
-        newest = await store.checks.newest_upload_at()
+        latest = await store.checks.latest_upload_at()
         return [
             *await store.checks.integrity(),
             *await store.checks.waiting(utc_now()),
-            *_clock(newest, utc_now()),
+            *_clock(latest, utc_now()),
             *await _pins(settings, store),
             *await _hooks(store, utc_now()),
         ]
@@ -107,13 +107,20 @@ async def _database(settings: Settings) -> list[Finding]:
         await store.close()
 
 
-def _clock(newest_upload_at: str | None, now: datetime) -> Iterator[Finding]:
-    """Compare the clock with the ledger: one that went back would date uploads before those that they follow."""
-    if newest_upload_at and datetime.fromisoformat(newest_upload_at) > now + CLOCK_TOLERANCE:
-        text = f"It is {iso(now)} by this machine, and the newest upload came at {newest_upload_at}."
-        yield Finding("clock", Level.BAD, text, "Set the clock, and keep it by NTP (timedatectl set-ntp true).")
-    else:
+def _clock(latest_upload_at: str | None, now: datetime) -> Iterator[Finding]:
+    """Compare the clock with the ledger; where they differ, either may be wrong: the clock may have been ahead once."""
+    if latest_upload_at is None or datetime.fromisoformat(latest_upload_at) <= now + CLOCK_TOLERANCE:
         yield Finding("clock", Level.OK, f"It is {iso(now)}.")
+    elif is_synchronised():
+        text = f"It is {iso(now)}, and kept by NTP. It was ahead once: an upload is dated {latest_upload_at}."
+        yield Finding("clock", Level.OK, text)
+    else:
+        text = (
+            f"It is {iso(now)} by this machine, and an upload is dated {latest_upload_at}:"
+            " the clock is behind now, or it was ahead when that came."
+        )
+        do = "If it is behind, set it, and keep it by NTP (timedatectl set-ntp true)."
+        yield Finding("clock", Level.BAD, text, f"{do} If it is right, nothing is to be done.")
 
 
 async def _pins(settings: Settings, store: Store) -> list[Finding]:

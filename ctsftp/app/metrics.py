@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from ctsftp.app.clock import utc_now
@@ -49,6 +49,7 @@ class Gauges:
     open_uploads: Callable[[], int]
     queued: Callable[[], int]
     room: Callable[[], Room]
+    log_lines_lost: Callable[[], int] = lambda: 0
 
 
 @dataclass(slots=True)
@@ -165,6 +166,8 @@ class Metrics(Watch, Collector):
             yield _gauge("ctsftp_sessions", "SFTP sessions.", self._gauges.sessions())
             yield _gauge("ctsftp_open_uploads", "Files that are being written.", self._gauges.open_uploads())
             yield _gauge("ctsftp_queue_uploads", "Uploads that wait or are being loaded.", self._gauges.queued())
+            lost = self._gauges.log_lines_lost()
+            yield CounterMetricFamily("ctsftp_log_lines_lost", "Lines that the log did not take.", value=lost)
         if room := found.room:
             yield _gauge("ctsftp_disk_free_bytes", "Free bytes on the disk of the data.", room.free_bytes)
             yield _gauge("ctsftp_disk_bytes", "Bytes of that disk.", room.total_bytes)

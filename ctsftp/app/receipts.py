@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from ctsftp.app.clock import utc_now
 from ctsftp.contract.ids import unix_ms_of
 from ctsftp.contract.names import SegmentFile, read_name
 from ctsftp.contract.receipt import Kind, Receipt, read_receipt_name, render_json, render_rejected, render_text
@@ -152,6 +153,7 @@ def _received(upload: StoredUpload) -> Receipt:
         size = upload.path.stat().st_size
     except OSError:
         size = 0
+    came = datetime.fromtimestamp(unix_ms_of(upload.id) / 1000, UTC)
     return Receipt(
         id=upload.id,
         filename=upload.filename,
@@ -159,5 +161,5 @@ def _received(upload: StoredUpload) -> Receipt:
         stamp=known.stamp if known else None,
         state=State.RECEIVED,
         size=size,
-        received_at=iso(datetime.fromtimestamp(unix_ms_of(upload.id) / 1000, UTC)),
+        received_at=iso(min(came, utc_now())),
     )

@@ -18,6 +18,7 @@ from ctsftp.app.clock import utc_now
 from ctsftp.app.control import ControlSocket
 from ctsftp.app.engine import Engine
 from ctsftp.app.loginbook import LoginNotes
+from ctsftp.app.logwriter import LogWriter
 from ctsftp.app.metrics import Gauges, Metrics
 from ctsftp.app.operations import for_log, perform_on
 from ctsftp.app.receipts import ReceiptDesk
@@ -52,8 +53,16 @@ log = structlog.get_logger()
 class Service:
     """A server that is up."""
 
-    def __init__(self, engine: Engine, server: SftpServer, metrics: Metrics, host_keys: Sequence[HostKey]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        server: SftpServer,
+        metrics: Metrics,
+        host_keys: Sequence[HostKey],
+        lines: LogWriter | None,
+    ) -> None:
         self.engine = engine
+        self._lines = lines
         self.server = server
         self._metrics = metrics
         self._host_keys = host_keys
@@ -68,6 +77,7 @@ class Service:
                 perform=self.perform,
                 metrics=self.metrics,
                 unready=self.unready,
+                remarks=self.remarks,
                 usage=TokenUsage(engine.store.tokens, utc_now),
                 streams=Streams(engine.settings.http.max_streams),
                 clients=engine.clients,
@@ -80,8 +90,11 @@ class Service:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: Settings) -> AsyncIterator["Service"]:
-        """Start everything, give the running service, and stop it in order when the block ends."""
+    async def open(cls, settings: Settings, lines: LogWriter | None = None) -> AsyncIterator["Service"]:
+        """Start everything, give the running service, and stop it in order when the block ends.
+
+        `lines` writes the log, where a thread does.
+        """
         host_keys = await asyncio.to_thread(_read_host_keys, settings)
         metrics = Metrics(settings.metrics, data_dir=settings.data_dir)
         async with Engine.open(settings, metrics) as engine:
@@ -93,6 +106,7 @@ class Service:
                     open_uploads=lambda: server.open_uploads,
                     queued=lambda: len(engine.queue),
                     room=engine.room,
+                    log_lines_lost=lambda: lines.lost if lines else 0,
                 )
             )
             notes = LoginNotes(engine.store, engine.clients)
@@ -119,7 +133,7 @@ class Service:
                 on_login=both(metrics.signed_in, notes.note),
                 on_refusal=both(metrics.refused, notes.note),
             )
-            service = cls(engine, server, metrics, host_keys)
+            service = cls(engine, server, metrics, host_keys, lines)
             control = ControlSocket(settings.data_dir / "control.sock", service.perform)
             parts = (notes.run(), engine.sweeper.run(), watch.run(), metrics.run(), engine.notifier.run())
             background = [engine.tasks.create_task(work) for work in (*parts, watch_siblings(engine))]
@@ -208,6 +222,12 @@ class Service:
         if room.refusal(self.engine.settings.sftp.max_file_size_bytes):
             return ["The disk has no room for the largest file that may come."]
         return []
+
+    def remarks(self) -> list[str]:
+        """Give what is wrong though no sender need be kept away."""
+        if self._lines is None or self._lines.trouble is None:
+            return []
+        return [f"The log cannot be written ({self._lines.trouble}): {self._lines.lost:,} lines are lost."]
 
     async def _ask_database(self) -> list[str]:
         try:

@@ -12,6 +12,7 @@ from contextlib import suppress
 import structlog
 
 from ctsftp.app.lock import until_free
+from ctsftp.app.logwriter import LogWriter
 from ctsftp.app.service import Service
 from ctsftp.app.supervisor import Supervisor
 from ctsftp.settings import Settings
@@ -69,8 +70,8 @@ class Signals:
             supervisor.ready()
 
 
-async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
-    """Serve until SIGTERM or SIGINT; `read` reads the settings again, for SIGHUP."""
+async def serve(settings: Settings, read: Callable[[], Settings], lines: LogWriter | None = None) -> None:
+    """Serve until SIGTERM or SIGINT; `read` reads the settings again, for SIGHUP; `lines` writes the log."""
     signals, supervisor = Signals(), Supervisor()
     _take_all_descriptors()
     _give_large_blocks_back()
@@ -80,7 +81,7 @@ async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
     try:
         if settings.takeover.folders and not await signals.wait_for(until_free(settings.data_dir)):
             return
-        async with Service.open(settings) as service:
+        async with Service.open(settings, lines) as service:
             # What there is by now is there for good: a full collection of it would stop the event loop for 0.1 s.
             gc.collect()
             gc.freeze()

@@ -57,19 +57,25 @@ def command() -> None:
     type=click.Choice([kind.value for kind in EventKind]),
     help="Only events of this kind; may be given several times.",
 )
+@click.option("--test/--no-test", "is_tested", default=True, help="Send it a test at once; that is the default.")
 @json_option
 @pass_edge
-def add(edge: Edge, url: str, client: str | None, *, events: tuple[str, ...], as_json: bool) -> None:
+def add(edge: Edge, url: str, client: str | None, *, events: tuple[str, ...], is_tested: bool, as_json: bool) -> None:
     """Tell URL what happens from now on; "-" reads it from standard input, so that no shell keeps its secrets.
 
-    An http or https address gets every event as a signed webhook (standardwebhooks.com). Any other that apprise knows
-    (mailto://, slack://, msteams://, ...) gets messages for people: one when something breaks, one when it is well.
+    The web addresses that Slack, Teams, Discord and Google Chat give out, and any other address that apprise knows
+    (mailto://, ...), get messages for people: one when something breaks, one when it is well. Every other web address
+    gets every event as a signed webhook (standardwebhooks.com). A hook that does not take the test stays.
 
     \b
     Example: ctsftp hook add mailtos://user:password@example.com?to=marketing@example.com --client acme
     """
     address = sys.stdin.readline().strip() if url == "-" else url
     row = perform(edge.settings, "hook.add", {"url": address, "client": client, "events": list(events)})
+    row |= {"delivered": None, "error": None}
+    if is_tested:
+        tested = perform(edge.settings, "hook.test", {"hook_id": row["id"]})
+        row |= {key: tested[key] for key in ("delivered", "error")}
     if as_json:
         print_json(row)
         return
@@ -78,7 +84,11 @@ def add(edge: Edge, url: str, client: str | None, *, events: tuple[str, ...], as
     print_facts([*shown.items(), *([("secret", row["secret"])] if row["secret"] else [])])
     if row["secret"]:
         say("The secret is shown this once: the receiver checks the signatures with it.")
-    say(f"Try it: ctsftp hook test {row['id']}")
+    if is_tested:
+        say(_answer(row))
+    if not row["delivered"]:
+        again = "once it knows the secret" if row["secret"] and is_tested else "to try it"
+        say(f"The hook is there; {again}: ctsftp hook test {row['id']}")
 
 
 @command.command("list")
@@ -111,8 +121,7 @@ def test(edge: Edge, hook_id: int, as_json: bool) -> int:
     if as_json:
         print_json(row)
     else:
-        answer = "took the test." if row["delivered"] else f"did not take the test: {row['error']}."
-        say(f"{row['address']} {answer}")
+        say(_answer(row))
     return 0 if row["delivered"] else EXIT_NO
 
 
@@ -155,6 +164,12 @@ def deliveries(edge: Edge, *, hook_id: int | None, state: str | None, revived_id
         print_json(rows)
     else:
         print_table(rows, DELIVERY_COLUMNS, spare=SPARE, empty="No deliveries.")
+
+
+def _answer(row: dict[str, Any]) -> str:
+    """Say what came back of a test."""
+    answer = "took the test." if row["delivered"] else f"did not take the test: {row['error'].rstrip('.')}."
+    return f"{row['address']} {answer}"
 
 
 async def _deliveries(

@@ -14,6 +14,7 @@ from ctsftp.errors import CtsftpError, UsageError
 EXIT_NO = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+LAST_STREAM = 2  # the number of standard error
 # The module of each is imported when it is asked for, since SQLAlchemy alone takes a third of a second; so the
 # help of all stands here.
 COMMANDS = {
@@ -94,11 +95,22 @@ def cli(ctx: click.Context, config: Path | None) -> None:
 
 def main() -> None:
     """Run the command line, and end with its exit code; every error is one line, never a traceback."""
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 shows names as escapes
     code = _run()
     sys.exit(code if _is_written() else code or EXIT_NO)
+
+
+def _open_streams() -> None:
+    """Open the streams that were closed: else a file of ours would get the number of one, and be written over."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= LAST_STREAM:
+        pass
+    os.close(fd)
+    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  until the process ends
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(LAST_STREAM, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def _run() -> int:

@@ -3,6 +3,7 @@
 import click
 import structlog
 
+from ctsftp.app.logwriter import writing_to_stderr
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.logs import configure_logs
 from ctsftp.settings import unknown_variables
@@ -23,10 +24,11 @@ def command(edge: Edge, log_format: str | None) -> None:
     Example: CTSFTP_SFTP__PORT=2022 ctsftp serve
     """
     settings = edge.settings
-    configure_logs(log_format or settings.log_format)
-    if unknown := unknown_variables():
-        log.warning("environment variables that are no settings have no effect", names=unknown)
-    from ctsftp.app.serving import serve  # noqa: PLC0415  the server's imports cost half a second
-    from ctsftp.app.work import run  # noqa: PLC0415
+    with writing_to_stderr() as lines:
+        configure_logs(log_format or settings.log_format)
+        if unknown := unknown_variables():
+            log.warning("environment variables that are no settings have no effect", names=unknown)
+        from ctsftp.app.serving import serve  # noqa: PLC0415  the server's imports cost half a second
+        from ctsftp.app.work import run  # noqa: PLC0415
 
-    run(serve(settings, edge.read_again))
+        run(serve(settings, edge.read_again, lines))

@@ -9,7 +9,8 @@ class NotifySettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     allow_internal: bool = Field(
-        default=False, description="let webhooks go to loopback, private and link-local addresses"
+        default=False,
+        description="let webhooks and messages go to loopback, private and link-local addresses, also by a proxy there",
     )
     timeout_s: float = Field(10, gt=0, description="seconds that one webhook may take, from its name's look-up on")
     max_attempts: int = Field(36, ge=1, description="tries of a delivery before it is dead; by default, 27 hours")

@@ -14,6 +14,7 @@ from ctsftp.store.tables import client_logins, segments, uploads
 from ctsftp.store.telling import overdue, overdue_at
 
 LOAD_PATIENCE = timedelta(minutes=45)  # two sweeps, and more
+DATED = 20  # newest uploads whose dates are compared with the clock: those before say nothing of today
 SHOWN = 5  # uploads or segments that are named one by one
 
 
@@ -42,11 +43,11 @@ class CheckUp:
             ]
         )
 
-    async def newest_upload_at(self) -> str | None:
-        """Tell when the newest upload was closed; None for an empty ledger."""
-        return await self._database.read(
-            lambda conn: conn.execute(sa.select(sa.func.max(uploads.c.received_at))).scalar()
-        )
+    async def latest_upload_at(self) -> str | None:
+        """Tell the latest time that one of the newest uploads was dated, by the clock of then; None for no uploads."""
+        newest = sa.select(uploads.c.received_at).order_by(uploads.c.id.desc()).limit(DATED).subquery()
+        query = sa.select(sa.func.max(newest.c.received_at))
+        return await self._database.read(lambda conn: conn.execute(query).scalar())
 
     async def signed_in_before(self, moment: str) -> list[str]:
         """List the clients whose last login was before a moment (`iso`)."""

@@ -1,6 +1,7 @@
 """The ledger: every upload, what became of it, and what an admin may do about it."""
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Unpack
 
@@ -35,8 +36,12 @@ class Ledger:
         self._node = node
 
     async def receive(self, upload: NewUpload) -> bool:
-        """Enter an upload as `received`; False, and nothing is changed, if it is in the ledger."""
-        return await self._database.write(lambda conn: _receive(conn, upload, self._node))
+        """Enter an upload as `received`; False, and nothing is changed, if it is in the ledger.
+
+        It did not come later than now: its id may say so where the clock was ahead once, since ids never go back.
+        """
+        came = replace(upload, received_at=min(upload.received_at, self._clock()))
+        return await self._database.write(lambda conn: _receive(conn, came, self._node))
 
     async def known_ids(self, ids: Iterable[str]) -> set[str]:
         """Tell which of these ids are in the ledger."""

@@ -24,7 +24,7 @@ from ctsftp.store.gates import gates_of
 from ctsftp.store.records import Clock, Diff, Segment, Snapshot, iso
 from ctsftp.store.snapshots import Snapshots, stream_members, unpublish
 from ctsftp.store.tables import in_code_points, segments, snapshot_members, snapshots, uploads
-from ctsftp.store.telling import forget_overdue, forget_troubles, newly_overdue, tell_if_overdue
+from ctsftp.store.telling import forget_overdue, forget_troubles, is_due_to_tell, tell_if_overdue
 
 
 class Segments:
@@ -166,8 +166,8 @@ class Segments:
     async def report_overdue(self) -> int:
         """Tell of every segment that became overdue, once each; give how many. Writes only if there are any."""
         now = self._clock()
-        found = await self._database.read(lambda conn: newly_overdue(conn, now))
-        return await self._database.write(lambda conn: tell_if_overdue(conn, now)) if found else 0
+        is_due = await self._database.read(lambda conn: is_due_to_tell(conn, now))
+        return await self._database.write(lambda conn: tell_if_overdue(conn, now)) if is_due else 0
 
     async def delete(self, client: str, key: str) -> None:
         """Delete a retired segment and its snapshots for good; the ledger keeps its uploads."""

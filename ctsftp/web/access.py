@@ -61,6 +61,7 @@ class Parts:
     perform: Perform
     metrics: Callable[[], Awaitable[bytes]]
     unready: Callable[[], Awaitable[list[str]]]
+    remarks: Callable[[], list[str]]
     usage: TokenUsage
     streams: Streams
     # For the console: who the clients are, a client's connection sheet, and who hears that something changed.

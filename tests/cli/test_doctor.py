@@ -162,9 +162,17 @@ def test_a_host_key_that_was_made_after_a_client_s_last_login_names_the_client(s
     sound.run("doctor")
 
 
-def test_a_clock_that_went_back_is_bad(sound: Shell) -> None:
+def test_a_clock_that_went_back_is_bad_unless_it_is_known_to_be_right_now(
+    sound: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sql(sound, "UPDATE uploads SET received_at = '2999-01-01T00:00:00.000Z'")
-    assert found(sound, "clock")["level"] == "bad"
+    monkeypatch.setattr("ctsftp.app.doctor.is_synchronised", lambda: False)
+    finding = found(sound, "clock")
+    assert finding["level"] == "bad"
+    assert "it was ahead when that came" in finding["text"]
+    assert "If it is right, nothing is to be done." in finding["do"]
+    monkeypatch.setattr("ctsftp.app.doctor.is_synchronised", lambda: True)
+    assert "It was ahead once" in sound.run("doctor").out
 
 
 def test_too_little_room_is_told(sound: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +243,7 @@ def test_an_upload_that_failed_for_good_is_worse_than_one_that_is_tried_again(so
 
 
 def test_a_hook_that_took_nothing_for_so_long_that_events_were_given_up_is_named(sound: Shell) -> None:
-    sound.run("hook", "add", "https://example.com/events")
+    sound.run("hook", "add", "https://example.com/events", "--no-test")
     sound.load(NEXT, rows(range(1, 200)))
     assert "hooks" not in [one["part"] for one in sound.json("doctor")]
     sql(sound, "UPDATE deliveries SET state = 'dead'")
@@ -245,7 +253,7 @@ def test_a_hook_that_took_nothing_for_so_long_that_events_were_given_up_is_named
 
 
 def test_a_hook_that_fails_for_a_while_is_named(sound: Shell) -> None:
-    sound.run("hook", "add", "https://example.com/events")
+    sound.run("hook", "add", "https://example.com/events", "--no-test")
     sound.load(NEXT, rows(range(1, 200)))
     failed = "UPDATE deliveries SET attempts = 3, last_error = 'it answered 500'"
     sql(sound, failed)
