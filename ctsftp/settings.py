@@ -155,7 +155,7 @@ def find_config() -> Path | None:
         except OSError as exc:
             if place.is_absolute():
                 raise SettingsError(
-                    f"The settings file {place} cannot be looked for ({exc.strerror}): be root, or the server's account."
+                    f"The settings file {place} cannot be looked for ({exc.strerror}): be root or its account."
                 ) from None
     return None
 

