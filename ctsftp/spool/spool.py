@@ -17,6 +17,7 @@ import secrets
 import stat
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ from ctsftp.spool.staging import StagedFile
 COPY_BLOCK_BYTES = 1 << 20
 PLACE_LOCKS = 64
 SECONDS_A_DAY = 86_400
+RECENT_UPLOADS = 500  # of a client, whose ids are remembered: as many as `receipts_shown` may be
 FOLDERS = ("staging", "partials", "uploads", "home")
 
 T = TypeVar("T")
@@ -69,6 +71,8 @@ class Spool:
         self._homes_lock = threading.Lock()
         self._accounts: dict[str, Account] = {}
         self._landing_ids: set[str] = set()
+        self._recent: dict[str, deque[str]] = {}
+        self._recent_lock = threading.Lock()
 
     def clients(self) -> list[str]:
         """Name the clients that have a home here."""
@@ -241,6 +245,16 @@ class Spool:
         names = self._names(self.root / client / "uploads")  # first: what begins to land later is not among them
         return [name for name in names if is_upload_id(name) and name not in self._landing_ids]
 
+    def recent_ids(self, client: str) -> list[str]:
+        """List the ids of a client's newest uploads, `RECENT_UPLOADS` at most, in the order of their CLOSE.
+
+        The folder is listed once; what landed since is remembered. The files of some may have been deleted.
+        """
+        with self._recent_lock:
+            if client not in self._recent:
+                self._recent[client] = deque(self.upload_ids(client)[-RECENT_UPLOADS:], maxlen=RECENT_UPLOADS)
+            return sorted(set(self._recent[client]))
+
     def upload(self, client: str, upload_id: str) -> StoredUpload | None:
         """Find one upload's file; None if it is not on disk (any more)."""
         folder = self.root / client / "uploads" / upload_id
@@ -326,6 +340,9 @@ class Spool:
                 yield upload, landing
         finally:
             self._landing_ids.discard(upload_id)
+        with self._recent_lock:
+            if client in self._recent:
+                self._recent[client].append(upload_id)
 
     def _settle_claim(self, client: str, home: Home, staged: StagedFile) -> None:
         """Make it durable that what was cut off is no longer at its place; else it is put back.
