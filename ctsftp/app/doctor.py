@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from ctsftp.app.clock import is_synchronised, utc_now
-from ctsftp.app.control import is_answered
+from ctsftp.app.control import ask, is_answered
 from ctsftp.app.work import run
 from ctsftp.clients.checks import check_clients, check_host_keys, made_at
 from ctsftp.clients.folder import Clients
@@ -49,8 +49,18 @@ def _settings(settings: Settings) -> Iterator[Finding]:
 
 
 def _server(settings: Settings) -> Iterator[Finding]:
-    answered = run(is_answered(settings.data_dir / "control.sock"))
-    yield Finding("server", Level.OK, "A server is running." if answered else "No server is running.")
+    place = settings.data_dir / "control.sock"
+    if not run(is_answered(place)):
+        yield Finding("server", Level.OK, "No server is running.")
+        return
+    yield Finding("server", Level.OK, "A server is running.")
+    try:
+        faults = run(ask(place, "server.faults", {}))
+    except (CtsftpError, ConnectionRefusedError) as exc:
+        yield Finding("server", Level.WARN, f"It was not asked how it is: {exc}", "Restart it with this version.")
+        return
+    for fault in faults:
+        yield Finding("server", Level.BAD, fault, "The log of the server says more.")
 
 
 def _folders(settings: Settings) -> Iterator[Finding]:
@@ -81,6 +91,8 @@ def _keys(settings: Settings) -> Iterator[Finding]:
 
 async def _database(settings: Settings) -> list[Finding]:
     if settings.database_url is None and not (settings.data_dir / "ctsftp.db").exists():
+        if await is_answered(settings.data_dir / "control.sock"):
+            return [Finding("database", Level.BAD, "A server runs, and the file of its database is gone.", RESTORE)]
         return [Finding("database", Level.OK, "There is none yet: the server makes it.")]
     advice = RESTORE if settings.database_url is None else "See that it can be reached, and CTSFTP_DATABASE_URL."
     try:

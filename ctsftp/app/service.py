@@ -28,7 +28,7 @@ from ctsftp.app.takeover import watch_siblings
 from ctsftp.app.watch import Watch
 from ctsftp.clients.hostkeys import HostKey, load_or_create_host_keys
 from ctsftp.contract.names import read_name
-from ctsftp.errors import CtsftpError
+from ctsftp.errors import CtsftpError, LostDatabaseError
 from ctsftp.settings import Settings
 from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.server import SftpServer
@@ -61,6 +61,7 @@ class Service:
     ) -> None:
         self.engine = engine
         self._lines = lines
+        self._folder = engine.settings.data_dir.stat()
         self.server = server
         self._metrics = metrics
         self._host_keys = host_keys
@@ -92,6 +93,7 @@ class Service:
 
         `lines` writes the log, where a thread does.
         """
+        _tell_of_new_folder(settings)
         host_keys = await asyncio.to_thread(load_or_create_host_keys, settings.host_keys)
         metrics = Metrics(settings.metrics, data_dir=settings.data_dir)
         async with Engine.open(settings, metrics) as engine:
@@ -178,6 +180,8 @@ class Service:
                 result: Any = await self.server.recheck()
             case "penalty.list":
                 return [asdict(penalty) for penalty in self.server.penalties()]
+            case "server.faults":
+                return await self.unready() + self.remarks()
             case "penalty.clear":
                 result = self.server.clear_penalties(**arguments)
             case _:
@@ -206,11 +210,21 @@ class Service:
         asked = self._asked
         done, _ = await asyncio.wait({asked}, timeout=READY_TIMEOUT_S)
         reasons += await asked if done else [f"The database did not answer within {READY_TIMEOUT_S} s."]
+        return reasons + await asyncio.to_thread(self._look_at_folder)
+
+    def _look_at_folder(self) -> list[str]:
         settings = self.engine.settings
-        room = await asyncio.to_thread(os.statvfs, settings.data_dir)
+        try:
+            room = os.statvfs(settings.data_dir)
+            is_same = os.path.samestat(self._folder, settings.data_dir.stat())
+        except OSError as exc:
+            log.warning("not ready", error=str(exc))
+            return ["The data folder is not there, or cannot be looked at."]
+        if not is_same:
+            return ["The data folder was moved away, and another is in its place."]
         if room.f_bavail * room.f_frsize < settings.sftp.max_file_size_bytes:
-            reasons.append("The disk has no room for the largest file that may come.")
-        return reasons
+            return ["The disk has no room for the largest file that may come."]
+        return []
 
     def remarks(self) -> list[str]:
         """Give what is wrong though no sender need be kept away."""
@@ -221,6 +235,9 @@ class Service:
     async def _ask_database(self) -> list[str]:
         try:
             await self.engine.store.numbers.answers()
+        except LostDatabaseError as exc:
+            log.warning("not ready", error=str(exc))
+            return ["The database's file was deleted or replaced while it was open: nothing is written any more."]
         except CtsftpError as exc:
             log.warning("not ready", error=str(exc))  # it names paths, which are for no stranger
             return ["The database does not answer."]
@@ -244,6 +261,17 @@ class Service:
         self.server.apply(settings.sftp, [host_key.key for host_key in host_keys])
         ended = await self.server.recheck()
         log.info("reloaded", sessions_ended=ended, at_the_next_start=_waiting(self.engine.settings, settings))
+
+
+def _tell_of_new_folder(settings: Settings) -> None:
+    """Say that nothing was ever served from the data folder; louder, if host keys show that this is no first start."""
+    if (settings.data_dir / "lock").exists():
+        return
+    if settings.host_keys.is_dir() and any(settings.host_keys.iterdir()):
+        do = "If there was another, stop, and mount its disk, move it back, or set CTSFTP_DATA_DIR."
+        log.warning("the data folder is new and empty", data=str(settings.data_dir), do=do)
+    else:
+        log.info("the data folder is new", data=str(settings.data_dir))
 
 
 def _waiting(old: Settings, new: Settings) -> list[str]:

@@ -13,6 +13,7 @@ import httpx
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.typing import EventDict
 
 from ctsftp.app.service import Service
 from ctsftp.clients.folder import Clients
@@ -197,6 +198,20 @@ async def test_a_server_is_ready_until_it_stops_or_has_no_room(settings: Setting
         service.engine.settings = settings
         await service.server.stop()
         assert await service.unready() == ["The server is stopping."]
+
+
+async def test_a_session_in_a_data_folder_that_is_gone_is_told_in_a_line(
+    service: Service, events: list[EventDict]
+) -> None:
+    place = service.engine.settings.data_dir
+    gone = place.rename(place.with_name("gone"))
+    async with connect(service, KEY) as connection:
+        with pytest.raises(asyncssh.SFTPError):
+            await connection.start_sftp_client()
+    gone.rename(place)
+    [failed] = [event for event in events if event["event"] == "session failed"]
+    assert failed["error"].startswith("The folders of acme could not be made")
+    assert "exc_info" not in failed
 
 
 def named(text: str) -> set[str]:
