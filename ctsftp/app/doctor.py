@@ -65,8 +65,7 @@ def _server(settings: Settings) -> Iterator[Finding]:
 
 def _folders(settings: Settings) -> Iterator[Finding]:
     if not settings.data_dir.is_dir():
-        text = f"There is no data folder {settings.data_dir}: nothing was ever served from here."
-        yield Finding("data", Level.WARN, text, "Start `ctsftp serve`, or set CTSFTP_DATA_DIR.")
+        yield _no_data_folder(settings)
         return
     yield from check_folder("data", settings.data_dir)
     yield from check_clients_folders(settings.data_dir / "clients")
@@ -76,6 +75,16 @@ def _folders(settings: Settings) -> Iterator[Finding]:
         free_ratio=settings.doctor.free_disk_ratio,
         largest_bytes=settings.sftp.max_file_size_bytes,
     )
+
+
+def _no_data_folder(settings: Settings) -> Finding:
+    """Tell a first start from a folder that was moved away: a server that served has made host keys."""
+    text = f"There is no data folder {settings.data_dir}"
+    if settings.host_keys.is_dir() and any(settings.host_keys.iterdir()):
+        do = "Mount its disk, move it back, or set CTSFTP_DATA_DIR; if nothing was served yet, start `ctsftp serve`."
+        return Finding("data", Level.WARN, f"{text}, but there are host keys: it may have been moved away.", do)
+    do = "Start `ctsftp serve`, or set CTSFTP_DATA_DIR."
+    return Finding("data", Level.WARN, f"{text}: nothing was ever served from here.", do)
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:
