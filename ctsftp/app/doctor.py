@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from ctsftp.app.clock import is_synchronised, utc_now
-from ctsftp.app.control import is_answered
+from ctsftp.app.control import ask, is_answered
 from ctsftp.app.sheet import ANY_ADDRESS
 from ctsftp.app.work import run
 from ctsftp.clients.checks import check_clients, check_host_keys, made_at
@@ -49,14 +49,23 @@ def _settings(settings: Settings) -> Iterator[Finding]:
 
 
 def _server(settings: Settings) -> Iterator[Finding]:
-    answered = run(is_answered(settings.data_dir / "control.sock"))
-    yield Finding("server", Level.OK, "A server is running." if answered else "No server is running.")
+    place = settings.data_dir / "control.sock"
+    if not run(is_answered(place)):
+        yield Finding("server", Level.OK, "No server is running.")
+        return
+    yield Finding("server", Level.OK, "A server is running.")
+    try:
+        faults = run(ask(place, "server.faults", {}))
+    except (CtsftpError, ConnectionRefusedError) as exc:
+        yield Finding("server", Level.WARN, f"It was not asked how it is: {exc}", "Restart it with this version.")
+        return
+    for fault in faults:
+        yield Finding("server", Level.BAD, fault, "The log of the server says more.")
 
 
 def _folders(settings: Settings) -> Iterator[Finding]:
     if not settings.data_dir.is_dir():
-        text = f"There is no data folder {settings.data_dir}: nothing was ever served from here."
-        yield Finding("data", Level.WARN, text, "Start `ctsftp serve`, or set CTSFTP_DATA_DIR.")
+        yield _no_data_folder(settings)
         return
     yield from check_folder("data", settings.data_dir)
     yield from check_clients_folders(settings.data_dir / "clients")
@@ -68,6 +77,16 @@ def _folders(settings: Settings) -> Iterator[Finding]:
         free_ratio=settings.doctor.free_disk_ratio,
         largest_bytes=settings.sftp.max_file_size_bytes,
     )
+
+
+def _no_data_folder(settings: Settings) -> Finding:
+    """Tell a first start from a folder that was moved away: a server that served has made host keys."""
+    text = f"There is no data folder {settings.data_dir}"
+    if settings.host_keys.is_dir() and any(settings.host_keys.iterdir()):
+        do = "Mount its disk, move it back, or set CTSFTP_DATA_DIR; if nothing was served yet, start `ctsftp serve`."
+        return Finding("data", Level.WARN, f"{text}, but there are host keys: it may have been moved away.", do)
+    do = "Start `ctsftp serve`, or set CTSFTP_DATA_DIR."
+    return Finding("data", Level.WARN, f"{text}: nothing was ever served from here.", do)
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:
@@ -84,6 +103,8 @@ def _keys(settings: Settings) -> Iterator[Finding]:
 
 async def _database(settings: Settings) -> list[Finding]:
     if settings.database_url is None and not (settings.data_dir / "ctsftp.db").exists():
+        if await is_answered(settings.data_dir / "control.sock"):
+            return [Finding("database", Level.BAD, "A server runs, and the file of its database is gone.", RESTORE)]
         return [Finding("database", Level.OK, "There is none yet: the server makes it.")]
     advice = RESTORE if settings.database_url is None else "See that it can be reached, and CTSFTP_DATABASE_URL."
     try:

@@ -198,7 +198,10 @@ class Metrics(Watch, Collector):
             found.ledger = await store.numbers.read(segments=self._settings.segments_shown)
         except CtsftpError as exc:
             log.warning("ledger not measured", error=str(exc))
-        await asyncio.to_thread(self._look_at_disk, found)
+        try:
+            await asyncio.to_thread(self._look_at_disk, found)
+        except OSError as exc:
+            log.warning("disk not measured", error=str(exc))
         return found
 
     def _look_at_disk(self, found: _Scrape) -> None:

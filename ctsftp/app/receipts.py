@@ -5,6 +5,7 @@ waits a little for the verdict; if that takes longer, the receipt says how far i
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -25,7 +26,8 @@ from ctsftp.spool.spool import Spool, StoredUpload
 from ctsftp.store.records import iso
 from ctsftp.store.store import Store
 
-# Senders who look leave connections of the database to all others.
+# Senders who look leave connections of the database to all others. Of these places a client takes one at a time, and
+# then stands at the end again: however often it looks, another's look waits for one of its own at most.
 LOOKS_AT_ONCE = 2
 
 log = structlog.get_logger()
@@ -41,6 +43,7 @@ class ReceiptDesk:
         self._shown = shown
         self._wait_s = wait_s
         self._looks = asyncio.Semaphore(LOOKS_AT_ONCE)
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def entries(self, client: str) -> list[Entry]:
         """List a client's newest receipts; the newest of a file name bears it, older ones have their id in theirs."""
@@ -103,7 +106,7 @@ class ReceiptDesk:
 
     async def _unknown(self, client: str) -> list[Receipt]:
         """List the uploads on disk that the ledger does not know yet, the newest first."""
-        ids = (await asyncio.to_thread(self._spool.upload_ids, client))[-self._shown :]
+        ids = (await asyncio.to_thread(self._spool.recent_ids, client))[-self._shown :]
         unknown = set(ids) - await self._store.ledger.known_ids(ids)
         return await asyncio.to_thread(self._of_disk, client, sorted(unknown, reverse=True))
 
@@ -114,7 +117,7 @@ class ReceiptDesk:
     @asynccontextmanager
     async def _looking(self, client: str) -> AsyncIterator[None]:
         """Take a turn; what ails our database is for the log, and the sender is told when to come again."""
-        async with self._looks:
+        async with self._turns[client], self._looks:
             try:
                 yield
             except StoreError as exc:

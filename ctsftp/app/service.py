@@ -6,6 +6,7 @@ database is closed; the lock is let go.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -29,7 +30,7 @@ from ctsftp.clients.checks import OPEN_KEY_ADVICE
 from ctsftp.clients.hostkeys import HostKey, load_or_create_host_keys
 from ctsftp.contract.finding import Level
 from ctsftp.contract.names import read_name
-from ctsftp.errors import CtsftpError, SettingsError
+from ctsftp.errors import CtsftpError, LostDatabaseError, SettingsError
 from ctsftp.settings import Settings
 from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.server import SftpServer
@@ -63,6 +64,7 @@ class Service:
     ) -> None:
         self.engine = engine
         self._lines = lines
+        self._folder = engine.settings.data_dir.stat()
         self.server = server
         self._metrics = metrics
         self._host_keys = host_keys
@@ -95,6 +97,7 @@ class Service:
 
         `lines` writes the log, where a thread does.
         """
+        _tell_of_new_folder(settings)
         host_keys = await asyncio.to_thread(_read_host_keys, settings)
         metrics = Metrics(settings.metrics, data_dir=settings.data_dir)
         async with Engine.open(settings, metrics) as engine:
@@ -181,6 +184,8 @@ class Service:
                 result: Any = await self.server.recheck()
             case "penalty.list":
                 return [asdict(penalty) for penalty in self.server.penalties()]
+            case "server.faults":
+                return await self.unready() + self.remarks()
             case "penalty.clear":
                 result = self.server.clear_penalties(**arguments)
             case _:
@@ -209,17 +214,21 @@ class Service:
         asked = self._asked
         done, _ = await asyncio.wait({asked}, timeout=READY_TIMEOUT_S)
         reasons += await asked if done else [f"The database did not answer within {READY_TIMEOUT_S} s."]
-        return reasons + await asyncio.to_thread(self._room_reasons)
+        return reasons + await asyncio.to_thread(self._folder_reasons)
 
-    def _room_reasons(self) -> list[str]:
+    def _folder_reasons(self) -> list[str]:
+        settings = self.engine.settings
         try:
             room = self.engine.room()
+            is_same = os.path.samestat(self._folder, settings.data_dir.stat())
         except OSError as exc:
             log.warning("not ready", error=str(exc))
-            return ["The data folder is not there."]
+            return ["The data folder is not there, or cannot be looked at."]
+        if not is_same:
+            return ["The data folder was moved away, and another is in its place."]
         if room.refusal():
             return ["The disk has no room: uploads are refused."]
-        if room.refusal(self.engine.settings.sftp.max_file_size_bytes):
+        if room.refusal(settings.sftp.max_file_size_bytes):
             return ["The disk has no room for the largest file that may come."]
         return []
 
@@ -232,6 +241,9 @@ class Service:
     async def _ask_database(self) -> list[str]:
         try:
             await self.engine.store.numbers.answers()
+        except LostDatabaseError as exc:
+            log.warning("not ready", error=str(exc))
+            return ["The database's file was deleted or replaced while it was open: nothing is written any more."]
         except CtsftpError as exc:
             log.warning("not ready", error=str(exc))  # it names paths, which are for no stranger
             return ["The database does not answer."]
@@ -279,6 +291,17 @@ def _look_at_ground(settings: Settings) -> None:
         if finding.level is Level.BAD:
             raise SettingsError(f"{finding.text} {finding.do}")
         log.warning("data folder on a disk in the net", found=finding.text, do=finding.do)
+
+
+def _tell_of_new_folder(settings: Settings) -> None:
+    """Say that nothing was ever served from the data folder; louder, if host keys show that this is no first start."""
+    if (settings.data_dir / "lock").exists():
+        return
+    if settings.host_keys.is_dir() and any(settings.host_keys.iterdir()):
+        do = "If there was another, stop, and mount its disk, move it back, or set CTSFTP_DATA_DIR."
+        log.warning("the data folder is new and empty", data=str(settings.data_dir), do=do)
+    else:
+        log.info("the data folder is new", data=str(settings.data_dir))
 
 
 def _waiting(old: Settings, new: Settings) -> list[str]:

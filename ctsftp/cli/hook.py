@@ -11,6 +11,7 @@ from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.main import EXIT_NO
 from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.contract.events import EventKind
+from ctsftp.errors import CtsftpError
 from ctsftp.store.records import DeliveryState
 from ctsftp.store.store import Store
 
@@ -72,22 +73,19 @@ def add(edge: Edge, url: str, client: str | None, *, events: tuple[str, ...], is
     """
     address = sys.stdin.readline().strip() if url == "-" else url
     row = perform(edge.settings, "hook.add", {"url": address, "client": client, "events": list(events)})
-    row |= {"delivered": None, "error": None}
-    if is_tested:
-        tested = perform(edge.settings, "hook.test", {"hook_id": row["id"]})
-        row |= {key: tested[key] for key in ("delivered", "error")}
     if as_json:
-        print_json(row)
+        print_json(row | (_tested(edge, row["id"]) if is_tested else {"delivered": None, "error": None}))
         return
     heard = {"client": client or "all", "events": ", ".join(events) or "all"}
     shown = {key: row[key] for key in ("id", "kind", "address")} | heard
     print_facts([*shown.items(), *([("secret", row["secret"])] if row["secret"] else [])])
     if row["secret"]:
         say("The secret is shown this once: the receiver checks the signatures with it.")
-    if is_tested:
-        say(_answer(row))
-    if not row["delivered"]:
-        again = "once it knows the secret" if row["secret"] and is_tested else "to try it"
+    tested = _tested(edge, row["id"]) if is_tested else None
+    if tested:
+        say(_answer(row | tested))
+    if not tested or not tested["delivered"]:
+        again = "once it knows the secret" if row["secret"] and tested else "to try it"
         say(f"The hook is there; {again}: ctsftp hook test {row['id']}")
 
 
@@ -164,6 +162,15 @@ def deliveries(edge: Edge, *, hook_id: int | None, state: str | None, revived_id
         print_json(rows)
     else:
         print_table(rows, DELIVERY_COLUMNS, spare=SPARE, empty="No deliveries.")
+
+
+def _tested(edge: Edge, hook_id: int) -> dict[str, Any]:
+    """Send a test to a new hook, whose secret must be shown whatever becomes of that."""
+    try:
+        row = perform(edge.settings, "hook.test", {"hook_id": hook_id})
+    except CtsftpError as exc:
+        return {"delivered": False, "error": str(exc)}
+    return {key: row[key] for key in ("delivered", "error")}
 
 
 def _answer(row: dict[str, Any]) -> str:

@@ -24,8 +24,12 @@ MAX_NAME_BYTES = 255  # of a file, on the disk of whoever fetches the receipt
 TEXT_WIDTH = 100
 LABEL_WIDTH = 12
 
-# What a cell may not begin with, since a spreadsheet would take it for a formula, unless it is a number.
-_FORMULA = re.compile(r"[=@\t\r]|[+-](?![0-9][0-9.,]*\Z)")
+# What a cell may not begin with, since a spreadsheet would take it for a formula, unless it is a number. Where a list's
+# separator is `;`, or a tab, a cell begins behind each of them; blanks and quotes in front are no obstacle, and the
+# full-width forms of East Asian keyboards are formulas too.
+_FORMULA = re.compile(
+    r"(?P<begin>\A|[;,|\t\r\n])(?P<blank>[\s\"']*)(?=[=@＝＠]|[+\-＋－](?![0-9][0-9.,]*(?:\Z|[;|\t\r\n])))"
+)
 
 
 class Kind(StrEnum):
@@ -205,4 +209,5 @@ def _shown(text: str | None) -> str:
 
 
 def _no_formula(value: str) -> str:
-    return f"'{value}" if _FORMULA.match(value) else value
+    shown = _FORMULA.sub(r"\g<begin>'\g<blank>", value)
+    return f"'{shown}" if shown[:1] in {"\t", "\r"} else shown

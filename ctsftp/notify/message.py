@@ -27,8 +27,6 @@ SHOWN_ERROR = 200
 SECRET_CHARACTERS = 4
 # These post to any address, unsigned: that is what a webhook is for, which is signed and checked.
 NOT_FOR_PEOPLE = frozenset({"json", "jsons", "xml", "xmls", "form", "forms", "apprise", "apprises"})
-
-
 # Web addresses that take messages alone: what stands for each service is how its addresses must look.
 CHATS = {
     "hooks.slack.com": "https://hooks.slack.com/services/T.../B.../...",
@@ -133,6 +131,7 @@ def _refuse_inside(sender: "apprise.NotifyBase") -> None:
     """Have a sender try to send, keep it from every connection, and see whether one would have gone inside."""
     import apprise  # noqa: PLC0415
 
+    sender.request_rate_per_sec = 0  # it waits between two of its receivers
     with outside_only(dry=True) as watch, suppress(Exception), apprise.LogCapture():  # type: ignore[no-untyped-call]
         sender.notify(body="-", title="-")
     if watch.refused:

@@ -18,7 +18,7 @@ import secrets
 import stat
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +49,7 @@ COPY_BLOCK_BYTES = 1 << 20
 PLACE_LOCKS = 64
 SECONDS_A_DAY = 86_400
 RECENT_UPLOADS = 1_000  # of all clients that are remembered, and of one client that are looked through
+RECENT_IDS = 500  # of a client that are remembered: as many as `receipts_shown` may be
 FOLDERS = ("staging", "partials", "uploads", "home")
 
 T = TypeVar("T")
@@ -89,7 +90,8 @@ class Spool:
         self._homes_lock = threading.Lock()
         self._accounts: dict[str, Account] = {}
         self._landing_ids: set[str] = set()
-        self._recent: dict[tuple[str, int], StoredUpload] = {}
+        self._recent_uploads: dict[tuple[str, int], StoredUpload] = {}
+        self._recent_ids: dict[str, deque[str]] = {}
         self._recent_lock = threading.Lock()
         self._stopping = threading.Event()
 
@@ -293,6 +295,16 @@ class Spool:
         names = self._names(self.root / client / "uploads")  # first: what begins to land later is not among them
         return [name for name in names if is_upload_id(name) and name not in self._landing_ids]
 
+    def recent_ids(self, client: str) -> list[str]:
+        """List the ids of a client's newest uploads, `RECENT_IDS` at most, in the order of their CLOSE.
+
+        The folder is listed once; what landed since is remembered. The files of some may have been deleted.
+        """
+        with self._recent_lock:
+            if client not in self._recent_ids:
+                self._recent_ids[client] = deque(self.upload_ids(client)[-RECENT_IDS:], maxlen=RECENT_IDS)
+            return sorted(set(self._recent_ids[client]))
+
     def upload(self, client: str, upload_id: str) -> StoredUpload | None:
         """Find one upload's file; None if it is not on disk (any more)."""
         folder = self.root / client / "uploads" / upload_id
@@ -396,6 +408,9 @@ class Spool:
                 yield upload, landing
         finally:
             self._landing_ids.discard(upload_id)
+        with self._recent_lock:
+            if client in self._recent_ids:
+                self._recent_ids[client].append(upload_id)
 
     def _settle_claim(self, client: str, home: Home, staged: StagedFile) -> None:
         """Make it durable that what was cut off is no longer at its place; else it is put back.
@@ -440,15 +455,15 @@ class Spool:
         """Remember an upload that just landed: it is the one that is renamed most often."""
         with contextlib.suppress(DiskError), self._recent_lock:
             if found := self._lstat(upload.path):
-                self._recent[upload.client, found.st_ino] = upload
-                if len(self._recent) > RECENT_UPLOADS:
-                    del self._recent[next(iter(self._recent))]
+                self._recent_uploads[upload.client, found.st_ino] = upload
+                if len(self._recent_uploads) > RECENT_UPLOADS:
+                    del self._recent_uploads[next(iter(self._recent_uploads))]
 
     def _is_upload(self, client: str, found: os.stat_result) -> bool:
         """Whether a file in a home is an upload of late; of an older one, False costs a copy of it."""
         if found.st_nlink == 1:
             return False
-        recent = self._recent.get((client, found.st_ino))
+        recent = self._recent_uploads.get((client, found.st_ino))
         return self._is_one_of([recent] if recent else [], found) or self._is_one_of(self._newest(client), found)
 
     def _is_one_of(self, uploads: Iterable[StoredUpload], found: os.stat_result) -> bool:

@@ -65,6 +65,9 @@ class Backend(Protocol):
     def alone(self, name: str) -> AbstractAsyncContextManager[bool]:
         """Tell whether no other node is at the work of this name, and keep them off it until the block ends."""
 
+    def require_same(self) -> None:
+        """Raise a `LostDatabaseError` if what others would open now is another database, or none."""
+
     async def before_write(self) -> None:
         """Do what must be done between two writes."""
 

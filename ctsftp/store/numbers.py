@@ -40,10 +40,12 @@ class Numbers:
 
     async def read(self, *, segments: int) -> LedgerNumbers:
         """Count everything in one moment; of the segments, the first ones that were ever made, up to a number."""
+        self._database.backend.require_same()
         return await self._database.read(lambda conn: _read(conn, segments))
 
     async def answers(self) -> None:
-        """Read something small; `StoreError` if the database does not answer."""
+        """Read something small; `StoreError` if the database does not answer, or is another one by now."""
+        self._database.backend.require_same()
         await self._database.read(lambda conn: conn.execute(sa.select(uploads.c.id).limit(1)).first())
 
 

@@ -163,6 +163,9 @@ class PostgresBackend:
                 await locks.invalidate()
             await locks.close()
 
+    def require_same(self) -> None:
+        """Do nothing: a server keeps its files."""
+
     async def before_write(self) -> None:
         """Do nothing."""
 

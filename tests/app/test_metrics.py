@@ -14,6 +14,7 @@ import httpx
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.typing import EventDict
 
 from ctsftp.app.service import Service
 from ctsftp.clients.folder import Clients
@@ -220,20 +221,26 @@ async def test_a_server_is_unready_while_uploads_are_refused_and_metrics_say_how
         assert value(scraped, "ctsftp_disk_spare_files") == free_files - 300
 
 
-async def test_a_data_folder_that_was_moved_away_is_a_reason_to_be_unready(settings: Settings) -> None:
-    async with Service.open(settings) as service:
-        moved = settings.data_dir.rename(settings.data_dir.with_name("moved"))
-        assert "The data folder is not there." in await service.unready()
-        moved.rename(settings.data_dir)
-        assert await service.unready() == []
-
-
 async def test_a_reload_changes_the_room_of_all(settings: Settings) -> None:
     async with Service.open(settings) as service:
         sftp = settings.sftp.model_copy(update={"free_floor_percent": 99, "free_floor_bytes": 1 << 60})
         await service.reload(lambda: settings.model_copy(update={"sftp": sftp}))
         assert service.engine.room().refusal()
         assert await service.unready() == ["The disk has no room: uploads are refused."]
+
+
+async def test_a_session_in_a_data_folder_that_is_gone_is_told_in_a_line(
+    service: Service, events: list[EventDict]
+) -> None:
+    place = service.engine.settings.data_dir
+    gone = place.rename(place.with_name("gone"))
+    async with connect(service, KEY) as connection:
+        with pytest.raises(asyncssh.SFTPError):
+            await connection.start_sftp_client()
+    gone.rename(place)
+    [failed] = [event for event in events if event["event"] == "session failed"]
+    assert failed["error"].startswith("The folders of acme could not be made")
+    assert "exc_info" not in failed
 
 
 def named(text: str) -> set[str]:

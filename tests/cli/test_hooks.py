@@ -8,7 +8,10 @@ import pytest
 from standardwebhooks import Webhook
 
 from ctsftp.app.service import Service
+from ctsftp.errors import StoreError
+from ctsftp.notify.notifier import Notifier
 from ctsftp.settings import read_settings
+from ctsftp.store.records import Hook
 from tests.app.bench import rows
 from tests.notify.receiver import receiving
 
@@ -91,6 +94,19 @@ def test_a_hook_is_tested_when_it_is_added_and_what_came_back_is_said(inside: Sh
         assert (row["delivered"], row["error"]) == (None, None)
         assert len(receiver.requests) == asked == 3
     assert len(inside.json("hook", "list")) == 5
+
+
+def test_the_secret_is_shown_whatever_becomes_of_the_test(inside: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_notifier: Notifier, _hook: Hook) -> None:
+        raise StoreError("The database is locked.")
+
+    monkeypatch.setattr(Notifier, "test", fail)
+    done = inside.run("hook", "add", "http://127.0.0.1:9/")
+    assert "whsec_" in done.out
+    assert "did not take the test: The database is locked." in done.err
+    row = inside.json("hook", "add", "http://127.0.0.1:9/")
+    assert row["secret"].startswith("whsec_")
+    assert (row["delivered"], row["error"]) == (False, "The database is locked.")
 
 
 def test_the_web_address_of_a_chat_becomes_a_message_and_its_tokens_are_not_shown(inside: Shell) -> None:

@@ -292,4 +292,4 @@ def test_an_upload_too_old_to_be_looked_for_is_renamed_as_a_copy(
         client.put(name, b"x")
     upload = client.publish_renamed("a.tmp", "a.csv")
     assert (upload.path.read_bytes(), upload.path.samefile(old.path)) == (b"abc", False)
-    assert len(client.spool._recent) == 2
+    assert len(client.spool._recent_uploads) == 2
