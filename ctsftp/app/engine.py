@@ -5,6 +5,7 @@ under the same lock, for as long as its work takes.
 """
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -23,6 +24,7 @@ from ctsftp.contract.codes import Fault
 from ctsftp.contract.names import SegmentFile, read_name
 from ctsftp.contract.states import State
 from ctsftp.errors import CtsftpError, DiskError, NotFoundError, RefusedError
+from ctsftp.ingest.holdings import Holdings
 from ctsftp.ingest.inspection import inspect
 from ctsftp.ingest.loader import Loader
 from ctsftp.ingest.queue import Lane, UploadQueue
@@ -72,7 +74,10 @@ class Engine:
         # The sign of life in the data folder, where other nodes look for one.
         self.pulse: Pulse | None = None
         self._ids = UploadIds()
-        self.spool = Spool(settings.data_dir / "clients", disk=LocalDisk(), next_id=self._ids.next)
+        self.holdings = Holdings(store)
+        self.spool = Spool(
+            settings.data_dir / "clients", disk=LocalDisk(), next_id=self._ids.next, listed_bytes=self.holdings.bytes_of
+        )
         self.queue = UploadQueue(
             self._load,
             lane_of=_lane_of,
@@ -86,7 +91,8 @@ class Engine:
             config_of=self.config_of,
             now=utc_now,
             try_again=self._try_again,
-            told=watch.told,
+            told=self._hear,
+            spare_bytes=self._spare_for_lists,
         )
         self.sweeper = Sweeper(
             spool=self.spool,
@@ -96,6 +102,7 @@ class Engine:
             retention=settings.spool,
             max_file_size_bytes=settings.sftp.max_file_size_bytes,
             now=utc_now,
+            count=self.holdings.count,
         )
 
     @classmethod
@@ -187,6 +194,11 @@ class Engine:
         """Tell how much room the disk of the data has; OSError where the folder is gone."""
         return Room.of(LocalDisk().room(self.settings.data_dir), self.settings.sftp.floor)
 
+    def _spare_for_lists(self) -> int:
+        if self.store.folder is None:
+            return sys.maxsize
+        return Room.of(LocalDisk().room(self.store.folder), self.settings.sftp.floor).spare_bytes
+
     async def take_up(self, upload_id: str, upload: StoredUpload | None) -> None:
         """Queue an upload that an admin sent back to `received`, and wait until it is done, here or elsewhere."""
         if upload is None:
@@ -219,6 +231,11 @@ class Engine:
         self.watch.loaded(seconds)
         self.changed(upload.client)
         log.info("load ended", upload=upload.id, client=upload.client, seconds=round(seconds, 3))
+
+    def _hear(self, upload: StoredUpload, state: State, code: str | None, reading: Reading | None) -> None:
+        if reading:
+            self.holdings.add(upload.client, state, reading)
+        self.watch.told(upload, state, code, reading)
 
     def _is_large(self, upload: StoredUpload) -> bool:
         try:

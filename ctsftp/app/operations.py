@@ -81,6 +81,7 @@ async def delete(engine: Engine, *, name: str, client: str | None) -> dict[str, 
     """Delete a retired segment for good, and give what it was."""
     segment = await resolve_segment(engine.store, name, client)
     await engine.store.segments.delete(segment.client, segment.key)
+    await engine.holdings.count()
     return segment.as_json()
 
 

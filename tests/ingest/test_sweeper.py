@@ -12,6 +12,7 @@ from structlog.typing import EventDict
 
 from ctsftp.contract.states import State
 from ctsftp.errors import DiskError, StoreError
+from ctsftp.ingest.holdings import Holdings
 from ctsftp.ingest.queue import UploadQueue
 from ctsftp.ingest.settings import SweepSettings
 from ctsftp.ingest.sweeper import Sweeper
@@ -47,6 +48,7 @@ class Broom:
             retention=SpoolSettings(),
             max_file_size_bytes=MAX_SIZE_BYTES,
             now=bench.clock,
+            count=Holdings(bench.store).count,
         )
 
     async def _load(self, upload: StoredUpload) -> None:
