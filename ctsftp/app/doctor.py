@@ -1,4 +1,7 @@
-"""`ctsftp doctor`: gathers the checks of all parts, and adds those that need two of them. It changes nothing."""
+"""`ctsftp doctor`: gathers the checks of all parts, and adds those that need two of them.
+
+It changes nothing, but for the reserve of a full disk: without that, the database could not be read.
+"""
 
 import asyncio
 import socket
@@ -14,6 +17,7 @@ from ctsftp.contract.finding import Finding, Level
 from ctsftp.errors import CtsftpError
 from ctsftp.settings import Settings, unknown_variables
 from ctsftp.spool.checks import check_clients_folders, check_folder, check_homes, check_room
+from ctsftp.spool.reserve import Reserve
 from ctsftp.store.records import DeliveryState, iso
 from ctsftp.store.store import Store
 
@@ -83,6 +87,8 @@ def _keys(settings: Settings) -> Iterator[Finding]:
 async def _database(settings: Settings) -> list[Finding]:
     if settings.database_url is None and not (settings.data_dir / "ctsftp.db").exists():
         return [Finding("database", Level.OK, "There is none yet: the server makes it.")]
+    # A full disk has no room to read it either.
+    await asyncio.to_thread(Reserve(settings.data_dir, settings.spool.reserve_bytes).release_if_full)
     advice = RESTORE if settings.database_url is None else "See that it can be reached, and CTSFTP_DATABASE_URL."
     try:
         store = await Store.open(settings.database, clock=utc_now, migrate=False)

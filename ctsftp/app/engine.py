@@ -34,6 +34,7 @@ from ctsftp.settings import Settings
 from ctsftp.sftp.settings import SftpSettings
 from ctsftp.spool.disk import LocalDisk
 from ctsftp.spool.ids import UploadIds
+from ctsftp.spool.reserve import Reserve
 from ctsftp.spool.room import Room
 from ctsftp.spool.spool import Spool, StoredUpload
 from ctsftp.store.records import Uncounted
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from ctsftp.notify.notifier import Notifier
 
 BEATS_A_LEASE = 5
+RESERVE_INTERVAL_S = 5
 
 log = structlog.get_logger()
 
@@ -75,6 +77,7 @@ class Engine:
         self.pulse: Pulse | None = None
         self._ids = UploadIds()
         self.holdings = Holdings(store)
+        self.reserve = Reserve(settings.data_dir, settings.spool.reserve_bytes)
         self.spool = Spool(
             settings.data_dir / "clients", disk=LocalDisk(), next_id=self._ids.next, listed_bytes=self.holdings.bytes_of
         )
@@ -116,6 +119,7 @@ class Engine:
         that does this for another one, whose folder it is.
         """
         with one_fault(), data_lock(settings.data_dir, disk=LocalDisk()):
+            await asyncio.to_thread(Reserve(settings.data_dir, settings.spool.reserve_bytes).release_if_full)
             store = await Store.open(
                 settings.database, clock=utc_now, migrate=True, node=lambda: node_name(settings.data_dir)
             )
@@ -193,6 +197,12 @@ class Engine:
     def room(self) -> Room:
         """Tell how much room the disk of the data has; OSError where the folder is gone."""
         return Room.of(LocalDisk().room(self.settings.data_dir), self.settings.sftp.floor)
+
+    async def keep_reserve(self) -> None:
+        """Keep the reserve, for ever; a server does: a command's work is done before."""
+        while True:
+            await asyncio.to_thread(self.reserve.keep, self.settings.sftp.floor)
+            await asyncio.sleep(RESERVE_INTERVAL_S)
 
     def _spare_for_lists(self) -> int:
         if self.store.folder is None:

@@ -192,6 +192,7 @@ async def perform_on(engine: Engine, operation: str, arguments: dict[str, Any]) 
     work = OPERATIONS.get(operation)
     if work is None:
         raise UsageError(f"The running server does not know {operation!r}: restart it with this version of ctsftp.")
+    await asyncio.to_thread(engine.reserve.release_if_full)
     result = await work(engine, **arguments)
     log.info("admin command", operation=operation, **for_log(arguments))
     return result

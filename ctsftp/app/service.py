@@ -116,7 +116,14 @@ class Service:
             )
             service = cls(engine, server, metrics, host_keys)
             control = ControlSocket(settings.data_dir / "control.sock", service.perform)
-            parts = (notes.run(), engine.sweeper.run(), watch.run(), metrics.run(), engine.notifier.run())
+            parts = (
+                notes.run(),
+                engine.keep_reserve(),
+                engine.sweeper.run(),
+                watch.run(),
+                metrics.run(),
+                engine.notifier.run(),
+            )
             background = [engine.tasks.create_task(work) for work in (*parts, watch_siblings(engine))]
             try:
                 await engine.wait_on()
