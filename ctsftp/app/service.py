@@ -152,7 +152,7 @@ class Service:
                 for task in background:
                     task.cancel()
                 await notes.flush()
-                await watch.flush()
+                await watch.flush(last=True)
         log.info("stopped")
 
     async def perform(self, operation: str, arguments: dict[str, Any]) -> Any:

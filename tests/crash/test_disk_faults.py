@@ -154,7 +154,8 @@ def test_a_full_server_starts_deletes_and_tells(small_disk: Path, box: Box, *, s
     if serves:
         assert [event for event in box.start().events if "reserve was released" in event["event"]]
     found = json.loads(box.run("doctor", "--json", check=False).stdout)
-    assert [one["part"] for one in found if one["level"] == "bad"] == ["disk"], "and the database was read"
+    bad = {one["part"] for one in found if one["level"] == "bad"}
+    assert ("disk" in bad, "database" in bad) == (True, False)
     for command in (("segment", "retire", "Gold"), ("segment", "delete", "Gold"), ("sweep",)):
         box.run(*command)
     assert box.json("segment", "list") == []
