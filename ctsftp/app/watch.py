@@ -111,7 +111,8 @@ class Watch:
         """Write down what is noted; what cannot be written is only in the log. The `last` time, all of it."""
         noted, self._noted = self._noted, {}
         happenings = [_happening(what) for what in noted.values()]
-        if last or self._now() - self._told_since >= timedelta(seconds=CUT_OFFS_EVERY_S):
+        passed = self._now() - self._told_since  # below 0 where the clock was put back
+        if last or not timedelta() <= passed < timedelta(seconds=CUT_OFFS_EVERY_S):
             happenings += [_happening(what, others) for what, others in self._more.values()]
             self._told, self._more, self._told_since = Counter(), {}, self._now()
         if not happenings:

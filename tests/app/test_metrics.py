@@ -14,6 +14,7 @@ import httpx
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.typing import EventDict
 
 from ctsftp.app.service import Service
 from ctsftp.clients.folder import Clients
@@ -226,6 +227,18 @@ async def test_a_data_folder_that_was_moved_away_is_a_reason_to_be_unready(setti
         assert "The data folder is not there." in await service.unready()
         moved.rename(settings.data_dir)
         assert await service.unready() == []
+
+
+async def test_a_session_that_finds_no_data_folder_ends_without_a_traceback(
+    service: Service, settings: Settings, events: list[EventDict]
+) -> None:
+    moved = settings.data_dir.rename(settings.data_dir.with_name("moved"))
+    with pytest.raises(asyncssh.Error):
+        async with connect(service, KEY) as connection:
+            await connection.start_sftp_client()
+    moved.rename(settings.data_dir)
+    [failed] = [event for event in events if event["event"] == "session failed"]
+    assert ("exc_info" in failed, "could not be made" in failed["error"]) == (False, True)
 
 
 async def test_a_reload_changes_the_room_of_all(settings: Settings) -> None:
