@@ -1,4 +1,7 @@
-"""`ctsftp doctor`: gathers the checks of all parts, and adds those that need two of them. It changes nothing."""
+"""`ctsftp doctor`: gathers the checks of all parts, and adds those that need two of them.
+
+It changes nothing, but for the reserve of a full disk: without that, the database could not be read.
+"""
 
 import asyncio
 import socket
@@ -16,6 +19,7 @@ from ctsftp.errors import CtsftpError
 from ctsftp.settings import Settings
 from ctsftp.spool.checks import check_clients_folders, check_folder, check_homes, check_room
 from ctsftp.spool.ground import check_ground
+from ctsftp.spool.reserve import Reserve
 from ctsftp.store.records import DeliveryState, iso
 from ctsftp.store.store import Store
 
@@ -106,6 +110,8 @@ async def _database(settings: Settings) -> list[Finding]:
         if await is_answered(settings.data_dir / "control.sock"):
             return [Finding("database", Level.BAD, "A server runs, and the file of its database is gone.", RESTORE)]
         return [Finding("database", Level.OK, "There is none yet: the server makes it.")]
+    # A full disk has no room to read it either.
+    await asyncio.to_thread(Reserve(settings.data_dir, settings.spool.reserve_bytes).release_if_full)
     advice = RESTORE if settings.database_url is None else "See that it can be reached, and CTSFTP_DATABASE_URL."
     try:
         store = await Store.open(settings.database, clock=utc_now, migrate=False)

@@ -5,6 +5,7 @@ under the same lock, for as long as its work takes.
 """
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -23,6 +24,7 @@ from ctsftp.contract.codes import Fault
 from ctsftp.contract.names import SegmentFile, read_name
 from ctsftp.contract.states import State
 from ctsftp.errors import CtsftpError, DiskError, NotFoundError, RefusedError
+from ctsftp.ingest.holdings import Holdings
 from ctsftp.ingest.inspection import inspect
 from ctsftp.ingest.loader import Loader
 from ctsftp.ingest.queue import Lane, UploadQueue
@@ -32,6 +34,7 @@ from ctsftp.settings import Settings
 from ctsftp.sftp.settings import SftpSettings
 from ctsftp.spool.disk import LocalDisk
 from ctsftp.spool.ids import UploadIds
+from ctsftp.spool.reserve import Reserve
 from ctsftp.spool.room import Room
 from ctsftp.spool.spool import Spool, StoredUpload
 from ctsftp.store.records import Uncounted
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from ctsftp.notify.notifier import Notifier
 
 BEATS_A_LEASE = 5
+RESERVE_INTERVAL_S = 5
 
 log = structlog.get_logger()
 
@@ -72,7 +76,11 @@ class Engine:
         # The sign of life in the data folder, where other nodes look for one.
         self.pulse: Pulse | None = None
         self._ids = UploadIds()
-        self.spool = Spool(settings.data_dir / "clients", disk=LocalDisk(), next_id=self._ids.next)
+        self.holdings = Holdings(store)
+        self.reserve = Reserve(settings.data_dir, settings.spool.reserve_bytes)
+        self.spool = Spool(
+            settings.data_dir / "clients", disk=LocalDisk(), next_id=self._ids.next, listed_bytes=self.holdings.bytes_of
+        )
         self.queue = UploadQueue(
             self._load,
             lane_of=_lane_of,
@@ -86,7 +94,8 @@ class Engine:
             config_of=self.config_of,
             now=utc_now,
             try_again=self._try_again,
-            told=watch.told,
+            told=self._hear,
+            spare_bytes=self._spare_for_lists,
         )
         self.sweeper = Sweeper(
             spool=self.spool,
@@ -96,6 +105,7 @@ class Engine:
             retention=settings.spool,
             max_file_size_bytes=settings.sftp.max_file_size_bytes,
             now=utc_now,
+            count=self.holdings.count,
         )
 
     @classmethod
@@ -109,6 +119,7 @@ class Engine:
         that does this for another one, whose folder it is.
         """
         with one_fault(), data_lock(settings.data_dir, disk=LocalDisk()):
+            await asyncio.to_thread(Reserve(settings.data_dir, settings.spool.reserve_bytes).release_if_full)
             store = await Store.open(
                 settings.database, clock=utc_now, migrate=True, node=lambda: node_name(settings.data_dir)
             )
@@ -187,6 +198,17 @@ class Engine:
         """Tell how much room the disk of the data has; OSError where the folder is gone."""
         return Room.of(LocalDisk().room(self.settings.data_dir), self.settings.sftp.floor)
 
+    async def keep_reserve(self) -> None:
+        """Keep the reserve, for ever; a server does: a command's work is done before."""
+        while True:
+            await asyncio.to_thread(self.reserve.keep, self.settings.sftp.floor)
+            await asyncio.sleep(RESERVE_INTERVAL_S)
+
+    def _spare_for_lists(self) -> int:
+        if self.store.folder is None:
+            return sys.maxsize
+        return Room.of(LocalDisk().room(self.store.folder), self.settings.sftp.floor).spare_bytes
+
     async def take_up(self, upload_id: str, upload: StoredUpload | None) -> None:
         """Queue an upload that an admin sent back to `received`, and wait until it is done, here or elsewhere."""
         if upload is None:
@@ -219,6 +241,11 @@ class Engine:
         self.watch.loaded(seconds)
         self.changed(upload.client)
         log.info("load ended", upload=upload.id, client=upload.client, seconds=round(seconds, 3))
+
+    def _hear(self, upload: StoredUpload, state: State, code: str | None, reading: Reading | None) -> None:
+        if reading:
+            self.holdings.add(upload.client, state, reading)
+        self.watch.told(upload, state, code, reading)
 
     def _is_large(self, upload: StoredUpload) -> bool:
         try:

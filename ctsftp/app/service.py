@@ -138,7 +138,14 @@ class Service:
             )
             service = cls(engine, server, metrics, host_keys, lines)
             control = ControlSocket(settings.data_dir / "control.sock", service.perform)
-            parts = (notes.run(), engine.sweeper.run(), watch.run(), metrics.run(), engine.notifier.run())
+            parts = (
+                notes.run(),
+                engine.keep_reserve(),
+                engine.sweeper.run(),
+                watch.run(),
+                metrics.run(),
+                engine.notifier.run(),
+            )
             background = [engine.tasks.create_task(work) for work in (*parts, watch_siblings(engine))]
             try:
                 await engine.wait_on()
@@ -167,7 +174,7 @@ class Service:
                 for task in background:
                     task.cancel()
                 await notes.flush()
-                await watch.flush()
+                await watch.flush(last=True)
         log.info("stopped")
 
     async def perform(self, operation: str, arguments: dict[str, Any]) -> Any:

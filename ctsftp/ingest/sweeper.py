@@ -6,7 +6,7 @@ disk that the ledger does not know, and those that are due again, are queued; wh
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timedelta
@@ -56,6 +56,7 @@ class Sweeper:
         retention: SpoolSettings,
         max_file_size_bytes: int,
         now: Callable[[], datetime],
+        count: Callable[[], Awaitable[None]],
     ) -> None:
         self._spool = spool
         self._store = store
@@ -64,6 +65,7 @@ class Sweeper:
         self._retention = retention
         self._max_file_size_bytes = max_file_size_bytes
         self._now = now
+        self._count = count
         self._turn = asyncio.Lock()
         # Held while files are deleted; whoever sends an old upload back to `received` holds it meanwhile.
         self.deleting = asyncio.Lock()
@@ -101,6 +103,7 @@ class Sweeper:
                     keep_last=self._settings.keep_snapshots, keep_days=self._settings.keep_snapshot_days
                 ),
             )
+            await self._count()
         log.info("swept", **(asdict(swept) | {"queued": len(queued)}))
         return swept
 

@@ -140,8 +140,8 @@ class Session(SSHServerStreamSession[bytes]):
             ended_well = await self._speak(reader, writer)
         except (EOFError, BreakReceived, SignalReceived, TerminalSizeChanged) as exc:
             log.info("session broke off", client=self.client, cause=type(exc).__name__)
-        except CtsftpError as exc:
-            log.error("session failed", client=self.client, error=str(exc))  # noqa: TRY400  its text says all
+        except CtsftpError as exc:  # its text says all: the data folder is not there, say
+            log.error("session failed", client=self.client, error=str(exc))  # noqa: TRY400
         except Exception:
             log.exception("session failed", client=self.client)
         finally:

@@ -78,7 +78,7 @@ class SftpSettings(BaseModel):
     sync_every_bytes: int = Field(
         8 << 20, ge=1, description="bytes of a file after which the disk is to take them, while further ones arrive"
     )
-    quota_bytes: int = Field(100 << 30, ge=1, description="bytes that a client may have here, kept uploads included")
+    quota_bytes: int = Field(100 << 30, ge=1, description="bytes that a client may have: kept uploads, and its lists")
     quota_files: int = Field(100_000, ge=1, description="files and folders that a client may have here")
     free_floor_percent: float = Field(
         10, ge=0, lt=100, description="percent of the disk, and of its files, that uploads leave free,"

@@ -1,9 +1,9 @@
 """How much of the disk a client may take, and how much of it uploads must leave free.
 
-An account knows what a client has: what was measured on the disk, and since then what its open files took and what
-landed. An open file is granted room ahead, a piece at a time, so that a write that fits costs one comparison; what was
-granted is counted at once, whichever session asks, and no CLOSE can fail for it. All calls may block, and come from
-any thread.
+An account knows what a client has: what was measured on the disk, with what the database holds of its lists, and since
+then what its open files took and what landed. An open file is granted room ahead, a piece at a time, so that a write
+that fits costs one comparison; what was granted is counted at once, whichever session asks, and no CLOSE can fail for
+it. All calls may block, and come from any thread.
 """
 
 import os
@@ -125,7 +125,7 @@ class Account:
         left = allowance.bytes - self._kept_bytes - self._open_bytes
         if needed > left:
             raise LimitError(
-                f"Your files here, with those that were loaded lately, may have {allowance.bytes:,} bytes in all "
+                f"Your files here, and the lists that were made of them, may have {allowance.bytes:,} bytes in all "
                 "(quota_bytes), and this would be more: wait until older ones expire, or ask the server's admin."
             )
         return left

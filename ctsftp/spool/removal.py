@@ -49,6 +49,7 @@ class Removal:
         self._disk = disk
         self._home = home
         self._inodes = frozenset(inodes)
+        self._go_on = go_on
         self._find = find
         self._find_sharers = sharers
         self._sharers: dict[int, set[str]] | None = None  # which uploads share the bytes; found out when it matters
@@ -70,8 +71,11 @@ class Removal:
     def remove(self, upload_ids: list[str], *, for_s: float) -> tuple[int, list[str]]:
         """Delete uploads for about so long; give how many were deleted, and the ids of those that are left.
 
-        One that cannot be deleted is logged: it is no reason to keep all others.
+        One that cannot be deleted is logged: it is no reason to keep all others. Once the spool stops, none is deleted:
+        the look may be half of one.
         """
+        if not self._go_on():
+            return 0, []
         until_s = time.monotonic() + for_s * NAMES_SHARE
         nameless: list[StoredUpload] = []
         folders: set[HomePath] = set()

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -78,6 +79,7 @@ class PostgresBackend:
     """A database on a server, which other nodes may share."""
 
     shared = True
+    folder: Path | None = None
     # A transaction that two nodes' work broke off, or whose connection was lost, is tried again after so long.
     waits_s: Sequence[float] = (0.02, 0.1, 0.5, 1.0)
 
@@ -363,6 +365,11 @@ def complete_members(conn: Connection, snapshot_id: int) -> None:
         f"ALTER TABLE snapshot_members ATTACH PARTITION {table} FOR VALUES FROM ({snapshot_id}) TO ({snapshot_id + 1})"
     )
     conn.exec_driver_sql(f"ALTER TABLE {table} DROP CONSTRAINT {table}_own")
+
+
+def reusable_bytes(conn: Connection) -> int:  # noqa: ARG001
+    """Tell nothing: its disk is not ours to watch."""
+    return 0
 
 
 def read_members(conn: Connection, snapshot_id: int, *, above: int, limit: int) -> Ids:

@@ -44,6 +44,7 @@ class SqliteBackend:
     def __init__(self, url: str) -> None:
         self.path = path_of(url)
         self.name = str(self.path)
+        self.folder: Path | None = self.path.parent
         self.writers = writer_engine(self.path)
         self.own_readers = reader_engine(self.path)
         self.readers = reader_engine(self.path)
@@ -303,6 +304,12 @@ def complete_members(conn: Connection, snapshot_id: int) -> None:
 def drop_members(conn: Connection, snapshot_id: int) -> bool:  # noqa: ARG001
     """Leave it to be deleted bit by bit."""
     return False
+
+
+def reusable_bytes(conn: Connection) -> int:
+    """Tell how many bytes of the file were freed by deletions; it never shrinks, and they are filled first."""
+    pages = conn.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+    return int(pages) * int(conn.exec_driver_sql("PRAGMA page_size").scalar_one())
 
 
 def read_members(conn: Connection, snapshot_id: int, *, above: int, limit: int) -> Ids:

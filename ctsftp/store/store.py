@@ -43,6 +43,7 @@ class Store:
         self.gates = Gates(database, clock)
         self.tokens = Tokens(database.for_readers(), clock)
         self.numbers = Numbers(database)
+        self.folder = database.backend.folder
         self.overview = Overview(database)
 
     @classmethod

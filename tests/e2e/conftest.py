@@ -43,6 +43,7 @@ class Box:
             "CTSFTP_SFTP__PORT": "0",
             "CTSFTP_HTTP__PORT": "0",
             "CTSFTP_HTTP__ENABLED": "false",
+            "CTSFTP_SPOOL__RESERVE_BYTES": "0",  # hundreds of tests would hold gigabytes
             "NO_COLOR": "1",
         }
         self.serve: Serve | None = None

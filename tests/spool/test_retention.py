@@ -202,8 +202,9 @@ def test_the_spool_stops_between_files(client: Client) -> None:
     uploads = [client.put(f"{number}.csv", b"x") for number in range(3)]
     client.break_off("cut.csv", b"x")
     client.spool.stop()
-    with client.spool.removal("acme", [upload.id for upload in uploads]):
-        pass
+    with client.spool.removal("acme", [upload.id for upload in uploads]) as removal:
+        assert removal.remove([upload.id for upload in uploads], for_s=1) == (0, [])
+    assert len(client.uploads()) == 3
     assert client.spool.drop_old_partials("acme", keep_days=0) == 0
     assert client.strangers() == []
     client.by_hand("z.csv").write_bytes(b"abc")
