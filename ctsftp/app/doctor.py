@@ -12,7 +12,7 @@ from ctsftp.clients.checks import check_clients, check_host_keys, made_at
 from ctsftp.clients.folder import Clients
 from ctsftp.contract.finding import Finding, Level
 from ctsftp.errors import CtsftpError
-from ctsftp.settings import Settings, unknown_variables
+from ctsftp.settings import Settings
 from ctsftp.spool.checks import check_clients_folders, check_folder, check_homes, check_room
 from ctsftp.store.records import DeliveryState, iso
 from ctsftp.store.store import Store
@@ -40,8 +40,6 @@ def examine(settings: Settings) -> list[Finding]:
 
 
 def _settings(settings: Settings) -> Iterator[Finding]:
-    for name in unknown_variables():
-        yield Finding("settings", Level.WARN, f"{name} is no setting, and has no effect.", "Correct its name.")
     if settings.sftp.public_host is None and settings.sftp.host in {"0.0.0.0", "::"}:  # noqa: S104  compared
         text = f"The connection sheet names this machine as {socket.gethostname()}, which is a guess."
         yield Finding("settings", Level.OK, text, "Set CTSFTP_SFTP__PUBLIC_HOST to the name that senders connect to.")

@@ -1,13 +1,9 @@
 """`ctsftp serve`: everything."""
 
 import click
-import structlog
 
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.logs import configure_logs
-from ctsftp.settings import unknown_variables
-
-log = structlog.get_logger()
 
 
 @click.command("serve")
@@ -24,8 +20,6 @@ def command(edge: Edge, log_format: str | None) -> None:
     """
     settings = edge.settings
     configure_logs(log_format or settings.log_format)
-    if unknown := unknown_variables():
-        log.warning("environment variables that are no settings have no effect", names=unknown)
     from ctsftp.app.serving import serve  # noqa: PLC0415  the server's imports cost half a second
     from ctsftp.app.work import run  # noqa: PLC0415
 

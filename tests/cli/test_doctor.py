@@ -73,11 +73,6 @@ def test_where_nothing_was_ever_done_it_makes_nothing(empty_shell: Shell) -> Non
     assert list(empty_shell.folder.iterdir()) == []
 
 
-def test_a_variable_that_is_no_setting_is_named(sound: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CTSFTP_DATADIR", "/somewhere")
-    assert "CTSFTP_DATADIR is no setting" in found(sound, "settings")["text"]
-
-
 @pytest.mark.parametrize(
     ("part", "mode", "level"), [("data", 0o777, "bad"), ("data", 0o755, "warn"), ("keys", 0o777, "bad")]
 )
