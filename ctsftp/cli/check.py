@@ -27,7 +27,7 @@ def command(ctx: click.Context, edge: Edge, file: Path, client: str | None, as_j
     \b
     Example: ctsftp check VIP_Members_20261123_0900.csv --client acme
     """
-    row = preview(edge.settings, file, client)
+    row = preview(edge.as_read, file, client)
     state = row["state"]
     if as_json:
         print_json(row)

@@ -8,7 +8,7 @@ import click
 from ctsftp.app.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.keyfiles import read_key_file
-from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
+from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time, some
 from ctsftp.clients.folder import Client, Clients
 from ctsftp.errors import RefusedError
 
@@ -37,8 +37,10 @@ def add(edge: Edge, name: str, keys: tuple[Path, ...]) -> None:
     \b
     Example: ctsftp client add acme --key acme.pub
     """
-    client = Clients(edge.settings.keys_dir).add(name, [read_key_file(file) for file in keys])
-    say(f"Added {name} with {len(client.keys.entries)} key(s) in {edge.settings.keys_dir / 'clients' / name}.")
+    read = [read_key_file(file) for file in keys]
+    clients = Clients(edge.for_keys.keys_dir)
+    client = clients.add(name, read)
+    say(f"Added {name} with {some(len(client.keys.entries), 'key')} in {clients.folder / name}.")
     if not keys:
         say(f"It cannot sign in yet: ctsftp key add {name} FILE")
 
@@ -98,8 +100,8 @@ def disable(edge: Edge, name: str) -> None:
     \b
     Example: ctsftp client disable acme
     """
-    Clients(edge.settings.keys_dir).disable(name)
-    perform(edge.settings, "sessions.recheck", {})
+    Clients(edge.for_keys.keys_dir).disable(name)
+    perform(edge.for_keys, "sessions.recheck", {})
     say(f"Disabled {name}.")
 
 
@@ -112,7 +114,7 @@ def enable(edge: Edge, name: str) -> None:
     \b
     Example: ctsftp client enable acme
     """
-    Clients(edge.settings.keys_dir).enable(name)
+    Clients(edge.for_keys.keys_dir).enable(name)
     say(f"Enabled {name}.")
 
 
@@ -125,14 +127,14 @@ def remove(edge: Edge, name: str) -> None:
     \b
     Example: ctsftp client remove acme
     """
-    clients = Clients(edge.settings.keys_dir)
+    clients = Clients(edge.for_keys.keys_dir)
     from ctsftp.app.query import query  # noqa: PLC0415  the same
 
     clients.get(name)
-    if bound := query(edge.settings, lambda store: _bound_to(name, store), missing=list[str]):
+    if bound := query(edge.for_keys, lambda store: _bound_to(name, store), missing=list[str]):
         raise RefusedError(" ".join(bound))
     clients.remove(name)
-    perform(edge.settings, "sessions.recheck", {})
+    perform(edge.for_keys, "sessions.recheck", {})
     say(f"Removed {name}.")
 
 
@@ -144,7 +146,7 @@ async def _bound_to(name: str, store: "Store") -> list[str]:
         ("hook", "`ctsftp hook remove`", [str(one.id) for one in await store.outbox.hooks() if one.client == name]),
     )
     return [
-        f"{name} has {len(names)} {what}(s) ({', '.join(names[:5])}): {do} them first."
+        f"{name} has {some(len(names), what)} ({', '.join(names[:5])}): {do} them first."
         for what, do, names in found
         if names
     ]

@@ -53,8 +53,10 @@ def add(
     expires = expires.replace(tzinfo=UTC) if expires else None
     if expires and expires <= datetime.now(UTC):
         raise UsageError(f"The key would have expired already, at {iso_time(expires)}: name a later day.")
-    clients = Clients(edge.settings.keys_dir)
-    entry = clients.add_key(client, read_key_file(file), from_cidrs=from_cidrs, expires=expires, comment=comment)
+    key = read_key_file(file)
+    entry = Clients(edge.for_keys.keys_dir).add_key(
+        client, key, from_cidrs=from_cidrs, expires=expires, comment=comment
+    )
     say(f"{client} can sign in with {entry.key.algorithm} {entry.key.fingerprint} from its next login on.")
 
 
@@ -96,9 +98,9 @@ def revoke(edge: Edge, client: str, fingerprint: str) -> None:
     \b
     Example: ctsftp key revoke acme SHA256:uNiVztksCsDhcc0u9e8BrWD2S8pN0uHk6ldSwTYlGf0
     """
-    clients = Clients(edge.settings.keys_dir)
+    clients = Clients(edge.for_keys.keys_dir)
     clients.revoke(client, fingerprint)
-    perform(edge.settings, "sessions.recheck", {})
+    perform(edge.for_keys, "sessions.recheck", {})
     say(f"Revoked {fingerprint}.")
     if not clients.get(client).keys.entries:
         say(f"{client} has no key left and cannot sign in: `ctsftp key add {client} FILE` gives it one.")

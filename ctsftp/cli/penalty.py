@@ -6,7 +6,7 @@ import click
 
 from ctsftp.app.work import perform
 from ctsftp.cli.context import Edge, pass_edge
-from ctsftp.cli.output import Column, json_option, print_json, print_table, say
+from ctsftp.cli.output import Column, json_option, print_json, print_table, say, some
 from ctsftp.errors import NotFoundError, RefusedError
 
 
@@ -56,7 +56,7 @@ def clear(edge: Edge, address: str | None) -> None:
     count = _ask(edge, "penalty.clear", address=address)
     if address and not count:
         raise NotFoundError(f"{address} has no penalty: `ctsftp penalty list` shows those that have.")
-    say(f"Forgave {address}." if address else f"Forgave {count} address(es).")
+    say(f"Forgave {address}." if address else f"Forgave {some(count, 'address')}.")
 
 
 def _ask(edge: Edge, operation: str, **arguments: str | None) -> Any:

@@ -25,7 +25,7 @@ def acme(shell: Shell) -> Shell:
 def test_a_client_is_added_with_its_keys_and_shown(shell: Shell) -> None:
     shell.file("acme.pub", OPENSSH)
     said = shell.run("client", "add", "acme", "--key", "acme.pub").err
-    assert said == f"Added acme with 1 key(s) in {shell.folder}/keys/clients/acme.\n"
+    assert said == f"Added acme with 1 key in {shell.folder}/keys/clients/acme.\n"
     assert shell.json("client", "list") == [{"client": "acme", "enabled": True, "keys": 1, "problems": []}]
     assert "acme" in shell.run("client", "list").lines[1]
 
@@ -50,7 +50,7 @@ def test_a_client_is_disabled_and_enabled(acme: Shell) -> None:
 def test_a_client_with_segments_stays_until_they_are_deleted(acme: Shell) -> None:
     acme.load(NAME, rows([1]))
     said = acme.refused("client", "remove", "acme", code=1)
-    assert said == 'acme has 1 segment(s) ("VIP"): retire and delete them first.'
+    assert said == 'acme has 1 segment ("VIP"): retire and delete them first.'
     assert Clients(acme.folder / "keys").names() == ["acme"]
     acme.run("segment", "retire", "vip")
     acme.refused("client", "remove", "acme", code=1)
@@ -65,8 +65,8 @@ def test_a_client_stays_until_nothing_is_bound_to_its_name(acme: Shell) -> None:
     hook = acme.json("hook", "add", "https://example.com/x", "--client", "acme")
     said = acme.refused("client", "remove", "acme", code=1)
     assert said == (
-        "acme has 1 token(s) (shop): `ctsftp token revoke` them first."
-        f" acme has 1 hook(s) ({hook['id']}): `ctsftp hook remove` them first."
+        "acme has 1 token (shop): `ctsftp token revoke` them first."
+        f" acme has 1 hook ({hook['id']}): `ctsftp hook remove` them first."
     )
     acme.run("token", "revoke", "shop")
     acme.run("hook", "remove", str(hook["id"]))

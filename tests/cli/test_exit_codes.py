@@ -160,6 +160,15 @@ def test_a_bad_setting_is_one_line(shell: Shell) -> None:
     assert "CTSFTP_SFTP__PORT" in shell.refused("client", "list", code=2)
 
 
+@pytest.mark.parametrize("command", [("serve",), ("sweep",), ("doctor",), ("client", "list")], ids=" ".join)
+def test_a_variable_that_is_no_setting_stops_every_command(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("CTSFTP_SFTP_PORT", "2222")
+    said = shell.refused(*command, code=2)
+    assert said == "The environment variable CTSFTP_SFTP_PORT is no setting. Did you mean CTSFTP_SFTP__PORT?"
+
+
 def test_a_path_that_cannot_be_is_one_line(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CTSFTP_DATA_DIR", "x" * 300)
     assert "File name too long" in shell.refused("segment", "list", code=1)
