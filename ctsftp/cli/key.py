@@ -1,6 +1,6 @@
 """`ctsftp key`: the public keys that a client may sign in with."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,8 @@ import click
 from ctsftp.app.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.keyfiles import read_key_file
-from ctsftp.cli.output import Column, iso_time, json_option, print_json, print_table, say, short_time
-from ctsftp.clients.authorized_keys import EXPIRY_WARNING, KeyEntry
+from ctsftp.cli.output import Column, iso_time, json_option, print_json, print_table, say, short_time, some
+from ctsftp.clients.authorized_keys import KeyEntry
 from ctsftp.clients.folder import Clients
 from ctsftp.errors import UsageError
 
@@ -74,6 +74,7 @@ def list_(edge: Edge, client: str, as_json: bool) -> None:
 
     keys = Clients(edge.settings.keys_dir).list_keys(client)
     uses = key_uses(edge.settings, client)
+    soon = timedelta(days=edge.settings.notify.key_expiry_warning_days)
     now = datetime.now(UTC)
     rows = [_row(entry, uses, now) for entry in keys.entries]
     if as_json:
@@ -81,9 +82,9 @@ def list_(edge: Edge, client: str, as_json: bool) -> None:
     else:
         print_table(rows, COLUMNS, spare=SPARE, empty=f"No keys: ctsftp key add {client} FILE")
     for entry in keys.entries:
-        if entry.expires and entry.expires_within(EXPIRY_WARNING, now):
-            days = (entry.expires - now).days
-            say(f"Warning: {entry.key.fingerprint} expires in {days} day(s): have the sender make its next key.")
+        if entry.expires and entry.expires_within(soon, now):
+            days = some((entry.expires - now).days, "day")
+            say(f"Warning: {entry.key.fingerprint} expires in {days}: have the sender make its next key.")
     for problem in keys.problems:
         say(f"Problem: {problem}")
 
@@ -115,6 +116,7 @@ def _row(entry: KeyEntry, uses: dict[str, str], now: datetime) -> dict[str, Any]
         "from": list(entry.from_patterns),
         "last_used_at": uses.get(entry.key.fingerprint),
         "expires": iso_time(entry.expires) if entry.expires else None,
+        "expires_at": iso_time(entry.expires) if entry.expires else None,
         "expired": entry.expires is not None and entry.expires <= now,
         "comment": entry.comment,
     }

@@ -44,15 +44,15 @@ def of_one_upload(*states: State) -> Callable[[Callable[..., Any]], Callable[...
     """Give a command the id of the upload that is meant: of several of one name, the newest in these states, if any."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        @click.argument("given", metavar="[ID|FILE]", required=False)
-        @click.option("--segment", metavar="NAME", help="Instead of an ID: the newest of this segment's.")
-        @click.option("--client", help="Whose it is; needed only where several clients sent one.")
-        @pass_edge
-        @functools.wraps(function)
         def command(edge: Edge, *, given: str | None, segment: str | None, client: str | None, **others: Any) -> Any:
             return function(edge, _find(edge, given, segment, client, states or tuple(State)), **others)
 
-        return command
+        made: Callable[..., Any] = functools.update_wrapper(command, function)
+        made = click.option("--client", help="Whose it is; needed only where several clients sent one.")(
+            pass_edge(made)
+        )
+        made = click.option("--segment", metavar="NAME", help="Instead of an ID: the newest of this segment's.")(made)
+        return click.argument("given", metavar="[ID|FILE]", required=False)(made)
 
     return decorate
 

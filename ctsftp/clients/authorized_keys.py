@@ -26,8 +26,6 @@ from ctsftp.errors import CtsftpError, RefusedError, UsageError
 # The server reads the file at each login, so these also bound what a stranger's login can cost.
 MAX_FILE_BYTES: Final = 1024 * 1024
 MAX_LINES: Final = 1000
-# How long before its end a key is warned of: time for a sender to make and send the next one.
-EXPIRY_WARNING: Final = timedelta(days=30)
 
 # What these take away from a session, ctsftp gives to none: they are fulfilled as they stand.
 _FULFILLED: Final = frozenset(

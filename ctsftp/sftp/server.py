@@ -5,11 +5,9 @@ connections are closed; what was still open becomes partials, and publishing tha
 """
 
 import asyncio
-import os
-import socket
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -18,6 +16,7 @@ import structlog
 
 from ctsftp.clients.authorized_keys import Refusal
 from ctsftp.clients.folder import Client, Clients
+from ctsftp.contract.listening import cannot_listen
 from ctsftp.errors import CtsftpError, SettingsError
 from ctsftp.sftp.ciphers import CIPHERS
 from ctsftp.sftp.door import Door
@@ -62,12 +61,14 @@ class SftpServer:
         landed: Landed,
         cut_off: Callable[[CutOff], None],
         receipts: ReceiptSource,
+        key_expiry_warning: timedelta,
         on_login: Callable[[Login], None],
         on_refusal: Callable[[LoginRefused], None],
     ) -> None:
         self.settings = settings
         self.clients = clients
         self.now = now
+        self.key_expiry_warning = key_expiry_warning
         self.on_login = on_login
         self.on_refusal = on_refusal
         self.connections: set[Connection] = set()
@@ -149,10 +150,7 @@ class SftpServer:
                 rekey_seconds=settings.rekey_interval_s,
             )
         except OSError as exc:
-            raise SettingsError(
-                f"Port {settings.port} on {settings.host} cannot be listened on ({_why(exc)}): "
-                "stop what uses it, or set CTSFTP_SFTP__PORT to another one."
-            ) from exc
+            raise SettingsError(cannot_listen(exc, "CTSFTP_SFTP", host=settings.host, port=settings.port)) from exc
         self._watching = self._tasks.create_task(self._keep_watch())
 
     def apply(self, settings: SftpSettings, host_keys: Sequence[asyncssh.SSHKey]) -> None:
@@ -357,13 +355,6 @@ class SftpServer:
         if self._watch.quiet_s(connection, requests, now_s) >= limits.idle_timeout_s:
             return f"Nothing was asked for in {limits.idle_timeout_s:g} s"
         return None
-
-
-def _why(exc: OSError) -> str:
-    """Say in a few words why an address cannot be had; uvloop's text repeats the address."""
-    if isinstance(exc, socket.gaierror) or exc.errno is None:
-        return exc.strerror or str(exc)
-    return os.strerror(exc.errno)
 
 
 def _refuse(_packet: object) -> bool:

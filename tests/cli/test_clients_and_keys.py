@@ -1,6 +1,6 @@
 """Clients and their keys, as an admin adds, shows and removes them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import asyncssh
 import pytest
@@ -191,3 +191,15 @@ def test_a_revoked_key_is_gone(acme: Shell) -> None:
         f"Revoked {FINGERPRINT}.\nacme has no key left and cannot sign in: `ctsftp key add acme FILE` gives it one.\n"
     )
     assert "no key" in acme.refused("key", "revoke", "acme", FINGERPRINT, code=1)
+
+
+def test_a_key_is_warned_of_as_many_days_before_its_end_as_the_setting_says(
+    acme: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acme.file("key.pub", OPENSSH)
+    acme.run("key", "add", "acme", "key.pub", "--expires", f"{datetime.now(UTC) + timedelta(days=40):%Y-%m-%d}")
+    assert acme.run("key", "list", "acme").err == ""
+    monkeypatch.setenv("CTSFTP_NOTIFY__KEY_EXPIRY_WARNING_DAYS", "60")
+    assert acme.run("key", "list", "acme").err.startswith(f"Warning: {FINGERPRINT} expires in 39 days: ")
+    [key] = acme.json("key", "list", "acme")
+    assert key["expires_at"] == key["expires"]
