@@ -122,6 +122,8 @@ def commands(document: Path) -> list[list[str]]:
             words = shlex.split(line, comments=True)
             if words[:2] == ["sudo", "-u"]:
                 words = words[3:]
+            if words[:1] == ["sudo"]:
+                words = words[1:]
             if words and words[0] == "ctsftp":
                 found.append(list(takewhile(lambda word: word not in SHELL, words[1:])))
     return found

@@ -21,7 +21,7 @@ from ctsftp.store.store import Store
 CLOCK_TOLERANCE = timedelta(minutes=1)
 # What a receiver may be away for: it restarts, or is being deployed.
 HOOK_PATIENCE = timedelta(minutes=15)
-RESTORE = "Going back to a backup: deploy/restore.md"
+RESTORE = "Go back to a backup: ctsftp backup --help tells how."
 
 
 def examine(settings: Settings) -> list[Finding]:
@@ -36,13 +36,18 @@ def examine(settings: Settings) -> list[Finding]:
         ]
     except PermissionError as exc:
         text = f"{exc.filename} cannot be read ({exc.strerror}): nothing else was checked."
-        return [Finding("account", Level.BAD, text, "Use the server's account: sudo -u ctsftp ctsftp doctor")]
+        return [Finding("account", Level.BAD, text, "Use root, or the server's account.")]
 
 
 def _settings(settings: Settings) -> Iterator[Finding]:
     if settings.sftp.public_host is None and settings.sftp.host in {"0.0.0.0", "::"}:  # noqa: S104  compared
         text = f"The connection sheet names this machine as {socket.gethostname()}, which is a guess."
-        yield Finding("settings", Level.OK, text, "Set CTSFTP_SFTP__PUBLIC_HOST to the name that senders connect to.")
+        yield Finding(
+            "settings",
+            Level.OK,
+            text,
+            "Set CTSFTP_SFTP__PUBLIC_HOST, for the server and for commands, to the name that senders use.",
+        )
     yield Finding("settings", Level.OK, "All of them are sound.")
 
 
@@ -54,7 +59,9 @@ def _server(settings: Settings) -> Iterator[Finding]:
 def _folders(settings: Settings) -> Iterator[Finding]:
     if not settings.data_dir.is_dir():
         text = f"There is no data folder {settings.data_dir}: nothing was ever served from here."
-        yield Finding("data", Level.WARN, text, "Start `ctsftp serve`, or set CTSFTP_DATA_DIR.")
+        yield Finding(
+            "data", Level.WARN, text, "Start `ctsftp serve`, or set CTSFTP_DATA_DIR for this command to the server's."
+        )
         return
     yield from check_folder("data", settings.data_dir)
     yield from check_clients_folders(settings.data_dir / "clients")
@@ -80,7 +87,11 @@ def _keys(settings: Settings) -> Iterator[Finding]:
 async def _database(settings: Settings) -> list[Finding]:
     if settings.database_url is None and not (settings.data_dir / "ctsftp.db").exists():
         return [Finding("database", Level.OK, "There is none yet: the server makes it.")]
-    advice = RESTORE if settings.database_url is None else "See that it can be reached, and CTSFTP_DATABASE_URL."
+    advice = (
+        RESTORE
+        if settings.database_url is None
+        else "See that it can be reached, and that CTSFTP_DATABASE_URL is the server's."
+    )
     try:
         store = await Store.open(settings.database, clock=utc_now, migrate=False)
     except CtsftpError as exc:
@@ -132,7 +143,8 @@ async def _hooks(store: Store, now: datetime) -> list[Finding]:
         if error := silent.get(hook.id):
             pending = backlog[hook.id, DeliveryState.PENDING]
             minutes = HOOK_PATIENCE.seconds // 60
-            text = f"{called} fails for over {minutes} minutes ({error}); {pending:,} event(s) wait."
+            waiting = "1 event waits" if pending == 1 else f"{pending:,} events wait"
+            text = f"{called} fails for over {minutes} minutes ({error}); {waiting}."
             found.append(Finding("hooks", Level.WARN, text, test))
         if dead := backlog.get((hook.id, DeliveryState.DEAD), 0):
             text = f"{called} did not take {dead:,} events, which were given up."

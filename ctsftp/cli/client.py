@@ -82,7 +82,7 @@ def show(edge: Edge, name: str, as_json: bool) -> None:
     from ctsftp.app.sheet import connection_sheet  # noqa: PLC0415  the database's imports take a third of a second
 
     client = Clients(edge.settings.keys_dir).get(name)
-    sheet = connection_sheet(edge.settings, name)
+    sheet = connection_sheet(edge.settings, name, client.keys.problems)
     if as_json:
         print_json({**_row(client), **sheet})
         return
@@ -154,7 +154,11 @@ async def _bound_to(name: str, store: "Store") -> list[str]:
 
 def _sheet_facts(sheet: dict[str, Any]) -> list[tuple[str, object]]:
     """Write the sheet in the words of Responsys' form, then how the last logins went."""
-    host = sheet["host"] + (" (a guess: set CTSFTP_SFTP__PUBLIC_HOST)" if sheet["host_is_guessed"] else "")
+    host = sheet["host"] + (
+        " (a guess: set CTSFTP_SFTP__PUBLIC_HOST for the server and for this command)"
+        if sheet["host_is_guessed"]
+        else ""
+    )
     logins = sheet["logins"]
     login, refusal = "none yet", "none"
     if logins["login_at"]:

@@ -23,6 +23,14 @@ _LOCK_MODE: Final = 0o660
 _FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
+class UntrustedFileError(RefusedError):
+    """A file that may be read or written by others than it should; `do` is the command that mends it."""
+
+    def __init__(self, text: str, do: str) -> None:
+        super().__init__(f"{text}: {do}")
+        self.do = do
+
+
 @contextmanager
 def faults(doing: str, path: Path) -> Iterator[None]:
     """Turn what the system says about a path into one line: RefusedError if it forbids, else DiskError."""
@@ -133,9 +141,9 @@ def _check_mode(path: Path, status: os.stat_result, *, private: bool) -> None:
     if private:
         own = status.st_uid == os.geteuid()
         if status.st_mode & (0o077 if own else 0o007):
-            raise RefusedError(f"{path} is a secret that others may read: chmod 600 {path}")
+            raise UntrustedFileError(f"{path} is a secret that others may read", f"chmod 600 {path}")
     elif status.st_mode & stat.S_IWOTH:
-        raise RefusedError(f"{path} may be written by everybody: chmod o-w {path}")
+        raise UntrustedFileError(f"{path} may be written by everybody", f"chmod o-w {path}")
 
 
 def _give_to_owner_of(folder: Path, fd: int) -> None:

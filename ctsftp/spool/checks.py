@@ -23,7 +23,8 @@ def check_folder(part: str, folder: Path, *, private: bool = True) -> Iterator[F
         children = [(path, path.lstat()) for path in sorted(folder.iterdir())]
     except OSError as exc:
         why = f"{folder} cannot be read ({exc.strerror})."
-        yield Finding(part, Level.BAD, why, "Use the server's account, or check CTSFTP_DATA_DIR and CTSFTP_KEYS_DIR.")
+        do = "Use root or the server's account, and see that CTSFTP_DATA_DIR and CTSFTP_KEYS_DIR are the server's."
+        yield Finding(part, Level.BAD, why, do)
         return
     found = [*_strangers(part, folder, owner, private=private), *_owners(part, children, owner)]
     closed = "closed to others" if private else "written by it alone"
@@ -52,9 +53,10 @@ def check_homes(root: Path) -> Iterator[Finding]:
         if _is_alone(path)
     ]
     if alone:
-        text = f"{len(alone):,} files in clients' homes are no uploads yet, {alone[0]} first: the sweep makes new ones."
+        are = "1 file in a client's home is" if len(alone) == 1 else f"{len(alone):,} files in clients' homes are"
+        text = f"{are} no upload yet, {alone[0]} first: the sweep makes a new one of each."
         do = "If the data folder was copied without its hard links, stop the server and copy it with `cp -a`."
-        yield Finding("data", Level.WARN, text, f"{do} More: deploy/restore.md")
+        yield Finding("data", Level.WARN, text, do)
 
 
 def check_room(data_dir: Path, *, free_ratio: float, largest_bytes: int) -> Iterator[Finding]:
@@ -62,7 +64,10 @@ def check_room(data_dir: Path, *, free_ratio: float, largest_bytes: int) -> Iter
     room = os.statvfs(data_dir)
     free, total = room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize
     told = f"{free / 1e9:,.1f} GB of {total / 1e9:,.1f} GB are free at {data_dir}."
-    do = "Free some room, or lower CTSFTP_SPOOL__KEEP_UPLOADS_DAYS and CTSFTP_SWEEP__KEEP_SNAPSHOTS."
+    do = (
+        "Free some room, or lower CTSFTP_SPOOL__KEEP_UPLOADS_DAYS and CTSFTP_SWEEP__KEEP_SNAPSHOTS for the server and"
+        " restart it."
+    )
     if free < largest_bytes:
         yield Finding("disk", Level.BAD, f"{told} The largest file that may come would not fit.", do)
     elif free < total * free_ratio:

@@ -100,7 +100,7 @@ def test_the_connection_sheet_has_all_that_the_form_asks_for(acme: Shell, monkey
 
 
 def test_a_host_that_nobody_set_is_shown_as_a_guess(acme: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "(a guess: set CTSFTP_SFTP__PUBLIC_HOST)" in acme.run("client", "show", "acme").out
+    assert "(a guess: set CTSFTP_SFTP__PUBLIC_HOST for the server" in acme.run("client", "show", "acme").out
     monkeypatch.setenv("CTSFTP_SFTP__HOST", "192.0.2.7")
     assert "192.0.2.7 (a guess" in acme.run("client", "show", "acme").out
 
