@@ -42,6 +42,9 @@ class Signals:
         finally:
             self._hurry = service.server.hurry
             reloading.cancel()
+        if uploads := service.server.open_uploads:
+            seconds = service.server.settings.drain_timeout_s
+            log.info("waiting for uploads that run", uploads=uploads, at_most_s=seconds, cut_off_by="a second signal")
 
     async def wait_for(self, work: Coroutine[None, None, None]) -> bool:
         """Wait for the end of `work`; False if the server is to stop before."""
@@ -69,8 +72,10 @@ class Signals:
             supervisor.ready()
 
 
-async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
-    """Serve until SIGTERM or SIGINT; `read` reads the settings again, for SIGHUP."""
+async def serve(
+    settings: Settings, read: Callable[[], Settings], welcome: Callable[[Service], None] = lambda _: None
+) -> None:
+    """Serve until SIGTERM or SIGINT; `read` reads the settings again, for SIGHUP. `welcome` is told once it serves."""
     signals, supervisor = Signals(), Supervisor()
     _take_all_descriptors()
     _give_large_blocks_back()
@@ -85,6 +90,7 @@ async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
             gc.collect()
             gc.freeze()
             supervisor.ready()
+            welcome(service)
             await signals.attend(service, read, supervisor)
             supervisor.stopping()
     finally:

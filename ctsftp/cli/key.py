@@ -41,9 +41,17 @@ def command() -> None:
 @click.option("--from", "from_cidrs", multiple=True, metavar="CIDR", help="Accept it from these addresses only.")
 @click.option("--expires", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="Accept it until then (UTC).")
 @click.option("--comment", help="A note to recognise it by; else the key's own comment.")
+@json_option
 @pass_edge
 def add(
-    edge: Edge, client: str, file: Path, *, from_cidrs: tuple[str, ...], expires: datetime | None, comment: str | None
+    edge: Edge,
+    client: str,
+    file: Path,
+    *,
+    from_cidrs: tuple[str, ...],
+    expires: datetime | None,
+    comment: str | None,
+    as_json: bool,
 ) -> None:
     """Add a public key (OpenSSH, RFC 4716 or PEM; `-` reads it from standard input).
 
@@ -57,6 +65,9 @@ def add(
     entry = Clients(edge.for_keys.keys_dir).add_key(
         client, key, from_cidrs=from_cidrs, expires=expires, comment=comment
     )
+    if as_json:
+        print_json(_row(entry, {}, datetime.now(UTC)))
+        return
     say(f"{client} can sign in with {entry.key.algorithm} {entry.key.fingerprint} from its next login on.")
 
 
@@ -92,8 +103,9 @@ def list_(edge: Edge, client: str, as_json: bool) -> None:
 @command.command()
 @click.argument("client")
 @click.argument("fingerprint")
+@json_option
 @pass_edge
-def revoke(edge: Edge, client: str, fingerprint: str) -> None:
+def revoke(edge: Edge, client: str, fingerprint: str, as_json: bool) -> None:
     """Revoke a key by its fingerprint; sessions that signed in with it end.
 
     \b
@@ -102,6 +114,9 @@ def revoke(edge: Edge, client: str, fingerprint: str) -> None:
     clients = Clients(edge.for_keys.keys_dir)
     clients.revoke(client, fingerprint)
     perform(edge.for_keys, "sessions.recheck", {})
+    if as_json:
+        print_json({"client": client, "fingerprint": fingerprint, "keys": len(clients.get(client).keys.entries)})
+        return
     say(f"Revoked {fingerprint}.")
     if not clients.get(client).keys.entries:
         say(f"{client} has no key left and cannot sign in: `ctsftp key add {client} FILE` gives it one.")

@@ -203,3 +203,16 @@ def test_a_key_is_warned_of_as_many_days_before_its_end_as_the_setting_says(
     assert acme.run("key", "list", "acme").err.startswith(f"Warning: {FINGERPRINT} expires in 39 days: ")
     [key] = acme.json("key", "list", "acme")
     assert key["expires_at"] == key["expires"]
+
+
+def test_what_changes_a_client_or_a_key_tells_scripts_what_it_is_now(shell: Shell) -> None:
+    shell.file("key.pub", OPENSSH)
+    client = {"client": "acme", "enabled": True, "keys": 0, "problems": []}
+    assert shell.json("client", "add", "acme") == client
+    assert shell.json("client", "disable", "acme") == client | {"enabled": False}
+    assert shell.json("client", "enable", "acme") == client
+    added = shell.json("key", "add", "acme", "key.pub", "--expires", "2999-12-31")
+    assert [added] == shell.json("key", "list", "acme")
+    revoked = shell.json("key", "revoke", "acme", FINGERPRINT)
+    assert revoked == {"client": "acme", "fingerprint": FINGERPRINT, "keys": 0}
+    assert shell.json("client", "remove", "acme") == client
