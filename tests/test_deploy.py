@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from itertools import takewhile
 from pathlib import Path
 
@@ -68,6 +69,12 @@ def test_the_unit_s_paths_are_those_that_sysusers_and_tmpfiles_make() -> None:
     [account] = config_lines("ctsftp.sysusers.conf")
     assert account.split()[:2] == ["u", service["User"]] == ["u", service["Group"]]
     assert f"/var/lib/{service['StateDirectory'].split()[0]}" in made
+
+
+def test_commands_find_the_data_and_the_keys_where_the_unit_has_them() -> None:
+    table = tomllib.loads((DEPLOY / "ctsftp.toml").read_text("utf-8"))
+    places = environment()
+    assert (table["data_dir"], table["keys_dir"]) == (places["CTSFTP_DATA_DIR"], places["CTSFTP_KEYS_DIR"])
 
 
 def config_lines(name: str) -> list[str]:

@@ -185,6 +185,12 @@ def test_a_backup_goes_to_a_pipe_and_to_a_file_and_says_so_to_scripts(shell: She
     assert "leave out --json" in shell.refused("backup", "-", "--json", code=2)
 
 
+def test_a_backup_of_what_is_not_there_says_so_and_leaves_nothing(empty_shell: Shell) -> None:
+    said = empty_shell.refused("backup", "copy.db", code=1)
+    assert said == f"There is no database {empty_shell.folder}/data/ctsftp.db yet: there is nothing to back up."
+    assert list(empty_shell.folder.iterdir()) == []
+
+
 def test_a_path_that_cannot_be_is_one_line(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CTSFTP_DATA_DIR", "x" * 300)
     assert "File name too long" in shell.refused("segment", "list", code=1)
