@@ -27,7 +27,7 @@ from ctsftp.store.store import Store
 CLOCK_TOLERANCE = timedelta(minutes=1)
 # What a receiver may be away for: it restarts, or is being deployed.
 HOOK_PATIENCE = timedelta(minutes=15)
-RESTORE = "Going back to a backup: deploy/restore.md"
+RESTORE = "Go back to a backup: ctsftp backup --help tells how."
 
 
 def examine(settings: Settings) -> list[Finding]:
@@ -42,13 +42,18 @@ def examine(settings: Settings) -> list[Finding]:
         ]
     except PermissionError as exc:
         text = f"{exc.filename} cannot be read ({exc.strerror}): nothing else was checked."
-        return [Finding("account", Level.BAD, text, "Use the server's account: sudo -u ctsftp ctsftp doctor")]
+        return [Finding("account", Level.BAD, text, "Use root, or the server's account.")]
 
 
 def _settings(settings: Settings) -> Iterator[Finding]:
     if settings.sftp.public_host is None and settings.sftp.host in ANY_ADDRESS:
         text = f"The connection sheet names this machine as {socket.gethostname()}, which is a guess."
-        yield Finding("settings", Level.OK, text, "Set CTSFTP_SFTP__PUBLIC_HOST to the name that senders connect to.")
+        yield Finding(
+            "settings",
+            Level.OK,
+            text,
+            "Set CTSFTP_SFTP__PUBLIC_HOST, for the server and for commands, to the name that senders use.",
+        )
     yield Finding("settings", Level.OK, "All of them are sound.")
 
 
@@ -112,7 +117,11 @@ async def _database(settings: Settings) -> list[Finding]:
         return [Finding("database", Level.OK, "There is none yet: the server makes it.")]
     # A full disk has no room to read it either.
     await asyncio.to_thread(Reserve(settings.data_dir, settings.spool.reserve_bytes).release_if_full)
-    advice = RESTORE if settings.database_url is None else "See that it can be reached, and CTSFTP_DATABASE_URL."
+    advice = (
+        RESTORE
+        if settings.database_url is None
+        else "See that it can be reached, and that CTSFTP_DATABASE_URL is the server's."
+    )
     try:
         store = await Store.open(settings.database, clock=utc_now, migrate=False)
     except CtsftpError as exc:
@@ -171,7 +180,8 @@ async def _hooks(store: Store, now: datetime) -> list[Finding]:
         if error := silent.get(hook.id):
             pending = backlog[hook.id, DeliveryState.PENDING]
             minutes = HOOK_PATIENCE.seconds // 60
-            text = f"{called} fails for over {minutes} minutes ({error}); {pending:,} event(s) wait."
+            waiting = "1 event waits" if pending == 1 else f"{pending:,} events wait"
+            text = f"{called} fails for over {minutes} minutes ({error}); {waiting}."
             found.append(Finding("hooks", Level.WARN, text, test))
         if dead := backlog.get((hook.id, DeliveryState.DEAD), 0):
             text = f"{called} did not take {dead:,} events, which were given up."

@@ -71,7 +71,9 @@ def _take(fd: int, place: Path) -> None:
         holder = os.pread(fd, 32, 0).decode("ascii", errors="replace").strip()
         raise DataFolderBusyError(f"{place} is held by another ctsftp (process {holder}): stop it first.") from None
     except OSError as exc:
-        raise SettingsError(f"{place} cannot be locked ({exc.strerror}): set CTSFTP_DATA_DIR to a local disk.") from exc
+        raise SettingsError(
+            f"{place} cannot be locked ({exc.strerror}): set CTSFTP_DATA_DIR for the server to a local disk."
+        ) from exc
     with suppress(OSError):  # only the line above reads it: a full disk must not keep the server from starting
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)

@@ -10,6 +10,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import structlog
@@ -133,6 +134,7 @@ class Service:
                 landed=engine.landed,
                 cut_off=watch.note_cut_off,
                 receipts=ReceiptSource(desk.entries, desk.render),
+                key_expiry_warning=timedelta(days=settings.notify.key_expiry_warning_days),
                 on_login=both(metrics.signed_in, notes.note),
                 on_refusal=both(metrics.refused, notes.note),
             )

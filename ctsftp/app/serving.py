@@ -43,6 +43,9 @@ class Signals:
         finally:
             self._hurry = service.server.hurry
             reloading.cancel()
+        if uploads := service.server.open_uploads:
+            seconds = service.server.settings.drain_timeout_s
+            log.info("waiting for uploads that run", uploads=uploads, at_most_s=seconds, cut_off_by="a second signal")
 
     async def wait_for(self, work: Coroutine[None, None, None]) -> bool:
         """Wait for the end of `work`; False if the server is to stop before."""
@@ -70,8 +73,17 @@ class Signals:
             supervisor.ready()
 
 
-async def serve(settings: Settings, read: Callable[[], Settings], lines: LogWriter | None = None) -> None:
-    """Serve until SIGTERM or SIGINT; `read` reads the settings again, for SIGHUP; `lines` writes the log."""
+async def serve(
+    settings: Settings,
+    read: Callable[[], Settings],
+    lines: LogWriter | None = None,
+    *,
+    welcome: Callable[[Service], None] = lambda _: None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; `read` reads the settings again, for SIGHUP; `lines` writes the log.
+
+    `welcome` is told once it serves.
+    """
     signals, supervisor = Signals(), Supervisor()
     _take_all_descriptors()
     _give_large_blocks_back()
@@ -86,6 +98,7 @@ async def serve(settings: Settings, read: Callable[[], Settings], lines: LogWrit
             gc.collect()
             gc.freeze()
             supervisor.ready()
+            welcome(service)
             await signals.attend(service, read, supervisor)
             supervisor.stopping()
     finally:

@@ -30,8 +30,9 @@ def command() -> None:
 @click.option(
     "--key", "keys", type=click.Path(path_type=Path, allow_dash=True), multiple=True, help="A public key file."
 )
+@json_option
 @pass_edge
-def add(edge: Edge, name: str, keys: tuple[Path, ...]) -> None:
+def add(edge: Edge, name: str, keys: tuple[Path, ...], as_json: bool) -> None:
     """Add a client, with the public keys that it may sign in with.
 
     \b
@@ -40,6 +41,9 @@ def add(edge: Edge, name: str, keys: tuple[Path, ...]) -> None:
     read = [read_key_file(file) for file in keys]
     clients = Clients(edge.for_keys.keys_dir)
     client = clients.add(name, read)
+    if as_json:
+        print_json(_row(client))
+        return
     say(f"Added {name} with {some(len(client.keys.entries), 'key')} in {clients.folder / name}.")
     if not keys:
         say(f"It cannot sign in yet: ctsftp key add {name} FILE")
@@ -82,7 +86,7 @@ def show(edge: Edge, name: str, as_json: bool) -> None:
     from ctsftp.app.sheet import connection_sheet  # noqa: PLC0415  the database's imports take a third of a second
 
     client = Clients(edge.settings.keys_dir).get(name)
-    sheet = connection_sheet(edge.settings, name)
+    sheet = connection_sheet(edge.settings, name, client.keys.problems)
     if as_json:
         print_json({**_row(client), **sheet})
         return
@@ -93,8 +97,9 @@ def show(edge: Edge, name: str, as_json: bool) -> None:
 
 @command.command()
 @click.argument("name")
+@json_option
 @pass_edge
-def disable(edge: Edge, name: str) -> None:
+def disable(edge: Edge, name: str, as_json: bool) -> None:
     """Let a client sign in no more, and end its sessions; its keys and segments stay.
 
     \b
@@ -102,26 +107,28 @@ def disable(edge: Edge, name: str) -> None:
     """
     Clients(edge.for_keys.keys_dir).disable(name)
     perform(edge.for_keys, "sessions.recheck", {})
-    say(f"Disabled {name}.")
+    _answer(edge, name, f"Disabled {name}.", as_json=as_json)
 
 
 @command.command()
 @click.argument("name")
+@json_option
 @pass_edge
-def enable(edge: Edge, name: str) -> None:
+def enable(edge: Edge, name: str, as_json: bool) -> None:
     """Let a disabled client sign in again.
 
     \b
     Example: ctsftp client enable acme
     """
     Clients(edge.for_keys.keys_dir).enable(name)
-    say(f"Enabled {name}.")
+    _answer(edge, name, f"Enabled {name}.", as_json=as_json)
 
 
 @command.command()
 @click.argument("name")
+@json_option
 @pass_edge
-def remove(edge: Edge, name: str) -> None:
+def remove(edge: Edge, name: str, as_json: bool) -> None:
     """Remove a client that has no segments, tokens or hooks, with its keys.
 
     \b
@@ -130,12 +137,22 @@ def remove(edge: Edge, name: str) -> None:
     clients = Clients(edge.for_keys.keys_dir)
     from ctsftp.app.query import query  # noqa: PLC0415  the same
 
-    clients.get(name)
+    client = clients.get(name)
     if bound := query(edge.for_keys, lambda store: _bound_to(name, store), missing=list[str]):
         raise RefusedError(" ".join(bound))
     clients.remove(name)
     perform(edge.for_keys, "sessions.recheck", {})
-    say(f"Removed {name}.")
+    if as_json:
+        print_json(_row(client))
+    else:
+        say(f"Removed {name}.")
+
+
+def _answer(edge: Edge, name: str, said: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(_row(Clients(edge.for_keys.keys_dir).get(name)))
+    else:
+        say(said)
 
 
 async def _bound_to(name: str, store: "Store") -> list[str]:
@@ -154,7 +171,11 @@ async def _bound_to(name: str, store: "Store") -> list[str]:
 
 def _sheet_facts(sheet: dict[str, Any]) -> list[tuple[str, object]]:
     """Write the sheet in the words of Responsys' form, then how the last logins went."""
-    host = sheet["host"] + (" (a guess: set CTSFTP_SFTP__PUBLIC_HOST)" if sheet["host_is_guessed"] else "")
+    host = sheet["host"] + (
+        " (a guess: set CTSFTP_SFTP__PUBLIC_HOST for the server and for this command)"
+        if sheet["host_is_guessed"]
+        else ""
+    )
     logins = sheet["logins"]
     login, refusal = "none yet", "none"
     if logins["login_at"]:

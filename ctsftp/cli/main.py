@@ -4,6 +4,7 @@ import importlib
 import io
 import os
 import sys
+from difflib import get_close_matches
 from importlib import metadata
 from pathlib import Path
 
@@ -32,6 +33,7 @@ COMMANDS = {
     "token": "Add, list and revoke the tokens of the API.",
     "backup": "Copy the database to a file while the server works.",
     "migrate-database": "Copy a database file to PostgreSQL, for several nodes.",
+    "explain": "Tell what a code means, and what to do about it.",
     "doctor": "Check everything that an admin can get wrong.",
     "sweep": "Find now whatever the on-close hook missed.",
 }
@@ -50,6 +52,15 @@ class Nouns(click.Group):
             return None
         command: click.Command = importlib.import_module(f"ctsftp.cli.{cmd_name.replace('-', '_')}").command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which was meant: click itself knows only those that are imported."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            like = get_close_matches(args[0], COMMANDS)
+            ctx.fail(f"No such command '{args[0]}'." + (f" Did you mean {' or '.join(like)}?" if like else ""))
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands in the help without importing them."""

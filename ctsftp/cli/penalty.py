@@ -46,8 +46,9 @@ def list_(edge: Edge, as_json: bool) -> None:
 
 @command.command()
 @click.argument("address", required=False)
+@json_option
 @pass_edge
-def clear(edge: Edge, address: str | None) -> None:
+def clear(edge: Edge, address: str | None, as_json: bool) -> None:
     """Forgive an address (of an IPv6 one, its /64), or all; it can connect at once.
 
     \b
@@ -56,6 +57,9 @@ def clear(edge: Edge, address: str | None) -> None:
     count = _ask(edge, "penalty.clear", address=address)
     if address and not count:
         raise NotFoundError(f"{address} has no penalty: `ctsftp penalty list` shows those that have.")
+    if as_json:
+        print_json({"address": address, "forgiven": count})
+        return
     say(f"Forgave {address}." if address else f"Forgave {some(count, 'address')}.")
 
 

@@ -57,7 +57,7 @@ def made_at(folder: Path) -> datetime | None:
 def check_clients(clients: Clients, *, now: datetime, expiring_days: int) -> Iterator[Finding]:
     """Read every client's folder as a login does."""
     for problem in clients.problems():
-        yield Finding("clients", Level.BAD, f"{problem}.", "Correct the line, or remove it.")
+        yield Finding("clients", Level.BAD, f"{problem}.", problem.do)
     names = clients.names()
     for name in names:
         client = clients.get(name)
@@ -73,10 +73,12 @@ def _check_keys(client: Client, now: datetime, soon: timedelta) -> Iterator[Find
     entries = client.keys.entries
     sound = [entry for entry in entries if entry.expires is None or now < entry.expires]
     if not sound:
-        why = "all of its keys have expired" if entries else "it has no key"
-        yield Finding(
-            "clients", Level.BAD, f"{client.name} cannot sign in: {why}.", f"ctsftp key add {client.name} FILE"
-        )
+        why, do = "it has no key", f"ctsftp key add {client.name} FILE"
+        if entries:
+            why = "all of its keys have expired"
+        elif client.keys.problems:
+            why, do = "nothing in its authorized_keys counts", client.keys.problems[0].do
+        yield Finding("clients", Level.BAD, f"{client.name} cannot sign in: {why}.", do)
     for entry in entries:
         if entry.expires is None or entry.expires - now > soon:
             continue

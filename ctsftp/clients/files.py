@@ -25,6 +25,14 @@ _OTHERS_BITS: Final = 0o007
 _FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
+class UntrustedFileError(RefusedError):
+    """A file that may be read or written by others than it should; `do` is the command that mends it."""
+
+    def __init__(self, text: str, do: str) -> None:
+        super().__init__(f"{text}: {do}")
+        self.do = do
+
+
 @contextmanager
 def faults(doing: str, path: Path) -> Iterator[None]:
     """Turn what the system says about a path into one line: RefusedError if it forbids, else DiskError."""
@@ -148,9 +156,9 @@ def _check_mode(path: Path, status: os.stat_result, *, private: bool) -> None:
     if private:
         closed = status.st_uid == os.geteuid() and not _is_own_group(status.st_gid)
         if status.st_mode & (_GROUP_BITS | _OTHERS_BITS if closed else _OTHERS_BITS):
-            raise RefusedError(f"{path} is a secret that others may read: chmod 600 {path}")
+            raise UntrustedFileError(f"{path} is a secret that others may read", f"chmod 600 {path}")
     elif status.st_mode & stat.S_IWOTH:
-        raise RefusedError(f"{path} may be written by everybody: chmod o-w {path}")
+        raise UntrustedFileError(f"{path} may be written by everybody", f"chmod o-w {path}")
 
 
 def _is_own_group(gid: int) -> bool:

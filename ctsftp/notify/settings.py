@@ -21,6 +21,9 @@ class NotifySettings(BaseModel):
     keep_events_days: int = Field(30, ge=1, le=36_500, description="days that events are kept, delivered or not")
     watch_interval_s: float = Field(300, gt=0, description="seconds between two looks at segments, keys and the disk")
     key_expiry_warning_days: int = Field(
-        30, ge=0, le=36_500, description="days before its end that a key counts as expiring, for `doctor` too"
+        30,
+        ge=0,
+        le=36_500,
+        description="days before its end that a key counts as expiring: events, log, `doctor`, `key list`",
     )
     low_disk_bytes: int = Field(1 << 30, ge=0, description="bytes that uploads may still take, fewer of which are low")

@@ -15,7 +15,7 @@ import structlog
 
 from ctsftp.clients.access import decide, signature_algorithms
 from ctsftp.clients.addresses import matches
-from ctsftp.clients.authorized_keys import EXPIRY_WARNING, KeyEntry, Refusal
+from ctsftp.clients.authorized_keys import KeyEntry, Refusal
 from ctsftp.errors import CtsftpError, NotFoundError
 from ctsftp.sftp.ciphers import prefer_gcm
 from ctsftp.sftp.penalties import Offence
@@ -270,7 +270,7 @@ class Connection(asyncssh.SSHServer):
         return Offence.NO_AUTHENTICATION if cause is None else OFFENCES.get(cause, Offence.FAILED_KEYS)
 
     def _warn_of_expiry(self, key: KeyEntry) -> None:
-        if key.expires_within(EXPIRY_WARNING, self._server.now()):
+        if key.expires_within(self._server.key_expiry_warning, self._server.now()):
             log.warning(
                 "key expires soon", client=self.username, fingerprint=key.key.fingerprint, expires=str(key.expires)
             )

@@ -5,12 +5,11 @@ connections are closed; what was still open becomes partials, and publishing tha
 """
 
 import asyncio
-import os
 import socket
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -19,6 +18,7 @@ import structlog
 
 from ctsftp.clients.authorized_keys import Refusal
 from ctsftp.clients.folder import Client, Clients
+from ctsftp.contract.listening import cannot_listen, cause
 from ctsftp.errors import CtsftpError, SettingsError
 from ctsftp.sftp.ciphers import CIPHERS
 from ctsftp.sftp.door import Door
@@ -65,12 +65,14 @@ class SftpServer:
         landed: Landed,
         cut_off: Callable[[CutOff], None],
         receipts: ReceiptSource,
+        key_expiry_warning: timedelta,
         on_login: Callable[[Login], None],
         on_refusal: Callable[[LoginRefused], None],
     ) -> None:
         self.settings = settings
         self.clients = clients
         self.now = now
+        self.key_expiry_warning = key_expiry_warning
         self.on_login = on_login
         self.on_refusal = on_refusal
         self.connections: set[Connection] = set()
@@ -129,10 +131,7 @@ class SftpServer:
         try:
             await self._listen(host, host=host, port=port)
         except OSError as exc:
-            raise SettingsError(
-                f"Port {port} on {host} cannot be listened on ({_why(exc)}): "
-                "stop what uses it, or set CTSFTP_SFTP__PORT to another one."
-            ) from exc
+            raise SettingsError(cannot_listen(exc, "CTSFTP_SFTP", host=host, port=port)) from exc
         if not self.settings.host:
             await self._listen_to_ipv6()
         self._watching = self._tasks.create_task(self._keep_watch())
@@ -270,7 +269,7 @@ class SftpServer:
             with _bound_to_ipv6(self.port) as sock:
                 await self._listen(ANY_IPV6, sock=sock)
         except OSError as exc:
-            log.warning("not listening on IPv6", host=ANY_IPV6, port=self.port, error=_why(exc))
+            log.warning("not listening on IPv6", host=ANY_IPV6, port=self.port, error=cause(exc))
 
     async def _listen(self, name: str, **place: Any) -> None:
         settings = self.settings
@@ -390,13 +389,6 @@ def _bound_to_ipv6(port: int) -> Iterator[socket.socket]:
     except BaseException:
         sock.close()
         raise
-
-
-def _why(exc: OSError) -> str:
-    """Say in a few words why an address cannot be had; uvloop's text repeats the address."""
-    if isinstance(exc, socket.gaierror) or exc.errno is None:
-        return exc.strerror or str(exc)
-    return os.strerror(exc.errno)
 
 
 def _refuse(_packet: object) -> bool:

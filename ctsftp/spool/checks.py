@@ -25,7 +25,8 @@ def check_folder(part: str, folder: Path, *, private: bool = True) -> Iterator[F
         children = [(path, path.lstat()) for path in sorted(folder.iterdir())]
     except OSError as exc:
         why = f"{folder} cannot be read ({exc.strerror})."
-        yield Finding(part, Level.BAD, why, "Use the server's account, or check CTSFTP_DATA_DIR and CTSFTP_KEYS_DIR.")
+        do = "Use root or the server's account, and see that CTSFTP_DATA_DIR and CTSFTP_KEYS_DIR are the server's."
+        yield Finding(part, Level.BAD, why, do)
         return
     found = [*_strangers(part, folder, owner, private=private), *_owners(part, children, owner)]
     closed = "closed to others" if private else "written by it alone"
@@ -54,9 +55,10 @@ def check_homes(root: Path) -> Iterator[Finding]:
         if kept.is_dir():  # else that is told of already
             alone += [path for path, inode in shown if inode not in uploads]
     if alone:
-        text = f"{len(alone):,} files in clients' homes are no uploads yet, {alone[0]} first: the sweep makes new ones."
+        are = "1 file in a client's home is" if len(alone) == 1 else f"{len(alone):,} files in clients' homes are"
+        text = f"{are} no upload yet, {alone[0]} first: the sweep makes a new one of each."
         do = "If the data folder was copied without its hard links, stop the server and copy it with `cp -a`."
-        yield Finding("data", Level.WARN, text, f"{do} More: deploy/restore.md")
+        yield Finding("data", Level.WARN, text, do)
 
 
 def check_room(data_dir: Path, *, floor: Floor, free_ratio: float, largest_bytes: int) -> Iterator[Finding]:
@@ -67,7 +69,10 @@ def check_room(data_dir: Path, *, floor: Floor, free_ratio: float, largest_bytes
         f"{room.free_bytes / 1e9:,.1f} GB of {room.total_bytes / 1e9:,.1f} GB are free at {data_dir},"
         f" {max(0, room.spare_bytes) / 1e9:,.1f} GB of them for uploads."
     )
-    do = "Free some room, or lower CTSFTP_SPOOL__KEEP_UPLOADS_DAYS and CTSFTP_SWEEP__KEEP_SNAPSHOTS."
+    do = (
+        "Free some room, or lower CTSFTP_SPOOL__KEEP_UPLOADS_DAYS and CTSFTP_SWEEP__KEEP_SNAPSHOTS for the server and"
+        " restart it."
+    )
     if refusal := room.refusal():
         yield Finding("disk", Level.BAD, f"{told} Every upload is refused. {refusal}", do)
     elif room.refusal(largest_bytes):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
-from ctsftp.errors import RefusedError, StoreError
+from ctsftp.errors import NotFoundError, RefusedError, StoreError
 from ctsftp.store import sqlite
 
 FILE_MODE = 0o600
@@ -64,6 +64,8 @@ def _copy(
     os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
     with contextlib.ExitStack() as opened:
         with as_owner():
+            if not source.exists():
+                raise NotFoundError(f"There is no database {source} yet: there is nothing to back up.")
             # A reader that only reads: the one writer, and its log, are left alone.
             reading = opened.enter_context(contextlib.closing(sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True)))
             # A whole read transaction: without it every write meanwhile would begin the copy anew.

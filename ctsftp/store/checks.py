@@ -28,7 +28,8 @@ class CheckUp:
         """Read the whole database for damage."""
         damage = await self._database.read(self._database.backend.check_integrity)
         if damage:
-            return [Finding("database", Level.BAD, f"It is damaged: {damage}.", "Restore a backup: deploy/restore.md")]
+            do = "Go back to a backup: ctsftp backup --help tells how."
+            return [Finding("database", Level.BAD, f"It is damaged: {damage}.", do)]
         return [Finding("database", Level.OK, f"{self._database.name} is whole and up to date.")]
 
     async def waiting(self, now: datetime) -> list[Finding]:

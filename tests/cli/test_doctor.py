@@ -108,6 +108,41 @@ def test_a_line_of_authorized_keys_that_grants_nothing_is_named_with_its_number(
     assert f"{keys}:2: " in found(sound, "clients")["text"]
 
 
+def test_what_is_wrong_with_a_whole_file_is_mended_by_the_command_that_is_named(sound: Shell) -> None:
+    keys = sound.folder / "keys" / "clients" / "acme" / "authorized_keys"
+    keys.chmod(0o666)
+    findings = [one for one in sound.json("doctor", code=1) if one["level"] != "ok"]
+    assert {one["do"] for one in findings} == {f"chmod o-w {keys}"}
+    assert "acme cannot sign in: nothing in its authorized_keys counts." in {one["text"] for one in findings}
+    refused = "INSERT INTO client_logins (client, refusal_at, refusal_address, refusal_cause) VALUES (?, ?, ?, ?)"
+    sql(sound, refused, "acme", "2026-03-10T12:00:00.000Z", "192.0.2.7", "unknown_key")
+    says = sound.json("client", "show", "acme")["refusal_says"]
+    assert "ctsftp key add" not in says
+    assert says.endswith(f"chmod o-w {keys}")
+    keys.chmod(0o640)
+    sound.run("doctor")
+
+
+def test_what_is_no_client_s_has_a_remedy_that_fits(sound: Shell) -> None:
+    clients = sound.folder / "keys" / "clients"
+    (clients / "Not A Client").mkdir()
+    assert found(sound, "clients")["do"] == "Rename it, or move it away."
+    (clients / "Not A Client").rmdir()
+    (clients / "notes").write_text("")
+    assert found(sound, "clients")["do"] == "Move it away."
+    (clients / "notes").unlink()
+    (clients / "acme" / "client.toml").write_text("enabled = 5\n")
+    assert found(sound, "clients")["do"] == f"Correct {clients / 'acme' / 'client.toml'}."
+
+
+def test_a_line_has_its_own_remedy_and_no_answer_leads_to_a_page_that_is_not_installed(sound: Shell) -> None:
+    keys = sound.folder / "keys" / "clients" / "acme" / "authorized_keys"
+    keys.write_bytes(keys.read_bytes() + b"ssh-ed25519 nonsense\n")
+    assert found(sound, "clients")["do"] == "Correct the line, or remove it."
+    sql(sound, "UPDATE alembic_version SET version_num = '0000'")
+    assert "deploy/" not in sound.run("doctor", code=1).out
+
+
 def test_a_client_that_has_no_key_cannot_sign_in(sound: Shell) -> None:
     sound.run("client", "add", "globex")
     finding = found(sound, "clients")
@@ -200,7 +235,7 @@ def test_a_copy_without_its_hard_links_is_told_before_the_sweep_takes_it_for_new
     shutil.rmtree(home)
     (sound.folder / "copy").rename(home)
     finding = found(sound, "data")
-    assert (finding["level"], finding["text"].startswith("1 files in clients' homes")) == ("warn", True)
+    assert (finding["level"], finding["text"].startswith("1 file in a client's home is no upload")) == ("warn", True)
     assert "cp -a" in finding["do"]
 
 
@@ -255,7 +290,7 @@ def test_a_hook_that_fails_for_a_while_is_named(sound: Shell) -> None:
     assert {one["level"] for one in sound.json("doctor")} == {"ok"}
     sql(sound, "UPDATE events SET at = ?", (NOW - timedelta(minutes=16)).isoformat())
     finding = found(sound, "hooks")
-    assert finding["text"].endswith("fails for over 15 minutes (it answered 500); 1 event(s) wait.")
+    assert finding["text"].endswith("fails for over 15 minutes (it answered 500); 1 event waits.")
     assert finding["do"] == "ctsftp hook test 1"
 
 

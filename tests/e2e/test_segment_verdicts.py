@@ -155,6 +155,18 @@ async def test_a_retired_segment_has_no_members_and_takes_no_files_until_it_is_r
     assert sender.members("VIP") == [3]
 
 
+@exercises((State.RETIRED, State.RECEIVED))
+async def test_what_came_for_a_retired_segment_is_read_again_once_it_is_restored(sender: Sender) -> None:
+    await load(sender, 1, 1, 2)
+    await sender.on_segment("retire", "VIP")
+    retired = await sender.put(f"VIP_{stamp(2)}.csv", ids(3, 3))
+    with pytest.raises(RefusedError, match='first ctsftp segment restore "VIP" --client'):
+        await sender.do("upload.retry", upload_id=retired["id"])
+    await sender.on_segment("restore", "VIP")
+    assert (await sender.do("upload.retry", upload_id=retired["id"]))["state"] == State.LOADED
+    assert sender.members("VIP") == [3]
+
+
 async def test_a_segment_is_deleted_once_retired_and_the_same_files_make_it_anew(sender: Sender) -> None:
     await load(sender, 1, 1)
     await load(sender, 2, 2)

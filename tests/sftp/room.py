@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, MutableMapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -333,6 +333,7 @@ class Room:
                 host_keys=[self.host_key],
                 spool=self.spool,
                 tasks=tasks,
+                key_expiry_warning=timedelta(days=30),
                 now=lambda: self.now,
                 is_upload_name=lambda name: read_name(name) is not None,
                 inspect=self._inspect,
