@@ -12,6 +12,7 @@ from ctsftp.web.access import Parts
 from ctsftp.web.console.app import Split, make_console
 from ctsftp.web.document import Document
 from ctsftp.web.guard import Guard
+from ctsftp.web.turns import Turns
 
 DESCRIPTION = """
 Lists of members, and what they open. An id (`ct_user_id`) is an integer of 1 to 2^63-1: parse it as 64 bits.
@@ -54,4 +55,10 @@ def guarded(app: FastAPI, parts: Parts) -> ASGIApp:
     """Put the console beside the app, and the guard around both, outside of all else."""
     limits = parts.settings
     both = Split(app, make_console(parts))
-    return Guard(both, max_body_bytes=limits.max_body_bytes, stalled_s=limits.stalled_s)
+    return Guard(
+        both,
+        asker=parts.asker,
+        turns=Turns(limits.max_requests_per_token),
+        max_body_bytes=limits.max_body_bytes,
+        stalled_s=limits.stalled_s,
+    )

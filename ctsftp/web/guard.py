@@ -1,10 +1,11 @@
-"""What stands around the app: the limit on bodies, the headers of every answer, and what becomes of a failure.
+"""What stands around the app: turns, the limit on bodies, the headers of every answer, and what becomes of a failure.
 
 An answer that fails after it began is broken off: the connection ends in the middle of its chunks, so that no
 reader takes a part of a list for the whole.
 """
 
 import asyncio
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import structlog
@@ -14,17 +15,24 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ctsftp.errors import CtsftpError
 from ctsftp.web.problems import Problem, problem_of
+from ctsftp.web.turns import Turn, Turns
 
 log = structlog.get_logger()
 
+Asker = Callable[[Scope], Hashable]
+
+# A monitor's questions wait for nobody.
+HEALTH = frozenset({"/healthz", "/readyz"})
 HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
 
 
 class Guard:
     """An ASGI app around another."""
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int, stalled_s: float) -> None:
+    def __init__(self, app: ASGIApp, *, asker: Asker, turns: Turns, max_body_bytes: int, stalled_s: float) -> None:
         self._app = app
+        self._asker = asker
+        self._turns = turns
         self._stalled_s = stalled_s
         self._max_body_bytes = max_body_bytes
 
@@ -34,6 +42,8 @@ class Guard:
             return
         answer = Answer(send)
         try:
+            if scope["path"] not in HEALTH:
+                answer.turn = await self._turns.wait(self._asker(scope))
             await self._app(scope, self._limited(scope, receive), answer.send)
         except Exception as exc:
             if answer.ended:  # Starlette has told it, and raises it for whoever is outside
@@ -46,6 +56,8 @@ class Guard:
             log.warning(
                 "an answer was broken off", path=scope["path"], error=str(exc), exc_info=None if is_meant else exc
             )
+        finally:
+            answer.end_turn()
 
     def _limited(self, scope: Scope, receive: Receive) -> Receive:
         """Count what comes; an HTTPException 413 for a body that is too large, declared so or not."""
@@ -85,16 +97,23 @@ class Guard:
 class Answer:
     """Sends an answer, with the headers that every answer has."""
 
-    __slots__ = ("_send", "begun", "ended")
+    __slots__ = ("_send", "begun", "ended", "turn")
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self.begun = self.ended = False
+        self.turn: Turn | None = None
+
+    def end_turn(self) -> None:
+        """Let the next one have its turn: this answer is made, or is a long one, which has a place of its own."""
+        if self.turn is not None:
+            self.turn.leave()
 
     async def send(self, message: Any) -> None:
         """Pass a message on."""
         if message["type"] == "http.response.start":
             self.begun = True
+            self.end_turn()
             headers = MutableHeaders(raw=message["headers"])
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
