@@ -9,7 +9,7 @@ import pytest
 from ctsftp.store.segments import Segments
 from ctsftp.web import turns
 from ctsftp.web.problems import Problem
-from ctsftp.web.turns import AT_ONCE, Turns
+from ctsftp.web.turns import AT_ONCE, CROWD, Turns
 
 from .conftest import Desk, problem
 
@@ -22,15 +22,23 @@ class Blocked:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.open, self.running = asyncio.Event(), 0
+        self._came = asyncio.Event()
         real = Segments.segments
 
         async def segments(store: Segments, **narrowed: Any) -> Any:
             self.running += 1
+            self._came.set()
             await self.open.wait()
             self.running -= 1
             return await real(store, **narrowed)
 
         monkeypatch.setattr(Segments, "segments", segments)
+
+    async def reached_by(self, count: int) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while self.running < count:
+                self._came.clear()
+                await self._came.wait()
 
 
 @pytest.fixture
@@ -99,6 +107,23 @@ async def test_who_waits_too_long_is_told_so_and_who_goes_away_leaves_the_line(m
     for turn in running:
         turn.leave()
     assert list(line._lines) == ["other"]
+
+
+async def test_a_crowd_is_answered_with_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "LONGEST_PAUSE_S", 0.01)
+    line = Turns(10 * CROWD)
+    running = [await line.wait("shop") for _ in range(AT_ONCE)]
+    waiting = [asyncio.create_task(line.wait("shop")) for _ in range(CROWD)]
+    await asyncio.sleep(0)
+    for turn in running:
+        turn._began_at = 0.0  # long ago
+        turn.leave()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not any(task.done() for task in waiting)
+    for task in waiting:
+        (await task).leave()
+    assert not line._lines
 
 
 async def test_strangers_share_a_line_of_their_address(desk: Desk) -> None:
