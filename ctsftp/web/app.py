@@ -3,7 +3,7 @@
 from importlib import metadata
 
 import orjson
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.responses import Response
 from starlette.types import ASGIApp
 
@@ -12,6 +12,7 @@ from ctsftp.web.access import Parts
 from ctsftp.web.console.app import Split, make_console
 from ctsftp.web.document import Document
 from ctsftp.web.guard import Guard
+from ctsftp.web.parameters import refuse_unknown
 from ctsftp.web.turns import Turns
 
 DESCRIPTION = """
@@ -35,8 +36,9 @@ def make_app(parts: Parts) -> FastAPI:
     document = Document(app)
     problems.install(app, document)
     # The first that fits is taken, and what is asked most stands first.
-    for room in (members, gates, segments, changes, uploads, health):
-        app.include_router(room.router)
+    for room in (members, gates, segments, changes, uploads):
+        app.include_router(room.router, dependencies=[Depends(refuse_unknown)])
+    app.include_router(health.router)
 
     @app.get("/v1/openapi.json", include_in_schema=False)
     async def show_document() -> Response:

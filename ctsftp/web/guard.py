@@ -26,6 +26,10 @@ HEALTH = frozenset({"/healthz", "/readyz"})
 HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
 
 
+class HeadAnswered(BaseException):  # no error: nothing that handles errors may take it for one
+    """A long answer whose head alone was asked for has been told."""
+
+
 class Guard:
     """An ASGI app around another."""
 
@@ -40,11 +44,15 @@ class Guard:
         """Answer one request, whatever happens."""
         if scope["type"] != "http":
             return
-        answer = Answer(send)
+        answer = Answer(send, is_head=scope["method"] == "HEAD")
+        if answer.is_head and scope["path"].startswith("/v1/"):
+            scope = {**scope, "method": "GET"}  # the server, which has the other, sends no body
         try:
             if scope["path"] not in HEALTH:
                 answer.turn = await self._turns.wait(self._asker(scope))
             await self._app(scope, self._limited(scope, receive), answer.send)
+        except HeadAnswered:
+            return
         except Exception as exc:
             if answer.ended:  # Starlette has told it, and raises it for whoever is outside
                 return
@@ -97,10 +105,11 @@ class Guard:
 class Answer:
     """Sends an answer, with the headers that every answer has."""
 
-    __slots__ = ("_send", "begun", "ended", "turn")
+    __slots__ = ("_send", "begun", "ended", "is_head", "turn")
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, *, is_head: bool) -> None:
         self._send = send
+        self.is_head = is_head
         self.begun = self.ended = False
         self.turn: Turn | None = None
 
@@ -117,6 +126,9 @@ class Answer:
             headers = MutableHeaders(raw=message["headers"])
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
-        await self._send(message)
         if message["type"] == "http.response.body":
-            self.ended = not message.get("more_body", False)
+            self.ended = self.is_head or not message.get("more_body", False)
+            if self.is_head and message.get("more_body", False):
+                await self._send({"type": "http.response.body", "body": b""})
+                raise HeadAnswered
+        await self._send(message)

@@ -65,10 +65,6 @@ class HttpSettings(BaseModel):
         names = {name.strip("[]").lower() for name in (*self.allowed_hosts, self.host)}
         return host_name(header) in names | LOOPBACK
 
-    def size_of_page(self, limit: int | None) -> int:
-        """Tell how many things stand on a page for which a request names this limit."""
-        return min(limit or self.page_size, self.max_page_size)
-
     @property
     def is_exposed(self) -> bool:
         """Whether anybody but this machine's own programs may be asking."""
