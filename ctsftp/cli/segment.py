@@ -321,17 +321,4 @@ async def _print_members(store: Store, name: str, client: str | None, *, as_json
 
 async def _history(store: Store, name: str, client: str | None) -> list[dict[str, Any]]:
     segment = await resolve_segment(store, name, client)
-    return [
-        {
-            "number": snapshot.number,
-            "members": snapshot.members,
-            "entered": snapshot.entered,
-            "left": snapshot.left,
-            "stamp": snapshot.stamp,
-            "loaded_at": snapshot.published_at,
-            "upload_id": snapshot.upload_id,
-            "filename": snapshot.filename,
-            "current": snapshot.current,
-        }
-        for snapshot in await store.segments.history(segment.client, segment.key)
-    ]
+    return [one.as_json() for one in await store.segments.history(segment.client, segment.key)]

@@ -27,7 +27,7 @@ def _advice(exc: OSError, group: str, host: str, port: int) -> str:
     if isinstance(exc, socket.gaierror):
         return f"{host} is no name that this machine knows, so set {group}__HOST to an address of its own"
     if exc.errno in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
-        return f"{host} is no address of this machine, so set {group}__HOST to one that is, or leave it out for all"
+        return f"{host} is no address of this machine, so set {group}__HOST to one that is, or to 0.0.0.0 for all"
     if exc.errno in {errno.EACCES, errno.EPERM} and 0 < port < UNPRIVILEGED_PORT:
         return f"give the server CAP_NET_BIND_SERVICE, or set {group}__PORT to {UNPRIVILEGED_PORT} or more"
     return f"stop what uses it, or set {group}__PORT to another one"

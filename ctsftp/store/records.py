@@ -187,6 +187,20 @@ class Snapshot:
     published_at: str
     current: bool
 
+    def as_json(self) -> dict[str, Any]:
+        """Give the fields of `segment history --json`, in their order."""
+        return {
+            "number": self.number,
+            "members": self.members,
+            "entered": self.entered,
+            "left": self.left,
+            "stamp": self.stamp,
+            "loaded_at": self.published_at,
+            "upload_id": self.upload_id,
+            "filename": self.filename,
+            "current": self.current,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diff:

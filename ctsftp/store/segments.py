@@ -49,7 +49,10 @@ class Segments:
         With a `limit` it costs what the page does, however many there are.
         """
         narrowed = [*_narrowed(client, search), *_behind(client, after)]
-        return await self._database.read(lambda conn: _read(conn, _current(*narrowed).limit(limit)))
+        if limit is not None:  # before the joins, or a database without statistics would join all of them first
+            page = sa.select(segments.c.id).where(*narrowed).order_by(*_PLACE).limit(limit)
+            narrowed = [segments.c.id.in_(page)]
+        return await self._database.read(lambda conn: _read(conn, _current(*narrowed)))
 
     async def in_need(self, *, limit: int, client: str | None = None, search: str = "") -> list[Segment]:
         """List the first segments that ask for a person, by client and title: overdue, or with an upload that is held.

@@ -22,7 +22,7 @@ from ctsftp.web.models import (
     KindPath,
     answers,
 )
-from ctsftp.web.paging import Cursor, Limit, cut, read_place
+from ctsftp.web.paging import Cursor, Limit, cut, page_size, read_place
 from ctsftp.web.problems import Problem
 
 router = APIRouter(prefix="/v1/gates", tags=["gates"], responses=PROBLEMS)
@@ -33,7 +33,7 @@ async def list_gates(
     access: Reader, client: ClientFilter = None, kind: KindFilter = None, cursor: Cursor = None, limit: Limit = None
 ) -> GateList:
     """List the gates, by client, kind and item."""
-    size = access.settings.size_of_page(limit)
+    size = page_size(access, limit)
     found = await access.store.gates.gates(
         client=access.narrow(client),
         kind=fold_kind(kind) if kind else None,

@@ -11,12 +11,15 @@ from typing import Annotated, Any, TypeVar
 import orjson
 from fastapi import Query
 
-from ctsftp.web.problems import Problem
+from ctsftp.web.access import Access
+from ctsftp.web.problems import Fault, Problem, invalid
 
 T = TypeVar("T")
 
 Cursor = Annotated[str | None, Query(max_length=2_000, description="`next` of the page before")]
-Limit = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="at most so many; the server has a limit too")]
+Limit = Annotated[
+    int | None, Query(ge=1, le=2**31 - 1, description="at most so many; the server refuses more than it gives")
+]
 
 
 def write_cursor(value: Any) -> str:
@@ -35,6 +38,18 @@ def read_cursor(text: str) -> Any:
 def unknown_cursor() -> Problem:
     """Make the problem of a cursor that this server did not give."""
     return Problem(404, "cursor", "This cursor was not given by this list: begin without one.")
+
+
+def size_of(limit: int | None, usual: int, most: int) -> int:
+    """Tell how many things a page holds; a 422 problem for more than the server gives: less would look like all."""
+    if limit is not None and limit > most:
+        raise invalid(Fault(where="query.limit", what=f"is at most {most} here: ask for the next page by its cursor"))
+    return limit or usual
+
+
+def page_size(access: Access, limit: int | None) -> int:
+    """Tell how many things a page of a list holds."""
+    return size_of(limit, access.settings.page_size, access.settings.max_page_size)
 
 
 def read_place(cursor: str | None, parts: int) -> tuple[str, ...] | None:

@@ -3,7 +3,10 @@
 import asyncio
 from contextlib import AsyncExitStack
 
+import pytest
+
 from ctsftp.contract.states import State
+from ctsftp.errors import StoreError
 from ctsftp.store import Store, postgres, sqlite
 
 from .conftest import Feed
@@ -18,7 +21,7 @@ async def test_a_load_a_login_and_health_find_a_connection_while_readers_have_al
     readable = store.for_readers()
     async with AsyncExitStack() as taken:
         for _ in range(MOST[database_kind]):
-            await taken.enter_async_context(readable._database._readers.connect())
+            await taken.enter_async_context(store._database._readers.connect())
         one_more = asyncio.create_task(readable.segments.segments())
         async with asyncio.timeout(PATIENCE_S):
             assert (await feed.load([1, 2])).state is State.LOADED
@@ -32,7 +35,8 @@ async def test_a_load_a_login_and_health_find_a_connection_while_readers_have_al
 async def test_what_readers_are_given_is_closed_with_the_store(store: Store) -> None:
     readable = store.for_readers()
     await store.close()
-    assert readable._database._closing.is_set()
+    with pytest.raises(StoreError, match="closed"):
+        await readable.segments.segments()
 
 
 async def test_a_token_that_is_revoked_is_unknown_to_readers_at_once(store: Store) -> None:
