@@ -4,11 +4,9 @@ A stranger's key, an unknown user and a disabled client are refused alike; the c
 The client's folder is read anew for each login, so a change of its keys counts at the next one.
 """
 
-import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import asyncssh
 import structlog
@@ -17,13 +15,14 @@ from ctsftp.clients.access import decide, signature_algorithms
 from ctsftp.clients.addresses import matches
 from ctsftp.clients.authorized_keys import EXPIRY_WARNING, KeyEntry, Refusal
 from ctsftp.errors import CtsftpError, NotFoundError
+from ctsftp.sftp.budget import NOTICED_SHARE
 from ctsftp.sftp.ciphers import prefer_gcm
 from ctsftp.sftp.penalties import Offence
 from ctsftp.sftp.proxy import await_header
-from ctsftp.sftp.wire import spare_copies, spare_ignores, spare_packet_log
 
 if TYPE_CHECKING:
     from ctsftp.clients.folder import Client
+    from ctsftp.sftp.seam import SshConnection
     from ctsftp.sftp.server import SftpServer
     from ctsftp.sftp.session import Session
 
@@ -82,7 +81,7 @@ class Connection(asyncssh.SSHServer):
 
     def __init__(self, server: "SftpServer") -> None:
         self._server = server
-        self.ssh: asyncssh.SSHServerConnection
+        self.ssh: SshConnection
         self.address = ""
         self.username = ""
         self.client: Client | None = None
@@ -91,13 +90,11 @@ class Connection(asyncssh.SSHServer):
         self.signed_in = False
         self.turned_away = False
         self.blameless = False
-        self.writable = asyncio.Event()
-        self.writable.set()
         self.sessions: set[Session] = set()
         self.requests = 0  # of sessions that are over
         self._began_s = server.clock_s()
         self._best_try: tuple[Refusal, str] | None = None
-        self._reasons_not_to_read: set[str] = set()
+        self._excess: str | None = None
         self._half_tries = 0
         self._signed_with_sha1 = False
 
@@ -108,15 +105,9 @@ class Connection(asyncssh.SSHServer):
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """Note the peer: once the connection is lost it can no longer be asked."""
-        self.ssh = conn
+        self.ssh = cast("SshConnection", conn)
+        self.ssh.on_excess = self._note_excess
         prefer_gcm(conn)
-        spare_ignores(conn)
-        spare_packet_log(conn)
-        # asyncssh does nothing when its transport says that the peer does not read; whatever it then asks for is kept.
-        conn.pause_writing = self._pause_writing  # type: ignore[method-assign]
-        conn.resume_writing = self._resume_writing  # type: ignore[method-assign]
-        # For each login asyncssh would read its configuration again, in a thread; we give it none.
-        conn.reload_config = _nothing_to_reload  # type: ignore[method-assign]
         peer = conn.get_extra_info("peername")
         self.address = peer[0] if peer else ""
         settings = self._server.settings
@@ -130,8 +121,9 @@ class Connection(asyncssh.SSHServer):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell of a login that never came to be."""
-        self.writable.set()
         self._server.leave(self)
+        if self._excess:
+            self._tell_excess(self._excess)
         if self.signed_in:
             log.info(
                 "connection ended",
@@ -151,17 +143,16 @@ class Connection(asyncssh.SSHServer):
             return True
         self.username = username
         earlier, self.blameless = self.blameless, True  # for as long as we take, and if we cannot
-        with self._reading_nothing():
-            try:
-                self.client = await self._server.read_client(username)
-                self._note(Refusal.NO_KEY, "")
-                self.blameless = earlier
-            except NotFoundError:
-                self._note(Refusal.UNKNOWN_CLIENT, "")
-                self.blameless = earlier
-            except CtsftpError as exc:
-                log.error("client could not be read", client=username, error=str(exc))  # noqa: TRY400  its text says all
-                self._note(Refusal.UNKNOWN_CLIENT, "")
+        try:
+            self.client = await self._server.read_client_on_a_tick(username)
+            self._note(Refusal.NO_KEY, "")
+            self.blameless = earlier
+        except NotFoundError:
+            self._note(Refusal.UNKNOWN_CLIENT, "")
+            self.blameless = earlier
+        except CtsftpError as exc:
+            log.error("client could not be read", client=username, error=str(exc))  # noqa: TRY400  its text says all
+            self._note(Refusal.UNKNOWN_CLIENT, "")
         return True
 
     def public_key_auth_supported(self) -> bool:
@@ -199,7 +190,6 @@ class Connection(asyncssh.SSHServer):
         if self.client is None or self.key is None:
             return
         self.signed_in = True
-        spare_copies(self.ssh)
         if not self._server.sign_in(self, self.client.name):
             return
         key = self.key.key
@@ -221,42 +211,21 @@ class Connection(asyncssh.SSHServer):
             return False
         return self._server.open_session(self, self.client)
 
-    def _pause_writing(self) -> None:
-        """Let the sessions answer no more, and take nothing more from a peer that does not read what it is told."""
-        self.writable.clear()
-        self._stop_reading("it does not read")
+    def _note_excess(self, excess: str) -> None:
+        self._excess = excess
 
-    def _resume_writing(self) -> None:
-        self.writable.set()
-        self._read_again("it does not read")
-
-    @contextmanager
-    def _reading_nothing(self) -> Iterator[None]:
-        """Take nothing from the peer meanwhile: asyncssh would keep whatever it sends, without a limit."""
-        self._stop_reading("it is looked up")
-        try:
-            yield
-        finally:
-            self._read_again("it is looked up")
-
-    def _stop_reading(self, reason: str) -> None:
-        transport = self.ssh._transport  # noqa: SLF001  the seam
-        if transport and not transport.is_closing():
-            self._reasons_not_to_read.add(reason)
-            transport.pause_reading()
-
-    def _read_again(self, reason: str) -> None:
-        """Go on reading, if no other reason stands against it."""
-        self._reasons_not_to_read.discard(reason)
-        transport = self.ssh._transport  # noqa: SLF001  the seam
-        if transport and not transport.is_closing() and not self._reasons_not_to_read:
-            transport.resume_reading()
+    def _tell_excess(self, excess: str) -> None:
+        """Tell the admin of a peer that was disconnected for what it sent, and blame the address."""
+        log.warning("connection ended", client=self.username, address=self.address, reason=excess)
+        self._server.door.blame(self.address, Offence.EXCESS)
 
     def _tell_refusal(self) -> None:
         """Tell the admin of the best try, and blame the address."""
         cause, fingerprint = self._best_try or (None, "")
-        if not self.blameless:
+        if not self.blameless and not self._excess:
             self._server.door.blame(self.address, self._offence(cause))
+            if (share := self.ssh.login_budget.share) >= NOTICED_SHARE:
+                self._server.door.blame(self.address, Offence.EXCESS, share)
         if cause is None:
             return
         log.warning(
@@ -292,7 +261,3 @@ class Connection(asyncssh.SSHServer):
         rank = CAUSES_BY_PROGRESS.index
         if self._best_try is None or rank(cause) >= rank(self._best_try[0]):
             self._best_try = (cause, fingerprint)
-
-
-async def _nothing_to_reload() -> None:
-    pass

@@ -23,6 +23,7 @@ class Offence(StrEnum):
     UNKNOWN_USER = "unknown_user"
     NO_AUTHENTICATION = "no_authentication"
     LOGIN_TIMEOUT = "login_timeout"
+    EXCESS = "excess"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +66,9 @@ class Penalties:
         self._v4: dict[str, _Record] = {}
         self._v6: dict[str, _Record] = {}
 
-    def earn(self, address: str, offence: Offence, now_s: float) -> bool:
-        """Add an offence; return whether it is the one for which the source is refused from now on."""
-        added_s: float = getattr(self.settings, f"{offence}_s")
+    def earn(self, address: str, offence: Offence, now_s: float, share: float = 1.0) -> bool:
+        """Add an offence, or a part of one; return whether it is that for which the source is refused from now on."""
+        added_s: float = getattr(self.settings, f"{offence}_s") * share
         if not address or not added_s:
             return False
         source = source_of(address)

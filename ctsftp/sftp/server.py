@@ -9,12 +9,15 @@ import os
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
 import asyncssh
 import structlog
+from asyncssh.connection import SSHServerConnectionOptions
 
 from ctsftp.clients.authorized_keys import Refusal
 from ctsftp.clients.folder import Client, Clients
@@ -23,11 +26,14 @@ from ctsftp.sftp.ciphers import CIPHERS
 from ctsftp.sftp.door import Door
 from ctsftp.sftp.fairness import FairShare
 from ctsftp.sftp.files import CutOff, FilesContext, Inspect, Landed
+from ctsftp.sftp.listener import Listener
 from ctsftp.sftp.login import Connection, Login, LoginRefused
 from ctsftp.sftp.penalties import Penalty
 from ctsftp.sftp.receipts import ReceiptSource
+from ctsftp.sftp.seam import SshConnection
 from ctsftp.sftp.session import Session
 from ctsftp.sftp.settings import SftpSettings
+from ctsftp.sftp.turns import Turns
 from ctsftp.sftp.watch import Watch
 from ctsftp.spool.quota import Allowance
 from ctsftp.spool.spool import Spool
@@ -37,8 +43,8 @@ MACS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-
 # As OpenSSH's server. What a peer may send ahead is kept twice over, here and in the channel, for each of its channels.
 WINDOW_BYTES = 2 << 20
 
-BACKLOG = 1024  # a flood must not fill the kernel's queue: who waits there is not counted
 READERS = 4
+TICK_S = 0.01  # the first answer to a login comes at a multiple of it
 WATCH_INTERVAL_S = 5.0
 HOST_RSA_SIGNATURES = (b"rsa-sha2-512", b"rsa-sha2-256")
 
@@ -92,14 +98,16 @@ class SftpServer:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="ctsftp-login")
         self._rechecks = asyncio.Lock()
         self._changes = 0
-        self._acceptor: asyncssh.SSHAcceptor | None = None
+        self._listener: Listener | None = None
+        self._options: SSHServerConnectionOptions
+        self._turns = Turns()
         self._stopping = False
 
     @property
     def port(self) -> int:
         """The port that is listened on, once started."""
-        assert self._acceptor is not None
-        return self._acceptor.get_port()
+        assert self._listener is not None
+        return self._listener.port
 
     @property
     def session_count(self) -> int:
@@ -119,35 +127,28 @@ class SftpServer:
     async def start(self) -> None:
         """Listen; raise `SettingsError` if the address cannot be had."""
         settings = self.settings
+        self._options = await SSHServerConnectionOptions.construct(
+            server_factory=lambda: Connection(self),
+            kex_algs=list(KEX_ALGORITHMS),
+            encryption_algs=list(CIPHERS),
+            mac_algs=list(MACS),
+            compression_algs=["none"],
+            public_key_auth=True,
+            password_auth=False,
+            kbdint_auth=False,
+            host_based_auth=False,
+            gss_host=None,
+            agent_forwarding=False,
+            x11_forwarding=False,
+            allow_scp=False,
+            line_editor=False,
+            encoding=None,
+            window=WINDOW_BYTES,
+            server_version="ctsftp",
+            **_changeable(settings, self._host_keys),
+        )
         try:
-            self._acceptor = await asyncssh.listen(
-                settings.host,
-                settings.port,
-                server_factory=lambda: Connection(self),
-                backlog=BACKLOG,
-                server_host_keys=[_without_sha1(key) for key in self._host_keys],
-                kex_algs=list(KEX_ALGORITHMS),
-                encryption_algs=list(CIPHERS),
-                mac_algs=list(MACS),
-                compression_algs=["none"],
-                public_key_auth=True,
-                password_auth=False,
-                kbdint_auth=False,
-                host_based_auth=False,
-                gss_host=None,
-                agent_forwarding=False,
-                x11_forwarding=False,
-                allow_scp=False,
-                line_editor=False,
-                encoding=None,
-                window=WINDOW_BYTES,
-                server_version="ctsftp",
-                login_timeout=settings.login_timeout_s,
-                keepalive_interval=settings.keepalive_interval_s,
-                keepalive_count_max=settings.keepalive_count_max,
-                rekey_bytes=settings.rekey_bytes,
-                rekey_seconds=settings.rekey_interval_s,
-            )
+            self._listener = await Listener.open(settings.host, settings.port, self._accept)
         except OSError as exc:
             raise SettingsError(
                 f"Port {settings.port} on {settings.host} cannot be listened on ({_why(exc)}): "
@@ -159,15 +160,8 @@ class SftpServer:
         """Go by other limits and host keys from the next connection on; where to listen stays as it is."""
         self.settings = settings
         self.door.apply(settings)
-        if self._acceptor:
-            self._acceptor.update(
-                server_host_keys=[_without_sha1(key) for key in host_keys],
-                login_timeout=settings.login_timeout_s,
-                keepalive_interval=settings.keepalive_interval_s,
-                keepalive_count_max=settings.keepalive_count_max,
-                rekey_bytes=settings.rekey_bytes,
-                rekey_seconds=settings.rekey_interval_s,
-            )
+        if self._listener:
+            self._options.update(**_changeable(settings, host_keys))
 
     def hurry(self) -> None:
         """Wait no longer for running uploads: what is open at the stop is cut off."""
@@ -177,8 +171,8 @@ class SftpServer:
     async def stop(self) -> None:
         """Stop as the module says; stopping twice is fine."""
         self._stopping = True
-        if self._acceptor:
-            self._acceptor.close()
+        if self._listener:
+            self._listener.close()
         for session in self._sessions:
             session.refuse_new()
         await self._drain()
@@ -189,8 +183,6 @@ class SftpServer:
             await asyncio.wait(running)
         for connection in connections:
             await connection.ssh.wait_closed()
-        if self._acceptor:
-            await self._acceptor.wait_closed()
         if self._watching:
             self._watching.cancel()
         self.door.close()
@@ -233,6 +225,19 @@ class SftpServer:
             if change == self._changes:
                 return client
 
+    async def read_client_on_a_tick(self, name: str) -> Client:
+        """Read a client's folder, and take the same time for it whether there is one or not, and how large it is."""
+        began_s = self.clock_s()
+        found: Client | CtsftpError
+        try:
+            found = await self.read_client(name)
+        except CtsftpError as exc:
+            found = exc
+        await asyncio.sleep(TICK_S - (self.clock_s() - began_s) % TICK_S)
+        if isinstance(found, CtsftpError):
+            raise found
+        return found
+
     async def recheck(self) -> int:
         """End the sessions whose key or client may no longer sign in; return how many.
 
@@ -266,21 +271,35 @@ class SftpServer:
         """Open a channel, unless the connection has too many or the server is stopping."""
         if self._stopping or len(connection.sessions) >= self.settings.max_channels:
             return False
-        channel: Any = connection.ssh.create_server_channel(encoding=None, window=WINDOW_BYTES)
-        # asyncssh keeps every variable that a client sets, without a limit; like sshd by default, accept none.
-        channel._process_env_request = _refuse  # noqa: SLF001
+        channel = connection.ssh.create_server_channel(window=WINDOW_BYTES)
         session = Session(
             channel,
             client.name,
             {"address": connection.address, "fingerprint": connection.fingerprint},
             self._context(client),
-            transport_writable=connection.writable,
+            answerable=connection.ssh.answerable,
             spawn=self._spawn,
             ended=self._session_ended,
         )
         self._sessions[session] = connection
         connection.sessions.add(session)
         return channel, session
+
+    def _accept(self, peer: socket.socket, address: str) -> None:
+        """Make a connection of a newcomer, unless its address has a penalty: that costs next to nothing."""
+        if answer := self.door.answer_to(address):
+            with peer, suppress(OSError):
+                peer.send(answer)
+        else:
+            self._spawn(self._connect(peer))
+
+    async def _connect(self, peer: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        make = partial(SshConnection, loop, self._options, turns=self._turns, keys=self.settings.max_login_failures)
+        try:
+            await loop.connect_accepted_socket(make, peer)
+        except OSError:  # it has left already
+            peer.close()
 
     def _context(self, client: Client) -> FilesContext:
         limit = self.settings.max_file_size_bytes
@@ -366,8 +385,16 @@ def _why(exc: OSError) -> str:
     return os.strerror(exc.errno)
 
 
-def _refuse(_packet: object) -> bool:
-    return False
+def _changeable(settings: SftpSettings, host_keys: Sequence[asyncssh.SSHKey]) -> dict[str, Any]:
+    """Give the options that SIGHUP may change."""
+    return {
+        "server_host_keys": [_without_sha1(key) for key in host_keys],
+        "login_timeout": settings.login_timeout_s,
+        "keepalive_interval": settings.keepalive_interval_s,
+        "keepalive_count_max": settings.keepalive_count_max,
+        "rekey_bytes": settings.rekey_bytes,
+        "rekey_seconds": settings.rekey_interval_s,
+    }
 
 
 def _without_sha1(key: asyncssh.SSHKey) -> asyncssh.SSHKey:

@@ -32,6 +32,9 @@ class PenaltySettings(BaseModel):
     unknown_user_s: float = Field(5, ge=0, description="seconds for a user name that is no client's")
     no_authentication_s: float = Field(1, ge=0, description="seconds for a connection that never tried to sign in")
     login_timeout_s: float = Field(10, ge=0, description="seconds for one that did not sign in in time")
+    excess_s: float = Field(
+        120, ge=0, description="seconds for one that sent far more than its work takes, signed in or not"
+    )
     min_s: float = Field(15, gt=0, description="seconds that must have added up before an address is refused")
     max_s: float = Field(600, gt=0, description="the most seconds that can add up")
     max_sources: int = Field(65_536, ge=1, description="addresses that are remembered, of IPv4 and of IPv6 each")
