@@ -80,8 +80,8 @@ class SshConnection(SSHServerConnection):
             self.login_budget.bytes += len(data)
             if self._end_if_over_budget():
                 return
-        self._steer()
-        self._wait_for_turn()
+        if not self._wait_for_turn():
+            self._steer()
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """End when what arrived before is worked off."""
@@ -158,10 +158,13 @@ class SshConnection(SSHServerConnection):
                 return bool(self._inpbuf)
         return False
 
-    def _wait_for_turn(self) -> None:
-        if not self._in_line and not self._busy and self._peer_reads:
-            self._in_line = True
-            self._turns.add(self)
+    def _wait_for_turn(self) -> bool:
+        """Get into the line, or work at once; return False where there is nothing to wait for yet."""
+        if self._in_line or self._busy or not self._peer_reads:
+            return False
+        self._in_line = True
+        self._turns.add(self)
+        return True
 
     def _steer(self) -> None:
         """Read on or read no more, by what is kept already."""

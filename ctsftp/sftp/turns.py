@@ -27,34 +27,50 @@ class Waiting(Protocol):
         """Do what waits, up to a time of `perf_counter`; return whether more waits."""
 
 
+class _Line:
+    """Those that wait, and the time that they may still take in this turn."""
+
+    def __init__(self, share_s: float) -> None:
+        self.share_s = self.left_s = share_s
+        self.waiting: deque[Waiting] = deque()
+
+    def serve(self) -> None:
+        """Begin a turn: let them work, one after another, until its time is over."""
+        self.left_s = self.share_s
+        while self.waiting and self.left_s > 0:
+            self.let_work(self.waiting.popleft())
+
+    def let_work(self, who: Waiting) -> None:
+        """Let one work; it waits again if it has more."""
+        began_s = perf_counter()
+        if who.work(began_s + min(EACH_S, self.left_s)):
+            self.waiting.append(who)
+        self.left_s -= perf_counter() - began_s
+
+
 class Turns:
     """The lines of those that wait; all connections of a server share them."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._signed_in: deque[Waiting] = deque()
-        self._strangers: deque[Waiting] = deque()
+        self._signed_in = _Line(SIGNED_IN_S)
+        self._strangers = _Line(STRANGERS_S)
         self._coming = False
 
     def add(self, who: Waiting) -> None:
-        """Let a connection wait for its turn; it is to be in the line once."""
-        (self._signed_in if who.signed_in else self._strangers).append(who)
+        """Let a connection work: at once, where nobody waits and time is left, else when it is its turn."""
         if not self._coming:
             self._coming = True
             self._loop.call_soon(self._serve)
+        line = self._signed_in if who.signed_in else self._strangers
+        if line.waiting or line.left_s <= 0:
+            line.waiting.append(who)
+        else:
+            line.let_work(who)
 
     def _serve(self) -> None:
-        self._serve_line(self._signed_in, SIGNED_IN_S)
-        self._serve_line(self._strangers, STRANGERS_S)
-        self._coming = bool(self._signed_in or self._strangers)
+        self._signed_in.serve()
+        self._strangers.serve()
+        self._coming = bool(self._signed_in.waiting or self._strangers.waiting)
         if self._coming:
             self._loop.call_soon(self._serve)
-
-    def _serve_line(self, line: deque[Waiting], seconds: float) -> None:
-        now_s = perf_counter()
-        end_s = now_s + seconds
-        while line and now_s < end_s:
-            who = line.popleft()
-            if who.work(min(now_s + EACH_S, end_s)):
-                self.add(who)
-            now_s = perf_counter()
