@@ -49,7 +49,7 @@ class SftpSettings(BaseModel):
     port: int = Field(2022, ge=0, le=65535, description="port to listen on; 0: any free one")
     public_host: str | None = Field(None, description="the name that senders connect to, for the connection sheet")
     proxy_addresses: Addresses = Field(
-        (), description="addresses and CIDR blocks of balancers, which begin each connection by PROXY protocol v2"
+        (), description="addresses and CIDR blocks of balancers, which begin each connection by the PROXY protocol"
     )
     proxy_header_timeout_s: float = Field(5, gt=0, description="seconds for that beginning")
     trusted_addresses: Addresses = Field(
