@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from ctsftp.app.clock import utc_now
 from ctsftp.app.control import is_answered
+from ctsftp.app.sheet import ANY_ADDRESS
 from ctsftp.app.work import run
 from ctsftp.clients.checks import check_clients, check_host_keys, made_at
 from ctsftp.clients.folder import Clients
@@ -42,7 +43,7 @@ def examine(settings: Settings) -> list[Finding]:
 def _settings(settings: Settings) -> Iterator[Finding]:
     for name in unknown_variables():
         yield Finding("settings", Level.WARN, f"{name} is no setting, and has no effect.", "Correct its name.")
-    if settings.sftp.public_host is None and settings.sftp.host in {"0.0.0.0", "::"}:  # noqa: S104  compared
+    if settings.sftp.public_host is None and settings.sftp.host in ANY_ADDRESS:
         text = f"The connection sheet names this machine as {socket.gethostname()}, which is a guess."
         yield Finding("settings", Level.OK, text, "Set CTSFTP_SFTP__PUBLIC_HOST to the name that senders connect to.")
     yield Finding("settings", Level.OK, "All of them are sound.")

@@ -131,7 +131,7 @@ class Service:
                     log.info("serving http", host=settings.http.host, port=service.web.port)
                 log.info(
                     "serving",
-                    host=settings.sftp.host,
+                    host=", ".join(server.hosts),
                     port=server.port,
                     data=str(settings.data_dir),
                     keys=str(settings.keys_dir),

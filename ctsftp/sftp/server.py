@@ -43,6 +43,8 @@ MACS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-
 # As OpenSSH's server. What a peer may send ahead is kept twice over, here and in the channel, for each of its channels.
 WINDOW_BYTES = 2 << 20
 
+# Where no host is set: all addresses, each family by a socket of its own, so that IPv4 peers keep their addresses.
+ANY_IPV4, ANY_IPV6 = "0.0.0.0", "::"  # noqa: S104  a landing server faces its senders
 READERS = 4
 TICK_S = 0.01  # the first answer to a login comes at a multiple of it
 WATCH_INTERVAL_S = 5.0
@@ -98,7 +100,7 @@ class SftpServer:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="ctsftp-login")
         self._rechecks = asyncio.Lock()
         self._changes = 0
-        self._listener: Listener | None = None
+        self._listeners: dict[str, Listener] = {}
         self._options: SSHServerConnectionOptions
         self._turns = Turns()
         self._stopping = False
@@ -106,8 +108,12 @@ class SftpServer:
     @property
     def port(self) -> int:
         """The port that is listened on, once started."""
-        assert self._listener is not None
-        return self._listener.port
+        return next(iter(self._listeners.values())).port
+
+    @property
+    def hosts(self) -> list[str]:
+        """The addresses that are listened on, once started."""
+        return list(self._listeners)
 
     @property
     def session_count(self) -> int:
@@ -127,6 +133,7 @@ class SftpServer:
     async def start(self) -> None:
         """Listen; raise `SettingsError` if the address cannot be had."""
         settings = self.settings
+        host, port = settings.host or ANY_IPV4, settings.port
         self._options = await SSHServerConnectionOptions.construct(
             server_factory=lambda: Connection(self),
             kex_algs=list(KEX_ALGORITHMS),
@@ -148,19 +155,21 @@ class SftpServer:
             **_changeable(settings, self._host_keys),
         )
         try:
-            self._listener = await Listener.open(settings.host, settings.port, self._accept)
+            self._listeners[host] = await Listener.open(host, port, self._accept)
         except OSError as exc:
             raise SettingsError(
-                f"Port {settings.port} on {settings.host} cannot be listened on ({_why(exc)}): "
+                f"Port {port} on {host} cannot be listened on ({_why(exc)}): "
                 "stop what uses it, or set CTSFTP_SFTP__PORT to another one."
             ) from exc
+        if not settings.host:
+            await self._listen_to_ipv6()
         self._watching = self._tasks.create_task(self._keep_watch())
 
     def apply(self, settings: SftpSettings, host_keys: Sequence[asyncssh.SSHKey]) -> None:
         """Go by other limits and host keys from the next connection on; where to listen stays as it is."""
         self.settings = settings
         self.door.apply(settings)
-        if self._listener:
+        if self._listeners:
             self._options.update(**_changeable(settings, host_keys))
 
     def hurry(self) -> None:
@@ -171,8 +180,8 @@ class SftpServer:
     async def stop(self) -> None:
         """Stop as the module says; stopping twice is fine."""
         self._stopping = True
-        if self._listener:
-            self._listener.close()
+        for listener in self._listeners.values():
+            listener.close()
         for session in self._sessions:
             session.refuse_new()
         await self._drain()
@@ -284,6 +293,13 @@ class SftpServer:
         self._sessions[session] = connection
         connection.sessions.add(session)
         return channel, session
+
+    async def _listen_to_ipv6(self) -> None:
+        """Listen on the same port of all IPv6 addresses; a machine that has none does without."""
+        try:
+            self._listeners[ANY_IPV6] = await Listener.open(ANY_IPV6, self.port, self._accept)
+        except OSError as exc:
+            log.warning("not listening on IPv6", host=ANY_IPV6, port=self.port, error=_why(exc))
 
     def _accept(self, peer: socket.socket, address: str) -> None:
         """Make a connection of a newcomer, unless its address has a penalty: that costs next to nothing."""

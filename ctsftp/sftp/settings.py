@@ -45,7 +45,7 @@ class SftpSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    host: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104  a landing server faces its senders
+    host: str = Field("", description="address to listen on, where not on all of IPv4 and IPv6")
     port: int = Field(2022, ge=0, le=65535, description="port to listen on; 0: any free one")
     public_host: str | None = Field(None, description="the name that senders connect to, for the connection sheet")
     proxy_addresses: Addresses = Field(

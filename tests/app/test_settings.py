@@ -36,7 +36,7 @@ def test_without_any_settings_the_defaults_hold_and_the_paths_are_absolute(tmp_p
         tmp_path / "keys" / "host",
     )
     assert found.database == f"sqlite+aiosqlite:///{tmp_path}/data/ctsftp.db"
-    assert (found.sftp.host, found.sftp.port, found.sftp.public_host) == ("0.0.0.0", 2022, None)  # noqa: S104
+    assert (found.sftp.host, found.sftp.port, found.sftp.public_host) == ("", 2022, None)
     assert found.sftp.max_file_size_bytes == 1 << 30
     assert (found.ingest.max_rows, found.sweep.interval_s) == (50_000_000, 1200)
 

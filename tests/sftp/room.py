@@ -243,13 +243,14 @@ class Room:
     async def connect(self, **options: Any) -> asyncssh.SSHClientConnection:
         """Sign in with asyncssh's client."""
         defaults: dict[str, Any] = {
+            "host": "127.0.0.1",
             "username": ACME,
             "client_keys": [self.user_key],
             "known_hosts": None,
             "config": None,
             "agent_path": None,
         }
-        connection = await asyncssh.connect("127.0.0.1", self.server.port, **{**defaults, **options})
+        connection = await asyncssh.connect(port=self.server.port, **{**defaults, **options})
         self.connections.append(connection)
         return connection
 
