@@ -349,3 +349,24 @@ async def test_a_session_ends_with_an_exit_status_that_says_whether_all_went_wel
         raw.channel.write_eof()
         await raw.channel.wait_closed()
         assert raw.channel.get_exit_status() == status
+
+
+@pytest.mark.parametrize("version", [3, 4, 5, 6, 7])
+@pytest.mark.parametrize(
+    "pairs", [b"", String(b"newline@vandyke.com") + String(b"\r\n") + String(b"x@y") + String(b"")]
+)
+async def test_an_init_of_a_newer_version_is_answered_with_version_3(room: Room, version: int, pairs: bytes) -> None:
+    raw = await RawSftp.open(await room.connect(), init=UInt32(version) + pairs)
+    assert raw.extensions[b"posix-rename@openssh.com"] == b"1"
+    handle = await raw.create(GOLD)
+    assert await raw.write(handle, 0, LIST) == (FX_OK, "")
+    assert await raw.close(handle) == (FX_OK, "")
+
+
+@pytest.mark.parametrize("init", [b"", b"\xff", UInt32(3) + b"x", UInt32(6) + String(b"alone"), UInt32(4) + UInt32(99)])
+async def test_a_broken_init_ends_the_session_alone(room: Room, init: bytes) -> None:
+    connection = await room.connect()
+    with pytest.raises(asyncio.IncompleteReadError):
+        await RawSftp.open(connection, init=init)
+    await room.sessions_ended()
+    await room.raw(connection)
