@@ -15,6 +15,7 @@ from ctsftp.contract.finding import Finding, Level
 from ctsftp.errors import CtsftpError
 from ctsftp.settings import Settings, unknown_variables
 from ctsftp.spool.checks import check_clients_folders, check_folder, check_homes, check_room
+from ctsftp.spool.ground import check_ground
 from ctsftp.store.records import DeliveryState, iso
 from ctsftp.store.store import Store
 
@@ -62,6 +63,7 @@ def _folders(settings: Settings) -> Iterator[Finding]:
     yield from check_folder("data", settings.data_dir)
     yield from check_clients_folders(settings.data_dir / "clients")
     yield from check_homes(settings.data_dir / "clients")
+    yield from check_ground(settings.data_dir, shared=settings.takeover.folders is not None)
     yield from check_room(
         settings.data_dir,
         free_ratio=settings.doctor.free_disk_ratio,

@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import errno
 import os
 import signal
 import socket
@@ -24,6 +25,8 @@ from ctsftp.errors import RefusedError, SettingsError, StoreError
 from ctsftp.settings import Settings
 from ctsftp.sftp.server import SftpServer
 from ctsftp.sftp.settings import SftpSettings
+from ctsftp.spool.disk import LocalDisk
+from ctsftp.spool.ground import NETWORK_KINDS, file_system
 from ctsftp.store import Store
 
 from .bench import NAME, PATIENCE_S, Door, put, rows
@@ -51,6 +54,30 @@ async def test_the_start_tells_where_everything_is(settings: Settings, events: l
         "host_keys": str(settings.keys_dir / "host"),
         "database": f"sqlite+aiosqlite:///{settings.data_dir}/ctsftp.db",
     }
+
+
+async def test_a_data_folder_without_hard_links_refuses_the_start(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*_: object) -> None:
+        raise OSError(errno.EPERM, "no")
+
+    monkeypatch.setattr(LocalDisk, "link", link)
+    with pytest.raises(SettingsError, match=r"Hard links cannot be made in .*CTSFTP_DATA_DIR") as refusal:
+        async with Service.open(settings):
+            pass
+    assert "\n" not in str(refusal.value)
+    assert is_free(settings)
+
+
+async def test_a_data_folder_in_the_net_is_warned_of_and_served(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, events: list[EventDict]
+) -> None:
+    monkeypatch.setitem(NETWORK_KINDS, file_system(settings.data_dir), "NFS")
+    async with Service.open(settings):
+        pass
+    [told] = [event for event in events if event["event"] == "data folder on a disk in the net"]
+    assert (told["log_level"], "lies on NFS" in told["found"]) == ("warning", True)
 
 
 async def test_a_port_in_use_refuses_the_start_and_lets_go_of_everything(settings: Settings) -> None:
