@@ -74,7 +74,8 @@ def _folders(settings: Settings) -> Iterator[Finding]:
 def _keys(settings: Settings) -> Iterator[Finding]:
     if settings.keys_dir.is_dir():
         yield from check_folder("keys", settings.keys_dir, private=False)  # the host keys' folder is closed
-    yield from check_host_keys(settings.host_keys, serves_already=(settings.data_dir / "clients").is_dir())
+    serves_already = (settings.data_dir / "clients").is_dir()
+    yield from check_host_keys(settings.host_keys, serves_already=serves_already, now=utc_now())
     try:
         days = settings.notify.key_expiry_warning_days
         yield from check_clients(Clients(settings.keys_dir), now=utc_now(), expiring_days=days)

@@ -25,6 +25,7 @@ from ctsftp.app.receipts import ReceiptDesk
 from ctsftp.app.sheet import write_sheet
 from ctsftp.app.takeover import watch_siblings
 from ctsftp.app.watch import Watch
+from ctsftp.clients.checks import OPEN_KEY_ADVICE
 from ctsftp.clients.hostkeys import HostKey, load_or_create_host_keys
 from ctsftp.contract.finding import Level
 from ctsftp.contract.names import read_name
@@ -81,7 +82,7 @@ class Service:
     @asynccontextmanager
     async def open(cls, settings: Settings) -> AsyncIterator["Service"]:
         """Start everything, give the running service, and stop it in order when the block ends."""
-        host_keys = await asyncio.to_thread(load_or_create_host_keys, settings.host_keys)
+        host_keys = await asyncio.to_thread(_read_host_keys, settings)
         metrics = Metrics(settings.metrics, data_dir=settings.data_dir)
         async with Engine.open(settings, metrics) as engine:
             await asyncio.to_thread(_look_at_ground, settings)
@@ -219,7 +220,7 @@ class Service:
         """
         try:
             settings = await asyncio.to_thread(read)
-            host_keys = await asyncio.to_thread(load_or_create_host_keys, settings.host_keys)
+            host_keys = await asyncio.to_thread(_read_host_keys, settings)
         except CtsftpError as exc:
             log.error("settings were not reloaded", error=str(exc))  # noqa: TRY400  its text says all
             return
@@ -227,6 +228,20 @@ class Service:
         self.server.apply(settings.sftp, [host_key.key for host_key in host_keys])
         ended = await self.server.recheck()
         log.info("reloaded", sessions_ended=ended, at_the_next_start=_waiting(self.engine.settings, settings))
+
+
+def _read_host_keys(settings: Settings) -> list[HostKey]:
+    """Read the host keys, or make them; warn of those that this process's group could read."""
+    host_keys = load_or_create_host_keys(settings.host_keys)
+    for key in host_keys:
+        if key.was_open:
+            log.warning(
+                "host key was open to the server's group",
+                file=str(key.path),
+                mode=f"{key.path.stat().st_mode & 0o777:o}",
+                do=OPEN_KEY_ADVICE,
+            )
+    return host_keys
 
 
 def _look_at_ground(settings: Settings) -> None:
