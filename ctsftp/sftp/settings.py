@@ -64,7 +64,7 @@ class SftpSettings(BaseModel):
     unauthenticated_per_address: int = Field(10, ge=1, description="connections not signed in from an address")
     login_timeout_s: float = Field(30, gt=0, description="seconds to sign in")
     max_login_failures: int = Field(6, ge=1, description="refused keys a connection")
-    max_channels: int = Field(4, ge=1, description="SFTP sessions a connection")
+    max_channels: int = Field(10, ge=1, description="SFTP sessions a connection")
     max_open_handles: int = Field(64, ge=1, description="open files and folders a session")
     max_view_bytes_per_client: int = Field(
         64 << 20, ge=1 << 20, description="memory that a client's open listings and receipts may take"
