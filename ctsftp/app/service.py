@@ -22,7 +22,7 @@ from ctsftp.app.loginbook import LoginNotes
 from ctsftp.app.metrics import Gauges, Metrics
 from ctsftp.app.operations import for_log, perform_on
 from ctsftp.app.receipts import ReceiptDesk
-from ctsftp.app.sheet import write_sheet
+from ctsftp.app.sheet import CAUSES, write_sheet
 from ctsftp.app.takeover import watch_siblings
 from ctsftp.app.watch import Watch
 from ctsftp.clients.checks import OPEN_KEY_ADVICE
@@ -40,7 +40,7 @@ from ctsftp.web.server import WebServer
 from ctsftp.web.usage import TokenUsage
 
 # What of the listener's settings cannot change while it listens; `reload` takes over the others.
-FIXED_SFTP = ("host", "port", "public_host")
+FIXED_SFTP = ("host", "port", "public_host", "extra_kex")
 
 # A probe that waits longer has given up.
 READY_TIMEOUT_S = 2
@@ -119,6 +119,7 @@ class Service:
                 receipts=ReceiptSource(desk.entries, desk.render),
                 on_login=both(metrics.signed_in, notes.note),
                 on_refusal=both(metrics.refused, notes.note),
+                on_mismatch=metrics.mismatched,
             )
             service = cls(engine, server, metrics, host_keys)
             control = ControlSocket(settings.data_dir / "control.sock", service.perform)
@@ -168,6 +169,9 @@ class Service:
                 result: Any = await self.server.recheck()
             case "penalty.list":
                 return [asdict(penalty) for penalty in self.server.penalties()]
+            case "login.list":
+                found = self.server.attempts.as_json()
+                return [one | {"text": one["text"] or CAUSES.get(one["cause"], "")} for one in found]
             case "penalty.clear":
                 result = self.server.clear_penalties(**arguments)
             case _:

@@ -22,12 +22,15 @@ from asyncssh.connection import SSHServerConnectionOptions
 from ctsftp.clients.authorized_keys import Refusal
 from ctsftp.clients.folder import Client, Clients
 from ctsftp.errors import CtsftpError, SettingsError
+from ctsftp.sftp.attempts import UNKNOWN_KIND, Attempts
 from ctsftp.sftp.ciphers import CIPHERS
 from ctsftp.sftp.door import Door
+from ctsftp.sftp.exchange import FINITE_FIELD_PER_S, KEX_ALGORITHMS, Pace
 from ctsftp.sftp.fairness import FairShare
 from ctsftp.sftp.files import CutOff, FilesContext, Inspect, Landed
 from ctsftp.sftp.listener import Listener
 from ctsftp.sftp.login import Connection, Login, LoginRefused
+from ctsftp.sftp.negotiation import Mismatch
 from ctsftp.sftp.penalties import Penalty
 from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.seam import SshConnection
@@ -38,7 +41,6 @@ from ctsftp.sftp.watch import Watch
 from ctsftp.spool.quota import Allowance
 from ctsftp.spool.spool import Spool
 
-KEX_ALGORITHMS = ("mlkem768x25519-sha256", "curve25519-sha256", "curve25519-sha256@libssh.org", "ecdh-sha2-nistp256")
 MACS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512")
 # As OpenSSH's server. What a peer may send ahead is kept twice over, here and in the channel, for each of its channels.
 WINDOW_BYTES = 2 << 20
@@ -72,15 +74,19 @@ class SftpServer:
         receipts: ReceiptSource,
         on_login: Callable[[Login], None],
         on_refusal: Callable[[LoginRefused], None],
+        on_mismatch: Callable[[str], None],
     ) -> None:
         self.settings = settings
         self.clients = clients
         self.now = now
         self.on_login = on_login
         self.on_refusal = on_refusal
+        self._on_mismatch = on_mismatch
         self.connections: set[Connection] = set()
         self.clock_s = asyncio.get_running_loop().time
         self.door = Door(settings, clock_s=self.clock_s)
+        self.attempts = Attempts(clients, now=now)
+        self.pace = Pace(FINITE_FIELD_PER_S)
         self._host_keys = host_keys
         self._spool = spool
         self._tasks = tasks
@@ -136,7 +142,7 @@ class SftpServer:
         host, port = settings.host or ANY_IPV4, settings.port
         self._options = await SSHServerConnectionOptions.construct(
             server_factory=lambda: Connection(self),
-            kex_algs=list(KEX_ALGORITHMS),
+            kex_algs=[*KEX_ALGORITHMS, *settings.extra_kex],
             encryption_algs=list(CIPHERS),
             mac_algs=list(MACS),
             compression_algs=["none"],
@@ -195,6 +201,7 @@ class SftpServer:
         if self._watching:
             self._watching.cancel()
         self.door.close()
+        self.attempts.close()
         self._readers.shutdown(wait=False)
 
     def arrive(self, connection: Connection) -> bool:
@@ -217,6 +224,11 @@ class SftpServer:
         """Know of a connection no longer."""
         self.connections.discard(connection)
         self.door.leave(connection)
+
+    def note_mismatch(self, address: str, software: str, found: Mismatch | None, said: str) -> None:
+        """Tell of a connection that ended since there was no algorithm in common."""
+        self.attempts.mismatched(address, software, found, said)
+        self._on_mismatch(found.kind if found else UNKNOWN_KIND)
 
     def penalties(self) -> list[Penalty]:
         """List the addresses that behaved badly."""

@@ -1,6 +1,6 @@
 """The SFTP server's settings."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -64,6 +64,9 @@ class SftpSettings(BaseModel):
     unauthenticated_per_address: int = Field(10, ge=1, description="connections not signed in from an address")
     login_timeout_s: float = Field(30, gt=0, description="seconds to sign in")
     max_login_failures: int = Field(6, ge=1, description="refused keys a connection")
+    extra_kex: tuple[Literal["diffie-hellman-group-exchange-sha256"], ...] = Field(
+        (), description="key exchange methods offered besides, for old senders; hardening.md says which there are"
+    )
     max_channels: int = Field(10, ge=1, description="SFTP sessions a connection")
     max_open_handles: int = Field(64, ge=1, description="open files and folders a session")
     max_view_bytes_per_client: int = Field(
