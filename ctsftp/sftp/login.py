@@ -102,6 +102,7 @@ class Connection(asyncssh.SSHServer):
         self._half_tries = 0
         self._offered: dict[bytes, None] = {}
         self._signed_with_sha1 = False
+        self._introduced = False
         self._software = ""
         self._mismatch: Mismatch | None = None
 
@@ -235,7 +236,7 @@ class Connection(asyncssh.SSHServer):
     def _tell_refusal(self) -> None:
         """Tell the admin of the best try, and blame the address."""
         cause, fingerprint = self._best_try or (None, "")
-        if not self.blameless and not self._excess:
+        if not self.blameless and not self._excess and not self._only_looked(cause):
             self._server.door.blame(self.address, self._offence(cause))
             if (share := self.ssh.login_budget.share) >= NOTICED_SHARE:
                 self._server.door.blame(self.address, Offence.EXCESS, share)
@@ -253,6 +254,12 @@ class Connection(asyncssh.SSHServer):
         )
         self._server.attempts.refused(refused, self._software)
         self._server.on_refusal(refused)
+
+    def _only_looked(self, cause: Refusal | None) -> bool:
+        """Tell whether this may have been a balancer's health check, which leaves before it says what it speaks."""
+        early = not self._introduced and self._offence(cause) is Offence.NO_AUTHENTICATION
+        quiet = self.ssh.login_budget.share < NOTICED_SHARE
+        return early and quiet and self._server.door.excuses(self.address)
 
     def _offence(self, cause: Refusal | None) -> Offence:
         if self._server.clock_s() - self._began_s >= self._server.settings.login_timeout_s:
@@ -273,6 +280,7 @@ class Connection(asyncssh.SSHServer):
         self._server.arrive(self)
 
     def _note_software(self) -> None:
+        self._introduced = True
         self._software = self.ssh.get_extra_info("client_version", "")
 
     def _note_mismatch(self, mismatch: Mismatch | None) -> None:
