@@ -160,14 +160,14 @@ async def _front_door(settings: Settings, logins: list[tuple[str, str]]) -> list
     except (ConnectionRefusedError, CtsftpError):  # none runs, or it is of another version or account
         return []
     refused = {one["source"]: one for one in penalties if one["refused"]}
-    found = [
-        _kept_out(refused[source_of(address)], address, who)
-        for address, who in _senders(logins, attempts)
-        if source_of(address) in refused
-    ]
+    senders = _senders(logins, attempts)
+    kept_out = [(refused.get(source_of(address)), address, clients) for address, clients in senders]
+    found = [_kept_out(penalty, address, clients) for penalty, address, clients in kept_out if penalty]
     newest = next((one for one in attempts if one["outcome"] == NO_MATCH), None)
     if newest:
-        known = newest["address"] in {address for address, _ in _senders(logins, attempts)}
+        address, at = newest["address"], newest["at"]
+        since = any(one["address"] == address and one["at"] > at for one in attempts if one["outcome"] == SIGNED_IN)
+        known = not since and address in dict(senders)
         found.append(_no_match(newest, Level.WARN if known else Level.OK))
     return found
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MAX_ATTEMPTS = 500
 NAMES_HOLD_S = 10.0  # for which a list of the clients is good enough
 SIGNED_IN, REFUSED, NO_MATCH = "signed in", "refused", "no match"
+SAID_CHARS = 200  # of a reason that a stranger wrote, which may be as long as a packet
 UNKNOWN_KIND = "unknown"  # the peer left without a list of its own
 
 
@@ -89,11 +90,12 @@ class Attempts:
         if refused.cause is Refusal.UNKNOWN_CLIENT and not self._looking:
             self._looking = True
             search = self._loop.run_in_executor(None, self._find_namesake, refused.client, refused.keys)
-            search.add_done_callback(lambda found: self._found(attempt, found.result()))
+            search.add_done_callback(lambda found: self._found(attempt, found))
 
     def mismatched(self, address: str, software: str, found: Mismatch | None, said: str) -> None:
         """Note and tell of a negotiation that failed; `said` is the peer's reason, for where we know of none."""
         kind = found.kind if found else UNKNOWN_KIND
+        said = said[:SAID_CHARS]
         attempt = Attempt(outcome=NO_MATCH, cause=kind, address=address, software=software, text=said)
         if found:
             offered = ",".join(found.offered) or "none"
@@ -116,7 +118,9 @@ class Attempts:
         kind = attempt.cause if attempt.cause == Refusal.UNKNOWN_CLIENT else attempt.outcome
         table = self._tables.setdefault(kind, {})
         key = (attempt.address, attempt.user, attempt.cause)
-        _, _, times = table.pop(key, (None, None, 0))
+        earlier, _, times = table.pop(key, (attempt, None, 0))
+        if earlier.meant and not attempt.meant:  # found out once, and not looked for again each time
+            attempt = replace(attempt, meant=earlier.meant, text=earlier.text)
         table[key] = attempt, self._now(), times + again
         if len(table) > MAX_ATTEMPTS:
             del table[next(iter(table))]
@@ -143,9 +147,9 @@ class Attempts:
             self._names = self._loop.time(), names
         return names
 
-    def _found(self, attempt: Attempt, found: tuple[str, bool] | None) -> None:
+    def _found(self, attempt: Attempt, search: "asyncio.Future[tuple[str, bool] | None]") -> None:
         self._looking = False
-        if found is None:
+        if (found := search.result()) is None:
             return
         meant, with_its_key = found
         right = f"the user name is {meant}, and the key is one of {meant}'s" if with_its_key else f"{meant} is"
@@ -153,7 +157,7 @@ class Attempts:
         self._note(replace(attempt, meant=meant, text=text), again=False)
         if with_its_key:
             self._namesakes.tell(
-                meant, user=attempt.user, address=attempt.address, fingerprint=attempt.fingerprint, meant=meant
+                attempt.cause, user=attempt.user, meant=meant, address=attempt.address, fingerprint=attempt.fingerprint
             )
 
 

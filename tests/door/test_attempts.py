@@ -53,6 +53,9 @@ async def test_a_client_that_mistypes_its_name_is_found_by_its_key(room: Room, a
     attempt = await namesake_found(room)
     assert (attempt["user"], attempt["meant"], attempt["cause"]) == (typed, ACME, Refusal.UNKNOWN_CLIENT)
     assert attempt["text"] == f"{typed} is no client; the user name is acme, and the key is one of acme's"
+    await attacker.fails_to_log_in(username=typed, client_keys=[])
+    again = await namesake_found(room)
+    assert (again["meant"], again["times"]) == (ACME, 2)
     [told] = [entry for entry in room.logs if entry["event"] == NEARLY]
     assert (told["user"], told["meant"], told["address"]) == (typed, ACME, ADDRESS)
 

@@ -9,6 +9,7 @@ from asyncssh.constants import DISC_KEY_EXCHANGE_FAILED, MSG_DISCONNECT
 from asyncssh.packet import Byte, String, UInt32
 
 from ctsftp.sftp import sums
+from ctsftp.sftp.attempts import SAID_CHARS
 
 from ..sftp.room import Room
 from ..sftp.stock import StockSftp
@@ -72,12 +73,13 @@ async def test_a_peer_that_leaves_with_its_own_reason_is_told_of_too(room: Room,
     connection.say(b"SSH-2.0-shy\r\n")
     await connection.line()
     await connection.payload()  # the server's list, in which it finds nothing
-    reason = String(b"no matching cipher") + String(b"")
+    reason = String(b"no matching cipher" + b"!" * 10_000) + String(b"")
     connection.send(Byte(MSG_DISCONNECT) + UInt32(DISC_KEY_EXCHANGE_FAILED) + reason)
     await room.mismatches.one()
     [entry] = told(room)
     assert (entry["cause"], entry["software"]) == ("unknown", "SSH-2.0-shy")
     assert "no matching cipher" in entry["said"]
+    assert len(entry["said"]) == len(room.server.attempts.as_json()[0]["text"]) == SAID_CHARS
 
 
 async def test_whoever_signs_in_or_is_refused_is_no_mismatch(room: Room, strange_keys: list[asyncssh.SSHKey]) -> None:
