@@ -27,13 +27,11 @@ from ctsftp.app.takeover import watch_siblings
 from ctsftp.app.watch import Watch
 from ctsftp.clients.checks import OPEN_KEY_ADVICE
 from ctsftp.clients.hostkeys import HostKey, load_or_create_host_keys
-from ctsftp.contract.finding import Level
 from ctsftp.contract.names import read_name
-from ctsftp.errors import CtsftpError, SettingsError
+from ctsftp.errors import CtsftpError
 from ctsftp.settings import Settings
 from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.server import SftpServer
-from ctsftp.spool.ground import check_ground
 from ctsftp.web.access import Parts, Streams
 from ctsftp.web.console.live import Live
 from ctsftp.web.server import WebServer
@@ -85,7 +83,6 @@ class Service:
         host_keys = await asyncio.to_thread(_read_host_keys, settings)
         metrics = Metrics(settings.metrics, data_dir=settings.data_dir)
         async with Engine.open(settings, metrics) as engine:
-            await asyncio.to_thread(_look_at_ground, settings)
             metrics.watch(
                 Gauges(
                     connections=lambda: len(server.connections),
@@ -246,14 +243,6 @@ def _read_host_keys(settings: Settings) -> list[HostKey]:
                 do=OPEN_KEY_ADVICE,
             )
     return host_keys
-
-
-def _look_at_ground(settings: Settings) -> None:
-    """Raise a `SettingsError` if no upload could land in the data folder; warn of a disk in the net."""
-    for finding in check_ground(settings.data_dir, shared=settings.takeover.folders is not None):
-        if finding.level is Level.BAD:
-            raise SettingsError(f"{finding.text} {finding.do}")
-        log.warning("data folder on a disk in the net", found=finding.text, do=finding.do)
 
 
 def _waiting(old: Settings, new: Settings) -> list[str]:
