@@ -183,7 +183,7 @@ def _senders(logins: list[tuple[str, str]], attempts: list[dict[str, Any]]) -> l
 
 def _kept_out(penalty: dict[str, Any], address: str, clients: str) -> Finding:
     left_s, last = round(penalty["seconds_left"]), penalty["last"]
-    text = f"{address} is refused for another {left_s} s (for {last}), and {clients} signs in from there."
+    text = f"{address} is refused for another {left_s} s (for {last}); from there these clients sign in: {clients}."
     do = (
         f"ctsftp penalty clear {address}. A balancer that connects from there belongs into "
         "CTSFTP_SFTP__PROXY_ADDRESSES, or CTSFTP_SFTP__TRUSTED_ADDRESSES."

@@ -204,7 +204,7 @@ def test_the_doctor_says_when_an_address_is_refused_from_which_clients_sign_in(b
     serve.wait_for("address refused")
     [told] = [one for one in box.json("doctor", check=False) if one["part"] == "server" and one["level"] != "ok"]
     assert told["text"].startswith("127.0.0.2 is refused for another ")
-    assert told["text"].endswith("(for unknown_user), and acme signs in from there.")
+    assert told["text"].endswith("(for unknown_user); from there these clients sign in: acme.")
     assert "ctsftp penalty clear 127.0.0.2" in told["do"]
 
 
