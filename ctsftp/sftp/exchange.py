@@ -34,7 +34,7 @@ KEX_ALGORITHMS = (
 FINITE_FIELD_PER_S = 20
 # Of the groups that a peer may ask for by their size: a smaller one is broken, a larger one takes 17 ms or more.
 GROUP_BITS = (2048, 3072, 4096)
-# That asyncssh uses what cryptography will drop one day; then these methods cannot be offered any more.
+# cryptography, which asyncssh does them with, will drop them one day, and says so at each: then they leave the list.
 warnings.filterwarnings("ignore", message="Diffie-Hellman over finite fields")
 
 
