@@ -7,6 +7,7 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 from ctsftp.app.clock import is_synchronised, utc_now
 from ctsftp.app.control import ask, is_answered
@@ -17,6 +18,8 @@ from ctsftp.clients.folder import Clients
 from ctsftp.contract.finding import Finding, Level
 from ctsftp.errors import CtsftpError
 from ctsftp.settings import Settings
+from ctsftp.sftp.attempts import NO_MATCH, SIGNED_IN
+from ctsftp.sftp.penalties import source_of
 from ctsftp.spool.checks import check_clients_folders, check_folder, check_homes, check_room
 from ctsftp.spool.ground import check_ground
 from ctsftp.spool.reserve import Reserve
@@ -134,6 +137,7 @@ async def _database(settings: Settings) -> list[Finding]:
             *_clock(latest, utc_now()),
             *await _pins(settings, store),
             *await _hooks(store, utc_now()),
+            *await _front_door(settings, await store.checks.login_addresses()),
         ]
     except CtsftpError as exc:
         return [Finding("database", Level.BAD, str(exc), advice)]
@@ -188,3 +192,49 @@ async def _hooks(store: Store, now: datetime) -> list[Finding]:
             again = f"{test}; once it answers: ctsftp hook deliveries --retry {hook.id}"
             found.append(Finding("hooks", Level.WARN, text, again))
     return found
+
+
+async def _front_door(settings: Settings, logins: list[tuple[str, str]]) -> list[Finding]:
+    """Ask the running server whom it keeps out: a sender's address, or a sender without an algorithm in common."""
+    try:
+        penalties, attempts = [
+            await ask(settings.data_dir / "control.sock", operation, {}) for operation in ("penalty.list", "login.list")
+        ]
+    except (ConnectionRefusedError, CtsftpError):  # none runs, or it is of another version or account
+        return []
+    refused = {one["source"]: one for one in penalties if one["refused"]}
+    senders = _senders(logins, attempts)
+    kept_out = [(refused.get(source_of(address)), address, clients) for address, clients in senders]
+    found = [_kept_out(penalty, address, clients) for penalty, address, clients in kept_out if penalty]
+    newest = next((one for one in attempts if one["outcome"] == NO_MATCH), None)
+    if newest:
+        address, at = newest["address"], newest["at"]
+        since = any(one["address"] == address and one["at"] > at for one in attempts if one["outcome"] == SIGNED_IN)
+        known = not since and address in dict(senders)
+        found.append(_no_match(newest, Level.WARN if known else Level.OK))
+    return found
+
+
+def _senders(logins: list[tuple[str, str]], attempts: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """List the addresses from which clients sign in, each with those clients' names."""
+    clients: dict[str, set[str]] = {}
+    lately = [(one["user"], one["address"]) for one in attempts if one["outcome"] == SIGNED_IN]
+    for client, address in [*logins, *lately]:
+        clients.setdefault(address, set()).add(client)
+    return [(address, ", ".join(sorted(names))) for address, names in sorted(clients.items())]
+
+
+def _kept_out(penalty: dict[str, Any], address: str, clients: str) -> Finding:
+    left_s, last = round(penalty["seconds_left"]), penalty["last"]
+    text = f"{address} is refused for another {left_s} s (for {last}); from there these clients sign in: {clients}."
+    do = (
+        f"ctsftp penalty clear {address}. A balancer that connects from there belongs into "
+        "CTSFTP_SFTP__PROXY_ADDRESSES, or CTSFTP_SFTP__TRUSTED_ADDRESSES."
+    )
+    return Finding("server", Level.WARN, text, do)
+
+
+def _no_match(attempt: dict[str, Any], level: Level) -> Finding:
+    when = datetime.fromisoformat(attempt["at"])
+    text = f"{attempt['address']} ({attempt['software']}) could not connect on {iso(when)}: {attempt['text']}."
+    return Finding("server", level, text, attempt["help"] or "ctsftp login list")

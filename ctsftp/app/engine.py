@@ -21,9 +21,10 @@ from ctsftp.app.node import check_clock, node_name, until_taken_up, watch_decisi
 from ctsftp.clients.config import ClientConfig
 from ctsftp.clients.folder import Clients
 from ctsftp.contract.codes import Fault
+from ctsftp.contract.finding import Level
 from ctsftp.contract.names import SegmentFile, read_name
 from ctsftp.contract.states import State
-from ctsftp.errors import CtsftpError, DiskError, NotFoundError, RefusedError
+from ctsftp.errors import CtsftpError, DiskError, NotFoundError, RefusedError, SettingsError
 from ctsftp.ingest.holdings import Holdings
 from ctsftp.ingest.inspection import inspect
 from ctsftp.ingest.loader import Loader
@@ -33,6 +34,7 @@ from ctsftp.ingest.sweeper import Sweeper
 from ctsftp.settings import Settings
 from ctsftp.sftp.settings import SftpSettings
 from ctsftp.spool.disk import LocalDisk
+from ctsftp.spool.ground import check_ground
 from ctsftp.spool.ids import UploadIds
 from ctsftp.spool.reserve import Reserve
 from ctsftp.spool.room import Room
@@ -119,6 +121,7 @@ class Engine:
         that does this for another one, whose folder it is.
         """
         with one_fault(), data_lock(settings.data_dir, disk=LocalDisk()):
+            await asyncio.to_thread(_look_at_ground, settings)  # first: the database may fail for the same reason
             await asyncio.to_thread(Reserve(settings.data_dir, settings.spool.reserve_bytes).release_if_full)
             store = await Store.open(
                 settings.database, clock=utc_now, migrate=True, node=lambda: node_name(settings.data_dir)
@@ -278,6 +281,14 @@ class Engine:
         """Count what a dead process had yet to; figures that cannot be had stay unknown until the next start."""
         for snapshot in uncounted:
             await self.loader.count_changes(snapshot)
+
+
+def _look_at_ground(settings: Settings) -> None:
+    """Raise a `SettingsError` if no upload could land in the data folder; warn of a disk in the net."""
+    for finding in check_ground(settings.data_dir, shared=settings.takeover.folders is not None):
+        if finding.level is Level.BAD:
+            raise SettingsError(f"{finding.text} {finding.do}")
+        log.warning("data folder on a disk in the net", found=finding.text, do=finding.do)
 
 
 @contextmanager

@@ -25,7 +25,9 @@ from ctsftp.contract.states import END_STATES, State
 from ctsftp.errors import CtsftpError
 from ctsftp.ingest.reading import Reading
 from ctsftp.settings import MetricsSettings
+from ctsftp.sftp.attempts import UNKNOWN_KIND
 from ctsftp.sftp.login import Login, LoginRefused
+from ctsftp.sftp.negotiation import Kind
 from ctsftp.spool.room import Room
 from ctsftp.spool.spool import StoredUpload
 from ctsftp.store.numbers import LedgerNumbers
@@ -82,6 +84,9 @@ class Metrics(Watch, Collector):
         self._rows = Counter("ctsftp_rows", "Rows that were read.", ["kind"], registry=registry)
         self._logins = Counter("ctsftp_logins", "Logins.", registry=registry)
         self._refusals = Counter("ctsftp_login_refusals", "Logins that were refused.", ["cause"], registry=registry)
+        self._mismatches = Counter(
+            "ctsftp_failed_negotiations", "Connections without an algorithm in common.", ["kind"], registry=registry
+        )
         self._close_to_ready = Histogram(
             "ctsftp_close_to_ready_seconds",
             "From the CLOSE of an upload until its list is the segment's.",
@@ -142,6 +147,10 @@ class Metrics(Watch, Collector):
         """Count a refusal by its cause."""
         self._refusals.labels(refused.cause.value).inc()
 
+    def mismatched(self, kind: str) -> None:
+        """Count a connection that ended since there was no algorithm of a kind in common."""
+        self._mismatches.labels(kind).inc()
+
     async def run(self) -> None:
         """Measure how late the event loop comes to this task, until cancelled."""
         loop = asyncio.get_running_loop()
@@ -183,6 +192,8 @@ class Metrics(Watch, Collector):
         """Show every label that may come: Prometheus sees no increase where a series only begins."""
         for cause in Refusal:
             self._refusals.labels(cause.value)
+        for kind in (*Kind, UNKNOWN_KIND):
+            self._mismatches.labels(kind)
         for kind in ("member", "duplicate", "rejected"):
             self._rows.labels(kind)
         for state in END_STATES - {State.REJECTED, State.DISCARDED}:

@@ -24,25 +24,23 @@ from ctsftp.app.logwriter import LogWriter
 from ctsftp.app.metrics import Gauges, Metrics
 from ctsftp.app.operations import for_log, perform_on
 from ctsftp.app.receipts import ReceiptDesk
-from ctsftp.app.sheet import write_sheet
+from ctsftp.app.sheet import CAUSES, write_sheet
 from ctsftp.app.takeover import watch_siblings
 from ctsftp.app.watch import Watch
 from ctsftp.clients.checks import OPEN_KEY_ADVICE
 from ctsftp.clients.hostkeys import HostKey, load_or_create_host_keys
-from ctsftp.contract.finding import Level
 from ctsftp.contract.names import read_name
-from ctsftp.errors import CtsftpError, LostDatabaseError, SettingsError
+from ctsftp.errors import CtsftpError, LostDatabaseError
 from ctsftp.settings import Settings
 from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.server import SftpServer
-from ctsftp.spool.ground import check_ground
 from ctsftp.web.access import Parts, Streams
 from ctsftp.web.console.live import Live
 from ctsftp.web.server import WebServer
 from ctsftp.web.usage import TokenUsage
 
 # What of the listener's settings cannot change while it listens; `reload` takes over the others.
-FIXED_SFTP = ("host", "port", "public_host")
+FIXED_SFTP = ("host", "port", "public_host", "extra_kex")
 
 # A probe that waits longer has given up.
 READY_TIMEOUT_S = 2
@@ -102,7 +100,6 @@ class Service:
         host_keys = await asyncio.to_thread(_read_host_keys, settings)
         metrics = Metrics(settings.metrics, data_dir=settings.data_dir)
         async with Engine.open(settings, metrics) as engine:
-            await asyncio.to_thread(_look_at_ground, settings)
             metrics.watch(
                 Gauges(
                     connections=lambda: len(server.connections),
@@ -137,6 +134,7 @@ class Service:
                 key_expiry_warning=timedelta(days=settings.notify.key_expiry_warning_days),
                 on_login=both(metrics.signed_in, notes.note),
                 on_refusal=both(metrics.refused, notes.note),
+                on_mismatch=metrics.mismatched,
             )
             service = cls(engine, server, metrics, host_keys, lines)
             control = ControlSocket(settings.data_dir / "control.sock", service.perform)
@@ -195,6 +193,9 @@ class Service:
                 return [asdict(penalty) for penalty in self.server.penalties()]
             case "server.faults":
                 return await self.unready() + self.remarks()
+            case "login.list":
+                found = self.server.attempts.as_json()
+                return [one | {"text": one["text"] or CAUSES.get(one["cause"], "")} for one in found]
             case "penalty.clear":
                 result = self.server.clear_penalties(**arguments)
             case _:
@@ -292,14 +293,6 @@ def _read_host_keys(settings: Settings) -> list[HostKey]:
                 do=OPEN_KEY_ADVICE,
             )
     return host_keys
-
-
-def _look_at_ground(settings: Settings) -> None:
-    """Raise a `SettingsError` if no upload could land in the data folder; warn of a disk in the net."""
-    for finding in check_ground(settings.data_dir, shared=settings.takeover.folders is not None):
-        if finding.level is Level.BAD:
-            raise SettingsError(f"{finding.text} {finding.do}")
-        log.warning("data folder on a disk in the net", found=finding.text, do=finding.do)
 
 
 def _tell_of_new_folder(settings: Settings) -> None:

@@ -19,7 +19,7 @@ T = TypeVar("T")
 SWITCH_INTERVAL_S = 0.0005
 
 # Of a running server alone: None where there is none.
-LIVE_ONLY = frozenset({"sessions.recheck", "penalty.list", "penalty.clear", "server.faults"})
+LIVE_ONLY = frozenset({"sessions.recheck", "penalty.list", "penalty.clear", "login.list", "server.faults"})
 
 
 def run(work: Coroutine[None, None, T]) -> T:

@@ -28,6 +28,7 @@ COMMANDS = {
     "upload": "See what became of each file, and decide about one that waits.",
     "hook": "Tell programs and people what happens: webhooks, mail, Slack, Teams.",
     "member": "See which segments a member is in.",
+    "login": "See who signed in lately, who was refused, and why.",
     "penalty": "See which addresses are refused for failed logins; forgive them.",
     "gate": "Say which segments open an activity, a reward or a campaign.",
     "token": "Add, list and revoke the tokens of the API.",

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +42,9 @@ KEYS_FILE: Final = "authorized_keys"
 CONFIG_FILE: Final = "client.toml"
 
 _FILE_MODE: Final = 0o640
+
+# Every attempt to sign in asks for it: 900 keys take 30 ms, and a stranger could have them parsed as often as it likes.
+_parse_keys = lru_cache(maxsize=64)(parse_authorized_keys)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +228,7 @@ def _read_config(path: Path) -> tuple[ClientConfig, tuple[Problem, ...]]:
 
 def _read_keys(path: Path) -> AuthorizedKeys:
     try:
-        keys = parse_authorized_keys(_read(path, MAX_FILE_BYTES))
+        keys = _parse_keys(_read(path, MAX_FILE_BYTES))
     except CtsftpError as error:
         return AuthorizedKeys(problems=(Problem(text=f"{error} (nothing in it counts)", do=_mend(error, path)),))
     return replace(keys, problems=tuple(replace(problem, path=path) for problem in keys.problems))

@@ -1,6 +1,6 @@
 """The SFTP server's settings."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -33,6 +33,9 @@ class PenaltySettings(BaseModel):
     unknown_user_s: float = Field(5, ge=0, description="seconds for a user name that is no client's")
     no_authentication_s: float = Field(1, ge=0, description="seconds for a connection that never tried to sign in")
     login_timeout_s: float = Field(10, ge=0, description="seconds for one that did not sign in in time")
+    excess_s: float = Field(
+        120, ge=0, description="seconds for one that sent far more than its work takes, signed in or not"
+    )
     min_s: float = Field(15, gt=0, description="seconds that must have added up before an address is refused")
     max_s: float = Field(600, gt=0, description="the most seconds that can add up")
     max_sources: int = Field(65_536, ge=1, description="addresses that are remembered, of IPv4 and of IPv6 each")
@@ -62,7 +65,10 @@ class SftpSettings(BaseModel):
     unauthenticated_per_address: int = Field(10, ge=1, description="connections not signed in from an address")
     login_timeout_s: float = Field(30, gt=0, description="seconds to sign in")
     max_login_failures: int = Field(6, ge=1, description="refused keys a connection")
-    max_channels: int = Field(4, ge=1, description="SFTP sessions a connection")
+    extra_kex: tuple[Literal["diffie-hellman-group-exchange-sha256"], ...] = Field(
+        (), description="key exchange methods offered besides, for old senders; hardening.md says which there are"
+    )
+    max_channels: int = Field(10, ge=1, description="SFTP sessions a connection")
     max_open_handles: int = Field(64, ge=1, description="open files and folders a session")
     max_view_bytes_per_client: int = Field(
         64 << 20, ge=1 << 20, description="memory that a client's open listings and receipts may take"

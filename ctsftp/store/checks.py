@@ -55,6 +55,12 @@ class CheckUp:
         query = sa.select(client_logins.c.client).where(client_logins.c.login_at < moment).order_by("client")
         return await self._database.read(lambda conn: list(conn.execute(query).scalars()))
 
+    async def login_addresses(self) -> list[tuple[str, str]]:
+        """List the clients with the address of their last login."""
+        query = sa.select(client_logins.c.client, client_logins.c.login_address)
+        query = query.where(client_logins.c.login_address.is_not(None)).order_by(client_logins.c.client)
+        return await self._database.read(lambda conn: [(row[0], row[1]) for row in conn.execute(query)])
+
 
 def _held(conn: Connection) -> Iterator[Finding]:
     do = "ctsftp upload show {id}, then ctsftp upload approve or discard"

@@ -18,6 +18,8 @@ from asyncssh.constants import (
     FXP_OPEN,
     FXP_RENAME,
     FXP_STAT,
+    MSG_GLOBAL_REQUEST,
+    MSG_IGNORE,
 )
 from asyncssh.packet import String, UInt32, UInt64
 
@@ -154,6 +156,33 @@ async def test_keepalives_are_no_requests(room: Room, clock: Clock) -> None:
         await connection.wait_closed()
 
 
+async def test_a_peer_that_only_sends_what_is_ignored_is_idle(room: Room, clock: Clock) -> None:
+    await room.restart(keepalive_interval_s=0.02, keepalive_count_max=1)
+    clock.restarted()
+    raw = await room.raw()
+    connection = raw.channel.get_connection()
+    answers_no_keepalive(connection)
+    clock.turn_to(0)
+    for _ in range(10):
+        connection.send_packet(MSG_IGNORE, String(b"I am here"))
+        await asyncio.sleep(0.01)
+    assert len(room.server.connections) == 1
+    clock.turn_to(901)
+    await room.disconnected()
+    assert "Nothing was asked for in 900 s" in [entry.get("reason") for entry in room.logs]
+
+
+async def test_an_upload_during_which_only_what_is_ignored_comes_is_cut_off(room: Room, clock: Clock) -> None:
+    raw = await room.raw()
+    await raw.write(await raw.create(GOLD), 0, b"CTUserID\n")
+    clock.turn_to(0)
+    raw.channel.get_connection().send_packet(MSG_IGNORE, String(b"I am here"))
+    await raw.ask(FXP_STAT, String("/"))  # it has arrived
+    clock.turn_to(301)
+    await room.sessions_ended()
+    assert room.partial(GOLD) == b"CTUserID\n"
+
+
 async def test_an_upload_that_receives_nothing_is_cut_off(room: Room, clock: Clock) -> None:
     raw, other = await room.raw(), await room.raw()
     handle, growing = await raw.create(GOLD), await other.create("other.csv")
@@ -191,6 +220,33 @@ async def test_the_watch_looks_by_itself(room: Room) -> None:
     connection = await room.connect()
     async with asyncio.timeout(PATIENCE_S):
         await connection.wait_closed()
+
+
+def answers_no_keepalive(connection: asyncssh.SSHClientConnection) -> None:
+    """Have a client throw away the server's questions, as some libraries do with those that they do not know."""
+    connection._packet_handlers = {
+        **connection._packet_handlers,
+        MSG_GLOBAL_REQUEST: lambda *_: True,
+    }
+
+
+async def test_a_live_peer_that_answers_no_keepalive_stays(room: Room) -> None:
+    await room.restart(keepalive_interval_s=0.05, keepalive_count_max=2)
+    raw = await room.raw()
+    answers_no_keepalive(raw.channel.get_connection())
+    handle = await raw.create(GOLD)
+    for offset in range(10):
+        assert await raw.write(handle, offset, b"1") == OK
+        await asyncio.sleep(0.06)  # longer than until the next question, shorter than until the last
+    assert await raw.close(handle) == OK
+
+
+async def test_a_peer_that_is_silent_from_some_moment_on_is_gone(room: Room) -> None:
+    await room.restart(keepalive_interval_s=0.05, keepalive_count_max=2)
+    raw = await room.raw()
+    answers_no_keepalive(raw.channel.get_connection())
+    await raw.ask(FXP_STAT, String("/"))
+    await room.disconnected()
 
 
 async def test_a_peer_that_answers_no_keepalive_is_gone(room: Room) -> None:

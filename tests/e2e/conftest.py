@@ -55,8 +55,8 @@ class Box:
             assert done.returncode == 0, done.stderr
         return done
 
-    def json(self, *args: str) -> Any:
-        return json.loads(self.run(*args, "--json").stdout)
+    def json(self, *args: str, check: bool = True) -> Any:
+        return json.loads(self.run(*args, "--json", check=check).stdout)
 
     def file(self, name: str, text: str | bytes) -> Path:
         place = self.folder / name

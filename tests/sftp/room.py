@@ -189,6 +189,7 @@ class Room:
         self.cut_offs: Heard[CutOff] = Heard()
         self.logins: Heard[Login] = Heard()
         self.refusals: Heard[LoginRefused] = Heard()
+        self.mismatches: Heard[str] = Heard()
         self.ended: Heard[Session] = Heard()
         self.faults: dict[str, Fault] = {}
         self.receipts: dict[str, list[ReceiptFile]] = {}
@@ -342,6 +343,7 @@ class Room:
                 receipts=ReceiptSource(self._receipt_entries, self._render_receipt),
                 on_login=self.logins,
                 on_refusal=self.refusals,
+                on_mismatch=self.mismatches,
             )
             ended = self.server._session_ended
 

@@ -4,14 +4,28 @@ import asyncio
 import inspect
 import socket
 import struct
+from hashlib import sha256
 
 import pytest
-from asyncssh.constants import FX_BAD_MESSAGE, FX_FAILURE, FX_OK, FXF_CREAT, FXF_WRITE, FXP_CLOSE
+from asyncssh import kex, kex_dh
+from asyncssh.connection import SSHServerConnection
+from asyncssh.constants import (
+    FX_BAD_MESSAGE,
+    FX_FAILURE,
+    FX_OK,
+    FXF_CREAT,
+    FXF_WRITE,
+    FXP_CLOSE,
+    MSG_IGNORE,
+    MSG_KEXINIT,
+)
 from asyncssh.packet import Byte, String, UInt32
 from asyncssh.sftp import SFTPHandler, SFTPServerHandler
 
 from ctsftp.contract.codes import Code, Fault
+from ctsftp.sftp.exchange import GROUP_BITS, BoundedGroupExchange
 from ctsftp.sftp.handler import REQUESTS, FilesHandler
+from ctsftp.sftp.negotiation import GROUP_EXCHANGE
 
 from .raw import RawSftp
 from .room import GOLD, PATIENCE_S, Room
@@ -326,6 +340,26 @@ def test_asyncssh_has_the_parts_that_the_seam_stands_on() -> None:
     ]
     assert "self._process_packet(pkttype, pktid, packet)" in inspect.getsource(SFTPHandler.recv_packets)
     assert set(REQUESTS) <= set(SFTPServerHandler._packet_handlers)
+
+
+async def test_a_connection_has_the_parts_that_key_exchange_and_keepalives_stand_on(room: Room) -> None:
+    """Without one of them slow exchanges would not wait, failures not be told, and live peers be ended."""
+    connection = await room.connect()
+    [served] = room.server.connections
+    for name in ("_kex_algs", "_server_host_key_algs", "_mac_algs"):
+        assert all(isinstance(one, bytes) for one in getattr(served.ssh, name))
+    assert asyncio.iscoroutinefunction(SSHServerConnection._packet_handlers[MSG_KEXINIT])
+    assert served.ssh._packet_handlers[MSG_KEXINIT] is not SSHServerConnection._packet_handlers[MSG_KEXINIT]
+    served.ssh._keepalive_count = 2
+    connection.send_packet(MSG_IGNORE, String(b""))
+    await room.raw(connection)
+    assert served.ssh._keepalive_count == 0
+
+
+def test_asyncssh_gives_the_group_exchange_to_the_class_of_the_house() -> None:
+    assert kex._kex_handlers[GROUP_EXCHANGE.encode()] == (BoundedGroupExchange, sha256, ())
+    assert {bits for bits, _, _ in kex_dh._dh_gex_groups} >= set(GROUP_BITS)
+    assert set(BoundedGroupExchange._packet_handlers) == set(kex_dh._KexDHGex._packet_handlers)
 
 
 async def test_if_asyncssh_called_its_packet_method_by_another_name_nothing_would_land(
