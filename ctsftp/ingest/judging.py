@@ -22,6 +22,7 @@ def judge_of(
     today: date,
     upload_id: str | None = None,
     changes: tuple[int, int] | None = None,
+    ends_lines: bool = False,
 ) -> Judge:
     """Make the judge of one file: told of its segment, its twin's sha256 and an approval, it says the verdict."""
 
@@ -36,6 +37,8 @@ def judge_of(
             today=today,
             guards=guards,
             changes=changes,
+            signs=reading.signs,
+            ends_lines=ends_lines,
         )
 
     return verdict
