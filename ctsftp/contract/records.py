@@ -121,7 +121,8 @@ def _read_enclosed(layout: Layout, lines: Sequence[bytes], at: int, found: Rows,
             found.fault = fault(Code.BROKEN_QUOTE, f"{what} {MAX_RECORD_LINES} lines and {MAX_RECORD_BYTES:,} bytes.")
         return 0, 0
     record = lines[at : at + count]
-    found.lost = walk.torn
+    # A torn value that does not end with its line goes on in the next ones.
+    found.lost = walk.torn and not record[-1].rstrip().endswith(b'"')
     if walk.torn or walk.odd or (count > 1 and not _is_sound(layout, walk.cells)):
         if any(holds_other_titles(layout, line, found) for line in record):
             return 0, 0

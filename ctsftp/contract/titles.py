@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from ctsftp.contract.cells import bare, split_enclosed
 from ctsftp.contract.lines import without_mark
-from ctsftp.contract.reasons import visible
+from ctsftp.contract.reasons import read_id, visible
 
 CONTRACT_TITLE = "CTUserID"
 VENDOR_TITLE = "id"  # what CrowdTwist's own page recommends
@@ -40,8 +40,8 @@ def stands_again(titles: tuple[str, ...], line: bytes) -> bool | None:
     """Tell whether a row, which has no id where the ids are, holds column titles: in their places, or in others.
 
     None where it is no header. A header holds CTUserID at the end of any cell (before it may stand what is left of a
-    row that was cut off), or at least two of the first line's titles and `id`: that one alone is a value (Idaho). Or
-    it ends in all of the first line's titles, of which the first stands behind what is left of a row.
+    row that was cut off), or no id and at least two of the first line's titles and `id`: that one alone is a value
+    (Idaho). Or it ends in all of the first line's titles, of which the first stands behind what is left of a row.
     """
     lowered = line.lower()
     named = b"ctuserid" in lowered and _ID_TITLE_ENDS.search(visible(line.decode("utf-8", "replace")).casefold())
@@ -50,8 +50,9 @@ def stands_again(titles: tuple[str, ...], line: bytes) -> bool | None:
     cells = folded_titles(line)
     if cells == titles:
         return True
-    known = {*titles, VENDOR_TITLE} & {cell for cell in cells if cell and not cell.isdigit()}
-    return False if named or len(known) >= _HEADER_FROM or _ends_in(titles, cells) else None
+    known = {*titles, VENDOR_TITLE} & {cell for cell in cells if cell}
+    holds_titles = len(known) >= _HEADER_FROM and not any(read_id(cell.encode()) for cell in cells)
+    return False if named or holds_titles or _ends_in(titles, cells) else None
 
 
 def _ends_in(titles: tuple[str, ...], cells: tuple[str, ...]) -> bool:

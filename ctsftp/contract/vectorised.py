@@ -12,7 +12,13 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from ctsftp.contract.records import read_record, read_rows, take_line_ends
+from ctsftp.contract.records import (
+    MAX_RECORD_BYTES,
+    MAX_RECORD_LINES,
+    read_record,
+    read_rows,
+    take_line_ends,
+)
 from ctsftp.contract.rows import MAX_ID_DIGITS, Ids, Layout, Rows
 
 COMMA, LINE_FEED, QUOTE, CARRIAGE_RETURN, SPACE, TAB, ZERO, NINE = b',\n"\r \t09'
@@ -116,31 +122,45 @@ class _Block(Sequence[bytes]):
         or behind what closes, and what closes at its end or before what opens (a doubled quote). A cell of a line in
         which no cell begins with a quote is never open.
         """
-        text, marks = self._text, self._marks
+        text = self._text
         quotes = np.flatnonzero(text == QUOTE)
-        cells = np.searchsorted(marks, quotes)
+        cells = np.searchsorted(self._marks, quotes)  # which mark ends it
+        lines = np.searchsorted(self._line_marks, cells) - 1
         is_first = np.diff(cells, prepend=-1) > 0
-        is_last = np.diff(cells, append=len(marks)) > 0
+        is_last = np.append(is_first[1:], True)
         place = np.arange(len(quotes))
         closes = ((place - np.maximum.accumulate(np.where(is_first, place, 0))) & 1).astype(np.bool_)
         before, after = text[quotes - 1], text[quotes + 1]
-        as_it_should = np.where(closes, _ends_cell(after) | (after == QUOTE), _ends_cell(before) | (before == QUOTE))
+        opens_cell, ends_cell = _ends_cell(before), _ends_cell(after)
+        beside = np.where(closes, ends_cell | (after == QUOTE), opens_cell | (before == QUOTE))
         is_open = is_last & ~closes
-        blank_before = is_first & _is_blank(before) & (_ends_cell(text[quotes - 2]) | _is_blank(text[quotes - 2]))
-        behind = text[np.minimum(quotes + 2, len(text) - 1)]
-        blank_after = is_last & _is_blank(after) & (_ends_cell(behind) | _is_blank(behind))
-        lines = np.searchsorted(self._line_marks, cells, side="left") - 1
         has_opening, has_open, odd = (np.zeros(len(sure), dtype=np.bool_) for _ in range(3))
-        has_open[lines[is_open]] = True
-        odd[lines[~as_it_should | is_open]] = True
+        odd[lines[~beside | is_open]] = True
         if self._layout.enclosed:
             sure &= ~odd
             return np.zeros(len(sure), dtype=np.bool_)
-        has_opening[lines[(is_first & _ends_cell(before)) | blank_before]] = True
-        doubtful = has_open & has_opening
-        doubtful[lines[blank_before | blank_after]] = True
-        sure &= ~doubtful
+        is_ordinary = self._are_ordinary(lines, ends_cell | (after == QUOTE) | _is_blank(after))
+        has_open[lines[is_open & ~is_ordinary]] = True
+        has_opening[lines[is_first & opens_cell]] = True
+        sure &= ~(has_open & has_opening)
+        self._doubt_blanks(sure, quotes, lines, is_first & _is_blank(before), is_last & _is_blank(after))
         return odd & sure
+
+    def _are_ordinary(self, lines: _Positions, may_close: _Flags) -> _Flags:
+        """Tell of each quote whether it is the only one in its line, and the next one, lines later, closes nothing."""
+        if len(self._block) > MAX_RECORD_BYTES:
+            return np.zeros(len(lines), dtype=np.bool_)
+        begins = np.diff(lines, prepend=-1) > 0
+        ends = np.append(begins[1:], True)
+        is_near = np.diff(lines, append=len(self) + MAX_RECORD_LINES) < MAX_RECORD_LINES
+        found: _Flags = begins & ends & is_near & np.append(~may_close[1:], False)
+        return found
+
+    def _doubt_blanks(self, sure: _Flags, quotes: _Positions, lines: _Positions, led: _Flags, followed: _Flags) -> None:
+        """Take back lines with blanks before the first quote of a cell (`led`), or behind its last (`followed`)."""
+        for quote, line in ((quotes[led] - 2, lines[led]), (quotes[followed] + 2, lines[followed])):
+            beyond = self._text[np.minimum(quote, len(self._text) - 1)]
+            sure[line[_ends_cell(beyond) | _is_blank(beyond)]] = False
 
 
 NO_LINES: _Positions = np.empty(0, dtype=np.intp)

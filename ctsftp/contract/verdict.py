@@ -110,7 +110,10 @@ def judge(
         return Verdict(State.LOADED)
     if reason := _why_superseded(file, upload_id, segment):
         return Verdict(State.SUPERSEDED, reason=reason)
-    held = [*_ask_guards(file, members, segment, today, guards), *_ask_signs(signs, segment, ends_lines=ends_lines)]
+    held = [
+        *_ask_guards(file, members, segment, today, guards),
+        *_ask_signs(signs, segment.id_title if segment else None, ends_lines=ends_lines),
+    ]
     if held:
         sentences = [reason for _, reason in held]
         if changes:
@@ -174,13 +177,21 @@ def _ask_guards(
         yield Code.SHRUNK, f"The file has {members:,} members, and the segment has {segment.members:,}."
 
 
-def _ask_signs(signs: Signs, segment: SegmentFacts | None, *, ends_lines: bool) -> Iterator[tuple[Code, str]]:
+def judge_signs(signs: Signs, known_title: str | None, *, ends_lines: bool) -> Verdict | None:
+    """Return the verdict on a file that its signs alone hold, None if they do not.
+
+    `known_title` is the title under which the segment's list came, None if unknown.
+    """
+    held = list(_ask_signs(signs, known_title, ends_lines=ends_lines))
+    return Verdict(State.HELD, held[0][0], " ".join(reason for _, reason in held)) if held else None
+
+
+def _ask_signs(signs: Signs, known: str | None, *, ends_lines: bool) -> Iterator[tuple[Code, str]]:
     """Yield the code and the reason of every sign that holds the file, in their order."""
     if signs.last_row and ends_lines:
         last = f'the last row may be cut off: "{signs.last_row}"'
         yield Code.UNFINISHED, f"The file does not end with a line break, as all lists before it did: {last}."
     if signs.footer:
         yield Code.FOOTER, f"{signs.footer} If it is approved, that id is a member."
-    known = segment.id_title if segment else None
     if known and fold(known) == fold(CONTRACT_TITLE) and fold(signs.id_title) != fold(CONTRACT_TITLE):
         yield Code.ID_TITLE, f"The segment's list came with a column {known}; this file has only {signs.id_title}."

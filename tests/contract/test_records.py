@@ -91,8 +91,9 @@ def test_a_quote_that_is_closed_by_the_next_row_s_costs_both_rows() -> None:
 
 
 def test_a_line_that_may_be_the_rest_of_a_broken_value_is_no_row() -> None:
-    found = read_block(ENCLOSED, b'"a "b","1"\nx,12\n\ny\n"c","2"\n', 2)
-    assert found.ids.tolist() == [2]
+    layout = Layout(columns=2, id_column=0, enclosed=True)
+    found = read_block(layout, b'"1","a "b\n12,x\n\ny"\n"2","c"\n3,x\n', 2)
+    assert found.ids.tolist() == [2, 3]
     assert [row.line for row in found.rejected_rows] == [2, 3, 5]
 
 
@@ -254,7 +255,7 @@ def test_titles_behind_what_is_left_of_a_row_refuse_the_file_also_without_ctuser
     assert refusal(read_block(layout, b"100001,7CITY,id\n7,100002\n", 2))[0] == Code.SECOND_HEADER
 
 
-@pytest.mark.parametrize("line", [b",83702,ID", b"NULL,83702,id", b",Garden State,ID", b",x,my zip"])
+@pytest.mark.parametrize("line", [b",83702,ID", b"NULL,83702,id", b",Garden State,ID", b",x,my zip", b"zip,state,42,x"])
 def test_a_lone_title_among_values_is_a_value(line: bytes) -> None:
     found = read_block(TITLED, line + b"\n5,x,CTUserID\n6,zip,state\n", 2)
     assert found.found.fault is None
