@@ -127,7 +127,7 @@ def show(edge: Edge, upload_id: str, as_json: bool) -> None:
     Example: ctsftp upload show 019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10
     """
     upload = query(edge.settings, lambda store: store.ledger.upload(upload_id))
-    row = upload.as_json()
+    row = upload.as_json() | {"id_title": upload.id_title}
     if as_json:
         print_json(row | _help(row))
         return

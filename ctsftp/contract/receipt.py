@@ -61,6 +61,7 @@ class Receipt:
     rejected: int | None = None
     entered: int | None = None
     left: int | None = None
+    id_title: str | None = None
     warnings: Sequence[Mapping[str, str]] = ()
     sha256: str | None = None
     size: int
@@ -131,6 +132,7 @@ def render_json(receipt: Receipt) -> bytes:
         "rejected": receipt.rejected,
         "entered": receipt.entered,
         "left": receipt.left,
+        "id_title": receipt.id_title,
         "warnings": [dict(warning) for warning in receipt.warnings],
         "sha256": receipt.sha256,
         "size": receipt.size,
@@ -178,6 +180,7 @@ def _facts(receipt: Receipt) -> Iterator[tuple[str, str]]:
     yield "Stamp", receipt.stamp or ""
     yield "Rows", _counts(receipt)
     yield "Members", _changes(receipt)
+    yield "Ids from", f"the column titled {harmless(receipt.id_title)}" if receipt.id_title else ""
     if receipt.rejected:
         first = f"the first {KEPT_REJECTED:,} of them" if receipt.rejected > KEPT_REJECTED else "they"
         yield "Rejected", f"{receipt.rejected:,}: {first} stand in the receipt that ends in {Kind.REJECTED}"

@@ -22,7 +22,7 @@ from ctsftp.contract.rows import Ids
 from ctsftp.contract.states import State
 from ctsftp.contract.verdict import Verdict, change_notice
 from ctsftp.errors import CtsftpError, DiskError, StoreError
-from ctsftp.ingest.judging import IGNORED, guards_for, judge_of
+from ctsftp.ingest.judging import IGNORED, ends_lines, guards_for, judge_of
 from ctsftp.ingest.reading import Reading, id_titles, read_in_thread
 from ctsftp.ingest.settings import IngestSettings
 from ctsftp.spool.spool import StoredUpload
@@ -160,6 +160,7 @@ class Loader:
             guards=guards_for(name, config, self._settings.guards),
             today=self._now().date(),
             upload_id=upload.id,
+            ends_lines=await ends_lines(self._store, upload.client, reading),
         )
         outcome = None
         while outcome is None:  # judged not to load, and then to load: another node has changed the segment
@@ -297,4 +298,5 @@ def _facts(reading: Reading) -> Facts:
         "rejected": reading.rejected,
         "warnings": reading.notices,
         "sha256": reading.sha256,
+        "id_title": reading.signs.id_title or None,
     }

@@ -102,6 +102,20 @@ class Ledger:
         """Tell the sha256 of the newest other upload of this name that was applied or is held, if any."""
         return await self._database.read(lambda conn: twin(conn, client, filename, other_than=other_than))
 
+    async def ends_lines(self, client: str) -> bool:
+        """Tell whether lists of this client were applied, each of which ended with a line break."""
+        applied = sa.and_(uploads.c.client == client, uploads.c.state == State.LOADED)
+        without = sa.cast(uploads.c.warnings, sa.Text).contains(Code.NO_LAST_NEWLINE.value, autoescape=True)
+
+        def work(conn: Connection) -> bool:
+            some, other = (
+                conn.execute(sa.select(sa.exists().where(*which))).scalar_one()
+                for which in ((applied,), (applied, without))
+            )
+            return bool(some and not other)
+
+        return await self._database.read(work)
+
     async def approve(self, upload_id: str) -> None:
         """Let a held or superseded upload be loaded whatever the guards say."""
         advice = "Only held and superseded uploads can be approved."

@@ -57,6 +57,7 @@ class Facts(TypedDict, total=False):
     rejected: int
     warnings: Sequence[Notice]
     sha256: str
+    id_title: str | None
     approved: bool
     attempts: int
     deaths: int
@@ -92,6 +93,7 @@ class Upload:
     deaths: int
     retry_at: str | None
     node: str | None = None
+    id_title: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Give the fields of `upload list --json`, in their order."""

@@ -198,16 +198,16 @@ def test_a_held_upload_is_discarded(held: Shell) -> None:
 
 
 def test_a_rejected_upload_is_read_again(shell: Shell) -> None:
-    row = shell.load(FIRST, "id\n1\n")
+    row = shell.load(FIRST, "member\n1\n")
     assert row.code == "no_id_column"
     shell.run("client", "add", "acme")
-    (shell.folder / "keys" / "clients" / "acme" / "client.toml").write_text('id_columns = ["id"]\n')
+    (shell.folder / "keys" / "clients" / "acme" / "client.toml").write_text('id_columns = ["Member"]\n')
     assert shell.run("upload", "retry", row.id).err == f"{FIRST} is loaded.\n"
     assert shell.run("segment", "members", "vip").out == "1\n"
 
 
 def test_a_retry_that_fails_by_our_fault_says_so_and_why(shell: Shell) -> None:
-    row = shell.load(FIRST, "id\n1\n")
+    row = shell.load(FIRST, "member\n1\n")
     place = next((shell.folder / "data" / "clients" / "acme" / "uploads" / row.id).iterdir())
     place.unlink()
     place.symlink_to("/nowhere")
@@ -216,12 +216,12 @@ def test_a_retry_that_fails_by_our_fault_says_so_and_why(shell: Shell) -> None:
 
 
 def test_what_is_wrong_while_a_command_works_is_logged(shell: Shell) -> None:
-    row = shell.load(FIRST, "id\n1\n")
+    row = shell.load(FIRST, "member\n1\n")
     with sqlite3.connect(shell.folder / "data" / "ctsftp.db") as database:
         database.execute("DROP TABLE snapshot_members")
     database.close()
     shell.run("client", "add", "acme")
-    (shell.folder / "keys" / "clients" / "acme" / "client.toml").write_text('id_columns = ["id"]\n')
+    (shell.folder / "keys" / "clients" / "acme" / "client.toml").write_text('id_columns = ["Member"]\n')
     done = shell.run("upload", "retry", row.id, code=1)
     logged, said = done.err.splitlines()
     assert "load failed" in logged

@@ -119,7 +119,7 @@ def test_json_has_every_fact_of_the_ledger() -> None:
     read = json.loads(render_json(replace(LOADED, warnings=[warning])))
     assert list(read) == [
         *("id", "filename", "segment", "stamp", "state", "code", "reason", "setting", "next"),
-        *("rows", "members", "duplicates", "rejected", "entered", "left", "warnings"),
+        *("rows", "members", "duplicates", "rejected", "entered", "left", "id_title", "warnings"),
         *("sha256", "size", "received_at", "finished_at"),
     ]
     assert read["warnings"] == [warning]
