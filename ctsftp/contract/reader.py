@@ -149,7 +149,8 @@ class CsvReader:
         parts = [*parts, self._read_lines(end + b"\n" if end else b"", final=True)]
         if self.fault is None:
             set_aside = self._settle()
-            parts = [self._judge_last_row(np.concatenate(parts)), set_aside]
+            # The last row may be among those that were set aside.
+            parts = [self._judge_last_row(ids) for ids in (np.concatenate(parts), set_aside)]
         if self.fault is None:
             self._judge_rejected()
         return parts
@@ -257,8 +258,9 @@ class CsvReader:
         return ids
 
     def _judge_last_row(self, ids: Ids) -> Ids:
-        """Look whether the last row is a footer; return the ids without it if it is."""
-        footer = self._last.read_footer(self._layout, self.rows, int(ids[-1])) if len(ids) else None
+        """Look whether the last row, if its id is the last of these, is a footer; return the ids without it then."""
+        is_open = len(ids) > 0 and not (self.footer or self._rows.footers)
+        footer = self._last.read_footer(self._layout, self.rows, int(ids[-1])) if is_open else None
         # Ids that are a run from 1 on, a few of them missing or repeated, end in the number of rows anyway.
         if footer is None or self._greatest <= self.rows:
             return ids

@@ -92,3 +92,11 @@ def test_a_member_whose_row_is_set_aside_is_no_footer() -> None:
     rows = [one + b",x" for one in G30]
     ids, reader = read(export(b"CTUserID,A", rows, b'30,"x', b'y"'))
     assert (ids[-1], reader.footer) == (30, "")
+
+
+@pytest.mark.parametrize(("last", "expected"), [(b"31,", 30), (b"31,x", 31)])
+def test_a_footer_behind_a_quote_that_nothing_closes_is_found(last: bytes, expected: int) -> None:
+    rows = [one + b",x" for one in G30[:29]]
+    ids, reader = read(export(b"CTUserID,A", [*rows, b'100030,5" x', b'100031,"open'], last))
+    assert len(ids) == expected + 1
+    assert (31 in ids) == bool(reader.footer)
