@@ -34,6 +34,7 @@ from ctsftp.errors import CtsftpError, LostDatabaseError
 from ctsftp.settings import Settings
 from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.server import SftpServer
+from ctsftp.spool.room import Room
 from ctsftp.web.access import Parts, Streams
 from ctsftp.web.console.live import Live
 from ctsftp.web.server import WebServer
@@ -236,11 +237,7 @@ class Service:
             return ["The data folder is not there, or cannot be looked at."]
         if not is_same:
             return ["The data folder was moved away, and another is in its place."]
-        if room.refusal():
-            return ["The disk has no room: uploads are refused."]
-        if room.refusal(settings.sftp.max_file_size_bytes):
-            return ["The disk has no room for the largest file that may come."]
-        return []
+        return room_reasons(room, settings.sftp.max_file_size_bytes)
 
     def remarks(self) -> list[str]:
         """Give what is wrong though no sender need be kept away."""
@@ -279,6 +276,15 @@ class Service:
         self.engine.apply(settings.sftp.model_copy(update={name: getattr(old.sftp, name) for name in FIXED_SFTP}))
         ended = await self.server.recheck()
         log.info("reloaded", sessions_ended=ended, at_the_next_start=_waiting(old, settings))
+
+
+def room_reasons(room: Room, largest_bytes: int) -> list[str]:
+    """Give the reason why a full disk makes a server unready, if it does."""
+    if room.refusal():
+        return ["The disk has no room: uploads are refused."]
+    if room.refusal(largest_bytes):
+        return ["The disk has no room for the largest file that may come."]
+    return []
 
 
 def _read_host_keys(settings: Settings) -> list[HostKey]:

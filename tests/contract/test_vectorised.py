@@ -116,3 +116,9 @@ def test_enclosed_lines_are_read_at_once_as_well(monkeypatch: pytest.MonkeyPatch
     block = b'"x","1"\n"a ""b""",2\nx,"3"\n'
     ids, _ = read_rows_at_once(Layout(columns=2, id_column=1, enclosed=True), block, Rows())
     assert (ids.tolist(), judged) == ([1, 2, 3], [])
+
+
+def test_a_block_longer_than_a_record_may_be_is_read_alike() -> None:
+    layout = Layout(columns=2, id_column=0)
+    block = b'1,"open\n' + b"2,x\n" * 300_000 + b'3,"x" y\n'
+    assert shown(layout, block, read_rows_at_once) == shown(layout, block, read_rows)

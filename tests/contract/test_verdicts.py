@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from ctsftp.contract.codes import Code
 from ctsftp.contract.names import SegmentFile
 from ctsftp.contract.states import State
-from ctsftp.contract.verdict import Guards, SegmentFacts, Verdict, change_notice, judge, title_notice
+from ctsftp.contract.verdict import (
+    Guards,
+    SegmentFacts,
+    Signs,
+    Verdict,
+    change_notice,
+    judge,
+    judge_signs,
+    title_notice,
+)
 
 TODAY = date(2026, 1, 31)
 FACTS = SegmentFacts(retired=False, rolled_back=False, newest_stamp="20260130_0900", members=1000)
@@ -230,3 +239,50 @@ def test_a_new_spelling_of_a_title_is_told_with_both_spellings() -> None:
     assert '"vip\\u202emembers"' in told.text
     assert "Name: " in told.text
     assert title_notice("VIP", "VIP") is None
+
+
+CUT = Signs(last_row="10")
+FOOTER = Signs(footer="The id in the last row, 30, is the number of rows: it may be a footer.")
+OTHER_TITLE = Signs(id_title="id")
+UNDER_CTUSERID = replace(FACTS, id_title="ctuserid")
+
+
+@pytest.mark.parametrize(
+    ("signs", "segment", "ends_lines", "code"),
+    [
+        (Signs(), FACTS, True, None),
+        (CUT, FACTS, True, Code.UNFINISHED),
+        (CUT, None, True, Code.UNFINISHED),
+        (CUT, FACTS, False, None),
+        (FOOTER, FACTS, False, Code.FOOTER),
+        (FOOTER, None, False, Code.FOOTER),
+        (OTHER_TITLE, UNDER_CTUSERID, False, Code.ID_TITLE),
+        (OTHER_TITLE, FACTS, False, None),
+        (OTHER_TITLE, replace(FACTS, id_title="Id"), False, None),
+        (OTHER_TITLE, None, False, None),
+        (Signs(id_title="CTUserID"), UNDER_CTUSERID, False, None),
+    ],
+)
+def test_what_a_file_shows_holds_it_where_history_makes_it_clear(
+    signs: Signs,
+    segment: SegmentFacts | None,
+    ends_lines: bool,  # noqa: FBT001
+    code: Code | None,
+) -> None:
+    file = SegmentFile(title="VIP", key="vip", stamp="20260131_0900")
+    asked = partial(judge, file, members=1000, segment=segment, is_twin=False, today=TODAY, guards=Guards())
+    found = asked(approved=False, signs=signs, ends_lines=ends_lines)
+    assert outcome(found) == ((State.HELD, code) if code else (State.LOADED, None))
+    assert asked(approved=True, signs=signs, ends_lines=ends_lines).state == State.LOADED
+    alone = judge_signs(signs, segment.id_title if segment else None, ends_lines=ends_lines)
+    assert (alone.code if alone else None) == code
+
+
+def test_signs_come_behind_the_guards_and_all_are_told() -> None:
+    file = SegmentFile(title="VIP", key="vip", stamp="20260131_0900")
+    signs = replace(CUT, footer=FOOTER.footer)
+    asked = partial(judge, file, segment=FACTS, is_twin=False, approved=False, today=TODAY, guards=Guards())
+    found = asked(members=10, signs=signs, ends_lines=True)
+    assert found.code == Code.SHRUNK
+    for words in ("10 members, and", 'may be cut off: "10"', "may be a footer"):
+        assert words in found.reason
