@@ -229,11 +229,13 @@ async def test_pages_hold_no_inline_script_or_style(desk: Desk, admin: Person) -
 
 
 async def test_a_request_by_an_unknown_name_is_refused(desk: Desk) -> None:
-    for host in ("evil.example", "localhost.evil.example", "", "[", "127.0.0.1.nip.io", "localhost,evil.example"):
+    for host in ("evil.example", "localhost.evil.example", "127.0.0.1.nip.io"):
         answer = await desk.http().get("/sign-in", headers={"Host": host})
         assert answer.status_code == 400
         assert "CTSFTP_HTTP__ALLOWED_HOSTS" in answer.text
         assert answer.headers["content-security-policy"]
+    for no_name in ("", "[", "localhost,evil.example"):
+        assert (await desk.http().get("/sign-in", headers={"Host": no_name})).status_code == 400
     for host in ("localhost", "127.0.0.1:1", "[::1]:8022", "LOCALHOST:80"):
         assert (await desk.http().get("/sign-in", headers={"Host": host})).status_code == 200
 
