@@ -172,9 +172,48 @@ class Segment:
         }
 
 
+class StepKind(StrEnum):
+    """What changed that readers have."""
+
+    LOADED = "loaded"
+    ROLLED_BACK = "rolled_back"
+    RETIRED = "retired"
+    RESTORED = "restored"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """From `at` on, readers had this list, or nothing where the segment was retired. Times are text (`iso`)."""
+
+    at: str
+    kind: StepKind
+    upload_id: str
+    number: int | None
+    members: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """When readers had a list: `until` is None while they have it, and `ended_by` what ended it."""
+
+    since: str
+    until: str | None
+    began_by: StepKind
+    ended_by: StepKind | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the fields of `periods` in JSON, in their order."""
+        return {
+            "since": self.since,
+            "until": self.until,
+            "began_by": self.began_by.value,
+            "ended_by": self.ended_by.value if self.ended_by else None,
+        }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A published snapshot in a segment's history."""
+    """A published snapshot in a segment's history, and when it was what readers had."""
 
     id: int
     number: int
@@ -186,6 +225,7 @@ class Snapshot:
     left: int | None
     published_at: str
     current: bool
+    periods: list[Period]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,10 +18,11 @@ from ctsftp.store import publishing
 from ctsftp.store.changes import compare, pages
 from ctsftp.store.database import Database
 from ctsftp.store.gates import gates_of
-from ctsftp.store.records import Clock, Diff, Segment, Snapshot, iso
+from ctsftp.store.records import Clock, Diff, Segment, Snapshot, StepKind, iso
 from ctsftp.store.snapshots import Snapshots, stream_members, unpublish
-from ctsftp.store.tables import segments, snapshot_members, snapshots, uploads
+from ctsftp.store.tables import segments, snapshot_members, snapshots, timeline, uploads
 from ctsftp.store.telling import forget_overdue, forget_troubles, newly_overdue, tell_if_overdue
+from ctsftp.store.timeline import note, periods
 
 
 class Segments:
@@ -94,6 +95,7 @@ class Segments:
             if target.current:
                 raise RefusedError(f"The snapshot {target.number} is the current one already.")
             _update(conn, client, key, current_snapshot_id=target.id, rolled_back=True)
+            self._note(conn, client, key, StepKind.ROLLED_BACK)
             publishing.forget_approvals(conn, client, key)
             if _one(conn, client, key).newest_stamp > f"{self._clock():%Y%m%d_%H%M}":
                 _update(conn, client, key, newest_stamp=target.stamp, newest_upload_id=target.upload_id)
@@ -110,6 +112,7 @@ class Segments:
             if segment.retired_at:
                 raise RefusedError(f'The segment "{segment.title}" is retired already, since {segment.retired_at}.')
             _update(conn, client, key, retired_at=iso(self._clock()), overdue_since=None)
+            self._note(conn, client, key, StepKind.RETIRED)
             forget_troubles(conn, client, key)
 
         await self._database.write(work)
@@ -123,6 +126,7 @@ class Segments:
             if not segment.retired_at:
                 raise RefusedError(f'The segment "{segment.title}" is in use: there is nothing to restore.')
             _update(conn, client, key, retired_at=None)
+            self._note(conn, client, key, StepKind.RESTORED)
 
         await self._database.write(work)
 
@@ -162,11 +166,16 @@ class Segments:
             forget_troubles(conn, client, key)
             this = sa.and_(segments.c.client == client, segments.c.key == key)
             ids = sa.select(segments.c.id).where(this)
+            conn.execute(timeline.delete().where(timeline.c.segment_id.in_(ids)))
             unpublish(conn, sa.select(snapshots.c.id).where(snapshots.c.segment_id.in_(ids)))
             conn.execute(segments.delete().where(this))
 
         await self._database.write(work)
         await self._snapshots.delete_abandoned()
+
+    def _note(self, conn: Connection, client: str, key: str, kind: StepKind) -> None:
+        this = sa.select(segments.c.id).where(segments.c.client == client, segments.c.key == key)
+        note(conn, conn.execute(this).scalar_one(), kind, at=iso(self._clock()))
 
 
 def _select(
@@ -224,7 +233,9 @@ def _history(conn: Connection, client: str, key: str) -> list[Snapshot]:
         .where(segments.c.client == client, segments.c.key == key)
         .order_by(snapshots.c.number.desc())
     )
-    return [Snapshot(**row) for row in conn.execute(query).mappings()]
+    rows = conn.execute(query).mappings().all()
+    had = periods(conn, [row["upload_id"] for row in rows])
+    return [Snapshot(**row, periods=had[row["upload_id"]]) for row in rows]
 
 
 def _update(conn: Connection, client: str, key: str, **values: object) -> None:

@@ -16,7 +16,9 @@ from ctsftp.store.overview import Overview
 from ctsftp.store.receipts import ReceiptBook
 from ctsftp.store.records import Clock
 from ctsftp.store.segments import Segments
+from ctsftp.store.sessions import Sessions
 from ctsftp.store.snapshots import Snapshots
+from ctsftp.store.timeline import Timeline
 from ctsftp.store.tokens import Tokens
 
 
@@ -44,6 +46,8 @@ class Store:
         self.tokens = Tokens(database, clock)
         self.numbers = Numbers(database)
         self.overview = Overview(database)
+        self.sessions = Sessions(database, clock)
+        self.timeline = Timeline(database)
 
     @classmethod
     async def open(cls, url: str, *, clock: Clock, migrate: bool, node: Callable[[], str] | None = None) -> Self:

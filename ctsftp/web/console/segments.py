@@ -37,7 +37,8 @@ async def all_of_them(visitor: Visitor) -> Response:
     waiting = await visitor.waiting()
     held = {(one.client, one.key or ""): one.count for one in waiting if one.state is State.HELD}
     search = visitor.asked("q").strip()
-    rows = segment_rows(segments, trends=await visitor.store.overview.trends(client), held=held, now=visitor.now)
+    trends = await visitor.store.timeline.trends([one.snapshot_id for one in segments])
+    rows = segment_rows(segments, trends=trends, held=held, now=visitor.now)
     in_use = sum(one.retired_at is None for one in segments)
     return await visitor.page(
         "segments.html",
@@ -74,7 +75,7 @@ async def one_of_them(visitor: Visitor) -> Response:
     ledger = visitor.store.ledger
     held = await ledger.uploads(client=client, segment_key=key, state=State.HELD, limit=SHOWN_UPLOADS)
     uploads = await ledger.uploads(client=client, segment_key=key, limit=SHOWN_UPLOADS + 1)
-    sizes = await visitor.store.overview.sizes(client, key)
+    steps = await visitor.store.timeline.steps(client, key)
     gates = [gate for gate in await visitor.store.gates.gates(client=client) if segment.title in gate.segments]
     [row] = segment_rows([segment], trends={}, held={(client, key): len(held)}, now=visitor.now)
     member = visitor.asked("member").strip()
@@ -83,7 +84,7 @@ async def one_of_them(visitor: Visitor) -> Response:
         here="/",
         row=row,
         decisions=decisions(held, [segment]),
-        chart=size_over_time(sizes) if sizes else "",
+        chart=size_over_time(steps, visitor.now),
         member=member,
         found=await _look_up(visitor, segment, member) if member else None,
         gates=gates,
@@ -124,21 +125,21 @@ async def roll_back(visitor: Visitor, form: Form) -> str:
     if not _is_id(number):
         raise NotFoundError(f"There is no snapshot number {harmless(number)}.")
     row = await visitor.perform("segment.rollback", name=segment.title, client=segment.client, number=int(number))
-    return _said(visitor, segment, f"is at snapshot {row['number']} again, with {row['members']:,} members.")
+    return await _said(visitor, segment, f"is at snapshot {row['number']} again, with {row['members']:,} members.")
 
 
 async def retire(visitor: Visitor, form: Form) -> str:
     """Take a segment out of use."""
     segment = await _named(visitor, form)
     await visitor.perform("segment.retire", name=segment.title, client=segment.client)
-    return _said(visitor, segment, "is retired.")
+    return await _said(visitor, segment, "is retired.")
 
 
 async def restore(visitor: Visitor, form: Form) -> str:
     """Put a retired segment back into use."""
     segment = await _named(visitor, form)
     await visitor.perform("segment.restore", name=segment.title, client=segment.client)
-    return _said(visitor, segment, "is in use again.")
+    return await _said(visitor, segment, "is in use again.")
 
 
 async def _asked_for(visitor: Visitor) -> Segment:
@@ -151,8 +152,8 @@ async def _named(visitor: Visitor, form: Form) -> Segment:
     return await visitor.store.segments.segment(form["client"], form["name"])
 
 
-def _said(visitor: Visitor, segment: Segment, what: str) -> str:
-    visitor.session.say("good", f'The segment "{segment.title}" {what}')
+async def _said(visitor: Visitor, segment: Segment, what: str) -> str:
+    await visitor.say("good", f'The segment "{segment.title}" {what}')
     return segment_href(segment.client, segment.key)
 
 

@@ -63,7 +63,7 @@ def decision(operation: str) -> Deed:
         row = await visitor.perform(f"upload.{operation}", upload_id=upload.id)
         went_well = row["state"] in {State.LOADED, State.DISCARDED}
         reason = f" {row['reason']}" if row["reason"] else ""
-        visitor.session.say("good" if went_well else "bad", f"{row['filename']} is {row['state']}.{reason}")
+        await visitor.say("good" if went_well else "bad", f"{row['filename']} is {row['state']}.{reason}")
         return f"/uploads/{upload.id}"
 
     return deed

@@ -209,6 +209,29 @@ async def test_a_gate_without_a_segment_is_refused_in_words(desk: Desk, admin: P
     assert "printable" in await admin.press("/gates", "/gates/set", kind="a/b", item="cake", segment="vip")
 
 
+async def test_a_gate_that_is_refused_keeps_what_was_typed(desk: Desk, admin: Person) -> None:
+    for title in ("VIP", "Gold"):
+        await desk.load(title, [1])
+    fields = {"csrf": await admin.csrf(), "client": "acme", "kind": "a/b", "item": "<cake>", "segment": ["vip"]}
+    answer = await admin.post("/gates/set", fields)
+    page = await admin.page(answer.headers["location"])
+    assert 'value="a/b"' in page
+    assert 'value="&lt;cake&gt;"' in page
+    assert 'value="vip" checked' in page
+    assert 'value="gold" checked' not in page
+    many = fields | {"segment": ["vip", *("x" * 100 for _ in range(100))]}
+    place = (await admin.post("/gates/set", many)).headers["location"]
+    assert len(place) < 6_000
+    assert 'value="a/b"' in await admin.page(place)
+
+
+async def test_a_page_that_is_not_there_keeps_the_way_to_the_others(desk: Desk, admin: Person) -> None:
+    page = await admin.page_of("/nothing", 404)
+    assert 'href="/uploads"' in page
+    assert "There is no such page." in page
+    assert 'href="/uploads"' not in await Person(desk).page_of("/nothing", 404)
+
+
 async def test_a_page_that_is_not_there_is_a_page(admin: Person) -> None:
     for path in ("/nothing", "/uploads/nothing", "/segment?client=acme&name=x", "/segment", "/segment/retire"):
         answer = await admin.get(path)
