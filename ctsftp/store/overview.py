@@ -20,11 +20,32 @@ class Waiting:
     count: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentTotals:
+    """How many segments there are: in use, of these overdue (as `report_overdue` found), and retired."""
+
+    in_use: int
+    overdue: int
+    retired: int
+
+
 class Overview:
     """Reads for pages; `client` narrows to one client's, None is all."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def totals(self, client: str | None) -> SegmentTotals:
+        """Count the segments."""
+        in_use = segments.c.retired_at.is_(None)
+        query = sa.select(
+            sa.func.count().filter(in_use).label("in_use"),
+            sa.func.count().filter(in_use, segments.c.overdue_since.is_not(None)).label("overdue"),
+            sa.func.count().filter(~in_use).label("retired"),
+        )
+        if client is not None:
+            query = query.where(segments.c.client == client)
+        return SegmentTotals(**await self._database.read(lambda conn: conn.execute(query).mappings().one()))
 
     async def waiting(self, client: str | None) -> list[Waiting]:
         """Count the uploads that are held or failed."""

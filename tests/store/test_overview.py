@@ -1,11 +1,25 @@
 """What a person sees at a glance, by one statement for all segments, uploads and clients."""
 
+from ctsftp.contract.freshness import Expectation
 from ctsftp.contract.states import State
 from ctsftp.store import Store
-from ctsftp.store.overview import Waiting
+from ctsftp.store.overview import SegmentTotals, Waiting
 from ctsftp.store.records import Logins
 
-from .conftest import Feed
+from .conftest import Feed, StandingClock
+
+
+async def test_segments_are_counted_by_what_they_ask_for(store: Store, feed: Feed, clock: StandingClock) -> None:
+    for title in ("A", "B", "C"):
+        await feed.load([1], title=title)
+    await feed.load([1], client="other")
+    await store.segments.retire("acme", "c")
+    await store.segments.expect("acme", "b", Expectation(3600, 0))
+    clock.advance(hours=2)
+    await store.segments.report_overdue()
+    assert await store.overview.totals(None) == SegmentTotals(in_use=3, overdue=1, retired=1)
+    assert await store.overview.totals("other") == SegmentTotals(in_use=1, overdue=0, retired=0)
+    assert await store.overview.totals("nobody") == SegmentTotals(in_use=0, overdue=0, retired=0)
 
 
 async def test_what_waits_is_counted_by_segment_and_state(store: Store, feed: Feed) -> None:
