@@ -1,5 +1,6 @@
-"""`check` for the command line: finds the client's settings, and the database if there is one."""
+"""For the command line: `check`, and what a held upload would change; finds the client's settings, and the files."""
 
+import asyncio
 import shutil
 import sys
 from collections.abc import Coroutine, Iterator
@@ -14,9 +15,15 @@ from ctsftp.app.query import query
 from ctsftp.app.work import run
 from ctsftp.clients.config import ClientConfig
 from ctsftp.clients.folder import Clients
+from ctsftp.contract.states import State
 from ctsftp.errors import RefusedError
+from ctsftp.ingest.approval import Approvals
 from ctsftp.ingest.check import Preview, check, check_content
 from ctsftp.settings import Settings
+from ctsftp.spool.disk import LocalDisk
+from ctsftp.spool.ids import UploadIds
+from ctsftp.spool.spool import Spool, StoredUpload
+from ctsftp.store.records import IfApproved, Upload
 from ctsftp.store.store import Store
 
 STDIN = Path("-")
@@ -54,3 +61,21 @@ def _stdin_as_file() -> Iterator[Path]:
         shutil.copyfileobj(sys.stdin.buffer, kept)
         kept.flush()
         yield Path(kept.name)
+
+
+async def if_approved(settings: Settings, store: Store, upload: Upload) -> IfApproved | None:
+    """Tell what an upload would change if it were approved now; None for one that is not held."""
+    if upload.state is not State.HELD:
+        return None
+    clients = Clients(settings.keys_dir)
+    spool = Spool(settings.data_dir / "clients", disk=LocalDisk(), next_id=UploadIds().next)
+
+    async def find(one: Upload) -> StoredUpload | None:
+        return await asyncio.to_thread(spool.upload, one.client, one.id)
+
+    async with asyncio.TaskGroup() as tasks:
+        approvals = Approvals(
+            settings.ingest, store=store, tasks=tasks, find=find, config_of=lambda name: clients.get(name).config
+        )
+        found = await approvals.if_approved([upload], wait_s=None)
+    return found[upload.id]

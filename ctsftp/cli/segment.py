@@ -331,6 +331,7 @@ async def _history(store: Store, name: str, client: str | None) -> list[dict[str
             "upload_id": snapshot.upload_id,
             "filename": snapshot.filename,
             "current": snapshot.current,
+            "periods": [period.as_json() for period in snapshot.periods],
         }
         for snapshot in await store.segments.history(segment.client, segment.key)
     ]

@@ -143,10 +143,13 @@ def _ask_guards(
     days_ahead = (file.day - today).days
     if days_ahead > guards.future_days:
         outdated = "if it is approved, every file with an earlier stamp counts as older"
-        yield Code.FUTURE, f"The stamp {file.stamp} is {days_ahead:,} days ahead: {outdated}."
+        yield (
+            Code.FUTURE,
+            f"The stamp {file.stamp} is {days_ahead:,} days after {today}, when the file was judged: {outdated}.",
+        )
     if segment is None or segment.members == 0:
         return
     if members == 0:
-        yield Code.EMPTY, f"The file has no members, and the segment has {segment.members:,}."
+        yield Code.EMPTY, f"The file has no members, and the segment had {segment.members:,}."
     elif segment.members >= guards.shrunk_from and members < segment.members * guards.shrunk_ratio:
-        yield Code.SHRUNK, f"The file has {members:,} members, and the segment has {segment.members:,}."
+        yield Code.SHRUNK, f"The file has {members:,} members, and the segment had {segment.members:,}."

@@ -11,6 +11,7 @@ from ctsftp.contract.events import EventKind
 from ctsftp.contract.freshness import Expectation
 from ctsftp.contract.rows import Ids
 from ctsftp.contract.states import State
+from ctsftp.contract.timeline import Period
 
 Clock = Callable[[], datetime]
 
@@ -172,45 +173,6 @@ class Segment:
         }
 
 
-class StepKind(StrEnum):
-    """What changed that readers have."""
-
-    LOADED = "loaded"
-    ROLLED_BACK = "rolled_back"
-    RETIRED = "retired"
-    RESTORED = "restored"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """From `at` on, readers had this list, or nothing where the segment was retired. Times are text (`iso`)."""
-
-    at: str
-    kind: StepKind
-    upload_id: str
-    number: int | None
-    members: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Period:
-    """When readers had a list: `until` is None while they have it, and `ended_by` what ended it."""
-
-    since: str
-    until: str | None
-    began_by: StepKind
-    ended_by: StepKind | None
-
-    def as_json(self) -> dict[str, Any]:
-        """Give the fields of `periods` in JSON, in their order."""
-        return {
-            "since": self.since,
-            "until": self.until,
-            "began_by": self.began_by.value,
-            "ended_by": self.ended_by.value if self.ended_by else None,
-        }
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """A published snapshot in a segment's history, and when it was what readers had."""
@@ -226,6 +188,24 @@ class Snapshot:
     published_at: str
     current: bool
     periods: list[Period]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IfApproved:
+    """What a held upload would change if it were approved now.
+
+    `now` is how many members the segment has, None if there is none yet. `enter` and `leave` are None while they
+    are counted, and where they cannot be.
+    """
+
+    now: int | None
+    enter: int | None = None
+    leave: int | None = None
+    is_counting: bool = False
+
+    def as_json(self) -> dict[str, int | None]:
+        """Give the fields of `if_approved` in JSON, in their order."""
+        return {"members_now": self.now, "enter": self.enter, "leave": self.leave}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

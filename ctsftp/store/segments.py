@@ -15,13 +15,14 @@ from ctsftp.contract.freshness import Expectation
 from ctsftp.contract.names import segment_key
 from ctsftp.contract.rows import MAX_ID, NO_IDS, Ids
 from ctsftp.contract.states import State
+from ctsftp.contract.timeline import StepKind
 from ctsftp.contract.verdict import SegmentFacts
 from ctsftp.errors import NotFoundError, RefusedError
 from ctsftp.store import publishing
-from ctsftp.store.changes import compare, pages
+from ctsftp.store.changes import compare
 from ctsftp.store.database import Database
 from ctsftp.store.gates import gates_of
-from ctsftp.store.records import Clock, Diff, Segment, Snapshot, StepKind, iso
+from ctsftp.store.records import Clock, Diff, Segment, Snapshot, iso
 from ctsftp.store.snapshots import Snapshots, stream_members, unpublish
 from ctsftp.store.tables import in_code_points, segments, snapshot_members, snapshots, timeline, uploads
 from ctsftp.store.telling import forget_overdue, forget_troubles, newly_overdue, tell_if_overdue
@@ -41,13 +42,22 @@ class Segments:
         return await self._database.read(partial(_select, client=client))
 
     async def page(
-        self, *, limit: int, client: str | None = None, after: tuple[str, str] | None = None, search: str = ""
+        self,
+        *,
+        limit: int,
+        client: str | None = None,
+        after: tuple[str, str] | None = None,
+        search: str = "",
+        retired: bool | None = None,
     ) -> list[Segment]:
         """List the first segments behind `after`, a client and a title, in the order of `segments`.
 
-        `search` narrows to those whose key or client holds it. What it costs is the page's, however many there are.
+        `search` narrows to those whose key or client holds it, and `retired` to those that are retired, or are not.
+        What it costs is the page's, however many there are.
         """
         narrowed = [*_narrowed(client, search), *_behind(client, after)]
+        if retired is not None:
+            narrowed.append(segments.c.retired_at.is_not(None) if retired else segments.c.retired_at.is_(None))
         return await self._database.read(lambda conn: _read(conn, _current(*narrowed).limit(limit)))
 
     async def in_need(self, *, limit: int, client: str | None = None, search: str = "") -> list[Segment]:
@@ -97,11 +107,7 @@ class Segments:
     async def count_changes(self, client: str, key: str, ids: Ids) -> tuple[int, int]:
         """Count who would enter and who would leave if the segment had these ids: ascending, without repetitions."""
         segment = await self.segment(client, key)
-        entered = left = 0
-        async for came, went in compare(self._snapshots.stream_members(segment.snapshot_id), pages(ids)):
-            entered += len(came)
-            left += len(went)
-        return entered, left
+        return await self._snapshots.count_changes(segment.snapshot_id, ids)
 
     async def rollback(self, client: str, key: str, number: int | None = None) -> Segment:
         """Make an earlier snapshot current again: the one of that number, else the one before the current.

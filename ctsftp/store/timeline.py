@@ -11,8 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from ctsftp.contract.timeline import Period, Step, StepKind
 from ctsftp.store.database import Database
-from ctsftp.store.records import Period, Step, StepKind
 from ctsftp.store.tables import segments, snapshots, timeline
 
 TREND_STEPS = 20
@@ -33,11 +33,11 @@ class Timeline:
         rows = await self._database.read(lambda conn: conn.execute(query).mappings().all())
         return [_step(row) for row in reversed(rows)]
 
-    async def trends(self, current_ids: Sequence[int]) -> dict[int, list[int]]:
-        """Give the last sizes of segments, old to new, each by the id of its current snapshot."""
+    async def trends(self, current_ids: Sequence[int]) -> dict[int, list[Step]]:
+        """Give the last steps of segments, old to new, each by the id of its current snapshot."""
 
-        def work(conn: Connection) -> dict[int, list[int]]:
-            found: dict[int, list[int]] = {}
+        def work(conn: Connection) -> dict[int, list[Step]]:
+            found: dict[int, list[Step]] = {}
             for start in range(0, len(current_ids), SEGMENTS_A_STATEMENT):
                 found |= _trends(conn, current_ids[start : start + SEGMENTS_A_STATEMENT])
             return found
@@ -102,17 +102,20 @@ def _step(row: Any) -> Step:
     return Step(**{**row, "kind": StepKind(row["kind"])})
 
 
-def _trends(conn: Connection, current_ids: Sequence[int]) -> dict[int, list[int]]:
+def _trends(conn: Connection, current_ids: Sequence[int]) -> dict[int, list[Step]]:
     place = sa.func.row_number().over(partition_by=timeline.c.segment_id, order_by=timeline.c.id.desc())
     ranked = (
-        sa.select(segments.c.current_snapshot_id, timeline.c.id, timeline.c.members, place.label("place"))
+        _steps()
+        .add_columns(timeline.c.id, segments.c.current_snapshot_id, place.label("place"))
         .join(segments, segments.c.id == timeline.c.segment_id)
         .where(segments.c.current_snapshot_id.in_(current_ids))
         .subquery()
         .c
     )
-    query = sa.select(ranked.current_snapshot_id, ranked.members).where(ranked.place <= TREND_STEPS).order_by(ranked.id)
-    found: defaultdict[int, list[int]] = defaultdict(list)
-    for current_id, members in conn.execute(query):
-        found[current_id].append(members)
+    columns = (ranked.current_snapshot_id, *ranked["at", "kind", "upload_id", "number", "members"])
+    query = sa.select(*columns).where(ranked.place <= TREND_STEPS).order_by(ranked.id)
+    found: defaultdict[int, list[Step]] = defaultdict(list)
+    for row in conn.execute(query).mappings():
+        facts = dict(row)
+        found[facts.pop("current_snapshot_id")].append(_step(facts))
     return found

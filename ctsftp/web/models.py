@@ -7,6 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from ctsftp.contract.rows import MAX_ID
 from ctsftp.contract.states import State
+from ctsftp.contract.timeline import StepKind
 from ctsftp.web.problems import ProblemDocument
 
 MAX_FIELDS = 20
@@ -97,6 +98,15 @@ class SegmentList(BaseModel):
     next: str | None = NextCursor
 
 
+class PeriodOut(BaseModel):
+    """A time in which readers had a list."""
+
+    since: str = Field(examples=["2026-03-10T09:00:02.117Z"])
+    until: str | None = Field(examples=[None], description="null while they have it")
+    began_by: StepKind = Field(examples=["loaded"])
+    ended_by: StepKind | None = Field(examples=[None])
+
+
 class SnapshotOut(BaseModel):
     """A snapshot that is kept."""
 
@@ -109,6 +119,7 @@ class SnapshotOut(BaseModel):
     upload_id: str = Field(examples=["019cd6f2-3b7a-7c11-8a55-0d1f6f3f5b10"])
     filename: str = Field(examples=["VIP_Members_20260310_0900.csv"])
     current: bool = Field(examples=[True])
+    periods: list[PeriodOut] = Field(description="when readers had it, old to new")
 
 
 class History(BaseModel):
@@ -241,6 +252,22 @@ class UploadOut(BaseModel):
     size: int = Field(examples=[960_021])
     received_at: str = Field(examples=["2026-03-10T09:00:01.905Z"], description="the CLOSE")
     finished_at: str | None = Field(examples=["2026-03-10T09:00:02.117Z"], description="null while held")
+
+
+class IfApprovedOut(BaseModel):
+    """What a held upload would change if it were approved now."""
+
+    members_now: int | None = Field(examples=[120_000], description="null where there is no segment yet")
+    enter: int | None = Field(examples=[12], description="null while it is counted, or cannot be at this node")
+    leave: int | None = Field(examples=[64_100], description="null while it is counted, or cannot be at this node")
+
+
+class UploadDetail(UploadOut):
+    """An upload, and what it has to do with what readers have now."""
+
+    current: bool = Field(examples=[True], description="whether its members are the segment's now")
+    periods: list[PeriodOut] = Field(description="when readers had its list, old to new")
+    if_approved: IfApprovedOut | None = Field(examples=[None], description="null unless it is held")
 
 
 class UploadList(BaseModel):

@@ -115,4 +115,5 @@ def _snapshot(one: Snapshot) -> SnapshotOut:
         upload_id=one.upload_id,
         filename=one.filename,
         current=one.current,
+        periods=[period.as_json() for period in one.periods],
     )

@@ -98,7 +98,7 @@ def test_the_table_shows_fifty_and_json_all(shell: Shell) -> None:
 def test_one_upload_is_shown_with_its_meaning_and_what_to_do(held: Shell) -> None:
     [row] = held.json("upload", "list", "--state", "held")
     out = held.run("upload", "show", row["id"]).out
-    for words in (row["id"], "held", "The file has no members, and the segment has 2.", "ctsftp upload approve ID"):
+    for words in (row["id"], "held", "The file has no members, and the segment had 2.", "ctsftp upload approve ID"):
         assert words in out
 
 

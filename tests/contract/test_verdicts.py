@@ -149,8 +149,8 @@ def test_after_a_rollback_a_file_is_held_by_that_first_and_all_other_reasons_are
     found = verdict("20270101_0000", members=10, segment=facts(rolled_back=True))
     assert outcome(found) == held(Code.ROLLED_BACK)
     assert "rolled back" in found.reason
-    assert "335 days ahead" in found.reason
-    assert "10 members, and the segment has 1,000" in found.reason
+    assert "335 days after" in found.reason
+    assert "10 members, and the segment had 1,000" in found.reason
     assert found.reason.count("It waits for the server's admin") == 1
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from ctsftp.contract.timeline import StepKind
 from ctsftp.store import Store
-from ctsftp.store.records import StepKind
 from ctsftp.store.timeline import TREND_STEPS
 
 from .conftest import Feed, StandingClock
@@ -79,10 +79,14 @@ async def test_a_trend_is_the_last_sizes_old_to_new_rollbacks_too(store: Store, 
     await feed.load([1], client="other")
     await store.segments.rollback("acme", "vip", 20)
     current = {one.client: one.snapshot_id for one in await store.segments.segments()}
-    trends = await store.timeline.trends([*current.values()])
-    assert trends == {current["acme"]: [*range(5, TREND_STEPS + 4), 20], current["other"]: [1]}
-    assert await store.timeline.trends([current["other"]]) == {current["other"]: [1]}
-    assert await store.timeline.trends([]) == {}
+
+    async def trends(*ids: int) -> dict[int, list[int]]:
+        found = await store.timeline.trends(ids)
+        return {current_id: [step.members for step in steps] for current_id, steps in found.items()}
+
+    assert await trends(*current.values()) == {current["acme"]: [*range(5, TREND_STEPS + 4), 20], current["other"]: [1]}
+    assert await trends(current["other"]) == {current["other"]: [1]}
+    assert await trends() == {}
 
 
 OLD = """

@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from ctsftp.contract.states import State
 from ctsftp.errors import CtsftpError, RefusedError, UsageError
 from ctsftp.store.overview import Waiting
+from ctsftp.store.records import IfApproved, Upload
 from ctsftp.store.sessions import Session
 from ctsftp.web.access import Access, Parts
 from ctsftp.web.console.assets import ASSETS
@@ -27,6 +28,7 @@ from ctsftp.web.problems import Problem, problem_of
 
 MAX_FIELDS = 2_000  # of a form: a gate may open to every segment of a client
 SEE_OTHER = 303
+COUNTED_WITHIN_S = 0.3  # small lists are counted sooner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,10 @@ class Visitor(Access):
         if self._waiting is None:
             self._waiting = await self.store.overview.waiting(self.token.client)
         return self._waiting
+
+    async def if_approved(self, held: list[Upload]) -> dict[str, IfApproved]:
+        """Tell what held uploads would change now; a page does not wait long, and is told when more is known."""
+        return await self.parts.if_approved(held, COUNTED_WITHIN_S)
 
     async def page(self, template: str, *, here: str, status: int = 200, **values: Any) -> Response:
         """Answer with a page; it is written in a thread, since a long one takes a while."""
