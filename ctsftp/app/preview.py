@@ -5,12 +5,14 @@ import shutil
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from stat import S_ISDIR
 from tempfile import NamedTemporaryFile
 from typing import Any
 
 from ctsftp.app.clock import utc_now
+from ctsftp.app.engine import config_of
 from ctsftp.app.query import query
 from ctsftp.app.work import run
 from ctsftp.clients.config import ClientConfig
@@ -75,7 +77,7 @@ async def if_approved(settings: Settings, store: Store, upload: Upload) -> IfApp
 
     async with asyncio.TaskGroup() as tasks:
         approvals = Approvals(
-            settings.ingest, store=store, tasks=tasks, find=find, config_of=lambda name: clients.get(name).config
+            settings.ingest, store=store, tasks=tasks, find=find, config_of=partial(config_of, clients)
         )
         found = await approvals.if_approved([upload], wait_s=None)
     return found[upload.id]

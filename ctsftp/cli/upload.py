@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 
-from ctsftp.app.preview import if_approved
 from ctsftp.app.query import query
 from ctsftp.app.work import perform
 from ctsftp.cli.context import Edge, pass_edge
@@ -189,6 +188,8 @@ def _decide(edge: Edge, operation: str, upload_id: str, *, well: Collection[Stat
 
 
 async def _facts(settings: Settings, store: Store, upload_id: str) -> tuple[Upload, list[Period], IfApproved | None]:
+    from ctsftp.app.preview import if_approved  # noqa: PLC0415  numpy costs most commands more than their work
+
     upload = await store.ledger.upload(upload_id)
     return upload, await store.timeline.periods_of(upload_id), await if_approved(settings, store, upload)
 

@@ -44,7 +44,9 @@ def test_the_list_has_the_fields_that_scripts_read(shell: Shell) -> None:
         "finished_at": loaded.finished_at,
     }
     assert list(row) == list(loaded.as_json())
-    assert shell.json("upload", "show", loaded.id) == row
+    shown = shell.json("upload", "show", loaded.id)
+    assert list(shown) == [*row, "current", "periods", "if_approved"]
+    assert shown | row == shown
     assert shell.json("upload", "rejects", loaded.id) == [
         {"line": 13, "value": "x", "reason": "the id is not a whole number of 1 to 19 digits"}
     ]
@@ -100,6 +102,18 @@ def test_one_upload_is_shown_with_its_meaning_and_what_to_do(held: Shell) -> Non
     out = held.run("upload", "show", row["id"]).out
     for words in (row["id"], "held", "The file has no members, and the segment had 2.", "ctsftp upload approve ID"):
         assert words in out
+
+
+def test_a_held_upload_shows_what_it_would_change_now(held: Shell) -> None:
+    second, first = held.json("upload", "list")
+    assert held.json("upload", "show", second["id"])["if_approved"] == {"members_now": 2, "enter": 0, "leave": 2}
+    assert "2 -> 0 members: 0 enter, 2 leave" in held.run("upload", "show", second["id"]).out
+    assert held.json("upload", "show", first["id"])["current"]
+    assert "Its members are the segment's, since" in held.run("upload", "show", first["id"]).out
+    held.run("upload", "approve", second["id"])
+    shown = held.json("upload", "show", first["id"])
+    assert (shown["current"], shown["periods"][0]["ended_by"]) == (False, "loaded")
+    assert "until" in held.run("upload", "show", first["id"]).out
 
 
 def test_the_beginning_of_an_id_is_enough_where_no_other_upload_has_it(held: Shell) -> None:

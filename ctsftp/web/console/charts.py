@@ -20,9 +20,9 @@ from ctsftp.contract.timeline import Step
 
 SPARK_WIDTH, SPARK_HEIGHT = 96, 24
 BROAD, NARROW = ("broad", 960, 240), ("narrow", 360, 220)
-LABEL_WIDTH = 160  # a moment below the chart, and room around it
+LABEL_WIDTH = 120  # a moment below the chart, and room around it
 # Beside and above the drawing: half a moment, half a number.
-ROOM_LEFT, ROOM_RIGHT, ROOM_ABOVE, ROOM_BELOW = 6, 60, 10, 4
+ROOM_LEFT, ROOM_RIGHT, ROOM_ABOVE, ROOM_BELOW = 28, 60, 10, 4
 # How far labels may be apart, in seconds: round on a clock, then whole days.
 DAY_S = 86_400
 MINUTE_S = 60
@@ -64,7 +64,7 @@ class Course:
     points: list[tuple[float, int]]
 
     def place(self, at: datetime) -> float:
-        """Tell where a moment is; one before the last step's, by a clock that went back, is where that is."""
+        """Tell where a moment is."""
         return END * ((at - self.begin) / (self.end - self.begin))
 
     def labels(self, most: int) -> dict[float, str]:
@@ -101,7 +101,7 @@ def size_over_time(steps: Sequence[Step], now: datetime) -> Markup:
     end = max(now, *moments, moments[0] + timedelta(milliseconds=1))
     course = Course(moments[0], end, [])
     places = [0.0]
-    for at in (*moments[1:], end):
+    for at in (*moments[1:], end):  # a clock that went back draws no line that does
         places.append(max(places[-1], course.place(at)))
     for step, (since, until) in zip(steps, pairwise(places), strict=True):
         course.points.extend(((since, step.members), (until, step.members)))
@@ -116,7 +116,7 @@ def _draw(course: Course, kind: str, width: int, height: int) -> Markup:
     least, most = (choose(members for _, members in course.points) for choose in (min, max))
     if least == most:  # a scale needs a length
         chart.add_y_scale(max(least - 1, 0), most + 1)
-    labels = course.labels(max(2, width // LABEL_WIDTH))
+    labels = course.labels(width // LABEL_WIDTH)
     chart.add_x_scale(0, END)
     chart.add_x_axis(ticks=list(labels), tick_formatter=lambda place, *_: labels[place])
     chart.add_y_axis(tick_formatter=lambda members, *_: f"{members:,.0f}")
