@@ -39,12 +39,14 @@ async def all_of_them(visitor: Visitor) -> Response:
 
 
 def place(_request: Request, form: Form) -> str:
-    """Give the address of the page with the form as it was filled in; of very many ticks none are kept."""
+    """Give the address of the page with the form as it was filled in, as much of it as an address holds."""
     typed = {name: form.all(name) for name in ("client", "kind", "item", "segment")}
-    address = f"/gates?{urlencode(typed, doseq=True)}"
-    if len(address) > MAX_ADDRESS:
-        address = f"/gates?{urlencode(typed | {'segment': []}, doseq=True)}"
-    return f"{address}#set"
+    for dropped in ((), ("segment",), ("segment", "kind", "item")):
+        fields = {name: values for name, values in typed.items() if name not in dropped}
+        address = f"/gates?{urlencode(fields, doseq=True)}#set"
+        if len(address) <= MAX_ADDRESS:
+            return address
+    return "/gates"
 
 
 async def put(visitor: Visitor, form: Form) -> str:

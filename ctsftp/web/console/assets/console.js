@@ -77,7 +77,6 @@ function tell(state) {
   if (state === "away") document.querySelector("[data-since]").textContent = new Date().toLocaleTimeString();
   const link = document.querySelector("[data-banner] a");
   link.search = new URLSearchParams({ next: location.pathname + location.search });
-  link.target = isInUse(document.querySelector("main")) ? "_blank" : "";
   return before;
 }
 
@@ -91,9 +90,12 @@ async function send(event) {
   sending = false;
 }
 
-// A link would leave the page, and what was typed on it, for the browser's own words on a server that is away.
+// A link would leave the page, and what was typed on it, for the browser's own words on a server that is away. The
+// link to sign in opens beside a page that somebody is at work on.
 function stay(event) {
-  if (document.body.dataset.blind === "away" && event.target.closest("a[href]")) event.preventDefault();
+  const link = event.target.closest("a[href]");
+  if (link?.closest("[data-banner]")) link.target = isInUse(document.querySelector("main")) ? "_blank" : "";
+  else if (link && document.body.dataset.blind === "away") event.preventDefault();
 }
 
 async function refresh() {
@@ -122,7 +124,7 @@ function show(page) {
   for (const field of main.querySelectorAll("[name=csrf]")) field.value = csrf;
   const notices = [...main.querySelectorAll("[data-notice]")];
   fresh.prepend(...notices.map((notice) => notice.cloneNode(true)));
-  if (main.textContent.replace(/\s+/g, " ") === fresh.textContent.replace(/\s+/g, " ")) return;
+  if (words(main) === words(fresh)) return;
   if (isInUse(main)) {
     offer();
     return;
@@ -134,6 +136,13 @@ function show(page) {
     if (!known.has(link.href)) link.closest("tr").classList.add("new");
     if (focused && link.getAttribute("href") === focused) link.focus();
   }
+}
+
+// What a person reads, but for a chart's axis: time goes on, and is no news.
+function words(main) {
+  const copy = main.cloneNode(true);
+  for (const drawing of copy.querySelectorAll("svg")) drawing.remove();
+  return copy.textContent.replace(/\s+/g, " ");
 }
 
 function isInUse(main) {
