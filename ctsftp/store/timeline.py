@@ -106,16 +106,16 @@ def _trends(conn: Connection, current_ids: Sequence[int]) -> dict[int, list[Step
     place = sa.func.row_number().over(partition_by=timeline.c.segment_id, order_by=timeline.c.id.desc())
     ranked = (
         _steps()
-        .add_columns(timeline.c.id, segments.c.current_snapshot_id, place.label("place"))
-        .join(segments, segments.c.id == timeline.c.segment_id)
-        .where(segments.c.current_snapshot_id.in_(current_ids))
+        .add_columns(timeline.c.id, snapshots.c.id.label("current_id"), place.label("place"))
+        .join(snapshots, snapshots.c.segment_id == timeline.c.segment_id)
+        .where(snapshots.c.id.in_(current_ids))
         .subquery()
         .c
     )
-    columns = (ranked.current_snapshot_id, *ranked["at", "kind", "upload_id", "number", "members"])
+    columns = (ranked.current_id, *ranked["at", "kind", "upload_id", "number", "members"])
     query = sa.select(*columns).where(ranked.place <= TREND_STEPS).order_by(ranked.id)
     found: defaultdict[int, list[Step]] = defaultdict(list)
     for row in conn.execute(query).mappings():
         facts = dict(row)
-        found[facts.pop("current_snapshot_id")].append(_step(facts))
+        found[facts.pop("current_id")].append(_step(facts))
     return found
