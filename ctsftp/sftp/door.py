@@ -15,7 +15,7 @@ from asyncssh import DISC_TOO_MANY_CONNECTIONS
 
 from ctsftp.clients.addresses import matches
 from ctsftp.sftp.admission import Admission
-from ctsftp.sftp.penalties import Offence, Penalties, Penalty, source_of
+from ctsftp.sftp.penalties import EarlyEnds, Offence, Penalties, Penalty, source_of
 from ctsftp.sftp.settings import SftpSettings
 
 if TYPE_CHECKING:
@@ -43,18 +43,26 @@ class Door:
         self._turned_away: Counter[str] = Counter()
         self._telling: asyncio.TimerHandle | None = None
         self.penalties = Penalties(settings.penalties)
+        self._early_ends = EarlyEnds(settings.penalties.max_sources)
 
     def apply(self, settings: SftpSettings) -> None:
         """Go by other limits from now on; who is in stays in."""
         self._settings = self._crowd.limits = settings
         self.penalties.settings = settings.penalties
 
+    def answer_to(self, address: str) -> bytes | None:
+        """Tell a newcomer's address what it gets instead of a connection, where it has a penalty."""
+        if not self._refuses(address):
+            return None
+        self._tell_of(PENALTY, address)
+        return f"{NOT_NOW}\r\n".encode()
+
     def arrive(self, connection: "Connection") -> bool:
         """Let a connection begin, or end it; another one may have to go in its place."""
-        trusted = self._trusts(connection.address)
-        if not trusted and self.penalties.refused_s(connection.address, self._clock_s()):
+        if self._refuses(connection.address):
             self._turn_away(connection, PENALTY, NOT_NOW)
             return False
+        trusted = self._trusts(connection.address)
         arrival = self._crowd.arrive(connection, source_of(connection.address), trusted=trusted)
         if arrival.limit and arrival.leaves:
             self._turn_away(arrival.leaves, arrival.limit, TRY_LATER)
@@ -68,11 +76,15 @@ class Door:
         """Count a connection no longer."""
         self._crowd.leave(connection)
 
-    def blame(self, address: str, offence: Offence) -> None:
-        """Note an offence, and say so if the address is refused from now on."""
-        if self.penalties.earn(address, offence, self._clock_s()) and not self._trusts(address):
+    def blame(self, address: str, offence: Offence, share: float = 1.0) -> None:
+        """Note an offence, or a part of one, and say so if the address is refused from now on."""
+        if self.penalties.earn(address, offence, self._clock_s(), share) and not self._trusts(address):
             wait_s = self.penalties.refused_s(address, self._clock_s())
             log.warning("address refused", address=address, offence=str(offence), for_s=round(wait_s))
+
+    def excuses(self, address: str) -> bool:
+        """Tell whether a connection of an address may end before its KEXINIT: now and then, as a health check does."""
+        return self._early_ends.excuses(address, self._clock_s())
 
     def penalties_now(self) -> list[Penalty]:
         """List who has a penalty; a trusted address is never refused for it."""
@@ -89,6 +101,9 @@ class Door:
         trusted = self._settings.trusted_addresses
         return bool(trusted) and matches(trusted, address)
 
+    def _refuses(self, address: str) -> bool:
+        return bool(self.penalties.refused_s(address, self._clock_s())) and not self._trusts(address)
+
     def _turn_away(self, connection: "Connection", cause: str, text: str) -> None:
         connection.turned_away = True
         if connection.greeted:
@@ -96,10 +111,13 @@ class Door:
         else:
             connection.ssh._send(f"{text}\r\n".encode())  # noqa: SLF001  there is no public way before the version
             connection.ssh.abort()
+        self._tell_of(cause, connection.address)
+
+    def _tell_of(self, cause: str, address: str) -> None:
         if self._telling:
             self._turned_away[cause] += 1
             return
-        log.warning("connection refused", cause=cause, address=connection.address)
+        log.warning("connection refused", cause=cause, address=address)
         self._telling = asyncio.get_running_loop().call_later(TELL_INTERVAL_S, self._tell)
 
     def _tell(self) -> None:

@@ -4,26 +4,28 @@ A stranger's key, an unknown user and a disabled client are refused alike; the c
 The client's folder is read anew for each login, so a change of its keys counts at the next one.
 """
 
-import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import asyncssh
 import structlog
 
 from ctsftp.clients.access import decide, signature_algorithms
 from ctsftp.clients.addresses import matches
-from ctsftp.clients.authorized_keys import EXPIRY_WARNING, KeyEntry, Refusal
+from ctsftp.clients.authorized_keys import KeyEntry, Refusal
 from ctsftp.errors import CtsftpError, NotFoundError
+from ctsftp.sftp.attempts import keys_offered
+from ctsftp.sftp.budget import NOTICED_SHARE
 from ctsftp.sftp.ciphers import prefer_gcm
+from ctsftp.sftp.exchange import attend_exchanges
+from ctsftp.sftp.negotiation import Mismatch
 from ctsftp.sftp.penalties import Offence
 from ctsftp.sftp.proxy import await_header
-from ctsftp.sftp.wire import spare_copies, spare_ignores, spare_packet_log
 
 if TYPE_CHECKING:
     from ctsftp.clients.folder import Client
+    from ctsftp.sftp.seam import SshConnection
     from ctsftp.sftp.server import SftpServer
     from ctsftp.sftp.session import Session
 
@@ -57,12 +59,13 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class LoginRefused:
-    """A connection that ended without a login: its best try."""
+    """A connection that ended without a login: its best try, and the keys that it offered."""
 
     client: str
     address: str
     fingerprint: str
     cause: Refusal
+    keys: tuple[bytes, ...] = ()
 
 
 class _Signatures(frozenset[bytes]):
@@ -82,7 +85,7 @@ class Connection(asyncssh.SSHServer):
 
     def __init__(self, server: "SftpServer") -> None:
         self._server = server
-        self.ssh: asyncssh.SSHServerConnection
+        self.ssh: SshConnection
         self.address = ""
         self.username = ""
         self.client: Client | None = None
@@ -91,15 +94,17 @@ class Connection(asyncssh.SSHServer):
         self.signed_in = False
         self.turned_away = False
         self.blameless = False
-        self.writable = asyncio.Event()
-        self.writable.set()
         self.sessions: set[Session] = set()
         self.requests = 0  # of sessions that are over
         self._began_s = server.clock_s()
         self._best_try: tuple[Refusal, str] | None = None
-        self._reasons_not_to_read: set[str] = set()
+        self._excess: str | None = None
         self._half_tries = 0
+        self._offered: dict[bytes, None] = {}
         self._signed_with_sha1 = False
+        self._introduced = False
+        self._software = ""
+        self._mismatch: Mismatch | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -108,15 +113,10 @@ class Connection(asyncssh.SSHServer):
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """Note the peer: once the connection is lost it can no longer be asked."""
-        self.ssh = conn
+        self.ssh = cast("SshConnection", conn)
+        self.ssh.on_excess = self._note_excess
+        attend_exchanges(conn, self._server.pace, heard=self._note_software, failed=self._note_mismatch)
         prefer_gcm(conn)
-        spare_ignores(conn)
-        spare_packet_log(conn)
-        # asyncssh does nothing when its transport says that the peer does not read; whatever it then asks for is kept.
-        conn.pause_writing = self._pause_writing  # type: ignore[method-assign]
-        conn.resume_writing = self._resume_writing  # type: ignore[method-assign]
-        # For each login asyncssh would read its configuration again, in a thread; we give it none.
-        conn.reload_config = _nothing_to_reload  # type: ignore[method-assign]
         peer = conn.get_extra_info("peername")
         self.address = peer[0] if peer else ""
         settings = self._server.settings
@@ -130,8 +130,9 @@ class Connection(asyncssh.SSHServer):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell of a login that never came to be."""
-        self.writable.set()
         self._server.leave(self)
+        if self._excess:
+            self._tell_excess(self._excess)
         if self.signed_in:
             log.info(
                 "connection ended",
@@ -141,6 +142,9 @@ class Connection(asyncssh.SSHServer):
                 error=str(exc) if exc else None,
             )
         elif not self.turned_away:
+            if self._mismatch or isinstance(exc, asyncssh.KeyExchangeFailed):
+                software = self._software or self.ssh.get_extra_info("client_version", "")
+                self._server.note_mismatch(self.address, software, self._mismatch, str(exc))
             self._tell_refusal()
 
     async def begin_auth(self, username: str) -> bool:
@@ -151,17 +155,16 @@ class Connection(asyncssh.SSHServer):
             return True
         self.username = username
         earlier, self.blameless = self.blameless, True  # for as long as we take, and if we cannot
-        with self._reading_nothing():
-            try:
-                self.client = await self._server.read_client(username)
-                self._note(Refusal.NO_KEY, "")
-                self.blameless = earlier
-            except NotFoundError:
-                self._note(Refusal.UNKNOWN_CLIENT, "")
-                self.blameless = earlier
-            except CtsftpError as exc:
-                log.error("client could not be read", client=username, error=str(exc))  # noqa: TRY400  its text says all
-                self._note(Refusal.UNKNOWN_CLIENT, "")
+        try:
+            self.client = await self._server.read_client_on_a_tick(username)
+            self._note(Refusal.NO_KEY, "")
+            self.blameless = earlier
+        except NotFoundError:
+            self._note(Refusal.UNKNOWN_CLIENT, "")
+            self.blameless = earlier
+        except CtsftpError as exc:
+            log.error("client could not be read", client=username, error=str(exc))  # noqa: TRY400  its text says all
+            self._note(Refusal.UNKNOWN_CLIENT, "")
         return True
 
     def public_key_auth_supported(self) -> bool:
@@ -170,6 +173,7 @@ class Connection(asyncssh.SSHServer):
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:  # noqa: ARG002  begin_auth has it
         """Decide on a key; asyncssh asks once for the offer and once more for the signature."""
+        self._offered[key.public_data] = None
         if self._half_tries >= 2 * self._server.settings.max_login_failures:
             self.ssh.disconnect(asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE, "Too many keys")
             return False
@@ -199,7 +203,6 @@ class Connection(asyncssh.SSHServer):
         if self.client is None or self.key is None:
             return
         self.signed_in = True
-        spare_copies(self.ssh)
         if not self._server.sign_in(self, self.client.name):
             return
         key = self.key.key
@@ -213,6 +216,7 @@ class Connection(asyncssh.SSHServer):
             sha1=self._signed_with_sha1,
         )
         self._warn_of_expiry(self.key)
+        self._server.attempts.signed_in(login, self._software)
         self._server.on_login(login)
 
     def session_requested(self) -> "tuple[asyncssh.SSHServerChannel[bytes], Session] | bool":
@@ -221,48 +225,41 @@ class Connection(asyncssh.SSHServer):
             return False
         return self._server.open_session(self, self.client)
 
-    def _pause_writing(self) -> None:
-        """Let the sessions answer no more, and take nothing more from a peer that does not read what it is told."""
-        self.writable.clear()
-        self._stop_reading("it does not read")
+    def _note_excess(self, excess: str) -> None:
+        self._excess = excess
 
-    def _resume_writing(self) -> None:
-        self.writable.set()
-        self._read_again("it does not read")
-
-    @contextmanager
-    def _reading_nothing(self) -> Iterator[None]:
-        """Take nothing from the peer meanwhile: asyncssh would keep whatever it sends, without a limit."""
-        self._stop_reading("it is looked up")
-        try:
-            yield
-        finally:
-            self._read_again("it is looked up")
-
-    def _stop_reading(self, reason: str) -> None:
-        transport = self.ssh._transport  # noqa: SLF001  the seam
-        if transport and not transport.is_closing():
-            self._reasons_not_to_read.add(reason)
-            transport.pause_reading()
-
-    def _read_again(self, reason: str) -> None:
-        """Go on reading, if no other reason stands against it."""
-        self._reasons_not_to_read.discard(reason)
-        transport = self.ssh._transport  # noqa: SLF001  the seam
-        if transport and not transport.is_closing() and not self._reasons_not_to_read:
-            transport.resume_reading()
+    def _tell_excess(self, excess: str) -> None:
+        """Tell the admin of a peer that was disconnected for what it sent, and blame the address."""
+        log.warning("connection ended", client=self.username, address=self.address, reason=excess)
+        self._server.door.blame(self.address, Offence.EXCESS)
 
     def _tell_refusal(self) -> None:
         """Tell the admin of the best try, and blame the address."""
         cause, fingerprint = self._best_try or (None, "")
-        if not self.blameless:
+        if not self.blameless and not self._excess and not self._only_looked(cause):
             self._server.door.blame(self.address, self._offence(cause))
+            if (share := self.ssh.login_budget.share) >= NOTICED_SHARE:
+                self._server.door.blame(self.address, Offence.EXCESS, share)
         if cause is None:
             return
+        refused = LoginRefused(self.username, self.address, fingerprint, cause, tuple(self._offered))
         log.warning(
-            "login refused", client=self.username, address=self.address, fingerprint=fingerprint, cause=str(cause)
+            "login refused",
+            client=self.username,
+            address=self.address,
+            fingerprint=fingerprint,
+            cause=str(cause),
+            keys=len(refused.keys),
+            hint=keys_offered(refused) or None,
         )
-        self._server.on_refusal(LoginRefused(self.username, self.address, fingerprint, cause))
+        self._server.attempts.refused(refused, self._software)
+        self._server.on_refusal(refused)
+
+    def _only_looked(self, cause: Refusal | None) -> bool:
+        """Tell whether this may have been a balancer's health check, which leaves before it says what it speaks."""
+        early = not self._introduced and self._offence(cause) is Offence.NO_AUTHENTICATION
+        quiet = self.ssh.login_budget.share < NOTICED_SHARE
+        return early and quiet and self._server.door.excuses(self.address)
 
     def _offence(self, cause: Refusal | None) -> Offence:
         if self._server.clock_s() - self._began_s >= self._server.settings.login_timeout_s:
@@ -270,7 +267,7 @@ class Connection(asyncssh.SSHServer):
         return Offence.NO_AUTHENTICATION if cause is None else OFFENCES.get(cause, Offence.FAILED_KEYS)
 
     def _warn_of_expiry(self, key: KeyEntry) -> None:
-        if key.expires_within(EXPIRY_WARNING, self._server.now()):
+        if key.expires_within(self._server.key_expiry_warning, self._server.now()):
             log.warning(
                 "key expires soon", client=self.username, fingerprint=key.key.fingerprint, expires=str(key.expires)
             )
@@ -282,6 +279,13 @@ class Connection(asyncssh.SSHServer):
             self.blameless = False
         self._server.arrive(self)
 
+    def _note_software(self) -> None:
+        self._introduced = True
+        self._software = self.ssh.get_extra_info("client_version", "")
+
+    def _note_mismatch(self, mismatch: Mismatch | None) -> None:
+        self._mismatch = mismatch
+
     def _note_sha1(self, fingerprint: str, *, allowed: bool) -> None:
         if allowed:
             self._signed_with_sha1 = True
@@ -292,7 +296,3 @@ class Connection(asyncssh.SSHServer):
         rank = CAUSES_BY_PROGRESS.index
         if self._best_try is None or rank(cause) >= rank(self._best_try[0]):
             self._best_try = (cause, fingerprint)
-
-
-async def _nothing_to_reload() -> None:
-    pass

@@ -13,9 +13,10 @@ from asyncssh import BreakReceived, SignalReceived, SSHReader, SSHServerChannel,
 from asyncssh.constants import EXTENDED_DATA_STDERR
 from asyncssh.stream import SSHServerStreamSession
 
+from ctsftp.errors import CtsftpError
 from ctsftp.sftp.files import ClientFiles, FilesContext
 from ctsftp.sftp.handler import FilesHandler
-from ctsftp.sftp.wire import spare_packet_log
+from ctsftp.sftp.wire import join_small
 from ctsftp.spool.staging import StagedFile
 
 EXIT_BROKEN_OFF = 1
@@ -26,8 +27,7 @@ log = structlog.get_logger()
 class Session(SSHServerStreamSession[bytes]):
     """Serves SFTP on one channel: no shell, no exec, no terminal.
 
-    `peer` is what the log shall tell of the peer; `transport_writable` is the connection's: set while its
-    socket takes what is written.
+    `peer` is what the log shall tell of the peer; `answerable` is the connection's: set while its peer takes answers.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Session(SSHServerStreamSession[bytes]):
         peer: Mapping[str, str],
         context: FilesContext,
         *,
-        transport_writable: asyncio.Event,
+        answerable: asyncio.Event,
         spawn: Callable[[Coroutine[None, None, None]], asyncio.Task[None]],
         ended: Callable[["Session"], None],
     ) -> None:
@@ -45,10 +45,9 @@ class Session(SSHServerStreamSession[bytes]):
         self.client = client
         self.task: asyncio.Task[None] | None = None
         self._channel = channel
-        spare_packet_log(channel)
         self._peer = peer
         self._context = context
-        self._transport_writable = transport_writable
+        self._answerable = answerable
         self._channel_writable = asyncio.Event()
         self._channel_writable.set()
         self._spawn = spawn
@@ -108,6 +107,13 @@ class Session(SSHServerStreamSession[bytes]):
         writer = SSHWriter[bytes](self, self._channel)
         self.task = self._spawn(self._serve(reader, writer))
 
+    def data_received(self, data: bytes, datatype: int | None) -> None:
+        """Keep what came in few pieces: a reader takes them from the front of a list."""
+        super().data_received(data, datatype)
+        waiting = self._recv_buf[datatype]
+        if len(waiting) > 1 and isinstance(waiting[-2], bytes) and (joined := join_small(waiting[-2], data)):
+            waiting[-2:] = [joined]
+
     def pause_writing(self) -> None:
         """Note that the peer leaves no window for more answers."""
         super().pause_writing()
@@ -139,6 +145,8 @@ class Session(SSHServerStreamSession[bytes]):
             ended_well = await self._speak(reader, writer)
         except (EOFError, BreakReceived, SignalReceived, TerminalSizeChanged) as exc:
             log.info("session broke off", client=self.client, cause=type(exc).__name__)
+        except CtsftpError as exc:  # its text says all: the data folder is not there, say
+            log.error("session failed", client=self.client, error=str(exc))  # noqa: TRY400
         except Exception:
             log.exception("session failed", client=self.client)
         finally:
@@ -165,9 +173,9 @@ class Session(SSHServerStreamSession[bytes]):
             self._ended(self)
 
     async def _until_writable(self) -> None:
-        """Wait while the peer takes no answers, be it that its channel has no window or that its socket is full."""
+        """Wait while the peer takes no answers: no window, a full socket, or a key exchange."""
         await self._channel_writable.wait()
-        await self._transport_writable.wait()
+        await self._answerable.wait()
 
     def _explain(self, reason: str) -> None:
         """Say a reason on stderr to OpenSSH, whose sftp shows the words of a status code and never its text."""

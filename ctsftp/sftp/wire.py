@@ -1,34 +1,14 @@
-"""The way of a packet through asyncssh, without what it spends on each and nobody here needs.
-
-An upload is thousands of packets, so this is a seventh of what the server does for one. Rests on asyncssh's `_inpbuf`,
-`send_packet`, `log_sent_packet` and `log_received_packet`.
-"""
+"""What arrives, kept so that its cost is linear in its bytes, in however small pieces it comes."""
 
 from collections import deque
-from typing import Any, Self
+from typing import Self
 
-from asyncssh.constants import MSG_IGNORE
-
-
-def spare_ignores(conn: Any) -> None:
-    """Send no MSG_IGNORE in front of each packet: that guards CBC's predictable vectors, and no CBC is offered."""
-    send = conn.send_packet
-
-    def send_packet(pkttype: int, *args: bytes, **handler: Any) -> None:
-        if pkttype != MSG_IGNORE:
-            send(pkttype, *args, **handler)
-
-    conn.send_packet = send_packet
+JOINED_BYTES = 4096
 
 
-def spare_packet_log(conn_or_channel: Any) -> None:
-    """Make no text of each packet for a log that is never on."""
-    conn_or_channel.log_sent_packet = conn_or_channel.log_received_packet = _log_nothing
-
-
-def spare_copies(conn: Any) -> None:
-    """Keep what arrives in its pieces; call it after the login, when it is only read by packets."""
-    conn._inpbuf = Arrived(conn._inpbuf)  # noqa: SLF001  the seam
+def join_small(before: bytes, last: bytes) -> bytes | None:
+    """Join two pieces that are small together; None where not: to move large ones costs more than it saves."""
+    return before + last if len(before) + len(last) <= JOINED_BYTES else None
 
 
 class Arrived:
@@ -70,13 +50,17 @@ class Arrived:
             stop -= len(piece)
         return b"".join(found)
 
+    def find(self, wanted: bytes, start: int, stop: int) -> int:
+        """Tell where something begins; asyncssh looks for the end of the version's line."""
+        if not self._length:
+            return -1
+        beginning = self[0:stop]
+        assert isinstance(beginning, bytes)
+        return beginning.find(wanted, start)
+
     def _cut(self, count: int) -> "Arrived":
         self._length -= count
         self._start += count
         while self._pieces and self._start >= len(self._pieces[0]):
             self._start -= len(self._pieces.popleft())
         return self
-
-
-def _log_nothing(*_: object, **__: object) -> None:
-    pass

@@ -25,7 +25,7 @@ from ctsftp.store.gates import gates_of
 from ctsftp.store.records import Clock, Diff, Segment, Snapshot, iso
 from ctsftp.store.snapshots import Snapshots, stream_members, unpublish
 from ctsftp.store.tables import in_code_points, segments, snapshot_members, snapshots, timeline, uploads
-from ctsftp.store.telling import forget_overdue, forget_troubles, newly_overdue, tell_if_overdue
+from ctsftp.store.telling import forget_overdue, forget_troubles, is_due_to_tell, tell_if_overdue
 from ctsftp.store.timeline import note, periods
 
 
@@ -37,28 +37,28 @@ class Segments:
         self._clock = clock
         self._snapshots = snapshots
 
-    async def segments(self, *, client: str | None = None) -> list[Segment]:
-        """List the segments, retired ones too, by client and title. There may be tens of thousands: see `page`."""
-        return await self._database.read(partial(_select, client=client))
-
-    async def page(
+    async def segments(
         self,
         *,
-        limit: int,
         client: str | None = None,
-        after: tuple[str, str] | None = None,
         search: str = "",
+        after: tuple[str, ...] | None = None,
+        limit: int | None = None,
         retired: bool | None = None,
     ) -> list[Segment]:
-        """List the first segments behind `after`, a client and a title, in the order of `segments`.
+        """List the segments by client and title.
 
-        `search` narrows to those whose key or client holds it, and `retired` to those that are retired, or are not.
-        What it costs is the page's, however many there are.
+        `after` is the client and the title of the last one that was seen, `search` stands in the key or the client, and
+        `retired` narrows to those that are retired, or are not. With a `limit` it costs what the page does, however
+        many there are.
         """
         narrowed = [*_narrowed(client, search), *_behind(client, after)]
         if retired is not None:
             narrowed.append(segments.c.retired_at.is_not(None) if retired else segments.c.retired_at.is_(None))
-        return await self._database.read(lambda conn: _read(conn, _current(*narrowed).limit(limit)))
+        if limit is not None:  # before the joins, or a database without statistics would join all of them first
+            page = sa.select(segments.c.id).where(*narrowed).order_by(*_PLACE).limit(limit)
+            narrowed = [segments.c.id.in_(page)]
+        return await self._database.read(lambda conn: _read(conn, _current(*narrowed)))
 
     async def in_need(self, *, limit: int, client: str | None = None, search: str = "") -> list[Segment]:
         """List the first segments that ask for a person, by client and title: overdue, or with an upload that is held.
@@ -174,8 +174,8 @@ class Segments:
     async def report_overdue(self) -> int:
         """Tell of every segment that became overdue, once each; give how many. Writes only if there are any."""
         now = self._clock()
-        found = await self._database.read(lambda conn: newly_overdue(conn, now))
-        return await self._database.write(lambda conn: tell_if_overdue(conn, now)) if found else 0
+        is_due = await self._database.read(lambda conn: is_due_to_tell(conn, now))
+        return await self._database.write(lambda conn: tell_if_overdue(conn, now)) if is_due else 0
 
     async def delete(self, client: str, key: str) -> None:
         """Delete a retired segment and its snapshots for good; the ledger keeps its uploads."""
@@ -258,7 +258,7 @@ def _narrowed(client: str | None, search: str = "") -> list[sa.ColumnElement[boo
     return narrowed
 
 
-def _behind(client: str | None, after: tuple[str, str] | None) -> list[sa.ColumnElement[bool]]:
+def _behind(client: str | None, after: tuple[str, ...] | None) -> list[sa.ColumnElement[bool]]:
     if after is None:
         return []
     return [_PLACE[1] > after[1]] if client == after[0] else [sa.tuple_(*_PLACE) > after]

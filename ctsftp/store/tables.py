@@ -125,6 +125,8 @@ uploads = sa.Table(
     sa.Column("retry_at", sa.Text),
     # Which of the nodes that share a database has the file; null where there is only one.
     sa.Column("node", sa.Text),
+    # The title of the column that its ids were read from; null for what was read before that was noted.
+    sa.Column("id_title", PeerText),
     sa.Index("uploads_by_state", "state", "id"),
     sa.Index("uploads_by_name", "client", "filename", "id"),
     sa.Index("uploads_by_segment", "client", "segment_key", "id"),

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import socket
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncssh
@@ -135,3 +136,30 @@ def kexinit(*, strict: bool) -> bytes:
         [],
     ]
     return Byte(MSG_KEXINIT) + os.urandom(16) + b"".join(map(NameList, lists)) + Boolean(value=False) + UInt32(0)
+
+
+@asynccontextmanager
+async def slow_line(to_port: int, *, bytes_per_s: float, delay_s: float) -> AsyncIterator[int]:
+    """Pass connections on to a port, so many bytes a second each way and so much later."""
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        with suppress(OSError):
+            while data := await reader.read(1024):
+                loop.call_later(delay_s, writer.write, data)
+                await asyncio.sleep(len(data) / bytes_per_s)
+        await asyncio.sleep(delay_s)
+        writer.close()
+
+    async def arrived(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        passing.append(asyncio.current_task())
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", to_port)
+        await asyncio.gather(pass_on(reader, far_writer), pass_on(far_reader, writer))
+
+    passing: list[Any] = []
+    server = await asyncio.start_server(arrived, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        await asyncio.gather(*passing)

@@ -92,9 +92,11 @@ async def test_an_endless_version_ends_the_handshake(room: Room, attacker: Attac
 
 
 async def test_a_peer_that_asks_and_never_reads_is_not_kept_answering(
-    room: Room, attacker: Attacker, good_sender: GoodSender
+    room: Room, attacker: Attacker, good_sender: GoodSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each packet of a kind that nobody knows is answered; what is not taken must not pile up."""
+    for limit in ("LOGIN_BYTES", "LOGIN_PACKETS"):  # which would end it sooner
+        monkeypatch.setattr(f"ctsftp.sftp.budget.{limit}", 1 << 40)
     one = await greeted(attacker)
     one.send(kexinit(strict=False))
     one.stop_reading()

@@ -40,12 +40,12 @@ class StockSftp:
         path.write_bytes(data)
         return path
 
-    async def batch(self, *commands: str) -> Finished:
+    async def batch(self, *commands: str, options: tuple[str, ...] = ()) -> Finished:
         """Run `sftp -b`, which ends at the first command that fails."""
-        process = await self.start(*commands)
+        process = await self.start(*commands, options=options)
         return await finish(process)
 
-    async def start(self, *commands: str, limit_kbit: int | None = None) -> Process:
+    async def start(self, *commands: str, limit_kbit: int | None = None, options: tuple[str, ...] = ()) -> Process:
         """Start `sftp -b`; `limit_kbit` slows it down, so that a test can meet it in the middle."""
         batch = self.folder / "batch"
         batch.write_text("\n".join(commands) + "\n")
@@ -56,6 +56,7 @@ class StockSftp:
             *("-S", str(self._wrapper)),
             *("-b", str(batch)),
             *("-P", str(self._room.server.port)),
+            *options,
             *self._options(),
             f"{ACME}@127.0.0.1",
             stdout=PIPE,

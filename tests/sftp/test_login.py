@@ -377,3 +377,11 @@ async def test_a_port_in_use_is_a_setting_to_change(room: Room) -> None:
         f"Port {room.server.port} on 127.0.0.1 cannot be listened on (Address already in use): "
         "stop what uses it, or set CTSFTP_SFTP__PORT to another one."
     )
+
+
+async def test_an_address_that_is_not_this_machine_s_is_a_setting_to_change(room: Room) -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        await room.second().start(host="192.0.2.1")
+    (error,) = caught.value.exceptions
+    assert isinstance(error, SettingsError)
+    assert "192.0.2.1 is no address of this machine, so set CTSFTP_SFTP__HOST to one that is" in str(error)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctsftp.sftp.penalties import Offence, Penalties, source_of
+from ctsftp.sftp.penalties import EARLY_ENDS_PER_S, EarlyEnds, Offence, Penalties, source_of
 from ctsftp.sftp.settings import PenaltySettings
 
 HOST = "203.0.113.7"
@@ -57,13 +57,14 @@ def test_no_more_adds_up_than_the_most() -> None:
 
 
 def test_every_offence_has_its_own_seconds_and_none_switches_it_off() -> None:
-    table = penalties(failed_keys_s=1, unknown_user_s=2, no_authentication_s=3, login_timeout_s=0)
+    table = penalties(failed_keys_s=1, unknown_user_s=2, no_authentication_s=3, login_timeout_s=0, excess_s=4)
     for number, offence in enumerate(Offence):
         table.earn(f"203.0.113.{number}", offence, 0)
     assert {one.last: one.seconds_left for one in table.current(0)} == {
         Offence.FAILED_KEYS: 1,
         Offence.UNKNOWN_USER: 2,
         Offence.NO_AUTHENTICATION: 3,
+        Offence.EXCESS: 4,
     }
 
 
@@ -120,9 +121,28 @@ def test_whatever_comes_the_table_keeps_its_bounds(steps: list[tuple[int, float,
         table.earn(address, offence, now_s)
         found = table.current(now_s)
         assert len(found) <= 4
-        assert all(0 < one.seconds_left <= 30 for one in found)
+        assert all(0 < one.seconds_left <= 30.001 for one in found)
         assert table.refused_s(address, now_s) in (0.0, pytest.approx(found_left(table, address, now_s)))
 
 
 def found_left(table: Penalties, address: str, now_s: float) -> float:
     return next(one.seconds_left for one in table.current(now_s) if one.source == address)
+
+
+@pytest.mark.parametrize(("per_s", "excused"), [(1, True), (2.5, True), (4.9, True), (5.1, False), (100, False)])
+def test_early_ends_are_excused_as_long_as_there_are_few_in_a_second(per_s: float, excused: bool) -> None:  # noqa: FBT001
+    ends = EarlyEnds(10)
+    answers = [ends.excuses(HOST, number / per_s) for number in range(100)]
+    assert answers == [True] * 5 + [excused] * 95
+
+
+def test_early_ends_count_by_source_and_those_of_the_last_second_alone_are_kept() -> None:
+    ends = EarlyEnds(3)
+    for number in range(10):
+        assert ends.excuses(f"203.0.113.{number}", 0)
+    assert len(ends._times_s) == 3
+    for _ in range(EARLY_ENDS_PER_S):
+        assert ends.excuses("2001:db8::1", 0)
+    assert not ends.excuses("2001:db8::2", 0)
+    assert ends.excuses(HOST, 2)
+    assert len(ends._times_s) == 1

@@ -40,16 +40,16 @@ async def test_a_page_goes_on_behind_the_last_in_the_order_of_all(feed: Feed) ->
     names = [(one.client, one.title) for one in listed]
     assert names == sorted(names)  # by the characters' numbers, whatever the database's locale
     paged = listed[:0]
-    while page := await segments.page(limit=3, after=(paged[-1].client, paged[-1].title) if paged else None):
+    while page := await segments.segments(limit=3, after=(paged[-1].client, paged[-1].title) if paged else None):
         assert len(page) <= 3
         paged += page
     assert paged == listed
     assert (
-        await segments.page(limit=9, client="acme", after=("acme", "a b"))
+        await segments.segments(limit=9, client="acme", after=("acme", "a b"))
         == listed[names.index(("acme", "a b")) + 1 : -1]
     )
-    assert await segments.page(limit=9, client="acme", after=("zeta", "")) == []
-    assert await segments.page(limit=9, client="bolt", after=("acme", "Z")) == listed[-1:]
+    assert await segments.segments(limit=9, client="acme", after=("zeta", "")) == []
+    assert await segments.segments(limit=9, client="bolt", after=("acme", "Z")) == listed[-1:]
 
 
 async def test_a_page_holds_what_is_searched_for(feed: Feed) -> None:
@@ -57,7 +57,7 @@ async def test_a_page_holds_what_is_searched_for(feed: Feed) -> None:
         await feed.load([1], client=client, title=title)
 
     async def found(search: str) -> list[str]:
-        return [one.title for one in await feed.store.segments.page(limit=9, search=search)]
+        return [one.title for one in await feed.store.segments.segments(limit=9, search=search)]
 
     assert await found("GOLD") == ["Gold", "Any"]
     assert await found("p_1") == ["VIP 100%"]

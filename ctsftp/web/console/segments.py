@@ -41,7 +41,7 @@ async def all_of_them(visitor: Visitor) -> Response:
     segments = visitor.store.segments
     # A search finds retired ones too.
     only = None if search else retired
-    found = await segments.page(limit=PAGE_SIZE + 1, client=client, after=after, search=search, retired=only)
+    found = await segments.segments(limit=PAGE_SIZE + 1, client=client, after=after, search=search, retired=only)
     shown = found[:PAGE_SIZE]
     needing = [] if after or retired else await segments.in_need(limit=PAGE_SIZE, client=client, search=search)
     waiting = await visitor.waiting()

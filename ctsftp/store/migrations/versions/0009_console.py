@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0009"
-down_revision = "0007"
+down_revision = "0008"
 
 # Loads of a segment of the same name that was deleted before belong to none.
 LOADED_SO_FAR = """
