@@ -57,11 +57,11 @@ def preview_kept(settings: Settings, client: str | None, since_s: int | None) ->
         clients.get(client)
     since = utc_now() - timedelta(seconds=since_s) if since_s else None
 
-    def config_of(name: str) -> ClientConfig:
+    def kept_config(name: str) -> ClientConfig:
         return clients.get(name).config if name in known else ClientConfig()
 
     async def judged(store: Store) -> dict[str, Any]:
-        found = await replay(store, spool, config_of=config_of, settings=settings.ingest, client=client, since=since)
+        found = await replay(store, spool, config_of=kept_config, settings=settings.ingest, client=client, since=since)
         return {"judged": found.judged, "different": found.different}
 
     try:
