@@ -179,7 +179,7 @@ def _misfit(layout: Layout, cells: list[bytes]) -> str:
         return f"{len(cells)} of {layout.columns} columns: {LINE_BREAK}"
     if surplus > 0 and layout.id_column > 0:
         return f"{len(cells)} instead of {layout.columns} columns: {MOVED_ID}"
-    return SPLIT_ID if surplus > 0 and splits_id(layout.columns, cells) else ""
+    return SPLIT_ID if surplus > 0 and splits_id(layout.columns, cells[: surplus + 1]) else ""
 
 
 def _line_of(row: RejectedRow) -> int:

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ctsftp.contract import vectorised
-from ctsftp.contract.records import read_rows
+from ctsftp.contract.records import MAX_RECORD_BYTES, read_rows
 from ctsftp.contract.rows import Layout, Rows
 from ctsftp.contract.vectorised import read_rows_at_once
 
@@ -91,6 +91,18 @@ def test_it_agrees_on_blocks_that_are_long(data: st.DataObject) -> None:
     for at, line in data.draw(st.lists(spoiled, max_size=8)):
         lines[at] = line
     block = b"".join(line + b"\n" for line in lines)
+    assert shown(layout, block, read_rows_at_once) == shown(layout, block, read_rows)
+
+
+@pytest.mark.parametrize("enclosed", [False, True])
+def test_it_agrees_on_a_block_that_is_longer_than_a_record_may_be(enclosed: bool) -> None:  # noqa: FBT001
+    layout = Layout(columns=2, id_column=1, enclosed=enclosed, titles=("name", "ctuserid"))
+    lines = [b"x,%d" % number for number in range(1, 150_000)]
+    lines[100] = b'"open,101'
+    lines[300] = b'close",301'
+    lines[-1] = b'"Jim" x,"150000"'
+    block = b"".join(line + b"\n" for line in lines)
+    assert len(block) > MAX_RECORD_BYTES
     assert shown(layout, block, read_rows_at_once) == shown(layout, block, read_rows)
 
 

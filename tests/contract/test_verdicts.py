@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from ctsftp.contract.codes import Code
 from ctsftp.contract.names import SegmentFile
 from ctsftp.contract.states import State
-from ctsftp.contract.verdict import Guards, SegmentFacts, Verdict, change_notice, judge, title_notice
+from ctsftp.contract.verdict import (
+    Guards,
+    SegmentFacts,
+    Signs,
+    Verdict,
+    change_notice,
+    judge,
+    judge_signs,
+    title_notice,
+)
 
 TODAY = date(2026, 1, 31)
 FACTS = SegmentFacts(retired=False, rolled_back=False, newest_stamp="20260130_0900", members=1000)
@@ -220,6 +229,29 @@ def test_a_held_file_says_who_would_enter_and_leave_where_that_was_counted() -> 
     found = asked(changes=(0, 1000))
     assert (found.state, found.code) == (State.HELD, Code.EMPTY)
     assert "If it is approved, 0 members enter and 1,000 leave. It waits for" in found.reason
+
+
+def test_the_signs_of_a_file_hold_it_in_their_order_and_all_are_told() -> None:
+    signs = Signs(id_title="id", last_row="10", footer="The last row holds a 3, the number of rows above it.")
+    found = judge_signs(signs, "CTUserID", ends_lines=True)
+    assert found is not None
+    assert outcome(found) == held(Code.UNFINISHED)
+    for words in ('"10"', signs.footer, "this file has only id"):
+        assert words in found.reason
+    assert judge_signs(replace(signs, last_row=""), "CTUserID", ends_lines=True) == Verdict(
+        State.HELD, Code.FOOTER, found.reason[found.reason.index(signs.footer) :]
+    )
+    other = judge_signs(Signs(id_title="id"), "ctuserid", ends_lines=True)
+    assert other is not None
+    assert outcome(other) == held(Code.ID_TITLE)
+
+
+@pytest.mark.parametrize("known", [None, "id", "CTUserID"])
+def test_signs_that_say_nothing_of_this_segment_hold_nothing(known: str | None) -> None:
+    assert judge_signs(Signs(last_row="10"), known, ends_lines=False) is None
+    assert judge_signs(Signs(), known, ends_lines=True) is None
+    if known != "CTUserID":
+        assert judge_signs(Signs(id_title="id"), known, ends_lines=True) is None
 
 
 def test_a_new_spelling_of_a_title_is_told_with_both_spellings() -> None:
