@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from ctsftp.contract.rows import MAX_ID
+from ctsftp.web import models
 
 
 class Document:
@@ -33,9 +34,9 @@ class Document:
     def _make(self) -> dict[str, Any]:
         document = self._app.openapi()
         _mend(document)
-        for schema in document["components"]["schemas"].values():
-            for example in schema.get("examples", []):  # FastAPI has left out what is null
-                example.update(dict.fromkeys(schema["properties"].keys() - example.keys()))
+        for name, schema in document["components"]["schemas"].items():
+            if "examples" in schema:  # of which FastAPI has left out what is null
+                schema["examples"] = getattr(models, name).model_json_schema()["examples"]
         for path, operations in document["paths"].items():
             for parameter in operations.get("get", {}).get("parameters", []):
                 if parameter["name"] == "limit":

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import date
-from functools import partial
 
 import pytest
 from hypothesis import given
@@ -220,15 +219,6 @@ def test_a_change_of_more_than_half_is_told(previous: int, entered: int, left: i
     if told:
         assert told.code == Code.MOSTLY_CHANGED
         assert f"{left:,} of {previous:,}" in told.text
-
-
-def test_a_held_file_says_who_would_enter_and_leave_where_that_was_counted() -> None:
-    file = SegmentFile(title="VIP", key="vip", stamp="20260131_0900")
-    asked = partial(judge, file, members=0, segment=FACTS, is_twin=False, approved=False, today=TODAY, guards=Guards())
-    assert "enter" not in asked().reason
-    found = asked(changes=(0, 1000))
-    assert (found.state, found.code) == (State.HELD, Code.EMPTY)
-    assert "If it is approved, 0 members enter and 1,000 leave. It waits for" in found.reason
 
 
 def test_the_signs_of_a_file_hold_it_in_their_order_and_all_are_told() -> None:
