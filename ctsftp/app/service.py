@@ -35,6 +35,7 @@ from ctsftp.ingest.approval import Approvals
 from ctsftp.settings import Settings
 from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.server import SftpServer
+from ctsftp.spool.room import Room
 from ctsftp.spool.spool import StoredUpload
 from ctsftp.store.records import IfApproved, Upload
 from ctsftp.web.access import Parts, Streams
@@ -259,11 +260,7 @@ class Service:
             return ["The data folder is not there, or cannot be looked at."]
         if not is_same:
             return ["The data folder was moved away, and another is in its place."]
-        if room.refusal():
-            return ["The disk has no room: uploads are refused."]
-        if room.refusal(settings.sftp.max_file_size_bytes):
-            return ["The disk has no room for the largest file that may come."]
-        return []
+        return room_reasons(room, settings.sftp.max_file_size_bytes)
 
     def remarks(self) -> list[str]:
         """Give what is wrong though no sender need be kept away."""
@@ -302,6 +299,15 @@ class Service:
         self.engine.apply(settings.sftp.model_copy(update={name: getattr(old.sftp, name) for name in FIXED_SFTP}))
         ended = await self.server.recheck()
         log.info("reloaded", sessions_ended=ended, at_the_next_start=_waiting(old, settings))
+
+
+def room_reasons(room: Room, largest_bytes: int) -> list[str]:
+    """Give the reason why a full disk makes a server unready, if it does."""
+    if room.refusal():
+        return ["The disk has no room: uploads are refused."]
+    if room.refusal(largest_bytes):
+        return ["The disk has no room for the largest file that may come."]
+    return []
 
 
 def _read_host_keys(settings: Settings) -> list[HostKey]:

@@ -17,6 +17,7 @@ PACKED_SUFFIXES = (
     *(".pgp", ".gpg", ".asc", ".7z", ".rar"),
 )
 
+_STAMP_WITH_SECONDS = re.compile(r"[0-9]{8}_[0-9]{6}\Z")
 _STAMP_AT_END = re.compile(r"(?P<day>[0-9]{8})_[0-9]{4}\Z")
 _SHOWN_NAME_CHARACTERS = 255  # a whole file name: it is what the sender looks for
 _INVISIBLE = frozenset({"Zs", "Zl", "Zp", "Cf"})  # Unicode categories: spaces and marks without a glyph
@@ -56,6 +57,9 @@ def read_name(path: str) -> SegmentFile | Fault | None:
         return fault(Code.PACKED, f'By its name, the file "{_shown(name)}" is compressed or encrypted.')
     if extension != ".csv":
         return _name_fault(name, "does not end in .csv") if stamp else None
+    if stamp is None and _STAMP_WITH_SECONDS.search(stem):
+        what = "has six digits of time (HH24MISS): four are wanted, so that the stamp is YYYYMMDD_HH24MI"
+        return _name_fault(name, what)
     if stamp is None:
         return _name_fault(name, "does not end in a date-time stamp and .csv, as in VIP_20260131_0900.csv")
     return _read_stamped(name, stem[: stamp.start()], stamp)

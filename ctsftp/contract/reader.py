@@ -80,7 +80,7 @@ class CsvReader:
         self._held = NO_IDS  # the last id, if it may be a footer
         self._last = LastRow()
         self._last_title = ""
-        self._sum = self._least = self._most = 0
+        self._greatest = 0  # of the ids
         self._ended = True  # what was fed ends with a line break
 
     @property
@@ -149,7 +149,8 @@ class CsvReader:
         parts = [*parts, self._read_lines(end + b"\n" if end else b"", final=True)]
         if self.fault is None:
             set_aside = self._settle()
-            parts = [self._judge_last_row(np.concatenate(parts)), set_aside]
+            # The last row may be among those that were set aside.
+            parts = [self._judge_last_row(ids) for ids in (np.concatenate(parts), set_aside)]
         if self.fault is None:
             self._judge_rejected()
         return parts
@@ -236,11 +237,8 @@ class CsvReader:
 
     def _account(self, ids: Ids) -> None:
         self.accepted += len(ids)
-        # Only small ids can be a run from 1 on; the others are not added up.
-        if len(ids) and self._most <= self._rows.max_rows:
-            self._sum += int(ids.sum())
-            self._least = min(self._least or MAX_ROWS, int(ids.min()))
-            self._most = max(self._most, int(ids.max()))
+        if len(ids):
+            self._greatest = max(self._greatest, int(ids.max()))
         # The contract's promise of exact accounting, on every block: no row is ever lost.
         assert self.rows == self.accepted + self.rejected, "a row is unaccounted for"
 
@@ -260,9 +258,11 @@ class CsvReader:
         return ids
 
     def _judge_last_row(self, ids: Ids) -> Ids:
-        """Look whether the last row is a footer; return the ids without it if it is."""
-        footer = self._last.read_footer(self._layout, self.rows, int(ids[-1])) if len(ids) else None
-        if footer is None or self._is_run():
+        """Look whether the last row, if its id is the last of these, is a footer; return the ids without it then."""
+        is_open = len(ids) > 0 and not (self.footer or self._rows.footers)
+        footer = self._last.read_footer(self._layout, self.rows, int(ids[-1])) if is_open else None
+        # Ids that are a run from 1 on, a few of them missing or repeated, end in the number of rows anyway.
+        if footer is None or self._greatest <= self.rows:
             return ids
         if not footer.sure:
             self.footer = f"The id in the last row, {harmless(footer.text)}, is the number of rows: it may be a footer."
@@ -271,11 +271,6 @@ class CsvReader:
         self._rows.reject(footer.text, FOOTER)
         self.accepted -= 1
         return ids[:-1]
-
-    def _is_run(self) -> bool:
-        """Tell whether the ids are those from 1 on, in any order: then the last one is the number of rows anyway."""
-        count = self.accepted
-        return self._least == 1 and self._most == count and self._sum == count * (count + 1) // 2
 
     def _judge_rejected(self) -> None:
         """Reject the file if too many of its rows were.

@@ -90,15 +90,14 @@ class Rows:
     def reject(self, value: bytes, reason: str) -> int:
         """Count the row in this line as rejected, and keep it if it is among the first; return 0: it has no id."""
         self.rejected += 1
-        row = RejectedRow(self.line, harmless(value), reason)
         if reason == NO_ID:
             self.empty_ids += 1
         elif reason == FOOTER:
             self.footers += 1
         elif self.first_fault is None:
-            self.first_fault = row
+            self.first_fault = RejectedRow(self.line, harmless(value), reason)
         if len(self.rejected_rows) < self.keep:
-            self.rejected_rows.append(row)
+            self.rejected_rows.append(RejectedRow(self.line, harmless(value), reason))
         return 0
 
     def reject_lines(self, lines: Sequence[bytes], reason: str) -> None:

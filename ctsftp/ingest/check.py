@@ -11,7 +11,7 @@ from ctsftp.clients.config import ClientConfig
 from ctsftp.contract.codes import PAGES, Fault, Notice
 from ctsftp.contract.names import SegmentFile, read_name
 from ctsftp.contract.states import State
-from ctsftp.contract.verdict import Verdict, change_notice, title_notice
+from ctsftp.contract.verdict import Verdict, change_notice, judge_signs, title_notice
 from ctsftp.ingest.judging import IGNORED, ends_lines, guards_for, judge_of
 from ctsftp.ingest.reading import Reading, id_titles, read_in_thread
 from ctsftp.ingest.settings import IngestSettings
@@ -111,6 +111,8 @@ async def check_content(path: Path, *, config: ClientConfig, settings: IngestSet
     reading = await _read(path, config, settings)
     if reading.fault:
         return Preview("-", None, Verdict(State.REJECTED, reading.fault.code, reading.fault.reason), reading)
+    if held := judge_signs(reading.signs, None, ends_lines=False):
+        return Preview("-", None, held, reading)
     reason = "What it holds is right; its name, and with it the segment and the stamp, was not given."
     return Preview("-", None, Verdict(State.LOADED, reason=reason), reading)
 

@@ -2,13 +2,12 @@
 
 import os
 from pathlib import Path
-from types import SimpleNamespace
 from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctsftp.app.service import Service
+from ctsftp.app.service import room_reasons
 from ctsftp.contract.finding import Level
 from ctsftp.errors import LimitError
 from ctsftp.sftp.settings import SftpSettings
@@ -54,8 +53,7 @@ def test_all_say_the_same(
     )
     room = Room.of(found, sftp.floor)
 
-    asked = SimpleNamespace(engine=SimpleNamespace(room=lambda: room, settings=SimpleNamespace(sftp=sftp)))
-    reasons = Service._room_reasons(asked)  # type: ignore[arg-type]
+    reasons = room_reasons(room, largest)
     with patch("os.statvfs", return_value=found):
         doctor = next(check_room(Path("data"), floor=sftp.floor, free_ratio=0, largest_bytes=largest))
     refusal = None

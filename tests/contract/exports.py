@@ -161,13 +161,13 @@ def other_breaks(export: Export, chance: Random) -> bytes:
 
 
 def unquoted_break(export: Export, chance: Random) -> bytes:
-    """A value with a line break, and nothing around it that says so."""
+    """A value with a line break, and nothing around it that says so: no piece of it looks like a row."""
     lines = export.lines
     at = chance.randrange(len(lines))
     row = export.rows[at]
     if not row[1]:
         return export.write()
-    cells = export.cells(row)
+    cells = export.cells((row[0], tuple("x" for _ in row[1])))
     place = chance.choice([one for one in range(len(cells)) if one != export.at])
     cells[place] = chance.choice(["Flat\nBasel", "a\nb\nc", "x\n", "\nx", "Flat\n\nBasel"])
     return export.write([*lines[:at], ",".join(cells).encode(), *lines[at + 1 :]])

@@ -188,3 +188,11 @@ def test_a_key_is_its_own_key_and_does_not_depend_on_the_unicode_form(text: str)
     key = segment_key(text)
     assert segment_key(key) == key
     assert segment_key(unicodedata.normalize("NFD", text)) == key
+
+
+def test_a_stamp_with_seconds_is_told_from_a_missing_one() -> None:
+    found = read_name("VIP_20261123_090000.csv")
+    assert isinstance(found, Fault)
+    assert "six digits of time (HH24MISS)" in found.reason
+    assert "YYYYMMDD_HH24MI" in found.reason
+    assert read_name("VIP_20261123_090000.bak") is None

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -221,29 +222,6 @@ def test_a_change_of_more_than_half_is_told(previous: int, entered: int, left: i
         assert f"{left:,} of {previous:,}" in told.text
 
 
-def test_the_signs_of_a_file_hold_it_in_their_order_and_all_are_told() -> None:
-    signs = Signs(id_title="id", last_row="10", footer="The last row holds a 3, the number of rows above it.")
-    found = judge_signs(signs, "CTUserID", ends_lines=True)
-    assert found is not None
-    assert outcome(found) == held(Code.UNFINISHED)
-    for words in ('"10"', signs.footer, "this file has only id"):
-        assert words in found.reason
-    assert judge_signs(replace(signs, last_row=""), "CTUserID", ends_lines=True) == Verdict(
-        State.HELD, Code.FOOTER, found.reason[found.reason.index(signs.footer) :]
-    )
-    other = judge_signs(Signs(id_title="id"), "ctuserid", ends_lines=True)
-    assert other is not None
-    assert outcome(other) == held(Code.ID_TITLE)
-
-
-@pytest.mark.parametrize("known", [None, "id", "CTUserID"])
-def test_signs_that_say_nothing_of_this_segment_hold_nothing(known: str | None) -> None:
-    assert judge_signs(Signs(last_row="10"), known, ends_lines=False) is None
-    assert judge_signs(Signs(), known, ends_lines=True) is None
-    if known != "CTUserID":
-        assert judge_signs(Signs(id_title="id"), known, ends_lines=True) is None
-
-
 def test_a_new_spelling_of_a_title_is_told_with_both_spellings() -> None:
     told = title_notice("VIP members", "vip\u202emembers")
     assert told is not None
@@ -252,3 +230,50 @@ def test_a_new_spelling_of_a_title_is_told_with_both_spellings() -> None:
     assert '"vip\\u202emembers"' in told.text
     assert "Name: " in told.text
     assert title_notice("VIP", "VIP") is None
+
+
+CUT = Signs(last_row="10")
+FOOTER = Signs(footer="The id in the last row, 30, is the number of rows: it may be a footer.")
+OTHER_TITLE = Signs(id_title="id")
+UNDER_CTUSERID = replace(FACTS, id_title="ctuserid")
+
+
+@pytest.mark.parametrize(
+    ("signs", "segment", "ends_lines", "code"),
+    [
+        (Signs(), FACTS, True, None),
+        (CUT, FACTS, True, Code.UNFINISHED),
+        (CUT, None, True, Code.UNFINISHED),
+        (CUT, FACTS, False, None),
+        (FOOTER, FACTS, False, Code.FOOTER),
+        (FOOTER, None, False, Code.FOOTER),
+        (OTHER_TITLE, UNDER_CTUSERID, False, Code.ID_TITLE),
+        (OTHER_TITLE, FACTS, False, None),
+        (OTHER_TITLE, replace(FACTS, id_title="Id"), False, None),
+        (OTHER_TITLE, None, False, None),
+        (Signs(id_title="CTUserID"), UNDER_CTUSERID, False, None),
+    ],
+)
+def test_what_a_file_shows_holds_it_where_history_makes_it_clear(
+    signs: Signs,
+    segment: SegmentFacts | None,
+    ends_lines: bool,  # noqa: FBT001
+    code: Code | None,
+) -> None:
+    file = SegmentFile(title="VIP", key="vip", stamp="20260131_0900")
+    asked = partial(judge, file, members=1000, segment=segment, is_twin=False, today=TODAY, guards=Guards())
+    found = asked(approved=False, signs=signs, ends_lines=ends_lines)
+    assert outcome(found) == ((State.HELD, code) if code else (State.LOADED, None))
+    assert asked(approved=True, signs=signs, ends_lines=ends_lines).state == State.LOADED
+    alone = judge_signs(signs, segment.id_title if segment else None, ends_lines=ends_lines)
+    assert (alone.code if alone else None) == code
+
+
+def test_signs_come_behind_the_guards_and_all_are_told() -> None:
+    file = SegmentFile(title="VIP", key="vip", stamp="20260131_0900")
+    signs = replace(CUT, footer=FOOTER.footer)
+    asked = partial(judge, file, segment=FACTS, is_twin=False, approved=False, today=TODAY, guards=Guards())
+    found = asked(members=10, signs=signs, ends_lines=True)
+    assert found.code == Code.SHRUNK
+    for words in ("10 members, and", 'may be cut off: "10"', "may be a footer"):
+        assert words in found.reason

@@ -224,7 +224,7 @@ def test_key_list_shows_the_last_use_and_warns_of_the_expiry(box: Box) -> None:
     assert unused["fingerprint"].startswith("SHA256:")
     done = box.run("key", "list", "acme")
     assert "LAST USED" in done.stdout
-    assert f"{unused['fingerprint']} expires in 9 day(s)" in done.stderr
+    assert f"{unused['fingerprint']} expires in 9 days" in done.stderr
 
 
 def test_ssh_audit_finds_what_the_policy_says_and_nothing_else(box: Box) -> None:

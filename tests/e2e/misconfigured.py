@@ -72,7 +72,7 @@ CASES = [
     # The name.
     wrong("no date suffix", Code.NAME, "VIP_Members.csv", NAME_SETTING, date_suffix=""),
     wrong("a date without a time", Code.NAME, "VIP_Members_20240131.csv", NAME_SETTING, date_suffix="YYYYMMDD"),
-    wrong("seconds, too", Code.NAME, "_20240131_090500.csv", NAME_SETTING, date_suffix="YYYYMMDD_HH24MISS"),
+    wrong("seconds, too", Code.NAME, "_20240131_090500.csv", "HH24MISS", NAME_SETTING, date_suffix="YYYYMMDD_HH24MISS"),
     wrong("dashes in the date", Code.NAME, "2024-01-31_0905.csv", NAME_SETTING, date_suffix="YYYY-MM-DD_HH24MI"),
     wrong("the day first", Code.NAME, "31012024, which is no date", NAME_SETTING, date_suffix="DDMMYYYY_HH24MI"),
     wrong("no extension", Code.NAME, "does not end in .csv", NAME_SETTING, extension=""),

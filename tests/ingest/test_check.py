@@ -95,7 +95,10 @@ async def test_the_answer_names_the_setting_and_the_rows(tmp_path: Path) -> None
     assert (row["line"], row["value"]) == (2, "x")
 
 
-@pytest.mark.parametrize(("content", "state"), [(rows([1]), "loaded"), ("CTUserID;A\n", "rejected")])
+@pytest.mark.parametrize(
+    ("content", "state"),
+    [(rows([1]), "loaded"), ("CTUserID;A\n", "rejected"), (rows([*range(1001, 1031), 30]), "held")],
+)
 async def test_content_without_a_name_is_judged_by_itself(tmp_path: Path, content: str, state: str) -> None:
     path = tmp_path / "anything"
     path.write_text(content)

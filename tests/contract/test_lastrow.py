@@ -1,0 +1,102 @@
+"""The last row: a footer that is none of the members, one that may be, and ids that only look like one."""
+
+import pytest
+
+from ctsftp.contract.reader import CsvReader
+from ctsftp.contract.reasons import FOOTER
+
+G30 = [b"%d" % one for one in range(100_001, 100_031)]
+
+
+def read(*blocks: bytes) -> tuple[list[int], CsvReader]:
+    reader = CsvReader()
+    ids = [one for block in blocks for one in reader.feed(block).tolist()]
+    ids += reader.finish().tolist()
+    assert len(ids) == reader.accepted == reader.rows - reader.rejected
+    return ids, reader
+
+
+def export(header: bytes, rows: list[bytes], *more: bytes) -> bytes:
+    return b"".join(line + b"\n" for line in (header, *rows, *more))
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        export(b"CTUserID,CITY", [one + b",Basel" for one in G30], b"30,"),
+        export(b"CTUserID,CITY", [one + b",Basel" for one in G30], b'"30",""'),
+        export(b"CTUserID,CITY", [one + b",Basel" for one in G30], b"31, "),
+        export(b"CTUserID,CITY", [one + b",Basel" for one in G30], b"", b"30,Basel"),
+        export(b"CITY,CTUserID", [b"Basel," + one for one in G30], b",0030", b"", b" "),
+        export(b"CTUserID", G30, b"", b"30"),
+        export(b"CTUserID", G30, b" ", b"30", b"\x1a"),
+        export(b'"CTUserID","CITY"', [b'"' + one + b'","Basel"' for one in G30], b'"30",""'),
+    ],
+)
+def test_a_footer_is_a_rejected_row_that_spoils_nothing(data: bytes, line_end: bytes) -> None:
+    data = data.replace(b"\n", line_end)
+    ids, reader = read(data)
+    assert ids == list(range(100_001, 100_031))
+    assert reader.fault is None
+    assert (reader.footer, reader.rejected) == ("", 1)
+    [row] = reader.rejected_rows
+    assert row.reason == FOOTER
+    assert data.split(b"\n")[row.line - 1].strip(b'\r, "').lstrip(b"0") in {b"30", b"31", b"30,Basel"}
+    assert read(*(data[at : at + 1] for at in range(len(data))))[0] == ids
+
+
+def test_a_footer_behind_a_long_file_is_found_in_its_block() -> None:
+    rows = [b"%d,x" % one for one in range(10**6, 10**6 + 9_999)]
+    data = export(b"CTUserID,A", rows)
+    ids, reader = read(data, b"\n", b"9999,y\n", b"\n")
+    assert len(ids) == 9_999
+    assert [(row.line, row.reason) for row in reader.rejected_rows] == [(10_002, FOOTER)]
+
+
+def test_footers_do_not_count_towards_the_share_of_rejected_rows() -> None:
+    rows = [*(one + b",x" for one in G30[:9]), b"bad,x"]
+    _, reader = read(export(b"CTUserID,CITY", rows, b"10,"))
+    assert (reader.fault, reader.rejected) == (None, 2)
+
+
+@pytest.mark.parametrize("last", [b"30", b"31", b"0030"])
+def test_a_last_row_that_may_be_a_count_is_told_and_stays_a_member(last: bytes) -> None:
+    ids, reader = read(export(b"CTUserID", G30, last))
+    assert ids[-1] == int(last)
+    assert f"{last.decode()}, is the number of rows" in reader.footer
+    assert read(export(b"CTUserID,A", [one + b",x" for one in G30], b"30,x"))[1].footer
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        export(b"CTUserID", G30, b"29"),
+        export(b"CTUserID", G30, b"32"),
+        export(b"CTUserID", G30[:8], b"8"),
+        export(b"CTUserID", [b"%d" % one for one in range(1, 31)]),
+        export(b"CTUserID", [b"%d" % one for one in range(31, 0, -1)]),
+        export(b"CTUserID", [*G30, b"30", b"x"]),
+        export(b"CTUserID,A", [one + b",x" for one in G30], b"30,x,y"),
+        export(b"CTUserID", G30, b"30 rows"),
+        export(b"CTUserID", G30, b"TRAILER|30"),
+    ],
+)
+def test_other_last_rows_are_no_footers(data: bytes) -> None:
+    _, reader = read(data)
+    assert reader.footer == ""
+    assert FOOTER not in {row.reason for row in reader.rejected_rows}
+
+
+def test_a_member_whose_row_is_set_aside_is_no_footer() -> None:
+    rows = [one + b",x" for one in G30]
+    ids, reader = read(export(b"CTUserID,A", rows, b'30,"x', b'y"'))
+    assert (ids[-1], reader.footer) == (30, "")
+
+
+@pytest.mark.parametrize(("last", "expected"), [(b"31,", 30), (b"31,x", 31)])
+def test_a_footer_behind_a_quote_that_nothing_closes_is_found(last: bytes, expected: int) -> None:
+    rows = [one + b",x" for one in G30[:29]]
+    ids, reader = read(export(b"CTUserID,A", [*rows, b'100030,5" x', b'100031,"open'], last))
+    assert len(ids) == expected + 1
+    assert (31 in ids) == bool(reader.footer)
