@@ -71,7 +71,16 @@ def test_a_chart_is_drawn_whatever_the_sizes_and_times(sizes: list[int], step_ms
     assert f"{sizes[-1]:,} on " in tree.attrib["aria-label"]
     for labels in labels_of(drawn):
         assert 1 <= len(labels) <= 960 // LABEL_WIDTH
-        assert len(set(labels)) == len(labels)
+        assert len(set(moments_of(labels))) == len(labels)
+
+
+def moments_of(labels: list[str]) -> list[str]:
+    """Read labels as a person does: a time of day belongs to the day that was written last."""
+    found, day = [], ""
+    for label in labels:
+        day = label[:10] if "-" in label else day
+        found.append(label if "-" in label else f"{day} {label}")
+    return found
 
 
 def labels_of(chart: str) -> list[list[str]]:
