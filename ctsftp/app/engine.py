@@ -154,19 +154,8 @@ class Engine:
         return Notifier(self.settings.notify, outbox=self.store.outbox, now=utc_now)
 
     def config_of(self, client: str) -> ClientConfig:
-        """Read what holds for one client; the defaults, where its folder is gone but its uploads are here.
-
-        `DiskError` if it cannot be read: an upload waits for that, and is never judged by what nobody wrote down.
-        """
-        try:
-            found = self.clients.get(client)
-        except NotFoundError:
-            return ClientConfig()
-        except RefusedError as exc:  # it is there, and this account may not read it
-            raise DiskError(str(exc)) from exc
-        if found.config_problems:
-            raise DiskError(f"Its uploads wait until this is repaired: {found.config_problems[0]}.")
-        return found.config
+        """Read what holds for one client's uploads."""
+        return config_of(self.clients, client)
 
     def inspect(self, upload: StoredUpload) -> Fault | None:
         """Tell the sender at CLOSE what the first bytes show."""
@@ -281,6 +270,22 @@ class Engine:
         """Count what a dead process had yet to; figures that cannot be had stay unknown until the next start."""
         for snapshot in uncounted:
             await self.loader.count_changes(snapshot)
+
+
+def config_of(clients: Clients, client: str) -> ClientConfig:
+    """Read what holds for one client's uploads; the defaults, where its folder is gone but its uploads are here.
+
+    `DiskError` if it cannot be read: an upload waits for that, and is never judged by what nobody wrote down.
+    """
+    try:
+        found = clients.get(client)
+    except NotFoundError:
+        return ClientConfig()
+    except RefusedError as exc:  # it is there, and this account may not read it
+        raise DiskError(str(exc)) from exc
+    if found.config_problems:
+        raise DiskError(f"Its uploads wait until this is repaired: {found.config_problems[0]}.")
+    return found.config
 
 
 def _look_at_ground(settings: Settings) -> None:

@@ -1,27 +1,33 @@
-"""`check` for the command line: finds the client's settings, and the database if there is one."""
+"""For the command line: `check`, and what a held upload would change; finds the client's settings, and the files."""
 
+import asyncio
 import shutil
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from stat import S_ISDIR
 from tempfile import NamedTemporaryFile
 from typing import Any
 
 from ctsftp.app.clock import utc_now
+from ctsftp.app.engine import config_of
 from ctsftp.app.query import query
 from ctsftp.app.work import run
 from ctsftp.clients.config import ClientConfig
 from ctsftp.clients.folder import Clients
+from ctsftp.contract.states import State
 from ctsftp.errors import RefusedError
+from ctsftp.ingest.approval import Approvals
 from ctsftp.ingest.check import Preview, check, check_content
 from ctsftp.ingest.replay import replay
 from ctsftp.settings import Settings
 from ctsftp.spool.disk import LocalDisk
 from ctsftp.spool.ids import UploadIds
-from ctsftp.spool.spool import Spool
+from ctsftp.spool.spool import Spool, StoredUpload
+from ctsftp.store.records import IfApproved, Upload
 from ctsftp.store.store import Store
 
 STDIN = Path("-")
@@ -51,11 +57,11 @@ def preview_kept(settings: Settings, client: str | None, since_s: int | None) ->
         clients.get(client)
     since = utc_now() - timedelta(seconds=since_s) if since_s else None
 
-    def config_of(name: str) -> ClientConfig:
+    def kept_config(name: str) -> ClientConfig:
         return clients.get(name).config if name in known else ClientConfig()
 
     async def judged(store: Store) -> dict[str, Any]:
-        found = await replay(store, spool, config_of=config_of, settings=settings.ingest, client=client, since=since)
+        found = await replay(store, spool, config_of=kept_config, settings=settings.ingest, client=client, since=since)
         return {"judged": found.judged, "different": found.different}
 
     try:
@@ -81,3 +87,21 @@ def _stdin_as_file() -> Iterator[Path]:
         shutil.copyfileobj(sys.stdin.buffer, kept)
         kept.flush()
         yield Path(kept.name)
+
+
+async def if_approved(settings: Settings, store: Store, upload: Upload) -> IfApproved | None:
+    """Tell what an upload would change if it were approved now; None for one that is not held."""
+    if upload.state is not State.HELD:
+        return None
+    clients = Clients(settings.keys_dir)
+    spool = Spool(settings.data_dir / "clients", disk=LocalDisk(), next_id=UploadIds().next)
+
+    async def find(one: Upload) -> StoredUpload | None:
+        return await asyncio.to_thread(spool.upload, one.client, one.id)
+
+    async with asyncio.TaskGroup() as tasks:
+        approvals = Approvals(
+            settings.ingest, store=store, tasks=tasks, find=find, config_of=partial(config_of, clients)
+        )
+        found = await approvals.if_approved([upload], wait_s=None)
+    return found[upload.id]

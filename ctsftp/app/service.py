@@ -31,10 +31,13 @@ from ctsftp.clients.checks import OPEN_KEY_ADVICE
 from ctsftp.clients.hostkeys import HostKey, load_or_create_host_keys
 from ctsftp.contract.names import read_name
 from ctsftp.errors import CtsftpError, LostDatabaseError
+from ctsftp.ingest.approval import Approvals
 from ctsftp.settings import Settings
 from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.server import SftpServer
 from ctsftp.spool.room import Room
+from ctsftp.spool.spool import StoredUpload
+from ctsftp.store.records import IfApproved, Upload
 from ctsftp.web.access import Parts, Streams
 from ctsftp.web.console.live import Live
 from ctsftp.web.server import WebServer
@@ -72,6 +75,14 @@ class Service:
         self._live = Live(engine.settings.http.max_live_pages)
         engine.changed = self._live.beat
         self._readable = engine.store.for_readers()
+        self._approvals = Approvals(
+            engine.settings.ingest,
+            store=self._readable,
+            tasks=engine.tasks,
+            find=self._find_held,
+            config_of=engine.config_of,
+        )
+        self._approvals.changed = self._live.beat
         self.web = WebServer(
             Parts(
                 settings=engine.settings.http,
@@ -86,6 +97,7 @@ class Service:
                 sheet=self._sheet,
                 live=self._live,
                 now=utc_now,
+                if_approved=self._if_approved,
             ),
             tasks=engine.tasks,
         )
@@ -171,6 +183,7 @@ class Service:
                 log.info("stopping")
                 await server.stop()
                 await service.web.stop()
+                await service._approvals.close()
                 await control.close()
                 for task in background:
                     task.cancel()
@@ -211,6 +224,16 @@ class Service:
         """Write a client's connection sheet."""
         logins = await self._readable.logins.facts(client)
         return write_sheet(self.engine.settings, client, self._host_keys, logins) | {"port": self.server.port}
+
+    async def _if_approved(self, uploads: Sequence[Upload], wait_s: float) -> dict[str, IfApproved]:
+        """Tell what held uploads would change."""
+        return await self._approvals.if_approved(uploads, wait_s=wait_s)
+
+    async def _find_held(self, upload: Upload) -> StoredUpload | None:
+        """Find the file of a held upload, unless another node has it."""
+        if self.engine.store.node and upload.node != self.engine.store.node:
+            return None
+        return await asyncio.to_thread(self.engine.spool.upload, upload.client, upload.id)
 
     async def metrics(self) -> bytes:
         """Give all numbers in Prometheus' text format."""

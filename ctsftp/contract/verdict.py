@@ -90,7 +90,6 @@ def judge(
     approved: bool,
     today: date,
     guards: Guards,
-    changes: tuple[int, int] | None = None,
     signs: Signs = NO_SIGNS,
     ends_lines: bool = False,
 ) -> Verdict:
@@ -98,9 +97,8 @@ def judge(
 
     `upload_id` is None for a file that would be closed now; `segment` is None for a new one; `is_twin`
     says that, of the *other* uploads of the same name, the newest applied or held one has the same
-    bytes; `today` is the date in UTC; `changes` are how many members would enter and leave, where they were
-    counted, for whoever decides about a held file; `ends_lines` says that lists of this client were applied, and that
-    each of them ended with a line break.
+    bytes; `today` is the date in UTC; `ends_lines` says that lists of this client were applied, and that each of them
+    ended with a line break.
     """
     if is_twin and not approved:
         return Verdict(State.DUPLICATE, reason="The same file was applied, or is held, already: nothing to do.")
@@ -115,11 +113,8 @@ def judge(
         *_ask_signs(signs, segment.id_title if segment else None, ends_lines=ends_lines),
     ]
     if held:
-        sentences = [reason for _, reason in held]
-        if changes:
-            sentences.append("If it is approved, {:,} members enter and {:,} leave.".format(*changes))
-        sentences.append("It waits for the server's admin to approve or discard it.")
-        return Verdict(State.HELD, held[0][0], " ".join(sentences))
+        reasons = [*(reason for _, reason in held), "It waits for the server's admin to approve or discard it."]
+        return Verdict(State.HELD, held[0][0], " ".join(reasons))
     return Verdict(State.LOADED)
 
 
@@ -168,13 +163,16 @@ def _ask_guards(
     days_ahead = (file.day - today).days
     if days_ahead > guards.future_days:
         outdated = "if it is approved, every file with an earlier stamp counts as older"
-        yield Code.FUTURE, f"The stamp {file.stamp} is {days_ahead:,} days ahead: {outdated}."
+        yield (
+            Code.FUTURE,
+            f"The stamp {file.stamp} is {days_ahead:,} days after {today}, when the file was judged: {outdated}.",
+        )
     if segment is None or segment.members == 0:
         return
     if members == 0:
-        yield Code.EMPTY, f"The file has no members, and the segment has {segment.members:,}."
+        yield Code.EMPTY, f"The file has no members, and the segment had {segment.members:,}."
     elif segment.members >= guards.shrunk_from and members < segment.members * guards.shrunk_ratio:
-        yield Code.SHRUNK, f"The file has {members:,} members, and the segment has {segment.members:,}."
+        yield Code.SHRUNK, f"The file has {members:,} members, and the segment had {segment.members:,}."
 
 
 def judge_signs(signs: Signs, known_title: str | None, *, ends_lines: bool) -> Verdict | None:

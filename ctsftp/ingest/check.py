@@ -100,7 +100,7 @@ async def check(
         return Preview(path.name, name, judge()(None, twin, NOT_APPROVED), reading, entered=reading.members, left=0)
     segment = await store.segments.segment(client, name.key)
     entered, left = await store.segments.count_changes(client, name.key, reading.ids)
-    verdict = judge(changes=(entered, left))(facts, twin, NOT_APPROVED)
+    verdict = judge()(facts, twin, NOT_APPROVED)
     told = [title_notice(segment.title, name.title), change_notice(segment.members, entered, left)]
     notices = [one for one in told if one] if verdict.state is State.LOADED else []
     return Preview(path.name, name, verdict, reading, entered, left, notices)

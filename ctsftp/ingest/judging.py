@@ -22,7 +22,6 @@ def judge_of(
     guards: Guards,
     today: date,
     upload_id: str | None = None,
-    changes: tuple[int, int] | None = None,
     ends_lines: bool = False,
 ) -> Judge:
     """Make the judge of one file: told of its segment, its twin's sha256 and an approval, it says the verdict."""
@@ -37,7 +36,6 @@ def judge_of(
             approved=approved,
             today=today,
             guards=guards,
-            changes=changes,
             signs=reading.signs,
             ends_lines=ends_lines,
         )

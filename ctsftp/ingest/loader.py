@@ -18,7 +18,6 @@ from ctsftp.clients.config import ClientConfig
 from ctsftp.contract.codes import Code, Fault, harmless
 from ctsftp.contract.ids import unix_ms_of
 from ctsftp.contract.names import SegmentFile, read_name
-from ctsftp.contract.rows import Ids
 from ctsftp.contract.states import State
 from ctsftp.contract.verdict import Verdict, change_notice
 from ctsftp.errors import CtsftpError, DiskError, StoreError
@@ -167,10 +166,7 @@ class Loader:
             facts = await self._store.segments.facts_for(upload.client, name.key)
             twin = await self._store.ledger.twin(upload.client, upload.filename, other_than=upload.id)
             verdict, snapshot = judge(), None
-            state = verdict(facts, twin, approved).state
-            if facts and state is State.HELD:
-                verdict = judge(changes=await self._changes_if_approved(upload.client, name.key, reading.ids))
-            elif state is State.LOADED:
+            if verdict(facts, twin, approved).state is State.LOADED:
                 await self._require_room(upload, bytes_to_write(reading.members))
                 snapshot = await self._store.snapshots.begin(upload.id, reading.members)
                 await self._store.snapshots.add_members(snapshot, reading.ids)
@@ -200,14 +196,6 @@ class Loader:
                 " left free (free_floor_bytes, free_floor_percent). It is loaded when there is room."
             )
         self._promised[upload.id] = needed_bytes
-
-    async def _changes_if_approved(self, client: str, key: str, ids: Ids) -> tuple[int, int] | None:
-        """Count who would enter and who would leave; None where that cannot be had, which holds up no verdict."""
-        try:
-            return await self._store.segments.count_changes(client, key, ids)
-        except CtsftpError as exc:
-            log.warning("changes not counted", client=client, segment=key, error=str(exc))
-            return None
 
     async def count_changes(self, uncounted: Uncounted) -> None:
         """Count who entered and who left with a snapshot; it follows the publishing and never delays it.

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row
 from ctsftp.contract.codes import harmless
 from ctsftp.contract.rows import RejectedRow
 from ctsftp.contract.states import State
+from ctsftp.contract.timeline import StepKind
 from ctsftp.contract.verdict import SegmentFacts, Verdict, title_notice
 from ctsftp.errors import StoreError
 from ctsftp.store.backend import bulk
@@ -21,6 +22,7 @@ from ctsftp.store.ledger import add_warnings, read_upload, twin
 from ctsftp.store.moves import keep_rejected_rows, move
 from ctsftp.store.records import Facts, Outcome, Uncounted, Upload, iso
 from ctsftp.store.tables import segments, snapshots, uploads
+from ctsftp.store.timeline import note
 
 # Given the segment, or None, the sha256 of the upload's twin, or None, and whether an admin approved the upload.
 # It must be pure: it is asked under the lock.
@@ -118,6 +120,7 @@ def _publish_first(conn: Connection, upload: Upload, snapshot_id: int, *, now: d
         .returning(segments.c.id)
     ).scalar_one()
     _number(conn, snapshot_id, segment_id=segment_id, number=1, published_at=iso(now), entered=members, left=0)
+    note(conn, segment_id, StepKind.LOADED, at=iso(now))
     return Outcome(state=State.LOADED, number=1)
 
 
@@ -142,6 +145,7 @@ def _publish_next(conn: Connection, upload: Upload, snapshot_id: int, segment: R
         )
     )
     _number(conn, snapshot_id, segment_id=segment.id, number=number, published_at=iso(now), previous_id=previous_id)
+    note(conn, segment.id, StepKind.LOADED, at=iso(now))
     if notice := title_notice(segment.title, upload.segment_title or ""):
         add_warnings(conn, upload.id, [notice])
     uncounted = Uncounted(snapshot_id=snapshot_id, previous_id=previous_id, previous_members=segment.members)

@@ -11,6 +11,7 @@ from ctsftp.contract.events import EventKind
 from ctsftp.contract.freshness import Expectation
 from ctsftp.contract.rows import Ids
 from ctsftp.contract.states import State
+from ctsftp.contract.timeline import Period
 
 Clock = Callable[[], datetime]
 
@@ -176,7 +177,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A published snapshot in a segment's history."""
+    """A published snapshot in a segment's history, and when it was what readers had."""
 
     id: int
     number: int
@@ -188,6 +189,7 @@ class Snapshot:
     left: int | None
     published_at: str
     current: bool
+    periods: list[Period]
 
     def as_json(self) -> dict[str, Any]:
         """Give the fields of `segment history --json`, in their order."""
@@ -201,7 +203,26 @@ class Snapshot:
             "upload_id": self.upload_id,
             "filename": self.filename,
             "current": self.current,
+            "periods": [period.as_json() for period in self.periods],
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IfApproved:
+    """What a held upload would change if it were approved now.
+
+    `now` is how many members the segment has, None if there is none yet. `enter` and `leave` are None while they
+    are counted, and where they cannot be.
+    """
+
+    now: int | None
+    enter: int | None = None
+    leave: int | None = None
+    is_counting: bool = False
+
+    def as_json(self) -> dict[str, int | None]:
+        """Give the fields of `if_approved` in JSON, in their order."""
+        return {"members_now": self.now, "enter": self.enter, "leave": self.leave}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

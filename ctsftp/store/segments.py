@@ -15,16 +15,18 @@ from ctsftp.contract.freshness import Expectation
 from ctsftp.contract.names import segment_key
 from ctsftp.contract.rows import MAX_ID, NO_IDS, Ids
 from ctsftp.contract.states import State
+from ctsftp.contract.timeline import StepKind
 from ctsftp.contract.verdict import SegmentFacts
 from ctsftp.errors import NotFoundError, RefusedError
 from ctsftp.store import publishing
-from ctsftp.store.changes import compare, pages
+from ctsftp.store.changes import compare
 from ctsftp.store.database import Database
 from ctsftp.store.gates import gates_of
 from ctsftp.store.records import Clock, Diff, Segment, Snapshot, iso
 from ctsftp.store.snapshots import Snapshots, stream_members, unpublish
-from ctsftp.store.tables import in_code_points, segments, snapshot_members, snapshots, uploads
+from ctsftp.store.tables import in_code_points, segments, snapshot_members, snapshots, timeline, uploads
 from ctsftp.store.telling import forget_overdue, forget_troubles, is_due_to_tell, tell_if_overdue
+from ctsftp.store.timeline import note, periods
 
 
 class Segments:
@@ -42,13 +44,17 @@ class Segments:
         search: str = "",
         after: tuple[str, ...] | None = None,
         limit: int | None = None,
+        retired: bool | None = None,
     ) -> list[Segment]:
-        """List the segments, retired ones too, by client and title.
+        """List the segments by client and title.
 
-        `after` is the client and the title of the last one that was seen, and `search` stands in the key or the client.
-        With a `limit` it costs what the page does, however many there are.
+        `after` is the client and the title of the last one that was seen, `search` stands in the key or the client, and
+        `retired` narrows to those that are retired, or are not. With a `limit` it costs what the page does, however
+        many there are.
         """
         narrowed = [*_narrowed(client, search), *_behind(client, after)]
+        if retired is not None:
+            narrowed.append(segments.c.retired_at.is_not(None) if retired else segments.c.retired_at.is_(None))
         if limit is not None:  # before the joins, or a database without statistics would join all of them first
             page = sa.select(segments.c.id).where(*narrowed).order_by(*_PLACE).limit(limit)
             narrowed = [segments.c.id.in_(page)]
@@ -101,11 +107,7 @@ class Segments:
     async def count_changes(self, client: str, key: str, ids: Ids) -> tuple[int, int]:
         """Count who would enter and who would leave if the segment had these ids: ascending, without repetitions."""
         segment = await self.segment(client, key)
-        entered = left = 0
-        async for came, went in compare(self._snapshots.stream_members(segment.snapshot_id), pages(ids)):
-            entered += len(came)
-            left += len(went)
-        return entered, left
+        return await self._snapshots.count_changes(segment.snapshot_id, ids)
 
     async def rollback(self, client: str, key: str, number: int | None = None) -> Segment:
         """Make an earlier snapshot current again: the one of that number, else the one before the current.
@@ -122,6 +124,7 @@ class Segments:
             if target.current:
                 raise RefusedError(f"The snapshot {target.number} is the current one already.")
             _update(conn, client, key, current_snapshot_id=target.id, rolled_back=True)
+            self._note(conn, client, key, StepKind.ROLLED_BACK)
             publishing.forget_approvals(conn, client, key)
             if _one(conn, client, key).newest_stamp > f"{self._clock():%Y%m%d_%H%M}":
                 _update(conn, client, key, newest_stamp=target.stamp, newest_upload_id=target.upload_id)
@@ -138,6 +141,7 @@ class Segments:
             if segment.retired_at:
                 raise RefusedError(f'The segment "{segment.title}" is retired already, since {segment.retired_at}.')
             _update(conn, client, key, retired_at=iso(self._clock()), overdue_since=None)
+            self._note(conn, client, key, StepKind.RETIRED)
             forget_troubles(conn, client, key)
 
         await self._database.write(work)
@@ -151,6 +155,7 @@ class Segments:
             if not segment.retired_at:
                 raise RefusedError(f'The segment "{segment.title}" is in use: there is nothing to restore.')
             _update(conn, client, key, retired_at=None)
+            self._note(conn, client, key, StepKind.RESTORED)
 
         await self._database.write(work)
 
@@ -190,11 +195,16 @@ class Segments:
             forget_troubles(conn, client, key)
             this = sa.and_(segments.c.client == client, segments.c.key == key)
             ids = sa.select(segments.c.id).where(this)
+            conn.execute(timeline.delete().where(timeline.c.segment_id.in_(ids)))
             unpublish(conn, sa.select(snapshots.c.id).where(snapshots.c.segment_id.in_(ids)))
             conn.execute(segments.delete().where(this))
 
         await self._database.write(work)
         await self._snapshots.delete_abandoned()
+
+    def _note(self, conn: Connection, client: str, key: str, kind: StepKind) -> None:
+        this = sa.select(segments.c.id).where(segments.c.client == client, segments.c.key == key)
+        note(conn, conn.execute(this).scalar_one(), kind, at=iso(self._clock()))
 
 
 def _select(
@@ -279,7 +289,9 @@ def _history(conn: Connection, client: str, key: str) -> list[Snapshot]:
         .where(segments.c.client == client, segments.c.key == key)
         .order_by(snapshots.c.number.desc())
     )
-    return [Snapshot(**row) for row in conn.execute(query).mappings()]
+    rows = conn.execute(query).mappings().all()
+    had = periods(conn, [row["upload_id"] for row in rows])
+    return [Snapshot(**row, periods=had[row["upload_id"]]) for row in rows]
 
 
 def _update(conn: Connection, client: str, key: str, **values: object) -> None:

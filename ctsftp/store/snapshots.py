@@ -19,7 +19,7 @@ from ctsftp.contract.states import State
 from ctsftp.errors import NotFoundError, StoreError
 from ctsftp.store import publishing
 from ctsftp.store.backend import bulk
-from ctsftp.store.changes import compare
+from ctsftp.store.changes import compare, pages
 from ctsftp.store.database import Database
 from ctsftp.store.ledger import add_warnings
 from ctsftp.store.moves import state_of
@@ -121,6 +121,14 @@ class Snapshots:
     def stream_changes(self, old_id: int, new_id: int) -> AsyncIterator[tuple[Ids, Ids]]:
         """Compare two snapshots in constant memory: pieces of who entered and who left, both ascending."""
         return compare(stream_members(self._database, old_id), stream_members(self._database, new_id))
+
+    async def count_changes(self, snapshot_id: int, ids: Ids) -> tuple[int, int]:
+        """Count who would enter and who would leave with these ids: ascending, without repetitions."""
+        entered = left = 0
+        async for came, went in compare(self.stream_members(snapshot_id), pages(ids)):
+            entered += len(came)
+            left += len(went)
+        return entered, left
 
     async def prune(self, *, keep_last: int = KEPT_LAST, keep_days: int = KEPT_DAYS) -> int:
         """Delete old snapshots: not a segment's current one, its last, nor the last of each of the last days.

@@ -17,7 +17,9 @@ from ctsftp.store.overview import Overview
 from ctsftp.store.receipts import ReceiptBook
 from ctsftp.store.records import Clock
 from ctsftp.store.segments import Segments
+from ctsftp.store.sessions import Sessions
 from ctsftp.store.snapshots import Snapshots
+from ctsftp.store.timeline import Timeline
 from ctsftp.store.tokens import Tokens
 
 
@@ -47,7 +49,9 @@ class Store:
         self.lookups = Lookups(readers)
         self.export = Export(readers)
         self.tokens = Tokens(readers, clock)
+        self.sessions = Sessions(readers, clock)
         self.overview = Overview(readers)
+        self.timeline = Timeline(readers)
 
     @classmethod
     async def open(cls, url: str, *, clock: Clock, migrate: bool, node: Callable[[], str] | None = None) -> Self:

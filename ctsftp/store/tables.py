@@ -309,3 +309,33 @@ gate_segments = sa.Table(
     sa.Index("gate_segments_by_segment", "segment_id"),
     sqlite_with_rowid=False,
 )
+
+# The browsers that are signed in to the console, by the hash of their cookie's secret. `notices` are told on the next
+# page: objects of `tone` and `text`.
+console_sessions = sa.Table(
+    "console_sessions",
+    metadata,
+    sa.Column("sha256", sa.Text, primary_key=True),
+    sa.Column("token_id", sa.Integer, sa.ForeignKey("tokens.id"), nullable=False),
+    sa.Column("opened_at", sa.Text, nullable=False),
+    sa.Column("ends_at", sa.Text, nullable=False),
+    sa.Column("notices", sa.JSON, nullable=False),
+    sa.Index("console_sessions_by_token", "token_id", "opened_at"),
+)
+
+# What readers of a segment had, and since when: a row each time that changes, written in the transaction that changes
+# it, and kept longer than the snapshots. Of a retired segment they have nothing: `members` is 0, and the list the one
+# that it was retired with. `number` is null where that was not known when the table was made.
+timeline = sa.Table(
+    "timeline",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("segment_id", sa.Integer, sa.ForeignKey("segments.id"), nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("upload_id", sa.Text, sa.ForeignKey("uploads.id"), nullable=False),
+    sa.Column("number", sa.Integer),
+    sa.Column("members", sa.BigInteger, nullable=False),
+    sa.Index("timeline_by_segment", "segment_id", "id"),
+    sa.Index("timeline_by_upload", "upload_id"),
+)

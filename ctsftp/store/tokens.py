@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from ctsftp.errors import NotFoundError, RefusedError
 from ctsftp.store.database import Database
 from ctsftp.store.records import Clock, Token, iso
-from ctsftp.store.tables import tokens
+from ctsftp.store.tables import console_sessions, tokens
 
 # So that a scanner of repositories and logs knows one when it sees it.
 PREFIX = "ctsftp_"
@@ -66,9 +66,11 @@ class Tokens:
         return [Token(**row) for row in rows]
 
     async def revoke(self, name: str) -> None:
-        """Forget a token: the next request that shows it is refused."""
+        """Forget a token, and end its sessions at the console: the next request that shows it is refused."""
 
         def work(conn: Connection) -> None:
+            this = sa.select(tokens.c.id).where(tokens.c.name == name)
+            conn.execute(console_sessions.delete().where(console_sessions.c.token_id.in_(this)))
             if conn.execute(tokens.delete().where(tokens.c.name == name)).rowcount == 0:
                 raise NotFoundError(f'There is no token "{name}": `ctsftp token list` shows them all.')
 

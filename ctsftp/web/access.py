@@ -7,7 +7,7 @@ What belongs to another client does not exist for a token that is bound to one: 
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Hashable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -19,7 +19,7 @@ from fastapi.security.base import SecurityBase
 from starlette.types import Scope
 
 from ctsftp.clients.folder import Clients
-from ctsftp.store.records import Clock, Token
+from ctsftp.store.records import Clock, IfApproved, Token, Upload
 from ctsftp.store.store import Store
 from ctsftp.web.console.live import Live
 from ctsftp.web.problems import Problem
@@ -70,6 +70,8 @@ class Parts:
     sheet: Callable[[str], Awaitable[dict[str, Any]]]
     live: Live
     now: Clock
+    # What held uploads would change if they were approved now, by their ids; it waits for so many seconds.
+    if_approved: Callable[[Sequence[Upload], float], Awaitable[dict[str, IfApproved]]]
 
     def asker(self, scope: Scope) -> Hashable:
         """Tell who asks, before it is known whether he may: a token that was let in before, else an address.

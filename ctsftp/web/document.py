@@ -33,9 +33,10 @@ class Document:
     def _make(self) -> dict[str, Any]:
         document = self._app.openapi()
         _mend(document)
-        for schema in document["components"]["schemas"].values():
-            for example in schema.get("examples", []):  # FastAPI has left out what is null
-                example.update(dict.fromkeys(schema["properties"].keys() - example.keys()))
+        schemas = document["components"]["schemas"]
+        for schema in schemas.values():
+            for example in schema.get("examples", []):
+                _fill_in_nulls(example, schema, schemas)
         for path, operations in document["paths"].items():
             for parameter in operations.get("get", {}).get("parameters", []):
                 if parameter["name"] == "limit":
@@ -46,6 +47,15 @@ class Document:
         settings = self._app.state.parts.settings
         most: int = settings.max_changes_page_size if path.endswith("/changes") else settings.max_page_size
         return most
+
+
+def _fill_in_nulls(example: dict[str, Any], schema: Any, schemas: Any) -> None:
+    """Give an example, and the objects in its lists, what FastAPI has left out: whatever is null."""
+    example.update(dict.fromkeys(schema["properties"].keys() - example.keys()))
+    for name, value in schema["properties"].items():
+        if of := value.get("items", {}).get("$ref"):
+            for one in example[name]:
+                _fill_in_nulls(one, schemas[of.rpartition("/")[2]], schemas)
 
 
 def _mend(document: Any) -> None:

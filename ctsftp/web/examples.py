@@ -5,7 +5,8 @@ from dataclasses import asdict
 from ctsftp.contract.codes import Code, Notice
 from ctsftp.contract.rows import RejectedRow
 from ctsftp.contract.states import State
-from ctsftp.store.records import Gate, Segment, Snapshot, Upload
+from ctsftp.contract.timeline import Period, StepKind
+from ctsftp.store.records import Gate, IfApproved, Segment, Snapshot, Upload
 
 LOADED_AT = "2026-03-10T09:00:02.117Z"
 
@@ -34,6 +35,8 @@ UPLOAD = Upload(
     retry_at=None,
 )
 REJECTED = RejectedRow(7, "1.23E+10", "the id is not a whole number of 1 to 19 digits")
+PERIOD = Period(since=LOADED_AT, until=None, began_by=StepKind.LOADED, ended_by=None)
+IF_APPROVED = IfApproved(now=120_000, enter=12, leave=64_100)
 SNAPSHOT = Snapshot(
     id=42,
     number=17,
@@ -45,6 +48,7 @@ SNAPSHOT = Snapshot(
     left=75,
     published_at=LOADED_AT,
     current=True,
+    periods=[PERIOD],
 )
 SEGMENT = Segment(
     client=UPLOAD.client,

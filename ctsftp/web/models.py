@@ -8,7 +8,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from ctsftp.contract.rows import MAX_ID
 from ctsftp.contract.states import State
-from ctsftp.web.examples import GATE, REJECTED, SEGMENT, SNAPSHOT, UPLOAD
+from ctsftp.contract.timeline import StepKind
+from ctsftp.web.examples import GATE, IF_APPROVED, PERIOD, REJECTED, SEGMENT, SNAPSHOT, UPLOAD
 from ctsftp.web.problems import ProblemDocument
 
 MAX_FIELDS = 20
@@ -116,6 +117,17 @@ class SegmentList(Output):
     next: str | None = NextCursor
 
 
+class PeriodOut(Output):
+    """A time in which readers had a list."""
+
+    model_config = shown(PERIOD.as_json())
+
+    since: str
+    until: str | None = Field(description="null while they have it")
+    began_by: StepKind
+    ended_by: StepKind | None
+
+
 class SnapshotOut(Output):
     """A snapshot that is kept."""
 
@@ -130,6 +142,7 @@ class SnapshotOut(Output):
     upload_id: str
     filename: str
     current: bool
+    periods: list[PeriodOut] = Field(description="when readers had it, old to new")
 
 
 class History(Output):
@@ -269,6 +282,26 @@ class UploadOut(Output):
     size: int
     received_at: str = Field(description="the CLOSE")
     finished_at: str | None = Field(description="null while held")
+
+
+class IfApprovedOut(Output):
+    """What a held upload would change if it were approved now."""
+
+    model_config = shown(IF_APPROVED.as_json())
+
+    members_now: int | None = Field(description="null where there is no segment yet")
+    enter: int | None = Field(description="null while it is counted, or cannot be at this node")
+    leave: int | None = Field(description="null while it is counted, or cannot be at this node")
+
+
+class UploadDetail(UploadOut):
+    """An upload, and what it has to do with what readers have now."""
+
+    model_config = shown(UPLOAD.as_json() | {"current": True, "periods": [PERIOD.as_json()], "if_approved": None})
+
+    current: bool = Field(description="whether its members are the segment's now")
+    periods: list[PeriodOut] = Field(description="when readers had its list, old to new")
+    if_approved: IfApprovedOut | None = Field(description="null unless it is held")
 
 
 class UploadList(Output):

@@ -41,7 +41,7 @@ class HttpSettings(BaseModel):
     )
     keep_alive_s: int = Field(30, ge=1, description="seconds that a silent connection is kept")
     drain_timeout_s: int = Field(10, ge=0, description="seconds that running answers get when the server stops")
-    # The console. Its sessions end when their token is revoked or expires, and with the process.
+    # The console. Its sessions end with their time, and when their token is revoked or expires.
     allowed_hosts: tuple[str, ...] = Field(
         ("localhost", "127.0.0.1", "[::1]"),
         description="names that people reach the console by, beside localhost (a list in JSON); others are refused",
@@ -53,9 +53,13 @@ class HttpSettings(BaseModel):
     session_life_s: int = Field(
         43_200, ge=60, le=31_536_000, description="seconds after which somebody has to sign in again"
     )
-    max_sessions: int = Field(1_000, ge=1, description="browsers that are signed in; then the first one goes")
+    max_sessions: int = Field(
+        1_000, ge=1, description="browsers that are signed in; then the first one goes of the token that has most"
+    )
     max_sign_in_failures: int = Field(10, ge=1, description="failed sign-ins that an address has a minute")
-    max_live_pages: int = Field(100, ge=0, description="open pages that are told at once of what is new")
+    max_live_pages: int = Field(
+        100, ge=0, description="open pages that are told at once of what is new; the others ask every few seconds"
+    )
 
     def knows_host(self, header: str) -> bool:
         """Whether a request's Host names this server.

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from ctsftp.contract.states import State
 from ctsftp.errors import NotFoundError
 from ctsftp.store.records import Upload
 from ctsftp.web.access import Access, Admin, Reader
@@ -12,12 +13,15 @@ from ctsftp.web.models import (
     RejectedOut,
     RejectedRows,
     StateFilter,
+    UploadDetail,
     UploadList,
     UploadOut,
     UploadPath,
 )
 from ctsftp.web.paging import Cursor, Limit, page_size, read_cursor, unknown_cursor, write_cursor
 from ctsftp.web.problems import Problem
+
+COUNTED_WITHIN_S = 5.0  # else an answer says that it is not counted yet
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"], responses=PROBLEMS)
 
@@ -48,9 +52,18 @@ async def list_uploads(
 
 
 @router.get("/{upload_id}")
-async def show_upload(access: Reader, upload_id: UploadPath) -> UploadOut:
-    """Tell what became of an upload."""
-    return UploadOut(**(await find(access, upload_id)).as_json())
+async def show_upload(access: Reader, upload_id: UploadPath) -> UploadDetail:
+    """Tell what became of an upload, and what it has to do with what readers have now."""
+    upload = await find(access, upload_id)
+    periods = await access.store.timeline.periods_of(upload.id)
+    held = [upload] if upload.state is State.HELD else []
+    approved = (await access.parts.if_approved(held, COUNTED_WITHIN_S)).get(upload.id)
+    return UploadDetail(
+        **upload.as_json(),
+        current=any(period.until is None for period in periods),
+        periods=[period.as_json() for period in periods],
+        if_approved=approved.as_json() if approved else None,
+    )
 
 
 @router.get("/{upload_id}/rejected")

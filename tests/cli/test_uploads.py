@@ -44,7 +44,9 @@ def test_the_list_has_the_fields_that_scripts_read(shell: Shell) -> None:
         "finished_at": loaded.finished_at,
     }
     assert list(row) == list(loaded.as_json())
-    assert shell.json("upload", "show", loaded.id) == row | {"id_title": "CTUserID", "setting": None, "meaning": None}
+    shown = shell.json("upload", "show", loaded.id)
+    assert list(shown) == [*row, "id_title", "current", "periods", "if_approved", "setting", "meaning"]
+    assert shown | row | {"id_title": "CTUserID", "setting": None, "meaning": None} == shown
     assert shell.json("upload", "rejects", loaded.id) == [
         {"line": 13, "value": "x", "reason": "the id is not a whole number of 1 to 19 digits"}
     ]
@@ -98,11 +100,23 @@ def test_the_table_shows_fifty_and_json_all(shell: Shell) -> None:
 def test_one_upload_is_shown_with_its_meaning_and_what_to_do(held: Shell) -> None:
     [row] = held.json("upload", "list", "--state", "held")
     out = held.run("upload", "show", row["id"]).out
-    for words in (row["id"], "held", "The file has no members, and the segment has 2.", "ctsftp upload approve ID"):
+    for words in (row["id"], "held", "The file has no members, and the segment had 2.", "ctsftp upload approve ID"):
         assert words in out
     assert "ctsftp explain empty" in out
     assert held.run("explain", "empty").out.split()[:2] == ["code", "empty"]
     assert held.json("upload", "show", row["id"])["meaning"] == held.json("explain", "empty")["meaning"]
+
+
+def test_a_held_upload_shows_what_it_would_change_now(held: Shell) -> None:
+    second, first = held.json("upload", "list")
+    assert held.json("upload", "show", second["id"])["if_approved"] == {"members_now": 2, "enter": 0, "leave": 2}
+    assert "2 -> 0 members: 0 enter, 2 leave" in held.run("upload", "show", second["id"]).out
+    assert held.json("upload", "show", first["id"])["current"]
+    assert "Its members are the segment's, since" in held.run("upload", "show", first["id"]).out
+    held.run("upload", "approve", second["id"])
+    shown = held.json("upload", "show", first["id"])
+    assert (shown["current"], shown["periods"][0]["ended_by"]) == (False, "loaded")
+    assert "until" in held.run("upload", "show", first["id"]).out
 
 
 def test_the_beginning_of_an_id_is_enough_where_no_other_upload_has_it(held: Shell) -> None:

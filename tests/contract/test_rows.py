@@ -4,7 +4,7 @@ import csv
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from ctsftp.contract.cells import split_enclosed
@@ -370,6 +370,7 @@ def naive_row(layout: Layout, line: bytes) -> int | str:
 
 
 @given(st.sampled_from(LAYOUTS), st.lists(LINES, max_size=6))
+@example(FIRST_OF_TWO, [b',,"7"', b"5,,7", b"1000,01,"])
 def test_the_reader_agrees_with_the_rules_written_down_naively(layout: Layout, lines: list[bytes]) -> None:
     expected = [naive_row(layout, line) for line in lines]
     assume(not layout.enclosed or all(naive_split(line) is not None for line in lines))

@@ -282,5 +282,5 @@ async def test_what_the_held_reason_says_names_all_that_holds_it(sender: Sender)
     await rolled_back(sender)
     row = await sender.put(f"VIP_{days_ahead(30)}.csv", ids())
     assert row["code"] == Code.ROLLED_BACK
-    for words in ("rolled back", "days ahead", "no members"):
+    for words in ("rolled back", "days after", "no members"):
         assert words in row["reason"]

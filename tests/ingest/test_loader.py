@@ -1,7 +1,5 @@
 """One upload, from `received` to where it ends: the verdicts, and what the ledger and the segment then say."""
 
-from typing import Any
-
 import pytest
 
 from ctsftp.clients.config import ClientConfig, Guards
@@ -10,7 +8,7 @@ from ctsftp.contract.states import State
 from ctsftp.errors import NotFoundError, StoreError
 from ctsftp.store import Upload
 
-from .bench import Bench, Faulty, rows
+from .bench import Bench, rows
 
 NAME = "VIP_20260310_0900.csv"
 
@@ -59,37 +57,24 @@ async def test_an_older_stamp_is_superseded(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "code", "change"),
+    ("name", "content", "code"),
     [
-        ("VIP_20260310_0901.csv", rows([]), Code.EMPTY, "0 members enter and 100 leave"),
-        ("VIP_20260310_0901.csv", rows([*range(1, 40), 200]), Code.SHRUNK, "1 members enter and 61 leave"),
-        ("VIP_20260313_0000.csv", rows(range(3, 101)), Code.FUTURE, "0 members enter and 2 leave"),
+        ("VIP_20260310_0901.csv", rows([]), Code.EMPTY),
+        ("VIP_20260310_0901.csv", rows([*range(1, 40), 200]), Code.SHRUNK),
+        ("VIP_20260313_0000.csv", rows(range(3, 101)), Code.FUTURE),
     ],
 )
-async def test_a_file_that_could_do_harm_is_held_and_says_what_it_would_change(
-    bench: Bench, name: str, content: str, code: Code, change: str
+async def test_a_file_that_could_do_harm_is_held_with_a_reason_that_stays_true(
+    bench: Bench, name: str, content: str, code: Code
 ) -> None:
     await bench.load(NAME, rows(range(1, 101)))
     row = await bench.load(name, content)
     assert outcome(row) == (State.HELD, code)
     assert row.reason
-    assert f"If it is approved, {change}." in row.reason
+    for word in (" has 100", "enter", "leave"):  # what would change is counted whenever it is shown
+        assert word not in row.reason
     assert row.finished_at is None
     assert len(await bench.members()) == 100
-
-
-async def test_what_a_held_file_would_change_need_not_be_known(bench: Bench) -> None:
-    first = await bench.load("VIP_20260313_0000.csv", rows([1]))
-    assert outcome(first) == (State.HELD, Code.FUTURE)
-    await bench.load(NAME, rows(range(1, 101)))
-    segments: Any = Faulty(bench.store.segments)
-    segments.fail("count_changes", StoreError("deleted"))
-    bench.store.segments = segments
-    row = await bench.load("VIP_20260310_0901.csv", rows([]))
-    assert outcome(row) == (State.HELD, Code.EMPTY)
-    for held in (first, row):
-        assert held.reason
-        assert "If it is approved" not in held.reason
 
 
 async def test_after_a_rollback_uploads_are_held_until_one_is_approved(bench: Bench) -> None:

@@ -3,25 +3,10 @@
 from ctsftp.contract.freshness import Expectation
 from ctsftp.contract.states import State
 from ctsftp.store import Store
-from ctsftp.store.overview import TREND_SIZES, SegmentTotals, Waiting
+from ctsftp.store.overview import SegmentTotals, Waiting
 from ctsftp.store.records import Logins
 
 from .conftest import Feed, StandingClock
-
-
-async def test_a_trend_is_the_sizes_of_the_kept_snapshots_old_to_new(store: Store, feed: Feed) -> None:
-    for count in range(1, TREND_SIZES + 4):
-        await feed.load(range(1, count + 1), stamp=f"20260310_{count:04}")
-    await feed.load([1], client="other")
-    sizes = {one.client: one.snapshot_id for one in await store.segments.segments()}
-    trends = await store.overview.trends(None)
-    assert trends == {sizes["acme"]: list(range(4, TREND_SIZES + 4)), sizes["other"]: [1]}
-    assert await store.overview.trends("other") == {sizes["other"]: [1]}
-    assert await store.overview.trends_of(await store.segments.segments()) == trends
-    assert await store.overview.trends_of(await store.segments.segments(client="other", limit=9)) == {
-        sizes["other"]: [1]
-    }
-    assert await store.overview.trends_of([]) == {}
 
 
 async def test_segments_are_counted_by_what_they_ask_for(store: Store, feed: Feed, clock: StandingClock) -> None:
@@ -35,15 +20,6 @@ async def test_segments_are_counted_by_what_they_ask_for(store: Store, feed: Fee
     assert await store.overview.totals(None) == SegmentTotals(in_use=3, overdue=1, retired=1)
     assert await store.overview.totals("other") == SegmentTotals(in_use=1, overdue=0, retired=0)
     assert await store.overview.totals("nobody") == SegmentTotals(in_use=0, overdue=0, retired=0)
-
-
-async def test_the_sizes_over_time_outlive_the_snapshots(store: Store, feed: Feed) -> None:
-    await feed.load([1])
-    await feed.load([1, 2], stamp="20260311_0900")
-    await feed.held(stamp="20260312_0900")
-    await feed.load([1, 2, 3], title="Gold")
-    assert [members for _, members in await store.overview.sizes("acme", "vip")] == [1, 2]
-    assert await store.overview.sizes("other", "vip") == []
 
 
 async def test_what_waits_is_counted_by_segment_and_state(store: Store, feed: Feed) -> None:

@@ -12,8 +12,9 @@ import pytest
 import sqlalchemy as sa
 
 from ctsftp.contract.states import State
+from ctsftp.contract.timeline import StepKind
 from ctsftp.store import Store
-from ctsftp.store.tables import segments, snapshots, uploads
+from ctsftp.store.tables import segments, snapshots, timeline, uploads
 
 from .conftest import Desk
 
@@ -72,6 +73,8 @@ async def make_many(store: Store) -> None:
         ]
         conn.execute(segments.insert(), rows)
         conn.execute(snapshots.update().values(segment_id=snapshots.c.id, number=1))
+        step = {"at": AT, "kind": StepKind.LOADED, "number": 1, "members": 3}
+        conn.execute(timeline.insert(), [step | {"segment_id": one, "upload_id": ids[one]} for one in numbers])
         if conn.dialect.name == "postgresql":
             for table in ("segments", "snapshots"):
                 conn.exec_driver_sql(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), {SEGMENTS})")
@@ -120,10 +123,11 @@ async def test_a_page_costs_what_a_page_does(desk: Desk) -> None:
         assert await quickest_s(desk, secret, f"/v1/{place}") < 0.05
     began = time.perf_counter()
     page = await desk.store.segments.segments(limit=100)
-    await desk.store.overview.trends_of(page)
+    trends = await desk.store.timeline.trends([one.snapshot_id for one in page])
     await desk.store.overview.totals(None)
     await desk.store.segments.in_need(limit=100)
     assert time.perf_counter() - began < 0.5
+    assert len(trends) == 100
 
 
 async def test_a_token_that_asks_hundreds_of_times_at_once_makes_a_load_take_at_most_twice_its_time(desk: Desk) -> None:

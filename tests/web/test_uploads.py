@@ -1,5 +1,7 @@
 """Uploads: what became of each file, and what an admin decides."""
 
+from typing import Any
+
 import httpx
 import pytest
 
@@ -28,10 +30,37 @@ async def test_the_ledger_is_listed_newest_first_page_by_page(desk: Desk, admin:
 async def test_an_upload_is_shown_with_its_rejected_rows(desk: Desk, admin: httpx.AsyncClient) -> None:
     upload = await desk.load("VIP", ["1", "2", "x", *range(10, 30)])  # type: ignore[list-item]
     shown = (await admin.get(f"/v1/uploads/{upload.id}")).json()
-    assert shown == upload.as_json()
+    [period] = shown["periods"]
+    assert (period["until"], period["began_by"], period["ended_by"]) == (None, "loaded", None)
+    assert shown == upload.as_json() | {"current": True, "periods": [period], "if_approved": None}
     assert (shown["state"], shown["rejected"], shown["members"]) == ("loaded", 1, 22)
     [row] = (await admin.get(f"/v1/uploads/{upload.id}/rejected")).json()["items"]
     assert (row["line"], row["value"]) == (4, "x")
+
+
+async def test_an_upload_says_whether_it_is_current_and_what_it_would_change_now(
+    desk: Desk, admin: httpx.AsyncClient
+) -> None:
+    first = await desk.load("VIP", range(1, 301))
+    held = await desk.load("VIP", range(2, 21))
+
+    async def shown(upload_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = (await admin.get(f"/v1/uploads/{upload_id}")).json()
+        return found
+
+    assert (await shown(first.id))["current"]
+    assert (await shown(held.id))["if_approved"] == {"members_now": 300, "enter": 0, "leave": 281}
+    other = await desk.load("VIP", range(1, 21))
+    await admin.post(f"/v1/uploads/{held.id}/approve")
+    assert (await shown(held.id))["if_approved"] is None
+    assert (await shown(other.id))["if_approved"] == {"members_now": 19, "enter": 1, "leave": 0}
+    replaced = await shown(first.id)
+    assert not replaced["current"]
+    assert replaced["periods"][0]["ended_by"] == "loaded"
+    await admin.post("/v1/segments/acme/VIP/rollback", json={})
+    assert [one["began_by"] for one in (await shown(first.id))["periods"]] == ["loaded", "rolled_back"]
+    history = (await admin.get("/v1/segments/acme/VIP/history")).json()["items"]
+    assert history[-1]["periods"] == (await shown(first.id))["periods"]
 
 
 async def test_another_clients_upload_is_as_little_there_as_one_that_never_was(

@@ -1,12 +1,11 @@
 """The console's addresses, and the headers that every answer of it has."""
 
-from datetime import timedelta
-
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,10 +13,9 @@ from ctsftp.contract.codes import harmless
 from ctsftp.web.access import Parts
 from ctsftp.web.console import clients, gates, segments, signing, uploads
 from ctsftp.web.console.assets import ASSETS
-from ctsftp.web.console.pages import render
-from ctsftp.web.console.sessions import Attempts, Sessions
-from ctsftp.web.console.visitor import Desk, admit, decided, desk_of, signed_in
-from ctsftp.web.problems import problem_of
+from ctsftp.web.console.attempts import Attempts
+from ctsftp.web.console.visitor import Desk, admit, decided, desk_of, fault_page, signed_in
+from ctsftp.web.problems import Problem
 from ctsftp.web.settings import HttpSettings, host_name
 
 # Nothing but what this server sends: no inline script or style, no frame, no other site in either direction.
@@ -36,7 +34,7 @@ HEADERS = {
     "cache-control": "no-store",
 }
 
-
+NO_PAGE = {404: "There is no such page.", 405: "There is no page at this address: it is where a form is sent to."}
 OF_THE_API = {"/v1", "/healthz", "/readyz", "/metrics"}
 
 
@@ -53,7 +51,6 @@ def make_console(parts: Parts) -> ASGIApp:
     console.router.redirect_slashes = False
     console.state.desk = Desk(
         parts=parts,
-        sessions=Sessions(most=settings.max_sessions, life=timedelta(seconds=settings.session_life_s), now=parts.now),
         attempts=Attempts(most=settings.max_sign_in_failures, now=parts.now),
     )
     return Headers(console)
@@ -113,27 +110,38 @@ class KnownNames:
 
 
 async def _live(request: Request) -> Response:
-    """Stream news to an open page; 204 tells the browser to ask no more."""
+    """Stream news to an open page; a page that is refused asks `_session` why."""
     visitor = await admit(request)
+    if visitor is None:
+        return Response(status_code=401)
     live = desk_of(request).parts.live
-    if visitor is None or live.is_full:
-        return Response(status_code=204)
-    heard = request.query_params.get("beat", "")
+    if not live.has_room(visitor.token):
+        return Response(status_code=503)
 
     async def is_signed_in() -> bool:
         return await admit(request) is not None
 
-    stream = live.stream(visitor.token.client, int(heard) if heard.isdecimal() else -1, is_signed_in)
+    stream = live.stream(visitor.token, request.query_params.get("beat", ""), is_signed_in)
     return StreamingResponse(stream, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
 
 
-async def _fault(_request: Request, exc: Exception) -> Response:
-    """Answer what nobody else did, to somebody of whom nothing is known."""
-    problem = problem_of(exc)
-    text = "There is no such page." if problem.status == 404 else problem.detail  # noqa: PLR2004
-    title = "Not found" if problem.status == 404 else "That did not work"  # noqa: PLR2004
-    page = render("fault.html", who=None, here="", notices=[], assets=ASSETS.addresses, title=title, text=text)
-    return HTMLResponse(page, problem.status)
+async def _session(request: Request) -> Response:
+    """Tell an open page that hears nothing whether the server and its session are there, and which beat it is at."""
+    visitor = await admit(request)
+    if visitor is None:
+        return Response(status_code=401)
+    return Response(status_code=204, headers={"ctsftp-beat": visitor.parts.live.mark(visitor.token.client)})
+
+
+async def _fault(request: Request, exc: Exception) -> Response:
+    """Answer what nobody else did: as a page like all others to somebody who is signed in."""
+    if isinstance(exc, HTTPException) and exc.status_code in NO_PAGE:
+        exc = Problem(exc.status_code, "http", NO_PAGE[exc.status_code])
+    try:
+        visitor = await admit(request)
+    except Exception:  # noqa: BLE001  the first fault is the one to tell of
+        visitor = None
+    return await fault_page(visitor, exc)
 
 
 ROUTES = [
@@ -152,11 +160,12 @@ ROUTES = [
     Route("/clients", signed_in(clients.all_of_them)),
     Route("/clients/{client}", signed_in(clients.one_of_them)),
     Route("/gates", signed_in(gates.all_of_them)),
-    Route("/gates/set", decided(gates.put), methods=["POST"]),
+    Route("/gates/set", decided(gates.put, gates.place), methods=["POST"]),
     Route("/gates/remove", decided(gates.remove), methods=["POST"]),
     Route("/sign-in", signing.ask, methods=["GET"]),
     Route("/sign-in", signing.sign_in, methods=["POST"]),
     Route("/sign-out", signing.sign_out, methods=["POST"]),
     Route("/live", _live),
+    Route("/session", _session),
     Route("/assets/{hash}/{name}", ASSETS.serve),
 ]

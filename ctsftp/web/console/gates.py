@@ -2,12 +2,15 @@
 
 from urllib.parse import urlencode
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from ctsftp.errors import RefusedError
 from ctsftp.store.records import Segment
 from ctsftp.web.console.views import segment_href
 from ctsftp.web.console.visitor import Form, Visitor
+
+MAX_ADDRESS = 6_000  # characters, which every browser and every proxy takes
 
 
 async def all_of_them(visitor: Visitor) -> Response:
@@ -27,7 +30,23 @@ async def all_of_them(visitor: Visitor) -> Response:
             for gate in await visitor.store.gates.gates(client=client)
         ],
         segments=[one for one in own if not one.retired_at],
+        typed={
+            "kind": visitor.asked("kind"),
+            "item": visitor.asked("item"),
+            "segments": set(visitor.request.query_params.getlist("segment")),
+        },
     )
+
+
+def place(_request: Request, form: Form) -> str:
+    """Give the address of the page with the form as it was filled in, as much of it as an address holds."""
+    typed = {name: form.all(name) for name in ("client", "kind", "item", "segment")}
+    for dropped in ((), ("segment",), ("segment", "kind", "item")):
+        fields = {name: values for name, values in typed.items() if name not in dropped}
+        address = f"/gates?{urlencode(fields, doseq=True)}#set"
+        if len(address) <= MAX_ADDRESS:
+            return address
+    return "/gates"
 
 
 async def put(visitor: Visitor, form: Form) -> str:
@@ -40,7 +59,7 @@ async def put(visitor: Visitor, form: Form) -> str:
     if not titles:
         raise RefusedError("Choose at least one segment whose members may see it.")
     await visitor.perform("gate.set", client=client, kind=kind, item=item, segments=titles)
-    visitor.session.say("good", f'The {kind} "{item}" is open to the members of {", ".join(titles)}.')
+    await visitor.say("good", f'The {kind} "{item}" is open to the members of {", ".join(titles)}.')
     return _page(client)
 
 
@@ -49,7 +68,7 @@ async def remove(visitor: Visitor, form: Form) -> str:
     client = form["client"]
     visitor.require(client)
     await visitor.perform("gate.remove", client=client, kind=form["kind"], item=form["item"])
-    visitor.session.say("good", f'The gate of the {form["kind"]} "{form["item"]}" is removed.')
+    await visitor.say("good", f'The gate of the {form["kind"]} "{form["item"]}" is removed.')
     return _page(client)
 
 

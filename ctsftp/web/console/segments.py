@@ -9,12 +9,14 @@ from ctsftp.contract.codes import harmless
 from ctsftp.contract.rows import MAX_ID
 from ctsftp.contract.states import State
 from ctsftp.errors import NotFoundError
+from ctsftp.store.overview import Waiting
 from ctsftp.store.records import Segment, Snapshot
 from ctsftp.web.console.charts import size_over_time
-from ctsftp.web.console.views import decisions, segment_href, segment_rows, upload_row
+from ctsftp.web.console.views import SegmentRow, decisions, segment_href, segment_rows, upload_row
 from ctsftp.web.console.visitor import Form, Visitor
+from ctsftp.web.settings import host_name
 
-MAX_ROWS = 1_000
+PAGE_SIZE = 100
 SHOWN_UPLOADS = 10
 SHOWN_CHANGES = 500
 MAX_ID_DIGITS = 19
@@ -29,28 +31,48 @@ class Found:
 
 
 async def all_of_them(visitor: Visitor) -> Response:
-    """Show the segments; where there are none yet, how to send the first file."""
-    client = visitor.token.client
-    segments = await visitor.store.segments.segments(client=client)
-    if not segments:
+    """Show the segments, a page at a time; where there are none yet, how to send the first file."""
+    client, search = visitor.token.client, visitor.asked("q").strip()
+    after = (visitor.asked("client"), visitor.asked("title")) if visitor.asked("client") else None
+    retired = bool(visitor.asked("retired"))
+    totals = await visitor.store.overview.totals(client)
+    if not totals.in_use + totals.retired:
         return await _first(visitor)
+    segments = visitor.store.segments
+    # A search finds retired ones too.
+    only = None if search else retired
+    found = await segments.segments(limit=PAGE_SIZE + 1, client=client, after=after, search=search, retired=only)
+    shown = found[:PAGE_SIZE]
+    needing = [] if after or retired else await segments.in_need(limit=PAGE_SIZE, client=client, search=search)
     waiting = await visitor.waiting()
-    held = {(one.client, one.key or ""): one.count for one in waiting if one.state is State.HELD}
-    search = visitor.asked("q").strip()
-    rows = segment_rows(segments, trends=await visitor.store.overview.trends(client), held=held, now=visitor.now)
-    in_use = sum(one.retired_at is None for one in segments)
     return await visitor.page(
         "segments.html",
         here="/",
-        rows=[row for row in rows if row.fits(search)][:MAX_ROWS],
-        most=MAX_ROWS,
+        rows=await _rows(visitor, needing, waiting) + await _rows(visitor, _without(shown, needing), waiting),
+        next=_after(shown[-1], q=search, retired="1" if retired else "") if len(found) > PAGE_SIZE else "",
         search=search,
-        in_use=in_use,
-        retired=len(segments) - in_use,
-        held=sum(held.values()),
+        totals=totals,
+        retired=retired,
+        held=sum(one.count for one in waiting if one.state is State.HELD),
         failed=sum(one.count for one in waiting if one.state is State.FAILED),
-        overdue=sum(row.is_overdue for row in rows),
     )
+
+
+async def _rows(visitor: Visitor, segments: list[Segment], waiting: list[Waiting]) -> list[SegmentRow]:
+    held = {(one.client, one.key or ""): one.count for one in waiting if one.state is State.HELD}
+    trends = await visitor.store.timeline.trends([one.snapshot_id for one in segments])
+    return segment_rows(segments, trends=trends, held=held, now=visitor.now)
+
+
+def _without(segments: list[Segment], others: list[Segment]) -> list[Segment]:
+    there = {one.snapshot_id for one in others}
+    return [one for one in segments if one.snapshot_id not in there]
+
+
+def _after(last: Segment, **kept: str) -> str:
+    """Write the address of the page after this segment."""
+    query = {name: value for name, value in kept.items() if value} | {"client": last.client, "title": last.title}
+    return f"/?{urlencode(query)}"
 
 
 async def _first(visitor: Visitor) -> Response:
@@ -62,6 +84,8 @@ async def _first(visitor: Visitor) -> Response:
         here="/",
         today=f"{visitor.now:%Y%m%d}",
         sheet=sheet,
+        # Where no name was set, the one that leads to the console is known to lead here.
+        host=host_name(visitor.request.headers["host"]) if sheet["host_is_guessed"] else sheet["host"],
         is_client=bool(names),
         uploads=[upload_row(one) for one in await visitor.store.ledger.uploads(client=visitor.token.client, limit=10)],
     )
@@ -74,16 +98,19 @@ async def one_of_them(visitor: Visitor) -> Response:
     ledger = visitor.store.ledger
     held = await ledger.uploads(client=client, segment_key=key, state=State.HELD, limit=SHOWN_UPLOADS)
     uploads = await ledger.uploads(client=client, segment_key=key, limit=SHOWN_UPLOADS + 1)
-    sizes = await visitor.store.overview.sizes(client, key)
+    steps = await visitor.store.timeline.steps(client, key)
     gates = [gate for gate in await visitor.store.gates.gates(client=client) if segment.title in gate.segments]
-    [row] = segment_rows([segment], trends={}, held={(client, key): len(held)}, now=visitor.now)
+    [row] = segment_rows(
+        [segment], trends={segment.snapshot_id: steps}, held={(client, key): len(held)}, now=visitor.now
+    )
     member = visitor.asked("member").strip()
     return await visitor.page(
         "segment.html",
         here="/",
         row=row,
-        decisions=decisions(held, [segment]),
-        chart=size_over_time(sizes) if sizes else "",
+        decisions=decisions(held, await visitor.if_approved(held)),
+        current_since=steps[-1].at if steps else None,
+        chart=size_over_time(steps, visitor.now),
         member=member,
         found=await _look_up(visitor, segment, member) if member else None,
         gates=gates,
@@ -124,21 +151,21 @@ async def roll_back(visitor: Visitor, form: Form) -> str:
     if not _is_id(number):
         raise NotFoundError(f"There is no snapshot number {harmless(number)}.")
     row = await visitor.perform("segment.rollback", name=segment.title, client=segment.client, number=int(number))
-    return _said(visitor, segment, f"is at snapshot {row['number']} again, with {row['members']:,} members.")
+    return await _said(visitor, segment, f"is at snapshot {row['number']} again, with {row['members']:,} members.")
 
 
 async def retire(visitor: Visitor, form: Form) -> str:
     """Take a segment out of use."""
     segment = await _named(visitor, form)
     await visitor.perform("segment.retire", name=segment.title, client=segment.client)
-    return _said(visitor, segment, "is retired.")
+    return await _said(visitor, segment, "is retired.")
 
 
 async def restore(visitor: Visitor, form: Form) -> str:
     """Put a retired segment back into use."""
     segment = await _named(visitor, form)
     await visitor.perform("segment.restore", name=segment.title, client=segment.client)
-    return _said(visitor, segment, "is in use again.")
+    return await _said(visitor, segment, "is in use again.")
 
 
 async def _asked_for(visitor: Visitor) -> Segment:
@@ -151,8 +178,8 @@ async def _named(visitor: Visitor, form: Form) -> Segment:
     return await visitor.store.segments.segment(form["client"], form["name"])
 
 
-def _said(visitor: Visitor, segment: Segment, what: str) -> str:
-    visitor.session.say("good", f'The segment "{segment.title}" {what}')
+async def _said(visitor: Visitor, segment: Segment, what: str) -> str:
+    await visitor.say("good", f'The segment "{segment.title}" {what}')
     return segment_href(segment.client, segment.key)
 
 

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from ctsftp.contract.states import State
 from ctsftp.errors import NotFoundError
 from ctsftp.store.records import Upload
-from ctsftp.web.console.views import Decision, decisions, segment_href, upload_row
+from ctsftp.web.console.views import decisions, segment_href, upload_row
 from ctsftp.web.console.visitor import Deed, Form, Visitor
 from ctsftp.web.problems import Problem
 
@@ -30,7 +30,7 @@ async def all_of_them(visitor: Visitor) -> Response:
     return await visitor.page(
         "uploads.html",
         here="/uploads",
-        decisions=await _beside_segments(visitor, held[:SHOWN_DECISIONS]),
+        decisions=decisions(held[:SHOWN_DECISIONS], await visitor.if_approved(held[:SHOWN_DECISIONS])),
         more_held=len(held) > SHOWN_DECISIONS,
         rows=[upload_row(one) for one in rows[:PAGE_SIZE]],
         older=_older(rows[:PAGE_SIZE], client=client, name=key, state=wanted) if len(rows) > PAGE_SIZE else "",
@@ -44,12 +44,13 @@ async def all_of_them(visitor: Visitor) -> Response:
 async def one_of_them(visitor: Visitor) -> Response:
     """Show an upload."""
     upload = await _asked_for(visitor)
-    held = await _beside_segments(visitor, [upload] if upload.state is State.HELD else [])
+    held = [upload] if upload.state is State.HELD else []
+    waiting = decisions(held, await visitor.if_approved(held))
     return await visitor.page(
         "upload.html",
         here="/uploads",
-        row=upload_row(upload),
-        decision=held[0] if held else None,
+        row=upload_row(upload, await visitor.store.timeline.periods_of(upload.id)),
+        decision=waiting[0] if waiting else None,
         segment_href=await _segment_href(visitor, upload),
         rejects=await visitor.store.ledger.rejects(upload.id) if upload.rejected else [],
     )
@@ -63,7 +64,7 @@ def decision(operation: str) -> Deed:
         row = await visitor.perform(f"upload.{operation}", upload_id=upload.id)
         went_well = row["state"] in {State.LOADED, State.DISCARDED}
         reason = f" {row['reason']}" if row["reason"] else ""
-        visitor.session.say("good" if went_well else "bad", f"{row['filename']} is {row['state']}.{reason}")
+        await visitor.say("good" if went_well else "bad", f"{row['filename']} is {row['state']}.{reason}")
         return f"/uploads/{upload.id}"
 
     return deed
@@ -83,12 +84,6 @@ async def _asked_for(visitor: Visitor) -> Upload:
 def _older(rows: list[Upload], **kept: str | None) -> str:
     """Write the address of the page after these rows."""
     return f"/uploads?{urlencode({name: value for name, value in kept.items() if value} | {'before': rows[-1].id})}"
-
-
-async def _beside_segments(visitor: Visitor, held: list[Upload]) -> list[Decision]:
-    if not held:
-        return []
-    return decisions(held, await visitor.store.segments.segments(client=visitor.token.client))
 
 
 async def _segment_href(visitor: Visitor, upload: Upload) -> str:

@@ -8,9 +8,9 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 
 from ctsftp.contract.codes import PAGES, Code, Page
-from ctsftp.contract.names import segment_key
 from ctsftp.contract.states import State
-from ctsftp.store.records import Segment, Upload
+from ctsftp.contract.timeline import Period, Step, StepKind, say_when_current
+from ctsftp.store.records import IfApproved, Segment, Upload
 from ctsftp.web.console.charts import spark
 
 Key = tuple[str, str]  # a segment: its client and its key
@@ -21,7 +21,6 @@ _TONES = {State.LOADED: "good", State.HELD: "warn", State.REJECTED: "bad", State
 _MEANINGS = {
     State.RECEIVED: "It arrived whole, and waits for its turn.",
     State.LOADING: "It is being read.",
-    State.LOADED: "Its members are the segment's.",
     State.DUPLICATE: "The same file was applied, or is held, already: nothing to do.",
     State.SUPERSEDED: "It is older than what the segment has.",
     State.HELD: "It waits for your decision.",
@@ -48,11 +47,8 @@ class SegmentRow:
     trend: Markup
     is_overdue: bool
     held: int
-
-    def fits(self, search: str) -> bool:
-        """Tell whether the title or the client holds what is searched for, in any case."""
-        wanted = segment_key(search)
-        return wanted in self.segment.key or wanted in self.segment.client
+    # By how many members a rollback changed it; None where the last change was none.
+    rolled_back_by: int | None
 
     @property
     def rank(self) -> tuple[bool, bool, bool, str, str]:
@@ -75,10 +71,15 @@ class UploadRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """A held upload, and what its segment has now; None if there is no segment yet."""
+    """A held upload, and what it would change if it were approved now."""
 
     row: UploadRow
-    now: int | None
+    approved: IfApproved
+
+    @property
+    def now(self) -> int | None:
+        """How many members the segment has; None if there is none yet."""
+        return self.approved.now
 
     @property
     def difference(self) -> int:
@@ -97,7 +98,7 @@ class Decision:
 def segment_rows(
     segments: Sequence[Segment],
     *,
-    trends: Mapping[int, Sequence[int]],
+    trends: Mapping[int, Sequence[Step]],
     held: Mapping[Key, int],
     now: datetime,
 ) -> list[SegmentRow]:
@@ -106,32 +107,38 @@ def segment_rows(
         SegmentRow(
             segment=segment,
             href=segment_href(segment.client, segment.key),
-            trend=spark(trends.get(segment.snapshot_id, ())),
+            trend=spark([step.members for step in trends.get(segment.snapshot_id, ())]),
             is_overdue=segment.overdue_at is not None and segment.overdue_at <= now,
             held=held.get((segment.client, segment.key), 0),
+            rolled_back_by=_rolled_back_by(trends.get(segment.snapshot_id, ())),
         )
         for segment in segments
     ]
     return sorted(rows, key=lambda row: row.rank)
 
 
-def upload_row(upload: Upload) -> UploadRow:
-    """Show one upload."""
+def _rolled_back_by(steps: Sequence[Step]) -> int | None:
+    if len(steps) < 2 or steps[-1].kind is not StepKind.ROLLED_BACK:  # noqa: PLR2004
+        return None
+    return steps[-1].members - steps[-2].members
+
+
+def upload_row(upload: Upload, periods: Sequence[Period] = ()) -> UploadRow:
+    """Show one upload; `periods` are when readers had its list."""
     return UploadRow(
         upload=upload,
         href=f"/uploads/{upload.id}",
         tone=_TONES.get(upload.state, ""),
-        meaning=_MEANINGS[upload.state],
+        meaning=_MEANINGS.get(upload.state) or say_when_current(periods),
         actions=_ACTIONS.get(upload.state, ()),
         code=PAGES[Code(upload.code)] if upload.code in set(Code) else None,
     )
 
 
-def decisions(held: Sequence[Upload], segments: Sequence[Segment]) -> list[Decision]:
-    """Show the held uploads, the one that waits longest first, each beside what its segment has now."""
-    members = {(one.client, one.key): one.members for one in segments}
+def decisions(held: Sequence[Upload], approved: Mapping[str, IfApproved]) -> list[Decision]:
+    """Show the held uploads, the one that waits longest first, each with what it would change."""
     return [
-        Decision(row=upload_row(upload), now=members.get((upload.client, upload.segment_key or "")))
+        Decision(row=upload_row(upload), approved=approved[upload.id])
         for upload in sorted(held, key=lambda upload: upload.id)
     ]
 

@@ -18,15 +18,17 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from ctsftp.contract.states import State
 from ctsftp.errors import CtsftpError, RefusedError, UsageError
 from ctsftp.store.overview import Waiting
-from ctsftp.store.records import Token
+from ctsftp.store.records import IfApproved, Upload
+from ctsftp.store.sessions import Session
 from ctsftp.web.access import Access, Parts
 from ctsftp.web.console.assets import ASSETS
+from ctsftp.web.console.attempts import Attempts
 from ctsftp.web.console.pages import render
-from ctsftp.web.console.sessions import Attempts, Session, Sessions
 from ctsftp.web.problems import Problem, problem_of
 
 MAX_FIELDS = 2_000  # of a form: a gate may open to every segment of a client
 SEE_OTHER = 303
+COUNTED_WITHIN_S = 0.3  # small lists are counted sooner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +36,6 @@ class Desk:
     """What the console is given, and what it remembers."""
 
     parts: Parts
-    sessions: Sessions
     attempts: Attempts
 
     @property
@@ -46,10 +47,9 @@ class Desk:
 class Visitor(Access):
     """Somebody who is signed in, and the request."""
 
-    def __init__(self, request: Request, desk: Desk, session: Session, token: Token) -> None:
-        super().__init__(desk.parts, token)
+    def __init__(self, request: Request, desk: Desk, session: Session) -> None:
+        super().__init__(desk.parts, session.token)
         self.request = request
-        self.desk = desk
         self.session = session
         self._waiting: list[Waiting] | None = None
 
@@ -62,11 +62,19 @@ class Visitor(Access):
         """Give a parameter of the address, "" where it is not there."""
         return self.request.query_params.get(name, "")
 
+    async def say(self, tone: str, text: str) -> None:
+        """Keep a sentence about what was just done for the next page; `tone` is good or bad."""
+        await self.store.sessions.say(self.session, tone, text)
+
     async def waiting(self) -> list[Waiting]:
         """Count what asks for a person, once a request."""
         if self._waiting is None:
             self._waiting = await self.store.overview.waiting(self.token.client)
         return self._waiting
+
+    async def if_approved(self, held: list[Upload]) -> dict[str, IfApproved]:
+        """Tell what held uploads would change now; a page does not wait long, and is told when more is known."""
+        return await self.parts.if_approved(held, COUNTED_WITHIN_S)
 
     async def page(self, template: str, *, here: str, status: int = 200, **values: Any) -> Response:
         """Answer with a page; it is written in a thread, since a long one takes a while."""
@@ -75,12 +83,15 @@ class Visitor(Access):
         common = {
             "who": who,
             "here": here,
-            "beat": self.parts.live.count(self.token.client),
+            "beat": self.parts.live.mark(self.token.client),
             # Not for a page that fetches itself: the page that comes after what was done may still be on its way.
-            "notices": [] if "x-refresh" in self.request.headers else self.session.take_notices(),
+            "notices": [] if "x-refresh" in self.request.headers else await self._take_notices(),
             "assets": ASSETS.addresses,
         }
         return HTMLResponse(await asyncio.to_thread(render, template, **common, **values), status)
+
+    async def _take_notices(self) -> list[dict[str, str]]:
+        return await self.store.sessions.take_notices(self.session)
 
 
 class Form:
@@ -103,7 +114,23 @@ class Form:
 
 Page = Callable[[Visitor], Awaitable[Response]]
 Deed = Callable[[Visitor, Form], Awaitable[str]]
+Place = Callable[[Request, Form], str]
 Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def own_path(address: str) -> str:
+    """Give the path and query of an address, which cannot lead to another host; "/" for what cannot be read."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return "/"
+    path = "/" + parts.path.lstrip("/\\")
+    return path + (f"?{parts.query}" if parts.query else "")
+
+
+def of_referer(request: Request, _form: Form) -> str:
+    """Give the address of the page that a form was sent from."""
+    return own_path(request.headers.get("referer", ""))
 
 
 def desk_of(request: Request) -> Desk:
@@ -116,16 +143,11 @@ async def admit(request: Request) -> Visitor | None:
     """Find who a request is of; None where nobody is signed in, or the token was revoked or has expired."""
     desk = desk_of(request)
     secret = request.cookies.get(desk.cookie, "")
-    session = desk.sessions.find(secret)
+    session = await desk.parts.store.sessions.find(secret) if secret else None
     if session is None:
         return None
-    tokens = desk.parts.store.tokens
-    token = await tokens.get(session.token_id)
-    if token is None or tokens.has_expired(token):
-        desk.sessions.close(secret)
-        return None
-    desk.parts.usage.note(token)
-    return Visitor(request, desk, session, token)
+    desk.parts.usage.note(session.token)
+    return Visitor(request, desk, session)
 
 
 def signed_in(page: Page) -> Endpoint:
@@ -143,62 +165,69 @@ def signed_in(page: Page) -> Endpoint:
     return endpoint
 
 
-def decided(deed: Deed) -> Endpoint:
+def decided(deed: Deed, place: Place = of_referer) -> Endpoint:
     """Make the endpoint of a form: an admin's, from a page of ours; then it goes on to the address that it gives.
 
-    A deed that is refused is told on the page that the form stood on.
+    `place` gives the address of the page that the form stood on, with what was typed into it. A deed that is refused
+    is told there; and somebody whose session has ended comes back to it from the sign-in page.
     """
 
     async def endpoint(request: Request) -> Response:
         require_own_origin(request)
         visitor = await admit(request)
         if visitor is None:
-            return ask_to_sign_in(request)
+            return await _ask_again(request, place)
         try:
             form = await read_form(request)
             require_csrf(visitor, form)
             require_admin(visitor)
-            return RedirectResponse(await _done(visitor, deed, form), SEE_OTHER)
+            return RedirectResponse(await _done(visitor, deed, form, place), SEE_OTHER)
         except Exception as exc:  # noqa: BLE001  the same
             return await fault_page(visitor, exc)
 
     return endpoint
 
 
-async def _done(visitor: Visitor, deed: Deed, form: Form) -> str:
+async def _done(visitor: Visitor, deed: Deed, form: Form, place: Place) -> str:
     try:
         return await deed(visitor, form)
     except (RefusedError, UsageError) as exc:
-        visitor.session.say("bad", str(exc))
-        return own_path(visitor.request.headers.get("referer", ""))
+        await visitor.say("bad", str(exc))
+        return place(visitor.request, form)
 
 
-async def fault_page(visitor: Visitor, exc: Exception) -> Response:
+async def _ask_again(request: Request, place: Place) -> Response:
+    """Have somebody sign in whose form was not taken, and say so there."""
+    try:
+        back = place(request, await read_form(request))
+    except Problem:
+        back = "/"
+    lost = request.url.path.rpartition("/")[2]
+    return RedirectResponse(f"/sign-in?{urlencode({'next': back, 'lost': lost})}", SEE_OTHER)
+
+
+async def fault_page(visitor: Visitor | None, exc: Exception) -> Response:
     """Answer an error as a page; where even that fails, as a line of text."""
     problem = problem_of(exc)
     titles = {403: "Not allowed", 404: "Not found", 422: "Not understood"}
     title = titles.get(problem.status, "That did not work")
+    if visitor is None:
+        return HTMLResponse(bare_page("fault.html", title=title, text=problem.detail), problem.status)
     try:
         return await visitor.page("fault.html", here="", status=problem.status, title=title, text=problem.detail)
     except CtsftpError:
         return Response(f"{title}: {problem.detail}\n", problem.status, media_type="text/plain")
 
 
+def bare_page(template: str, **values: Any) -> str:
+    """Write a page for somebody of whom nothing is known."""
+    return render(template, who=None, here="", notices=[], assets=ASSETS.addresses, **values)
+
+
 def ask_to_sign_in(request: Request) -> Response:
     """Send somebody to the sign-in page, and from there to where they were going."""
     target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    wanted = request.method in {"GET", "HEAD"} and target != "/"
-    return RedirectResponse("/sign-in" + (f"?{urlencode({'next': target})}" if wanted else ""), SEE_OTHER)
-
-
-def own_path(address: str) -> str:
-    """Give the path and query of an address, which cannot lead to another host; "/" for what cannot be read."""
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        return "/"
-    path = "/" + parts.path.lstrip("/\\")
-    return path + (f"?{parts.query}" if parts.query else "")
+    return RedirectResponse("/sign-in" + (f"?{urlencode({'next': target})}" if target != "/" else ""), SEE_OTHER)
 
 
 async def read_form(request: Request) -> Form:

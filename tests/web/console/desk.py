@@ -41,8 +41,12 @@ class Person:
 
     async def page(self, path: str) -> str:
         """Load a page that must be there."""
+        return await self.page_of(path, 200)
+
+    async def page_of(self, path: str, status: int) -> str:
+        """Load a page that answers so."""
         answer = await self.get(path)
-        assert answer.status_code == 200, answer.text
+        assert answer.status_code == status, answer.text
         return answer.text
 
     async def text(self, path: str) -> str:
@@ -72,8 +76,13 @@ def text_of(page: str) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", main.replace("<wbr>", ""))).split())
 
 
-def actions(page: str) -> set[str]:
-    """List the addresses that a page's forms are sent to."""
+def forms(page: str) -> list[tuple[str, dict[str, str]]]:
+    """List the forms of a page: address and fields."""
     reader = FormReader()
     reader.feed(page)
-    return {address for address, _ in reader.forms if address.startswith("/") and "#" not in address}
+    return reader.forms
+
+
+def actions(page: str) -> set[str]:
+    """List the addresses that a page's forms are sent to."""
+    return {address for address, _ in forms(page) if address.startswith("/") and "#" not in address}

@@ -5,42 +5,104 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ctsftp.contract.timeline import Step, StepKind
 from ctsftp.store.records import iso
-from ctsftp.web.console.charts import SPARK_HEIGHT, SPARK_WIDTH, size_over_time, spark
+from ctsftp.web.console.charts import LABEL_WIDTH, SPARK_HEIGHT, SPARK_WIDTH, size_over_time, spark
 
 BEGIN = datetime(2026, 3, 10, 9, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 SIZES = st.lists(st.integers(0, 2**40), min_size=2, max_size=30)
 
 
 @given(SIZES)
-def test_a_trend_goes_from_edge_to_edge_within_its_frame(sizes: list[int]) -> None:
-    _, line = ET.fromstring(spark(sizes)).iter("path")  # noqa: S314  our own
-    points = [tuple(map(float, point.split(","))) for point in re.split("[ML]", line.attrib["d"])[1:]]
-    assert len(points) == len(sizes)
-    assert (points[0][0], points[-1][0]) == (0, SPARK_WIDTH)
-    assert all(0 <= height <= SPARK_HEIGHT for _, height in points)
-    drawn = sorted(zip(sizes, (height for _, height in points), strict=True))
+def test_a_trend_goes_from_edge_to_edge_within_its_frame_in_steps(sizes: list[int]) -> None:
+    [line] = ET.fromstring(spark(sizes)).iter("path")  # noqa: S314  our own
+    shape = line.attrib["d"]
+    assert re.fullmatch(r"M0,[0-9.]+H[0-9.]+(V[0-9.]+H[0-9.]+)*", shape)
+    heights = [float(height) for height in re.findall(r"(?:M0,|V)([0-9.]+)", shape)]
+    assert len(heights) == len(sizes)
+    assert float(shape.rpartition("H")[2]) == SPARK_WIDTH
+    assert all(0 <= height <= SPARK_HEIGHT for height in heights)
+    drawn = sorted(zip(sizes, heights, strict=True))
     assert all(lower >= higher for (_, lower), (_, higher) in pairwise(drawn))  # SVG counts from the top
     if max(sizes) > min(sizes):
         assert (drawn[0][1], drawn[-1][1]) == (SPARK_HEIGHT - 2, 2)
 
 
+def step(at: datetime, members: int, kind: StepKind = StepKind.LOADED) -> Step:
+    return Step(at=iso(at), kind=kind, upload_id="1", number=1, members=members)
+
+
 def test_one_size_is_no_trend() -> None:
     assert spark([5]) == ""
-    assert size_over_time([]) == ""
-    assert size_over_time([(iso(BEGIN), 5)]) == ""
+    assert size_over_time([], BEGIN) == ""
+    assert size_over_time([step(BEGIN, 5)], BEGIN + HOUR) == ""
+
+
+def test_a_chart_goes_in_steps_until_now() -> None:
+    steps = [step(BEGIN, 300), step(BEGIN + HOUR, 20), step(BEGIN + 2 * HOUR, 300, StepKind.ROLLED_BACK)]
+    [corners, _] = corners_of(size_over_time(steps, BEGIN + 4 * HOUR))
+    (x0, high), (x1, still), (x2, low), (x3, still_low), (x4, back), (x5, end) = corners
+    assert (x0, x1, x3) == (0, x2, x4)
+    assert (x3, x5) == pytest.approx((2 * x1, 4 * x1))
+    assert high == still == back == end < low == still_low  # SVG counts from the top
+
+
+def corners_of(chart: str) -> list[list[tuple[float, float]]]:
+    """Give the corners of the chart's line, broad and narrow."""
+    lines = [one.attrib["d"] for one in ET.fromstring(chart).iter("path")]  # noqa: S314
+    numbers = [list(map(float, re.findall(r"[0-9.]+", line))) for line in lines]
+    return [list(zip(one[::2], one[1::2], strict=True)) for one in numbers]
 
 
 @settings(max_examples=60, deadline=None)
-@given(SIZES, st.integers(0, 2**36))
-def test_a_chart_is_drawn_whatever_the_sizes_and_times(sizes: list[int], step_ms: int) -> None:
-    moments = [iso(BEGIN + at * timedelta(milliseconds=step_ms) / len(sizes)) for at in range(len(sizes))]
-    drawn = size_over_time(list(zip(moments, sizes, strict=True)))
-    if drawn:
-        tree = ET.fromstring(drawn)  # noqa: S314
-        assert {one.tag for one in tree.iter()} <= {"div", "svg", "g", "rect", "line", "text", "path"}
-        assert not any("style" in one.attrib for one in tree.iter())
-        assert tree.attrib["aria-label"].endswith(f"{sizes[-1]:,} on {moments[-1][:10]}")
+@given(SIZES, st.integers(0, 2**36), st.integers(-(2**30), 2**36))
+def test_a_chart_is_drawn_whatever_the_sizes_and_times(sizes: list[int], step_ms: int, since_ms: int) -> None:
+    moments = [BEGIN + at * timedelta(milliseconds=step_ms) / len(sizes) for at in range(len(sizes))]
+    now = moments[-1] + timedelta(milliseconds=since_ms)
+    drawn = size_over_time([step(at, members) for at, members in zip(moments, sizes, strict=True)], now)
+    tree = ET.fromstring(drawn)  # noqa: S314
+    assert {one.tag for one in tree.iter()} <= {"div", "svg", "g", "rect", "line", "text", "path"}
+    assert not any("style" in one.attrib for one in tree.iter())
+    assert f"{sizes[-1]:,} on " in tree.attrib["aria-label"]
+    for labels in labels_of(drawn):
+        assert 1 <= len(labels) <= 960 // LABEL_WIDTH
+        assert len(set(moments_of(labels))) == len(labels)
+
+
+def moments_of(labels: list[str]) -> list[str]:
+    """Read labels as a person does: a time of day belongs to the day that was written last."""
+    found, day = [], ""
+    for label in labels:
+        day = label[:10] if "-" in label else day
+        found.append(label if "-" in label else f"{day} {label}")
+    return found
+
+
+def labels_of(chart: str) -> list[list[str]]:
+    """Give the moments that are written below the chart, broad and narrow."""
+    found = []
+    for picture in ET.fromstring(chart).findall("svg"):  # noqa: S314
+        texts = [one for axis in picture.iter("g") if "bottom" in axis.get("class", "") for one in axis.iter("text")]
+        found.append([str(text.text) for text in sorted(texts, key=lambda text: float(text.attrib["x"]))])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("length", "labels"),
+    [
+        (timedelta(seconds=12), ["2026-03-10 09:00:00", "09:00:05", "09:00:10"]),
+        (timedelta(minutes=50), ["2026-03-10 09:00", "09:15", "09:30", "09:45"]),
+        (timedelta(hours=20), ["2026-03-10 09:00", "12:00", "15:00", "18:00", "21:00", "2026-03-11 00:00", "03:00"]),
+        (timedelta(days=6), [f"2026-03-{day}" for day in range(11, 17)]),
+        (timedelta(days=200), ["2026-04-09", "2026-06-04", "2026-07-30", "2026-09-24"]),
+    ],
+)
+def test_moments_below_a_chart_are_round_and_a_days_date_stands_once(length: timedelta, labels: list[str]) -> None:
+    broad, narrow = labels_of(size_over_time([step(BEGIN, 1), step(BEGIN + length / 2, 2)], BEGIN + length))
+    assert broad == labels
+    assert 1 <= len(narrow) <= 3

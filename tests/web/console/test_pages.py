@@ -1,11 +1,14 @@
 """What each page shows, and what its forms do, over HTTP."""
 
 import re
+from html import unescape
 from urllib.parse import urlencode
 
+import pytest
 from markupsafe import escape
 
 from ctsftp.contract.names import segment_key
+from ctsftp.web.console import segments
 from tests.web.conftest import Desk
 
 from .desk import Person, actions, text_of
@@ -31,7 +34,19 @@ async def test_the_first_page_says_how_to_send_the_first_file(admin: Person) -> 
     text = await admin.text("/")
     assert "No segments yet" in text
     assert "sftp -P" in text
-    assert "acme@" in text
+    assert "acme@127.0.0.1" in text  # by the name that led here: this machine's own may lead nowhere
+    assert "connection sheet below" in text
+    assert "Connection sheet" in text
+
+
+async def test_the_first_page_without_a_client_begins_with_a_key_and_points_to_nothing_that_is_not_there(
+    desk: Desk, admin: Person
+) -> None:
+    for client in ("acme", "other"):
+        (desk.engine.settings.keys_dir / "clients" / client).rmdir()
+    text = await admin.text("/")
+    assert text.index("ssh-keygen -t ed25519") < text.index("ctsftp client add acme") < text.index("sftp -P")
+    assert "below" not in text
 
 
 async def test_the_segments_show_their_members_change_and_last_load(desk: Desk, admin: Person) -> None:
@@ -50,9 +65,13 @@ async def test_what_needs_a_hand_comes_first(desk: Desk, admin: Person) -> None:
     await desk.service.perform("segment.expect", {"name": "D", "client": "acme", "every_s": 60, "grace_s": 0})
     long_ago = "UPDATE segments SET heard_at = '2026-03-10T09:00:00.000Z' WHERE title = 'D'"
     await desk.store._database.write(lambda conn: conn.exec_driver_sql(long_ago))
+    await desk.store.segments.report_overdue()
     text = await admin.text("/")
-    assert re.findall(r"([A-D]) Client Defined", text) == ["D", "C", "B", "A"]
+    assert re.findall(r"([A-D]) Client Defined", text) == ["D", "C", "B"]
+    assert "3 in use, 1 retired" in text
     assert "1 overdue 1 waits for a decision" in text
+    assert re.findall(r"([A-D]) Client Defined", await admin.text("/?retired=1")) == ["A"]
+    assert set(re.findall(r"([A-D]) Client Defined", await admin.text("/?q=acme"))) == set("ABCD")
     text = await admin.text(href(await admin.page("/")))
     assert "No file since 2026-03-10 09:00 UTC ; one is expected every minute" in text
 
@@ -63,6 +82,62 @@ async def test_the_search_finds_titles_and_clients_in_any_case(desk: Desk, admin
     assert "Gold" not in await admin.text("/?q=STRASSE")
     assert "Straße" not in await admin.text("/?q=OTHER")
     assert "No segment is called like that" in await admin.text("/?q=zzz")
+
+
+async def test_many_segments_come_a_page_at_a_time(desk: Desk, admin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "PAGE_SIZE", 3)
+    for title in "ABCDEFG":
+        await desk.load(title, range(1, 201))
+    await desk.load("G", [1])
+    place, found = "/", []
+    while place:
+        page = await admin.page(place)
+        found.append(re.findall(r"([A-G]) Client Defined", text_of(page)))
+        place = unescape(link[1]) if (link := re.search(r'href="([^"]*)" rel="next"', page)) else ""
+    assert found == [["G", "A", "B", "C"], ["D", "E", "F"], ["G"]]  # what needs a hand is shown first, too
+
+
+async def test_a_rollback_is_shown_as_it_was(desk: Desk, admin: Person) -> None:
+    first = await desk.load("VIP", range(1, 301))
+    second = await desk.load("VIP", range(1, 161))
+    place = href(await admin.page("/"))
+    assert "Make current" not in await admin.page(place)
+    await admin.press(place, "/segment/rollback")
+    text = await admin.text("/")
+    assert "300 +140 by a rollback" in text
+    page = await admin.page(place)
+    assert "+140 by a rollback" in text_of(page)
+    [broad, _] = re.findall(r'<path[^>]* d="([^"]*)"', page)
+    heights = re.findall(r"[ML] ?[0-9.]+[ ,]([0-9.]+)", broad)
+    assert heights[0] == heights[1] == heights[4] == heights[5] != heights[2] == heights[3]
+    assert "Roll back…" not in page
+    assert "Make current…" in page
+    moment = r"\d{4}-\d\d-\d\d \d\d:\d\d"
+    assert re.search(rf"2 160 \+?0?.*?{moment} – {moment} VIP", text_of(page))
+    assert re.search(rf"1 current 300 \+300 entered {moment} – {moment} {moment} – now VIP", text_of(page))
+    assert re.search(rf"Its members are the segment's, since {moment} UTC", await admin.text(f"/uploads/{first.id}"))
+    text = await admin.text(f"/uploads/{second.id}")
+    assert re.search(rf"were the segment's until {moment} UTC: an admin made another list current", text)
+
+
+async def test_a_list_that_was_replaced_is_not_said_to_be_the_segments(desk: Desk, admin: Person) -> None:
+    first, _ = await desk.load("VIP", [1]), await desk.load("VIP", [1, 2])
+    assert "a newer list was loaded" in await admin.text(f"/uploads/{first.id}")
+    await desk.service.perform("segment.retire", {"name": "VIP", "client": "acme"})
+    [upload] = await desk.store.ledger.uploads(limit=1)
+    assert "the segment was retired" in await admin.text(f"/uploads/{upload.id}")
+
+
+async def test_a_held_upload_shows_what_would_change_now(desk: Desk, admin: Person) -> None:
+    await desk.load("Winback", range(1, 301))
+    first, second = await desk.load("Winback", range(1, 21)), await desk.load("Winback", range(2, 21))
+    for place in ("/uploads", f"/uploads/{second.id}", "/segment?client=acme&name=winback"):
+        assert "If it is approved, 0 enter and 281 leave." in await admin.text(place)
+    await desk.service.perform("upload.approve", {"upload_id": first.id})
+    text = await admin.text(f"/uploads/{second.id}")
+    assert "20 → then 19 −1 member (−5 %)" in text
+    assert "If it is approved, 0 enter and 1 leaves." in text
+    assert "has 300" not in text
 
 
 async def test_names_are_text_whatever_they_hold(desk: Desk, admin: Person) -> None:
@@ -207,6 +282,29 @@ async def test_a_gate_without_a_segment_is_refused_in_words(desk: Desk, admin: P
     assert (await admin.post("/gates/set", fields)).status_code == 303
     assert "Choose at least one segment" in await admin.text("/gates")
     assert "printable" in await admin.press("/gates", "/gates/set", kind="a/b", item="cake", segment="vip")
+
+
+async def test_a_gate_that_is_refused_keeps_what_was_typed(desk: Desk, admin: Person) -> None:
+    for title in ("VIP", "Gold"):
+        await desk.load(title, [1])
+    fields = {"csrf": await admin.csrf(), "client": "acme", "kind": "a/b", "item": "<cake>", "segment": ["vip"]}
+    answer = await admin.post("/gates/set", fields)
+    page = await admin.page(answer.headers["location"])
+    assert 'value="a/b"' in page
+    assert 'value="&lt;cake&gt;"' in page
+    assert 'value="vip" checked' in page
+    assert 'value="gold" checked' not in page
+    many = fields | {"segment": ["vip", *("x" * 100 for _ in range(100))]}
+    place = (await admin.post("/gates/set", many)).headers["location"]
+    assert len(place) < 6_000
+    assert 'value="a/b"' in await admin.page(place)
+
+
+async def test_a_page_that_is_not_there_keeps_the_way_to_the_others(desk: Desk, admin: Person) -> None:
+    page = await admin.page_of("/nothing", 404)
+    assert 'href="/uploads"' in page
+    assert "There is no such page." in page
+    assert 'href="/uploads"' not in await Person(desk).page_of("/nothing", 404)
 
 
 async def test_a_page_that_is_not_there_is_a_page(admin: Person) -> None:

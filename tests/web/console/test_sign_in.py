@@ -4,17 +4,22 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
+from markupsafe import escape
 
 from ctsftp.errors import StoreError
-from ctsftp.store.records import Token
-from ctsftp.web.console.sessions import MAX_NOTICES, Attempts, Sessions
+from ctsftp.settings import Settings
+from ctsftp.web.console.app import ROUTES
+from ctsftp.web.console.attempts import Attempts
+from ctsftp.web.console.signing import NOT_DONE, REMEMBERED_S
 from ctsftp.web.console.visitor import own_path
+from ctsftp.web.server import WebServer
 from tests.web.conftest import Desk
 
-from .desk import Person, actions
+from .desk import Person, actions, forms, text_of
 
-DATABASE_KINDS = ("sqlite",)  # who is signed in stands in no database
+DATABASE_KINDS = ("sqlite",)  # tests/store has the sessions, on both
 PAGES = ["/", "/uploads", "/clients", "/clients/acme", "/gates", "/segment?client=acme&name=vip"]
 NOW = datetime(2026, 3, 10, 9, tzinfo=UTC)
 
@@ -30,6 +35,55 @@ async def test_whoever_is_not_signed_in_is_asked_to_and_then_goes_on(desk: Desk)
     answer = await stranger.sign_in(await desk.token("t"), wanted="/segment?client=acme&name=vip")
     assert answer.headers["location"] == "/segment?client=acme&name=vip"
     assert (await stranger.get("/sign-in?next=/gates")).headers["location"] == "/gates"
+
+
+async def test_a_restart_signs_nobody_out(settings: Settings, desk: Desk, admin: Person) -> None:
+    csrf = await admin.csrf()
+    await desk.service.web.stop()
+    again = WebServer(desk.service.web._parts, tasks=desk.engine.tasks)  # nothing of the first one is left
+    await again.start()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{again.port}", cookies=admin.http.cookies) as browser:
+        assert csrf in (await browser.get("/")).text
+    await again.stop()
+
+
+async def test_somebody_whose_session_ended_is_told_so(desk: Desk, admin: Person) -> None:
+    assert "no longer signed in" not in await Person(desk).text("/sign-in")
+    assert "Sign in to go on" in await Person(desk).text("/sign-in?next=/uploads")
+    await desk.service.perform("token.revoke", {"name": "maria"})
+    answer = await admin.get("/uploads")
+    assert "You are no longer signed in" in await admin.text(answer.headers["location"])
+
+
+async def test_a_form_of_somebody_whose_session_ended_is_not_lost_in_silence(desk: Desk, admin: Person) -> None:
+    await desk.load("VIP", [1])
+    place = "/segment?client=acme&name=vip"
+    fields = {"csrf": await admin.csrf(), "client": "acme", "name": "vip"}
+    await desk.service.perform("token.revoke", {"name": "maria"})
+    answer = await admin.post("/segment/retire", fields, Referer=desk.url + place)
+    assert answer.status_code == 303
+    asked = await admin.page(answer.headers["location"])
+    assert "The segment was not retired: you are no longer signed in." in text_of(asked)
+    assert f'name="next" value="{escape(place)}"' in asked
+    assert not (await desk.store.segments.segment("acme", "vip")).retired_at
+
+
+async def test_what_was_typed_survives_a_session_that_ended(desk: Desk, admin: Person) -> None:
+    await desk.load("VIP", [1])
+    fields = {"csrf": await admin.csrf(), "client": "acme", "kind": "reward", "item": "Tea & cake", "segment": "vip"}
+    await desk.service.perform("token.revoke", {"name": "maria"})
+    answer = await admin.post("/gates/set", fields)
+    [(_, form)] = forms(await admin.page(answer.headers["location"]))
+    answer = await admin.sign_in(await desk.token("t", admin=True), wanted=form["next"])
+    page = await admin.page(answer.headers["location"])
+    assert 'name="item" required maxlength="255" value="Tea &amp; cake"' in page
+    assert 'value="vip" checked' in page
+    assert await desk.store.gates.gates() == []
+
+
+def test_every_form_of_an_admin_has_a_word_for_what_was_not_done() -> None:
+    addresses = [route.path for route in ROUTES if "POST" in (route.methods or ())]
+    assert {one.rpartition("/")[2] for one in addresses} - {"sign-in", "sign-out"} == set(NOT_DONE)
 
 
 @pytest.mark.parametrize(
@@ -54,10 +108,22 @@ def test_sign_in_never_leads_to_another_site(address: str) -> None:
 async def test_the_cookie_is_for_this_site_and_no_script(desk: Desk) -> None:
     answer = await Person(desk).sign_in(await desk.token("t"))
     cookie = answer.headers["set-cookie"]
-    for part in ("ctsftp=", "HttpOnly", "SameSite=strict", "Path=/", "Max-Age=43200"):
+    for part in ("ctsftp=", "HttpOnly", "SameSite=strict", "Path=/", f"Max-Age={43_200 + REMEMBERED_S}"):
         assert part in cookie
     assert "Secure" not in cookie
     assert "Domain" not in cookie
+
+
+class TestFewSessions:
+    @pytest.fixture
+    def http_settings(self) -> dict[str, Any]:
+        return {"max_sessions": 5}
+
+    async def test_one_tokens_sign_ins_end_no_others_session(self, desk: Desk, admin: Person) -> None:
+        secret = await desk.token("reporting", client="acme")
+        for _ in range(9):
+            assert (await Person(desk).sign_in(secret)).status_code == 303
+        assert (await admin.get("/")).status_code == 200
 
 
 class TestBehindHttps:
@@ -95,7 +161,7 @@ async def test_an_expired_token_ends_its_sessions(desk: Desk) -> None:
     secret = await desk.token("t", expires=expires.isoformat())
     assert (await person.sign_in(secret)).status_code == 303
     assert (await person.get("/")).status_code == 200
-    desk.store.tokens._clock = lambda: expires
+    desk.store.tokens._clock = desk.store.sessions._clock = lambda: expires
     assert (await person.get("/")).status_code == 303
     assert (await person.sign_in(secret)).status_code == 403
 
@@ -206,7 +272,7 @@ async def test_a_failure_is_a_page_that_tells_nothing_of_this_machine(
         async def fail(*_: object, error: Exception = error, **__: object) -> None:
             raise error
 
-        for what, name in ((desk.store.tokens, "get"), (desk.store.overview, "trends")):
+        for what, name in ((desk.store.sessions, "find"), (desk.store.timeline, "trends")):
             await desk.load("VIP", [1])
             with monkeypatch.context() as broken:
                 broken.setattr(what, name, fail)
@@ -240,45 +306,12 @@ async def test_a_request_by_an_unknown_name_is_refused(desk: Desk) -> None:
         assert (await desk.http().get("/sign-in", headers={"Host": host})).status_code == 200
 
 
-def token(number: int) -> Token:
-    moment = "2026-03-10T09:00:00.000Z"
-    return Token(
-        id=number, name=str(number), client=None, admin=True, created_at=moment, expires_at=None, last_used_at=None
-    )
-
-
 class Clock:
     def __init__(self) -> None:
         self.now = NOW
 
     def __call__(self) -> datetime:
         return self.now
-
-
-def test_a_session_ends_after_its_life() -> None:
-    clock = Clock()
-    sessions = Sessions(most=9, life=timedelta(hours=1), now=clock)
-    secret = sessions.open(token(1))
-    clock.now += timedelta(minutes=59)
-    assert sessions.find(secret)
-    clock.now += timedelta(minutes=1)
-    assert sessions.find(secret) is None
-
-
-def test_of_too_many_sessions_the_first_one_goes() -> None:
-    sessions = Sessions(most=2, life=timedelta(hours=1), now=Clock())
-    secrets = [sessions.open(token(number)) for number in range(3)]
-    assert [sessions.find(secret) is not None for secret in secrets] == [False, True, True]
-
-
-def test_notices_are_told_once_and_few_are_kept() -> None:
-    sessions = Sessions(most=2, life=timedelta(hours=1), now=Clock())
-    session = sessions.find(sessions.open(token(1)))
-    assert session is not None
-    for number in range(MAX_NOTICES + 3):
-        session.say("good", str(number))
-    assert [notice.text for notice in session.take_notices()] == ["3", "4", "5", "6", "7"]
-    assert session.take_notices() == []
 
 
 def test_failures_are_forgotten_after_a_minute_and_each_address_has_its_own() -> None:

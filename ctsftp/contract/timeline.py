@@ -1,0 +1,66 @@
+"""What readers of a segment had, and since when: the steps of its timeline, and the words for one list's part in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class StepKind(StrEnum):
+    """What changed that readers have."""
+
+    LOADED = "loaded"
+    ROLLED_BACK = "rolled_back"
+    RETIRED = "retired"
+    RESTORED = "restored"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """From `at` on, readers had this list, or nothing where the segment was retired. Times are text (`iso`)."""
+
+    at: str
+    kind: StepKind
+    upload_id: str
+    number: int | None
+    members: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """When readers had a list: `until` is None while they have it, and `ended_by` what ended it."""
+
+    since: str
+    until: str | None
+    began_by: StepKind
+    ended_by: StepKind | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the fields of `periods` in JSON, in their order."""
+        return {
+            "since": self.since,
+            "until": self.until,
+            "began_by": self.began_by.value,
+            "ended_by": self.ended_by.value if self.ended_by else None,
+        }
+
+
+_ENDED = {
+    StepKind.LOADED: "a newer list was loaded",
+    StepKind.ROLLED_BACK: "an admin made another list current",
+    StepKind.RETIRED: "the segment was retired",
+}
+
+
+def say_when_current(periods: Sequence[Period]) -> str:
+    """Say in a sentence or two whether a list that was loaded is what readers have; its periods are old to new."""
+    if not periods:
+        return "It was loaded."
+    last = periods[-1]
+    if last.until is None or last.ended_by is None:
+        return f"Its members are the segment's, since {_minute(last.since)}."
+    return f"Its members were the segment's until {_minute(last.until)}: {_ENDED[last.ended_by]}."
+
+
+def _minute(iso: str) -> str:
+    return f"{iso[:10]} {iso[11:16]} UTC"
