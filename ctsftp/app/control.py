@@ -58,6 +58,10 @@ class ControlSocket:
         server, self._server = self._server, None
         if server is None:
             return
+        # Who was accepted just now is made a connection in the next turn, which a closed server would not bear (3.11).
+        for bound in server.sockets:
+            asyncio.get_running_loop().remove_reader(bound.fileno())
+        await asyncio.sleep(0)
         server.close()
         for task in self._answering:
             task.cancel()
@@ -69,6 +73,7 @@ class ControlSocket:
         task = asyncio.create_task(self._answer(reader, writer))
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
+        task.add_done_callback(lambda _: writer.close())  # also of one that was cancelled before it began
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         structlog.contextvars.bind_contextvars(by_uid=_uid_of(writer))
@@ -78,8 +83,6 @@ class ControlSocket:
                 await writer.drain()
         except (OSError, ValueError) as exc:
             log.warning("control connection broke off", error=str(exc))
-        finally:
-            writer.close()
 
     async def _result(self, line: bytes) -> dict[str, Any]:
         try:
