@@ -10,7 +10,7 @@ import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,7 @@ async def ask(place: Path, operation: str, arguments: dict[str, Any]) -> Any:
     except ConnectionError:
         line = b""
     finally:
-        writer.close()
+        await _hang_up(writer)
     if not line:
         raise CtsftpError("The server stopped before it answered: see what it did, and try again.")
     answer = json.loads(line)
@@ -129,8 +129,15 @@ async def is_answered(place: Path) -> bool:
             _, writer = await asyncio.open_unix_connection(address)
     except OSError:
         return False
-    writer.close()
+    await _hang_up(writer)
     return True
+
+
+async def _hang_up(writer: asyncio.StreamWriter) -> None:
+    """Close a connection to its end: a command's loop may end at once, and its socket with it."""
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
 
 
 def _uid_of(writer: asyncio.StreamWriter) -> int:

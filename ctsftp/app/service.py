@@ -141,11 +141,11 @@ class Service:
             parts = (
                 notes.run(),
                 engine.keep_reserve(),
-                engine.sweeper.run(),
                 watch.run(),
                 metrics.run(),
                 engine.notifier.run(),
             )
+            sweeping = engine.tasks.create_task(engine.sweeper.run())
             background = [engine.tasks.create_task(work) for work in (*parts, watch_siblings(engine))]
             try:
                 await engine.wait_on()
@@ -167,6 +167,7 @@ class Service:
                 )
                 yield service
             finally:
+                sweeping.cancel()  # what it would find, the next start's finds
                 log.info("stopping")
                 await server.stop()
                 await service.web.stop()
