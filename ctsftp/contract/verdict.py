@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from ctsftp.contract.codes import Code, Notice, harmless, notice
+from ctsftp.contract.counting import some
 from ctsftp.contract.names import SegmentFile
 from ctsftp.contract.states import State
 from ctsftp.contract.titles import CONTRACT_TITLE, fold
@@ -117,7 +118,7 @@ def judge(
     if held:
         sentences = [reason for _, reason in held]
         if changes:
-            sentences.append("If it is approved, {:,} members enter and {:,} leave.".format(*changes))
+            sentences.append("If it is approved, {:,} enter and {:,} leave.".format(*changes))
         sentences.append("It waits for the server's admin to approve or discard it.")
         return Verdict(State.HELD, held[0][0], " ".join(sentences))
     return Verdict(State.LOADED)
@@ -131,7 +132,7 @@ def change_notice(previous_members: int, entered: int, left: int) -> Notice | No
     present_members = previous_members + entered - left
     if previous_members == 0 or (left * 2 <= previous_members and entered * 2 <= present_members):
         return None
-    found = f"{left:,} of {previous_members:,} members left, and {entered:,} of {present_members:,} entered."
+    found = f"{left:,} of {some(previous_members, 'member')} left, and {entered:,} of {present_members:,} entered."
     return notice(Code.MOSTLY_CHANGED, found)
 
 
@@ -168,13 +169,13 @@ def _ask_guards(
     days_ahead = (file.day - today).days
     if days_ahead > guards.future_days:
         outdated = "if it is approved, every file with an earlier stamp counts as older"
-        yield Code.FUTURE, f"The stamp {file.stamp} is {days_ahead:,} days ahead: {outdated}."
+        yield Code.FUTURE, f"The stamp {file.stamp} is {some(days_ahead, 'day')} ahead: {outdated}."
     if segment is None or segment.members == 0:
         return
     if members == 0:
         yield Code.EMPTY, f"The file has no members, and the segment has {segment.members:,}."
     elif segment.members >= guards.shrunk_from and members < segment.members * guards.shrunk_ratio:
-        yield Code.SHRUNK, f"The file has {members:,} members, and the segment has {segment.members:,}."
+        yield Code.SHRUNK, f"The file has {some(members, 'member')}, and the segment has {segment.members:,}."
 
 
 def judge_signs(signs: Signs, known_title: str | None, *, ends_lines: bool) -> Verdict | None:

@@ -24,6 +24,7 @@ from ctsftp.app.lock import DataFolderBusyError, data_lock
 from ctsftp.app.loginbook import LoginNotes
 from ctsftp.app.service import Service
 from ctsftp.app.serving import serve
+from ctsftp.clients.hostkeys import load_or_create_host_keys
 from ctsftp.contract.finding import Level
 from ctsftp.contract.states import State
 from ctsftp.errors import LostDatabaseError, RefusedError, SettingsError, StoreError
@@ -315,6 +316,8 @@ async def test_a_data_folder_that_is_moved_away_is_a_reason_and_no_failure(
 async def test_a_start_in_a_new_folder_says_so_and_warns_where_something_was_served_before(
     settings: Settings, events: list[EventDict]
 ) -> None:
+    for key in settings.host_keys.iterdir():
+        os.utime(key, (0, 0))
     async with Service.open(settings):
         pass
     assert [event["log_level"] for event in events if "is new" in event["event"]] == ["warning"]
@@ -323,6 +326,7 @@ async def test_a_start_in_a_new_folder_says_so_and_warns_where_something_was_ser
     assert len([event for event in events if "is new" in event["event"]]) == 1
     shutil.rmtree(settings.keys_dir)
     shutil.rmtree(settings.data_dir)
+    load_or_create_host_keys(settings.host_keys)  # as `client show` does, before the first start
     async with Service.open(settings):
         pass
     assert [event["log_level"] for event in events if "is new" in event["event"]] == ["warning", "info"]

@@ -91,7 +91,7 @@ def test_nothing_that_is_kept_comes_out_differently_by_the_same_version(shell: S
     assert shell.json("check", "--kept") == {"judged": 6, "different": []}
     done = shell.run("check", "--kept", "--since", "14d")
     assert done.out == ""
-    assert "6 kept files were judged; 0 would come out differently." in done.err
+    assert "Judged 6 kept files; 0 would come out differently." in done.err
 
 
 def test_what_would_come_out_differently_is_listed_and_is_the_exit_code(shell: Shell) -> None:

@@ -44,7 +44,7 @@ def test_the_list_has_the_fields_that_scripts_read(shell: Shell) -> None:
         "finished_at": loaded.finished_at,
     }
     assert list(row) == list(loaded.as_json())
-    assert shell.json("upload", "show", loaded.id) == row | {"setting": None, "meaning": None}
+    assert shell.json("upload", "show", loaded.id) == row | {"setting": None, "meaning": None, "id_title": "CTUserID"}
     assert shell.json("upload", "rejects", loaded.id) == [
         {"line": 13, "value": "x", "reason": "the id is not a whole number of 1 to 19 digits"}
     ]

@@ -219,7 +219,7 @@ def test_a_held_file_says_who_would_enter_and_leave_where_that_was_counted() -> 
     assert "enter" not in asked().reason
     found = asked(changes=(0, 1000))
     assert (found.state, found.code) == (State.HELD, Code.EMPTY)
-    assert "If it is approved, 0 members enter and 1,000 leave. It waits for" in found.reason
+    assert "If it is approved, 0 enter and 1,000 leave. It waits for" in found.reason
 
 
 def test_a_new_spelling_of_a_title_is_told_with_both_spellings() -> None:

@@ -24,7 +24,7 @@ async def test_a_list_that_may_be_cut_off_waits_and_shows_its_last_row(bench: Be
     cut = await bench.load(name(2), rows([*MANY, 10]).rstrip())
     assert (cut.state, cut.code) == ("held", "unfinished")
     assert '"10"' in (cut.reason or "")
-    assert "1 members enter" in (cut.reason or "")
+    assert "1 enter and" in (cut.reason or "")
     new = await bench.load(name(1, "Gold"), rows([1001, 10]).rstrip())
     assert (new.state, new.code) == ("held", "unfinished"), "also where it would make the segment"
     assert await bench.members() == list(MANY)

@@ -61,9 +61,9 @@ async def test_an_older_stamp_is_superseded(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "code", "change"),
     [
-        ("VIP_20260310_0901.csv", rows([]), Code.EMPTY, "0 members enter and 100 leave"),
-        ("VIP_20260310_0901.csv", rows([*range(1, 40), 200]), Code.SHRUNK, "1 members enter and 61 leave"),
-        ("VIP_20260313_0000.csv", rows(range(3, 101)), Code.FUTURE, "0 members enter and 2 leave"),
+        ("VIP_20260310_0901.csv", rows([]), Code.EMPTY, "0 enter and 100 leave"),
+        ("VIP_20260310_0901.csv", rows([*range(1, 40), 200]), Code.SHRUNK, "1 enter and 61 leave"),
+        ("VIP_20260313_0000.csv", rows(range(3, 101)), Code.FUTURE, "0 enter and 2 leave"),
     ],
 )
 async def test_a_file_that_could_do_harm_is_held_and_says_what_it_would_change(

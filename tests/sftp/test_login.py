@@ -391,7 +391,7 @@ async def test_a_port_in_use_is_a_setting_to_change(room: Room) -> None:
     assert isinstance(error, SettingsError)
     assert str(error) == (
         f"Port {room.server.port} on 127.0.0.1 cannot be listened on (Address already in use): "
-        "stop what uses it, or set CTSFTP_SFTP__PORT to another one."
+        "stop what uses it, or set CTSFTP_SFTP__PORT to another one, and start the server again."
     )
 
 
