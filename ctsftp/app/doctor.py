@@ -94,6 +94,11 @@ def _folders(settings: Settings) -> Iterator[Finding]:
 
 def _no_data_folder(settings: Settings) -> Finding:
     """Tell a first start from a folder that was moved away: a server that served has made host keys."""
+    if settings.data_dir.exists():
+        text = f"{settings.data_dir} is no folder."
+        return Finding(
+            "data", Level.BAD, text, "Set CTSFTP_DATA_DIR for this command to the server's, or move it away."
+        )
     text = f"There is no data folder {settings.data_dir}"
     if settings.host_keys.is_dir() and any(settings.host_keys.iterdir()):
         do = (
@@ -106,9 +111,14 @@ def _no_data_folder(settings: Settings) -> Finding:
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:
+    serves_already = (settings.data_dir / "clients").is_dir()
+    if serves_already and not settings.keys_dir.is_dir():
+        text = f"There is no folder of keys {settings.keys_dir}: nobody can sign in."
+        do = "Set CTSFTP_KEYS_DIR for this command to the server's, or restore the folder from a backup."
+        yield Finding("keys", Level.BAD, text, do)
+        return
     if settings.keys_dir.is_dir():
         yield from check_folder("keys", settings.keys_dir, private=False)  # the host keys' folder is closed
-    serves_already = (settings.data_dir / "clients").is_dir()
     yield from check_host_keys(settings.host_keys, serves_already=serves_already, now=utc_now())
     try:
         days = settings.notify.key_expiry_warning_days
@@ -121,6 +131,9 @@ async def _database(settings: Settings) -> list[Finding]:
     if settings.database_url is None and not (settings.data_dir / "ctsftp.db").exists():
         if await is_answered(settings.data_dir / "control.sock"):
             return [Finding("database", Level.BAD, "A server runs, and the file of its database is gone.", RESTORE)]
+        if any((settings.data_dir / "clients").glob("*/uploads/*")):
+            text = f"There are uploads in {settings.data_dir}, and no database: its file is gone."
+            return [Finding("database", Level.BAD, text, RESTORE)]
         return [Finding("database", Level.OK, "There is none yet: the server makes it.")]
     # A full disk has no room to read it either.
     await asyncio.to_thread(Reserve(settings.data_dir, settings.spool.reserve_bytes).release_if_full)
