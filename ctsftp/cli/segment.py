@@ -17,6 +17,7 @@ from ctsftp.cli.exporting import export, output_file
 from ctsftp.cli.output import Column, Row, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.contract.counting import some
 from ctsftp.contract.freshness import read_span, write_span
+from ctsftp.errors import UsageError
 from ctsftp.store.records import Diff, Segment
 from ctsftp.store.store import Store
 
@@ -134,7 +135,7 @@ def export_(edge: Edge, name: str, file: str, client: str | None, *, as_json: bo
     Example: ctsftp segment export vip_members vip.csv
     """
     if as_json and file == "-":
-        raise click.UsageError("The members go to stdout: name a file, or leave out --json.")
+        raise UsageError("The members go to stdout: name a file, or leave out --json.")
     with output_file(file) as opened, edge.acting() as settings:
         segment = query(settings, lambda store: export(store, name, client, opened))
     _say_exported(segment, file, as_json=as_json)
