@@ -50,7 +50,7 @@ class ControlSocket:
         except OSError as exc:
             raise SettingsError(
                 f"The control socket {self._place} cannot be made ({exc.strerror}): "
-                "set CTSFTP_DATA_DIR for the server to a local disk."
+                "set CTSFTP_DATA_DIR for the server to a folder on a local disk, and start it again."
             ) from exc
 
     async def close(self) -> None:

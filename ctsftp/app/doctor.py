@@ -15,6 +15,7 @@ from ctsftp.app.sheet import ANY_ADDRESS
 from ctsftp.app.work import run
 from ctsftp.clients.checks import check_clients, check_host_keys, made_at
 from ctsftp.clients.folder import Clients
+from ctsftp.contract.counting import some
 from ctsftp.contract.finding import Finding, Level
 from ctsftp.errors import CtsftpError
 from ctsftp.settings import Settings
@@ -55,7 +56,7 @@ def _settings(settings: Settings) -> Iterator[Finding]:
             "settings",
             Level.OK,
             text,
-            "Set CTSFTP_SFTP__PUBLIC_HOST, for the server and for commands, to the name that senders use.",
+            "Set CTSFTP_SFTP__PUBLIC_HOST to the name senders use, for the server and for commands, and restart it.",
         )
     yield Finding("settings", Level.OK, "All of them are sound.")
 
@@ -93,18 +94,31 @@ def _folders(settings: Settings) -> Iterator[Finding]:
 
 def _no_data_folder(settings: Settings) -> Finding:
     """Tell a first start from a folder that was moved away: a server that served has made host keys."""
+    if settings.data_dir.exists():
+        text = f"{settings.data_dir} is no folder."
+        return Finding(
+            "data", Level.BAD, text, "Set CTSFTP_DATA_DIR for this command to the server's, or move it away."
+        )
     text = f"There is no data folder {settings.data_dir}"
     if settings.host_keys.is_dir() and any(settings.host_keys.iterdir()):
-        do = "Mount its disk, move it back, or set CTSFTP_DATA_DIR; if nothing was served yet, start `ctsftp serve`."
+        do = (
+            "Mount its disk, move it back, or set CTSFTP_DATA_DIR for this command to the server's;"
+            " if nothing was served yet, start `ctsftp serve`."
+        )
         return Finding("data", Level.WARN, f"{text}, but there are host keys: it may have been moved away.", do)
-    do = "Start `ctsftp serve`, or set CTSFTP_DATA_DIR."
+    do = "Start `ctsftp serve`, or set CTSFTP_DATA_DIR for this command to the server's."
     return Finding("data", Level.WARN, f"{text}: nothing was ever served from here.", do)
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:
+    serves_already = (settings.data_dir / "clients").is_dir()
+    if serves_already and not settings.keys_dir.is_dir():
+        text = f"There is no folder of keys {settings.keys_dir}: nobody can sign in."
+        do = "Set CTSFTP_KEYS_DIR for this command to the server's, or restore the folder from a backup."
+        yield Finding("keys", Level.BAD, text, do)
+        return
     if settings.keys_dir.is_dir():
         yield from check_folder("keys", settings.keys_dir, private=False)  # the host keys' folder is closed
-    serves_already = (settings.data_dir / "clients").is_dir()
     yield from check_host_keys(settings.host_keys, serves_already=serves_already, now=utc_now())
     try:
         days = settings.notify.key_expiry_warning_days
@@ -117,13 +131,16 @@ async def _database(settings: Settings) -> list[Finding]:
     if settings.database_url is None and not (settings.data_dir / "ctsftp.db").exists():
         if await is_answered(settings.data_dir / "control.sock"):
             return [Finding("database", Level.BAD, "A server runs, and the file of its database is gone.", RESTORE)]
+        if any((settings.data_dir / "clients").glob("*/uploads/*")):
+            text = f"There are uploads in {settings.data_dir}, and no database: its file is gone."
+            return [Finding("database", Level.BAD, text, RESTORE)]
         return [Finding("database", Level.OK, "There is none yet: the server makes it.")]
     # A full disk has no room to read it either.
     await asyncio.to_thread(Reserve(settings.data_dir, settings.spool.reserve_bytes).release_if_full)
     advice = (
         RESTORE
         if settings.database_url is None
-        else "See that it can be reached, and that CTSFTP_DATABASE_URL is the server's."
+        else "See that it can be reached, and that CTSFTP_DATABASE_URL for this command is the server's."
     )
     try:
         store = await Store.open(settings.database, clock=utc_now, migrate=False)
@@ -188,7 +205,7 @@ async def _hooks(store: Store, now: datetime) -> list[Finding]:
             text = f"{called} fails for over {minutes} minutes ({error}); {waiting}."
             found.append(Finding("hooks", Level.WARN, text, test))
         if dead := backlog.get((hook.id, DeliveryState.DEAD), 0):
-            text = f"{called} did not take {dead:,} events, which were given up."
+            text = f"{called} did not take {some(dead, 'event')}, and no more is tried."
             again = f"{test}; once it answers: ctsftp hook deliveries --retry {hook.id}"
             found.append(Finding("hooks", Level.WARN, text, again))
     return found
@@ -228,8 +245,8 @@ def _kept_out(penalty: dict[str, Any], address: str, clients: str) -> Finding:
     left_s, last = round(penalty["seconds_left"]), penalty["last"]
     text = f"{address} is refused for another {left_s} s (for {last}); from there these clients sign in: {clients}."
     do = (
-        f"ctsftp penalty clear {address}. A balancer that connects from there belongs into "
-        "CTSFTP_SFTP__PROXY_ADDRESSES, or CTSFTP_SFTP__TRUSTED_ADDRESSES."
+        f"ctsftp penalty clear {address}. If a balancer connects from there, add it to "
+        "CTSFTP_SFTP__PROXY_ADDRESSES, or to CTSFTP_SFTP__TRUSTED_ADDRESSES, for the server and restart it."
     )
     return Finding("server", Level.WARN, text, do)
 

@@ -21,6 +21,7 @@ from ctsftp.app.node import check_clock, node_name, until_taken_up, watch_decisi
 from ctsftp.clients.config import ClientConfig
 from ctsftp.clients.folder import Clients
 from ctsftp.contract.codes import Fault
+from ctsftp.contract.counting import some
 from ctsftp.contract.finding import Level
 from ctsftp.contract.names import SegmentFile, read_name
 from ctsftp.contract.states import State
@@ -178,7 +179,8 @@ class Engine:
         if upload is None:
             days = self.settings.spool.keep_uploads_days
             raise RefusedError(
-                f"The file of upload {upload_id} is no longer there (files are kept for {days} days): send it again."
+                f"The file of upload {upload_id} is no longer there (files are kept for {some(days, 'day')}):"
+                " send it again."
             )
         return upload
 

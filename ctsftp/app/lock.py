@@ -58,10 +58,16 @@ def _unusable(data_dir: Path, exc: OSError) -> str:
     try:
         lock, folder = (data_dir / "lock").stat(), data_dir.stat()
     except OSError:
-        return f"{told}: make it, for the account that the server runs as, or set CTSFTP_DATA_DIR to one that it owns."
+        return (
+            f"{told}: make it, for the account that the server runs as, or set CTSFTP_DATA_DIR for the server to one"
+            " that it owns, and start it again."
+        )
     if lock.st_uid not in {folder.st_uid, os.geteuid()}:
         return f"{told}: files in it are another account's. As root: chown -R --reference={data_dir} {data_dir}"
-    return f"{told}: use root or the account that owns it, or set CTSFTP_DATA_DIR to another one."
+    return (
+        f"{told}: use root or the account that owns it, or set CTSFTP_DATA_DIR to another one, for the server and for"
+        " commands, and start it again."
+    )
 
 
 def _take(fd: int, place: Path) -> None:
@@ -72,7 +78,8 @@ def _take(fd: int, place: Path) -> None:
         raise DataFolderBusyError(f"{place} is held by another ctsftp (process {holder}): stop it first.") from None
     except OSError as exc:
         raise SettingsError(
-            f"{place} cannot be locked ({exc.strerror}): set CTSFTP_DATA_DIR for the server to a local disk."
+            f"{place} cannot be locked ({exc.strerror}): set CTSFTP_DATA_DIR for the server to a folder on a local"
+            " disk, and start it again."
         ) from exc
     with suppress(OSError):  # only the line above reads it: a full disk must not keep the server from starting
         os.ftruncate(fd, 0)
@@ -134,5 +141,6 @@ class Pulse:
         if not mine and not self._over:
             raise TakenOverError(
                 f"{self._place} is another node's: it took this one for dead. Start it again, and see that its disk"
-                " and its clock do not stand still for longer than CTSFTP_TAKEOVER__AFTER_S."
+                " and its clock do not stand still for longer than CTSFTP_TAKEOVER__AFTER_S,"
+                " which is set for the server before its start."
             )

@@ -27,8 +27,9 @@ from ctsftp.app.receipts import ReceiptDesk
 from ctsftp.app.sheet import CAUSES, write_sheet
 from ctsftp.app.takeover import watch_siblings
 from ctsftp.app.watch import Watch
-from ctsftp.clients.checks import OPEN_KEY_ADVICE
+from ctsftp.clients.checks import OPEN_KEY_ADVICE, made_at
 from ctsftp.clients.hostkeys import HostKey, load_or_create_host_keys
+from ctsftp.contract.counting import some
 from ctsftp.contract.names import read_name
 from ctsftp.errors import CtsftpError, LostDatabaseError
 from ctsftp.ingest.approval import Approvals
@@ -45,6 +46,9 @@ from ctsftp.web.usage import TokenUsage
 
 # What of the listener's settings cannot change while it listens; `reload` takes over the others.
 FIXED_SFTP = ("host", "port", "public_host", "extra_kex")
+
+# Host keys that are older were served with before.
+FIRST_START = timedelta(days=1)
 
 # A probe that waits longer has given up.
 READY_TIMEOUT_S = 2
@@ -154,11 +158,11 @@ class Service:
             parts = (
                 notes.run(),
                 engine.keep_reserve(),
-                engine.sweeper.run(),
                 watch.run(),
                 metrics.run(),
                 engine.notifier.run(),
             )
+            sweeping = engine.tasks.create_task(engine.sweeper.run())
             background = [engine.tasks.create_task(work) for work in (*parts, watch_siblings(engine))]
             try:
                 await engine.wait_on()
@@ -180,6 +184,7 @@ class Service:
                 )
                 yield service
             finally:
+                sweeping.cancel()  # what it would find, the next start's finds
                 log.info("stopping")
                 await server.stop()
                 await service.web.stop()
@@ -266,7 +271,7 @@ class Service:
         """Give what is wrong though no sender need be kept away."""
         if self._lines is None or self._lines.trouble is None:
             return []
-        return [f"The log cannot be written ({self._lines.trouble}): {self._lines.lost:,} lines are lost."]
+        return [f"The log cannot be written ({self._lines.trouble}): lost: {some(self._lines.lost, 'line')}."]
 
     async def _ask_database(self) -> list[str]:
         try:
@@ -325,11 +330,18 @@ def _read_host_keys(settings: Settings) -> list[HostKey]:
 
 
 def _tell_of_new_folder(settings: Settings) -> None:
-    """Say that nothing was ever served from the data folder; louder, if host keys show that this is no first start."""
+    """Say that nothing was ever served from the data folder; louder, if old host keys show that this is no first start.
+
+    New ones show nothing: `client show` makes them, and comes before the first start.
+    """
     if (settings.data_dir / "lock").exists():
         return
-    if settings.host_keys.is_dir() and any(settings.host_keys.iterdir()):
-        do = "If there was another, stop, and mount its disk, move it back, or set CTSFTP_DATA_DIR."
+    made = made_at(settings.host_keys)
+    if made and utc_now() - made > FIRST_START:
+        do = (
+            "If there was another, stop, mount its disk or move it back, or set CTSFTP_DATA_DIR for the server, and"
+            " start again."
+        )
         log.warning("the data folder is new and empty", data=str(settings.data_dir), do=do)
     else:
         log.info("the data folder is new", data=str(settings.data_dir))

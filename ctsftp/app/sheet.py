@@ -5,10 +5,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ctsftp.app.control import ask
 from ctsftp.app.query import query
+from ctsftp.app.work import run
 from ctsftp.clients.hostkeys import HostKey, load_or_create_host_keys
 from ctsftp.clients.problem import Problem
+from ctsftp.contract.counting import some
+from ctsftp.errors import CtsftpError
 from ctsftp.settings import Settings
+from ctsftp.sftp.penalties import source_of
 from ctsftp.store.records import Logins
 
 FILE_SETTINGS = {
@@ -28,7 +33,7 @@ CAUSES = {
     "outside_from": "the key is known, but not accepted from this address (its from= option)",
     "expired": "the key has expired (its expiry-time= option)",
     "signature": "the key is known, but the signature with it was wrong, or never came",
-    "sha1": "the key signed with SHA-1: allow_sha1 = true in client.toml lets it",
+    "sha1": "the key signed with SHA-1: allow_sha1 = true in its client.toml lets it, from the next login on",
 }
 
 
@@ -37,6 +42,7 @@ def connection_sheet(settings: Settings, client: str, problems: Sequence[Problem
     host_keys = load_or_create_host_keys(settings.host_keys)
     logins = query(settings, lambda store: store.logins.facts(client), missing=Logins)
     sheet = write_sheet(settings, client, host_keys, logins)
+    sheet["refused_now"] = _refused_now(settings, logins.login_address)
     if logins.refusal_cause == "unknown_key" and problems:
         sheet["refusal_says"] = f"the key did not count, perhaps since {problems[0]}. {problems[0].do}"
     return sheet
@@ -56,6 +62,20 @@ def write_sheet(settings: Settings, client: str, host_keys: Sequence[HostKey], l
         "logins": asdict(logins),
         "refusal_says": CAUSES.get(logins.refusal_cause or "", ""),
     }
+
+
+def _refused_now(settings: Settings, address: str | None) -> str:
+    """Say that the running server refuses the address from which the client last signed in; "" if it does not."""
+    if not address:
+        return ""
+    try:
+        penalties = run(ask(settings.data_dir / "control.sock", "penalty.list", {}))
+    except (ConnectionRefusedError, CtsftpError):  # none runs, or it is of another version or account
+        return ""
+    left_s = [one["seconds_left"] for one in penalties if one["refused"] and one["source"] == source_of(address)]
+    if not left_s:
+        return ""
+    return f"{address} is refused for another {some(round(left_s[0]), 'second')}: ctsftp penalty clear {address}"
 
 
 def key_uses(settings: Settings, client: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ import click
 from ctsftp.app.preview import preview, preview_kept
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say
+from ctsftp.contract.counting import some
 from ctsftp.contract.freshness import read_span
 from ctsftp.contract.states import State
 
@@ -60,12 +61,20 @@ def _check_file(edge: Edge, file: Path, client: str | None, *, as_json: bool) ->
         print_json(row)
     else:
         rejected, warnings = row.pop("rejected_rows"), row.pop("warnings")
+        row["state"] = _would_be(state)
         facts = [(name, value) for name, value in row.items() if value is not None]
         print_facts([*facts, *((f"warning ({one['code']})", one["text"]) for one in warnings)])
         if rejected:
             columns = [("LINE", "line"), ("VALUE", "value"), ("REASON", "reason")]
             print_table(rejected[:SHOWN_REJECTED_ROWS], columns, empty="")
     return 0 if state in FINE else 1
+
+
+def _would_be(state: str) -> str:
+    """Say what becomes of a file that nobody sent yet; JSON keeps the state's own name."""
+    return {State.HELD: "would be held for an admin", State.DUPLICATE: "would be a duplicate"}.get(
+        State(state), f"would be {state}"
+    )
 
 
 def _check_kept(edge: Edge, client: str | None, since_s: int | None, *, as_json: bool) -> int:
@@ -84,10 +93,12 @@ def _check_kept(edge: Edge, client: str | None, since_s: int | None, *, as_json:
         ]
         if different:
             print_table(different, columns, empty="")
-        say(f"{found['judged']:,} kept files were judged; {len(different):,} would come out differently.")
+        say(f"Judged {some(found['judged'], 'kept file')}; {len(different):,} would come out differently.")
     return 1 if different else 0
 
 
 def _outcome(side: dict[str, Any]) -> str:
-    state = f"{side['state']} ({side['code']})" if side["code"] else side["state"]
-    return state if side["members"] is None else f"{state}, {side['members']:,} members, {side['rejected']:,} rejected"
+    state = f"{side['state']} ({side['code']})" if side["code"] else str(side["state"])
+    if side["members"] is None:
+        return state
+    return f"{state}, {some(side['members'], 'member')}, {side['rejected']:,} rejected"

@@ -8,8 +8,9 @@ import click
 from ctsftp.app.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.keyfiles import read_key_file
-from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time, some
+from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.clients.folder import Client, Clients
+from ctsftp.contract.counting import some
 from ctsftp.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ async def _bound_to(name: str, store: "Store") -> list[str]:
 def _sheet_facts(sheet: dict[str, Any]) -> list[tuple[str, object]]:
     """Write the sheet in the words of Responsys' form, then how the last logins went."""
     host = sheet["host"] + (
-        " (a guess: set CTSFTP_SFTP__PUBLIC_HOST for the server and for this command)"
+        " (a guess: set CTSFTP_SFTP__PUBLIC_HOST for the server and for commands, and restart it)"
         if sheet["host_is_guessed"]
         else ""
     )
@@ -198,6 +199,7 @@ def _sheet_facts(sheet: dict[str, Any]) -> list[tuple[str, object]]:
         *sheet["file"].items(),
         ("Last login", login),
         ("Last refusal", refusal),
+        *([("Refused now", sheet["refused_now"])] if sheet["refused_now"] else []),
     ]
 
 

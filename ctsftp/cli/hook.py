@@ -10,6 +10,7 @@ from ctsftp.app.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.main import EXIT_NO
 from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
+from ctsftp.contract.counting import some
 from ctsftp.contract.events import EventKind
 from ctsftp.errors import CtsftpError
 from ctsftp.store.records import DeliveryState
@@ -154,7 +155,7 @@ def deliveries(edge: Edge, *, hook_id: int | None, state: str | None, revived_id
     """
     if revived_id is not None:
         done = perform(edge.settings, "hook.revive", {"hook_id": revived_id})
-        say(f"{done['revived']} dead deliveries of hook {revived_id} are tried again.")
+        say(f"Hook {revived_id} is told again of {some(done['revived'], 'event')} that it did not take.")
     limit = None if as_json else SHOWN_DELIVERIES
     wanted = DeliveryState(state) if state else None
     rows = query(edge.settings, lambda store: _deliveries(store, hook_id, wanted, limit))

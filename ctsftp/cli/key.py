@@ -9,9 +9,10 @@ import click
 from ctsftp.app.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.keyfiles import read_key_file
-from ctsftp.cli.output import Column, iso_time, json_option, print_json, print_table, say, short_time, some
+from ctsftp.cli.output import Column, iso_time, json_option, print_json, print_table, say, short_time
 from ctsftp.clients.authorized_keys import KeyEntry
 from ctsftp.clients.folder import Clients
+from ctsftp.contract.counting import some
 from ctsftp.errors import UsageError
 
 COLUMNS: list[Column] = [

@@ -30,6 +30,7 @@ def configure_logs(form: str, *, quiet: bool = False) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
         _cut,
+        _leave_none_out,
     ]
     rendering = _json() if form == "json" else _console(colors=sys.stderr.isatty())
     structlog.configure(
@@ -85,7 +86,7 @@ def _json() -> list[structlog.typing.Processor]:
 
 def _console(*, colors: bool) -> list[structlog.typing.Processor]:
     renderer = structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=24, exception_formatter=_printable_traceback)
-    return [_make_printable, renderer]
+    return [_leave_false_out, _make_printable, renderer]
 
 
 def _printable_traceback(stream: TextIO, exc_info: structlog.typing.ExcInfo) -> None:
@@ -100,6 +101,19 @@ def _cut(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typ
         if isinstance(value, str) and len(value) > MAX_VALUE_CHARACTERS:
             event[key] = f"{value[:MAX_VALUE_CHARACTERS]}…"
     return event
+
+
+def _leave_none_out(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Leave out what there is nothing of: `error=None` in every line hides the one with an error.
+
+    In JSON too: jq, Loki and Elasticsearch read a key that is not there as they read null.
+    """
+    return {key: value for key, value in event.items() if value is not None}
+
+
+def _leave_false_out(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Leave out what is not so, such as `sha1=False`; JSON keeps it, since a script may count what is false."""
+    return {key: value for key, value in event.items() if value is not False}
 
 
 def _make_printable(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -4,15 +4,17 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ctsftp.cli.context import Edge, pass_edge
-from ctsftp.cli.output import error_console, say
+from ctsftp.cli.output import error_console, json_option, print_json, say
+from ctsftp.contract.counting import some
 from ctsftp.errors import UsageError
 
 
 @click.command("migrate-database")
 @click.argument("source", metavar="SQLITE_URL")
 @click.argument("target", metavar="POSTGRES_URL")
+@json_option
 @pass_edge
-def command(edge: Edge, source: str, target: str) -> None:
+def command(edge: Edge, source: str, target: str, *, as_json: bool) -> None:
     """Copy the database file at SQLITE_URL to the empty database at POSTGRES_URL, and compare the two.
 
     Stop the server, and use its own settings: its data folder is locked meanwhile, and keeps the uploads' files. Broken
@@ -48,7 +50,10 @@ def command(edge: Edge, source: str, target: str) -> None:
                 progress=lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
             )
         )
+    if as_json:
+        print_json({"members": members})
+        return
     say(
-        f"Copied and compared: {members:,} members of all snapshots."
+        f"Copied and compared: {some(members, 'member')} of all snapshots."
         " Set CTSFTP_DATABASE_URL for the server and for commands, and start it."
     )

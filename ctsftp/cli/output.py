@@ -86,12 +86,6 @@ def say(text: str) -> None:
     click.echo(plain(text), err=True)
 
 
-def some(count: int, noun: str) -> str:
-    """Write a number of things: 1 key, 2 keys, 2 addresses."""
-    ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
-    return f"{count:,} {noun}{ending}"
-
-
 def short_time(text: str | None) -> str:
     """Write an ISO time in UTC for people."""
     if not text:

@@ -6,7 +6,8 @@ import click
 
 from ctsftp.app.work import perform
 from ctsftp.cli.context import Edge, pass_edge
-from ctsftp.cli.output import Column, json_option, print_json, print_table, say, some
+from ctsftp.cli.output import Column, json_option, print_json, print_table, say
+from ctsftp.contract.counting import some
 from ctsftp.errors import NotFoundError, RefusedError
 
 

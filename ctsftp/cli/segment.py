@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,8 +15,10 @@ from ctsftp.app.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.exporting import export, output_file
 from ctsftp.cli.output import Column, Row, json_option, print_facts, print_json, print_table, say, short_time
+from ctsftp.contract.counting import some
 from ctsftp.contract.freshness import read_span, write_span
-from ctsftp.store.records import Diff
+from ctsftp.errors import UsageError
+from ctsftp.store.records import Diff, Segment
 from ctsftp.store.store import Store
 
 client_option = click.option(
@@ -123,16 +126,19 @@ def members(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
 @click.argument("name")
 @click.argument("file", type=click.Path(dir_okay=False))
 @client_option
+@json_option
 @pass_edge
-def export_(edge: Edge, name: str, file: str, client: str | None) -> None:
+def export_(edge: Edge, name: str, file: str, client: str | None, *, as_json: bool) -> None:
     """Write the members to FILE as CSV; "-" is stdout. A file that was there is replaced when the new one is complete.
 
     \b
     Example: ctsftp segment export vip_members vip.csv
     """
+    if as_json and file == "-":
+        raise UsageError("The members go to stdout: name a file, or leave out --json.")
     with output_file(file) as opened, edge.acting() as settings:
         segment = query(settings, lambda store: export(store, name, client, opened))
-    say(f'The {segment.members:,} members of "{segment.title}" are in {"the output" if file == "-" else file}.')
+    _say_exported(segment, file, as_json=as_json)
 
 
 @command.command()
@@ -200,7 +206,7 @@ def rollback(edge: Edge, name: str, number: int | None, *, client: str | None, a
     Example: ctsftp segment rollback vip_members 3
     """
     row = perform(edge.settings, "segment.rollback", {"name": name, "client": client, "number": number})
-    again = f"is at snapshot {row['number']} again, with {row['members']:,} members"
+    again = f"is at snapshot {row['number']} again, with {some(row['members'], 'member')}"
     _answer(row, f"{again}; its uploads are held until one is approved.", as_json=as_json)
 
 
@@ -231,7 +237,7 @@ def restore(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     Example: ctsftp segment restore vip_members
     """
     row = perform(edge.settings, "segment.restore", {"name": name, "client": client})
-    _answer(row, f"is in use again, with {row['members']:,} members.", as_json=as_json)
+    _answer(row, f"is in use again, with {some(row['members'], 'member')}.", as_json=as_json)
 
 
 @command.command()
@@ -276,6 +282,15 @@ def delete(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     """
     row = perform(edge.settings, "segment.delete", {"name": name, "client": client})
     _answer(row, "is deleted.", as_json=as_json)
+
+
+def _say_exported(segment: Segment, file: str, *, as_json: bool) -> None:
+    if as_json:
+        place = str(Path(file).absolute())
+        print_json({"client": segment.client, "segment": segment.title, "members": segment.members, "file": place})
+    else:
+        to = "the output" if file == "-" else file
+        say(f'Written to {to}: {some(segment.members, "member")} of "{segment.title}".')
 
 
 def _facts(row: dict[str, Any]) -> Iterator[tuple[str, object]]:

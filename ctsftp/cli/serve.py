@@ -8,7 +8,8 @@ import click
 from ctsftp.app.logwriter import writing_to_stderr
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.logs import configure_logs
-from ctsftp.cli.output import say, some
+from ctsftp.cli.output import say
+from ctsftp.contract.counting import some
 
 if TYPE_CHECKING:
     from ctsftp.app.service import Service
@@ -44,7 +45,7 @@ def _welcome(service: "Service") -> None:
     host = f"[{settings.http.host}]" if ":" in settings.http.host else settings.http.host
     console = f"http://{host}:{service.web.port}, sign in with a token: ctsftp token add NAME --admin"
     say("")
-    say(f"Console  {console if settings.http.enabled else 'off (CTSFTP_HTTP__ENABLED)'}")
+    say(f"Console  {console if settings.http.enabled else 'off: set CTSFTP_HTTP__ENABLED=true and start it again'}")
     say(f"SFTP     port {service.server.port}, {some(count, 'client')}" + ("" if count else ": ctsftp client add NAME"))
     say(f"Data     {settings.data_dir}")
     say("Waiting for files. Ctrl-C stops.")

@@ -41,8 +41,8 @@ def check_host_keys(folder: Path, *, serves_already: bool, now: datetime) -> Ite
         yield Finding(
             "host keys",
             Level.BAD,
-            f"{', '.join(missing)} is missing in {folder}, and senders have pinned it.",
-            "Restore it from a backup before the server starts again: it would make a new one, which senders refuse.",
+            f"Missing in {folder}, though senders may have pinned them: {', '.join(missing)}.",
+            "Restore them from a backup before the server starts again: it would make new ones, which senders refuse.",
         )
     elif not missing:
         yield Finding("host keys", Level.OK, f"{len(HOST_KEY_FILES)} in {folder}.")

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from ctsftp.contract.codes import PAGES, Code, harmless
+from ctsftp.contract.counting import some
 from ctsftp.contract.states import State
 
 SHOWN_TITLE = 100
@@ -93,7 +94,7 @@ def words_for(kind: EventKind, *, client: str | None, segment: str | None, data:
         "what": f'The list "{title}"' if segment else f'The file "{file}"',
         "list": f'the list "{title}" of {client}' if segment else f"the client {client}",
         "file": file,
-        "others": f" So it went with {shown['others']} others in a minute." if "others" in shown else "",
+        "others": f" So it went with {shown['others']} in a minute." if "others" in shown else "",
         "reason": harmless(str(data.get("reason") or ""), limit=SHOWN_REASON),
         "todo": _advice(kind, data).replace(" ID`", f" {shown.get('id', 'ID')}`"),
     }
@@ -104,7 +105,7 @@ def words_for(kind: EventKind, *, client: str | None, segment: str | None, data:
 def _shown(key: str, value: object) -> str:
     """Write a value for people: thousands apart, and a moment (ISO 8601, UTC) to the minute."""
     if isinstance(value, int):
-        return f"{value:,}"
+        return some(value, _COUNTED[key]) if key in _COUNTED else f"{value:,}"
     text = harmless(str(value), limit=SHOWN_FILE)
     return f"{text[:16].replace('T', ' ')} UTC" if key.endswith("_at") else text
 
@@ -123,6 +124,9 @@ def _advice(kind: EventKind, data: dict[str, Any]) -> str:
     return f"the sender {page.sender} The admin {page.admin}"
 
 
+# What a number counts, in the words below.
+_COUNTED = {"members": "member", "others": "other", "kept_bytes": "byte", "spare_bytes": "byte"}
+
 _FIELDS = (
     "members",
     "every",
@@ -138,7 +142,7 @@ _FIELDS = (
 _WORDS: dict[EventKind, Words] = {
     EventKind.UPLOAD_LOADED: Words(
         "{what} is up to date",
-        "A new file for {list} was loaded: {file}, with {members} members. There is nothing to do.",
+        "A new file for {list} was loaded: {file}, with {members}. There is nothing to do.",
     ),
     EventKind.UPLOAD_REJECTED: Words(
         "{what} was not updated: its file was refused",
@@ -161,8 +165,8 @@ _WORDS: dict[EventKind, Words] = {
     ),
     EventKind.UPLOAD_CUT_OFF: Words(
         "A file from {client} did not arrive whole",
-        "The connection broke while a file for {list} was sent: {file}.{others} {kept_bytes} bytes of it arrived and"
-        " can be resumed; nothing was changed. What to do: if it is not sent again by itself, the sender runs the job"
+        "The connection broke while a file for {list} was sent: {file}.{others} What arrived of it, {kept_bytes}, can"
+        " be resumed; nothing was changed. What to do: if it is not sent again by itself, the sender runs the job"
         " again.",
     ),
     EventKind.SEGMENT_OVERDUE: Words(
@@ -184,7 +188,7 @@ _WORDS: dict[EventKind, Words] = {
     ),
     EventKind.DISK_LOW: Words(
         "The server's disk is nearly full",
-        "Uploads may take only {spare_bytes} bytes more of the disk; when none are left, every file is refused."
+        "Uploads may take only {spare_bytes} more of the disk; when none is left, every file is refused."
         " What to do: the admin frees or adds room.",
     ),
 }

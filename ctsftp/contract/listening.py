@@ -13,7 +13,7 @@ def cannot_listen(exc: OSError, group: str, *, host: str, port: int, otherwise: 
     `otherwise` is what can be done as well, whatever the reason.
     """
     told = f"Port {port} on {host} cannot be listened on ({cause(exc)})"
-    return f"{told}: {_advice(exc, group, host, port)}{otherwise}."
+    return f"{told}: {_advice(exc, group, host, port)}{otherwise}, and start the server again."
 
 
 def cause(exc: OSError) -> str:

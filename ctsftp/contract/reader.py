@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ctsftp.contract.codes import Code, Fault, Notice, fault, harmless, notice
+from ctsftp.contract.counting import some
 from ctsftp.contract.header import (
     HEAD_BYTES,
     MAX_LINE_BYTES,
@@ -283,7 +284,7 @@ class CsvReader:
         first = self._rows.first_fault
         if first and bad * REJECTED_ONE_IN > rows:
             found = (
-                f"{bad:,} of {rows:,} rows with an id were rejected, more than one in {REJECTED_ONE_IN}."
+                f"{bad:,} of {some(rows, 'row')} with an id were rejected, more than one in {REJECTED_ONE_IN}."
                 f' The first of them: line {first.line:,}, "{first.value}", {first.reason}.'
             )
             cure = next((setting for cause, setting in _CURES.items() if first.reason.endswith(cause)), "")

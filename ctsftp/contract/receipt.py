@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Any
 
 from ctsftp.contract.codes import PAGES, Code, advised_setting, harmless
+from ctsftp.contract.counting import some
 from ctsftp.contract.ids import is_upload_id
 from ctsftp.contract.rows import KEPT_REJECTED, RejectedRow
 from ctsftp.contract.states import State
@@ -184,7 +185,7 @@ def _facts(receipt: Receipt) -> Iterator[tuple[str, str]]:
     if receipt.rejected:
         first = f"the first {KEPT_REJECTED:,} of them" if receipt.rejected > KEPT_REJECTED else "they"
         yield "Rejected", f"{receipt.rejected:,}: {first} stand in the receipt that ends in {Kind.REJECTED}"
-    yield "Size", f"{receipt.size:,} bytes"
+    yield "Size", some(receipt.size, "byte")
     yield "SHA-256", receipt.sha256 or ""
     yield "Received", receipt.received_at
     yield "Finished", receipt.finished_at or ""
@@ -195,7 +196,7 @@ def _counts(receipt: Receipt) -> str:
     if receipt.rows is None or (receipt.rows == 0 and receipt.state is State.REJECTED):
         return ""  # it was not read that far
     return (
-        f"{receipt.rows:,} = {receipt.members:,} members + {receipt.duplicates:,} duplicates"
+        f"{receipt.rows:,} = {some(receipt.members or 0, 'member')} + {some(receipt.duplicates or 0, 'duplicate')}"
         f" + {receipt.rejected:,} rejected"
     )
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ctsftp.contract.cells import bare, is_quoted
 from ctsftp.contract.codes import Code, Fault, fault, harmless
+from ctsftp.contract.counting import some
 from ctsftp.contract.lines import BREAKS, pieces
 from ctsftp.contract.reasons import (
     FOOTER,
@@ -175,9 +176,9 @@ def _misfit(layout: Layout, cells: list[bytes]) -> str:
     """Return why a row with these cells cannot be trusted to have its id in the id column, or ""."""
     surplus = len(cells) - layout.columns
     if surplus < 0:
-        return f"{len(cells)} of {layout.columns} columns: {LINE_BREAK}"
+        return f"{len(cells)} of {some(layout.columns, 'column')}: {LINE_BREAK}"
     if surplus > 0 and layout.id_column > 0:
-        return f"{len(cells)} instead of {layout.columns} columns: {MOVED_ID}"
+        return f"{len(cells)} instead of {some(layout.columns, 'column')}: {MOVED_ID}"
     return SPLIT_ID if surplus > 0 and splits_id(layout.columns, cells[: surplus + 1]) else ""
 
 

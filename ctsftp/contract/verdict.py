@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from ctsftp.contract.codes import Code, Notice, harmless, notice
+from ctsftp.contract.counting import some
 from ctsftp.contract.names import SegmentFile
 from ctsftp.contract.states import State
 from ctsftp.contract.titles import CONTRACT_TITLE, fold
@@ -126,7 +127,7 @@ def change_notice(previous_members: int, entered: int, left: int) -> Notice | No
     present_members = previous_members + entered - left
     if previous_members == 0 or (left * 2 <= previous_members and entered * 2 <= present_members):
         return None
-    found = f"{left:,} of {previous_members:,} members left, and {entered:,} of {present_members:,} entered."
+    found = f"{left:,} of {some(previous_members, 'member')} left, and {entered:,} of {present_members:,} entered."
     return notice(Code.MOSTLY_CHANGED, found)
 
 
@@ -165,14 +166,14 @@ def _ask_guards(
         outdated = "if it is approved, every file with an earlier stamp counts as older"
         yield (
             Code.FUTURE,
-            f"The stamp {file.stamp} is {days_ahead:,} days after {today}, when the file was judged: {outdated}.",
+            f"The stamp {file.stamp} is {some(days_ahead, 'day')} after {today}, when the file was judged: {outdated}.",
         )
     if segment is None or segment.members == 0:
         return
     if members == 0:
         yield Code.EMPTY, f"The file has no members, and the segment had {segment.members:,}."
     elif segment.members >= guards.shrunk_from and members < segment.members * guards.shrunk_ratio:
-        yield Code.SHRUNK, f"The file has {members:,} members, and the segment had {segment.members:,}."
+        yield Code.SHRUNK, f"The file has {some(members, 'member')}, and the segment had {segment.members:,}."
 
 
 def judge_signs(signs: Signs, known_title: str | None, *, ends_lines: bool) -> Verdict | None:

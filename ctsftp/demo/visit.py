@@ -7,6 +7,7 @@ import signal
 
 from ctsftp.app.clock import utc_now
 from ctsftp.contract.codes import harmless
+from ctsftp.contract.counting import some
 from ctsftp.contract.states import MOVES, State
 from ctsftp.demo import screen
 from ctsftp.demo.connect import ExportJob, SupplementalTable
@@ -46,7 +47,8 @@ def describe(upload: Upload) -> str:
     """Tell in one line what became of an upload: its state, and the segment and its members or the reason."""
     name = harmless(upload.filename, limit=255)
     if upload.state is State.LOADED:
-        return f'{name}: loaded, the segment "{harmless(upload.segment_title or "")}" has {upload.members:,} members'
+        members = some(upload.members or 0, "member")
+        return f'{name}: loaded, the segment "{harmless(upload.segment_title or "")}" has {members}'
     why = upload.reason or next(event for (_, state), event in MOVES.items() if state is upload.state)
     code = f" ({upload.code})" if upload.code else ""
     return f"{name}: {upload.state}{code}, {why}"

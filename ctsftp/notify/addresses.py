@@ -66,8 +66,8 @@ def is_internal(address: str) -> bool:
 
 
 def refusal(host: str) -> str:
-    """Say that a host is inside, and which setting would allow it."""
-    return f"{host} is an address inside: set {ALLOW} for ctsftp serve if events may go there, and restart it."
+    """Say that a host is internal, and which setting would allow it."""
+    return f"{host} is an internal address, and events to those are off. Set {ALLOW} for the server and restart it."
 
 
 async def resolve(host: str, port: int) -> list[str]:

@@ -55,7 +55,7 @@ class Mismatch:
     def help(self) -> str:
         """Say what would help."""
         if self.kind is Kind.KEX and GROUP_EXCHANGE in self.offered:
-            return f"Set CTSFTP_SFTP__EXTRA_KEX='[\"{GROUP_EXCHANGE}\"]', and start the server again."
+            return f"Set CTSFTP_SFTP__EXTRA_KEX='[\"{GROUP_EXCHANGE}\"]' for the server and restart it."
         return f"The sender's software must offer one of: {', '.join(self.needed)}."
 
 

@@ -278,6 +278,10 @@ class SftpChannel(SSHServerChannel[bytes]):
             if joined := join_small(before, last):
                 self._recv_buf[-2:] = [(joined, datatype)]
 
+    def _process_pty_req_request(self, _packet: object) -> bool:
+        """Say yes, and make no terminal: at a no `ssh -tt` ends, before it is told that there is SFTP only."""
+        return True
+
     def _process_env_request(self, _packet: object) -> bool:
         """Keep no variables, of which asyncssh takes any number; sshd accepts none by default either."""
         return False

@@ -20,6 +20,7 @@ from ctsftp.sftp.wire import join_small
 from ctsftp.spool.staging import StagedFile
 
 EXIT_BROKEN_OFF = 1
+EXIT_NO_SFTP = 1
 
 log = structlog.get_logger()
 
@@ -55,6 +56,7 @@ class Session(SSHServerStreamSession[bytes]):
         self._files: ClientFiles | None = None
         self._refuses_new = False
         self._interrupted = False
+        self._wants_sftp = True
         self._peer_is_openssh = False
 
     @property
@@ -84,23 +86,26 @@ class Session(SSHServerStreamSession[bytes]):
             self._files.refuses_new = True
 
     def shell_requested(self) -> bool:
-        """Refuse a shell."""
-        return False
+        """Give no shell, but a sentence: of a request that fails, ssh tells nothing but that."""
+        self._wants_sftp = False
+        return True
 
     def exec_requested(self, command: str) -> bool:  # noqa: ARG002  whatever it is
-        """Refuse a command, SCP's too."""
-        return False
-
-    def pty_requested(self, *_: object) -> bool:
-        """Refuse a terminal."""
-        return False
+        """Run no command, SCP's neither, and say so."""
+        self._wants_sftp = False
+        return True
 
     def subsystem_requested(self, subsystem: str) -> bool:
         """Serve sftp and nothing else."""
         return subsystem == "sftp"
 
     def session_started(self) -> None:
-        """Start the task that serves this channel."""
+        """Start the task that serves this channel; one that asked for a shell or a command ends with a sentence."""
+        if not self._wants_sftp:
+            text = f"This server speaks SFTP only: sftp -P PORT {self.client}@HOST\r\n"
+            self._channel.write(text.encode(), EXTENDED_DATA_STDERR)
+            self._channel.exit(EXIT_NO_SFTP)
+            return
         # Noted now: a lost connection no longer knows its peer.
         self._peer_is_openssh = "OpenSSH" in self._channel.get_extra_info("client_version", "")
         reader = SSHReader[bytes](self, self._channel)

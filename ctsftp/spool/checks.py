@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from ctsftp.contract.counting import some
 from ctsftp.contract.finding import Finding, Level
 from ctsftp.spool.room import Floor, Room
 from ctsftp.spool.spool import FOLDERS
@@ -25,7 +26,10 @@ def check_folder(part: str, folder: Path, *, private: bool = True) -> Iterator[F
         children = [(path, path.lstat()) for path in sorted(folder.iterdir())]
     except OSError as exc:
         why = f"{folder} cannot be read ({exc.strerror})."
-        do = "Use root or the server's account, and see that CTSFTP_DATA_DIR and CTSFTP_KEYS_DIR are the server's."
+        do = (
+            "Use root or the server's account, and see that CTSFTP_DATA_DIR and CTSFTP_KEYS_DIR are, for this command,"
+            " the server's."
+        )
         yield Finding(part, Level.BAD, why, do)
         return
     found = [*_strangers(part, folder, owner, private=private), *_owners(part, children, owner)]
@@ -82,7 +86,7 @@ def check_room(data_dir: Path, *, floor: Floor, free_ratio: float, largest_bytes
     else:
         yield Finding("disk", Level.OK, told)
     if found.f_files and found.f_favail < found.f_files * MIN_FREE_FILES_RATIO:
-        text = f"Only {max(0, room.spare_files):,} more files of uploads fit on the disk of {data_dir}."
+        text = f"The disk of {data_dir} takes only {some(max(0, room.spare_files), 'more file')} of uploads."
         yield Finding("disk", Level.WARN, text, do)
 
 

@@ -35,13 +35,20 @@ def check_ground(data_dir: Path, *, shared: bool, disk: Disk = LOCAL_DISK) -> It
     places = [place for place in (data_dir, data_dir / "clients") if place.is_dir()]
     if fault := _hard_link_fault(places[-1], disk):
         text = f"Hard links cannot be made in {places[-1]} ({fault}), and every upload needs one."
-        do = "Set CTSFTP_DATA_DIR to a folder on a local file system that has them, such as ext4 or XFS."
+        do = (
+            "Set CTSFTP_DATA_DIR, for the server and for commands, to a folder on a local file system that has them,"
+            " such as ext4 or XFS, and start it again."
+        )
         yield Finding("data", Level.BAD, text, do)
     if shared:
         return
     for kind in {NETWORK_KINDS.get(file_system(place), "") for place in places} - {""}:
         text = f"{data_dir} lies on {kind}, where a database may break and what was acknowledged may be lost."
-        yield Finding("data", Level.WARN, text, "Set CTSFTP_DATA_DIR to a folder on a disk of this machine.")
+        do = (
+            "Stop the server, copy the folder to a disk of this machine with `cp -a`, set CTSFTP_DATA_DIR to the copy,"
+            " for the server and for commands, and start it."
+        )
+        yield Finding("data", Level.WARN, text, do)
 
 
 def file_system(place: Path) -> int:

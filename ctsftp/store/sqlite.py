@@ -73,7 +73,7 @@ class SqliteBackend:
         if _file_at(self.path) != self._file:
             raise LostDatabaseError(
                 f"The database {self.path} was deleted or replaced while it was open, and nothing is written any more:"
-                " stop the server, put the file or a backup in its place (deploy/restore.md), and start it."
+                " stop the server, put the file or a backup in its place (`ctsftp backup --help`), and start it."
             )
 
     @asynccontextmanager

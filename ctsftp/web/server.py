@@ -105,6 +105,6 @@ def _listen(settings: HttpSettings) -> socket.socket:
                 "CTSFTP_HTTP",
                 host=settings.host,
                 port=settings.port,
-                otherwise=", or set CTSFTP_HTTP__ENABLED=false",
+                otherwise=", or set CTSFTP_HTTP__ENABLED=false for the server to start without it",
             )
         ) from exc

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,11 @@ from ctsftp.app.lock import DataFolderBusyError, data_lock
 from ctsftp.app.loginbook import LoginNotes
 from ctsftp.app.service import Service
 from ctsftp.app.serving import serve
+from ctsftp.clients.hostkeys import load_or_create_host_keys
 from ctsftp.contract.finding import Level
 from ctsftp.contract.states import State
 from ctsftp.errors import LostDatabaseError, RefusedError, SettingsError, StoreError
+from ctsftp.ingest.sweeper import Sweeper
 from ctsftp.settings import Settings
 from ctsftp.sftp.server import SftpServer
 from ctsftp.sftp.settings import SftpSettings
@@ -161,6 +164,32 @@ async def test_the_stop_goes_in_its_order(settings: Settings, monkeypatch: pytes
     ]
 
 
+async def test_a_sweep_that_runs_says_nothing_after_the_stop_began(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, events: list[EventDict]
+) -> None:
+    swept, counted, stop = asyncio.Event(), asyncio.Event(), SftpServer.stop
+    real_find = Sweeper._find
+
+    async def find(sweeper: Sweeper) -> list[str]:
+        swept.set()
+        await counted.wait()
+        return await real_find(sweeper)
+
+    async def stop_slowly(server: SftpServer) -> None:
+        counted.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.3):  # in which the sweep would come to its end
+                await asyncio.Event().wait()
+        await stop(server)
+
+    monkeypatch.setattr(Sweeper, "_find", find)
+    monkeypatch.setattr(SftpServer, "stop", stop_slowly)
+    async with asyncio.timeout(PATIENCE_S), Service.open(settings):
+        await swept.wait()
+    said = [event["event"] for event in events]
+    assert said[said.index("stopping") :] == ["stopping", "stopped"]
+
+
 async def test_a_task_that_fails_ends_the_server_with_its_own_error(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,6 +222,20 @@ async def test_serve_ends_in_good_order_on_a_signal(
         await serving
     assert [event["event"] for event in events][-1] == "stopped"
     assert is_free(settings)
+
+
+async def test_ctrl_c_says_what_it_waits_for_how_long_and_what_would_cut_it_off(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, events: list[EventDict]
+) -> None:
+    monkeypatch.setattr(SftpServer, "open_uploads", 2)
+    async with asyncio.timeout(PATIENCE_S):
+        await serve(settings, lambda: settings, welcome=lambda _: os.kill(os.getpid(), signal.SIGINT))
+    said = {event["event"]: event for event in events}
+    waiting = said["waiting for uploads that run"]
+    assert waiting["uploads"] == 2
+    assert waiting["at_most_s"] == settings.sftp.drain_timeout_s
+    assert waiting["cut_off_by"] == "a second signal"
+    assert list(said).index("waiting for uploads that run") < list(said).index("stopping")
 
 
 # A process of its own: what is asked of the C library holds for all of it.
@@ -273,6 +316,8 @@ async def test_a_data_folder_that_is_moved_away_is_a_reason_and_no_failure(
 async def test_a_start_in_a_new_folder_says_so_and_warns_where_something_was_served_before(
     settings: Settings, events: list[EventDict]
 ) -> None:
+    for key in settings.host_keys.iterdir():
+        os.utime(key, (0, 0))
     async with Service.open(settings):
         pass
     assert [event["log_level"] for event in events if "is new" in event["event"]] == ["warning"]
@@ -281,6 +326,7 @@ async def test_a_start_in_a_new_folder_says_so_and_warns_where_something_was_ser
     assert len([event for event in events if "is new" in event["event"]]) == 1
     shutil.rmtree(settings.keys_dir)
     shutil.rmtree(settings.data_dir)
+    load_or_create_host_keys(settings.host_keys)  # as `client show` does, before the first start
     async with Service.open(settings):
         pass
     assert [event["log_level"] for event in events if "is new" in event["event"]] == ["warning", "info"]

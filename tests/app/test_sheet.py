@@ -2,10 +2,12 @@
 
 import asyncio
 import socket
+from typing import Any
 
 import pytest
 
 from ctsftp.app.clock import utc_now
+from ctsftp.app.control import ControlSocket
 from ctsftp.app.sheet import CAUSES, connection_sheet
 from ctsftp.clients.authorized_keys import Refusal
 from ctsftp.clients.hostkeys import load_or_create_host_keys
@@ -61,6 +63,29 @@ def test_the_sheet_tells_the_last_login_and_why_the_last_refusal_was(settings: S
     assert sheet["logins"]["refusal_cause"] == "outside_from"
     assert "from=" in sheet["refusal_says"]
     assert connection_sheet(settings, "zeta")["refusal_says"] == ""
+
+
+async def test_the_sheet_tells_that_the_usual_address_is_refused_now(settings: Settings) -> None:
+    store = await Store.open(settings.database, clock=utc_now, migrate=True)
+    await store.logins.record_login("acme", address="192.0.2.1", fingerprint="SHA256:a", algorithm="ssh-ed25519")
+    await store.logins.record_login("zeta", address="192.0.2.9", fingerprint="SHA256:b", algorithm="ssh-ed25519")
+    await store.close()
+    penalty = {"source": "192.0.2.1", "seconds_left": 59.6, "refused": True}
+
+    async def perform(operation: str, _: dict[str, Any]) -> list[dict[str, Any]]:
+        assert operation == "penalty.list"
+        return [penalty, penalty | {"source": "192.0.2.9", "refused": False}]
+
+    control = ControlSocket(settings.data_dir / "control.sock", perform)
+    await control.start()
+    try:
+        sheet = await asyncio.to_thread(connection_sheet, settings, "acme")
+        other = await asyncio.to_thread(connection_sheet, settings, "zeta")
+    finally:
+        await control.close()
+    assert sheet["refused_now"] == "192.0.2.1 is refused for another 60 seconds: ctsftp penalty clear 192.0.2.1"
+    assert other["refused_now"] == ""
+    assert (await asyncio.to_thread(connection_sheet, settings, "acme"))["refused_now"] == "", "none runs"
 
 
 def test_every_cause_of_a_refusal_has_its_words() -> None:

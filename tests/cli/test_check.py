@@ -45,6 +45,12 @@ def test_a_files_verdict_against_what_a_client_has_now(shell: Shell) -> None:
     assert len(shell.json("upload", "list")) == 1, "nothing was taken"
 
 
+def test_what_was_not_sent_is_told_as_what_would_become_of_it(empty_shell: Shell) -> None:
+    empty_shell.file("VIP_20260310_0900.csv", rows([1]))
+    assert "would be loaded" in empty_shell.run("check", "VIP_20260310_0900.csv").out
+    assert empty_shell.json("check", "VIP_20260310_0900.csv")["state"] == "loaded", "scripts read it"
+
+
 def test_a_client_is_judged_by_its_own_settings(shell: Shell) -> None:
     shell.run("client", "add", "acme")
     (shell.folder / "keys" / "clients" / "acme" / "client.toml").write_text('id_columns = ["Member"]\n')
@@ -91,7 +97,7 @@ def test_nothing_that_is_kept_comes_out_differently_by_the_same_version(shell: S
     assert shell.json("check", "--kept") == {"judged": 6, "different": []}
     done = shell.run("check", "--kept", "--since", "14d")
     assert done.out == ""
-    assert "6 kept files were judged; 0 would come out differently." in done.err
+    assert "Judged 6 kept files; 0 would come out differently." in done.err
 
 
 def test_what_would_come_out_differently_is_listed_and_is_the_exit_code(shell: Shell) -> None:

@@ -136,7 +136,7 @@ def test_the_dead_are_listed_and_revived(inside: Shell, monkeypatch: pytest.Monk
         assert "answered with 500" in inside.run("hook", "deliveries", "--state", "dead").out
         assert inside.json("hook", "list")[0]["dead"] == 1
         done = inside.run("hook", "deliveries", "--retry", "1", "--json")
-        assert done.err == "1 dead deliveries of hook 1 are tried again.\n"
+        assert done.err == "Hook 1 is told again of 1 event that it did not take.\n"
         assert json.loads(done.out)[0]["state"] == "pending"
         [row] = inside.json("hook", "list")
         assert (row["pending"], row["dead"]) == (1, 0)

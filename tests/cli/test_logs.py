@@ -38,6 +38,37 @@ def test_a_user_name_of_a_stranger_does_not_fill_the_disk(form: str, capsys: pyt
         assert json.loads(line)["client"] == "x" * MAX_VALUE_CHARACTERS + "…"
 
 
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_line_tells_of_nothing_that_there_is_not(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(form)
+    structlog.get_logger().info("login", client="acme", sha1=False, error=None, uploads=0, name="", on=True)
+    (line,) = capsys.readouterr().err.splitlines()
+    if form == "json":
+        told = json.loads(line)
+        assert {key: told[key] for key in told if key not in {"event", "level", "timestamp"}} == {
+            "client": "acme",
+            "sha1": False,  # a script may count what is false
+            "uploads": 0,
+            "name": "",
+            "on": True,
+        }
+    else:
+        assert "None" not in line
+        assert "False" not in line
+        assert "client=acme" in line
+        assert "uploads=0" in line
+        assert "on=True" in line
+
+
+def test_the_line_of_an_error_keeps_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs("console")
+    try:
+        int("a fault of ours")
+    except ValueError:
+        structlog.get_logger().exception("failed", code=None)
+    assert "ValueError: invalid literal" in capsys.readouterr().err
+
+
 class Full(io.StringIO):
     """A stream on a disk that is full."""
 

@@ -101,6 +101,9 @@ def test_an_export_is_a_file_that_could_be_pushed_again(vip: Shell) -> None:
     assert written.read_text() == "CTUserID\n1\n2\n3\n"
     assert stat.S_IMODE(written.stat().st_mode) == 0o640
     assert vip.run("segment", "export", "VIP", "-").out == "CTUserID\n1\n2\n3\n"
+    told = vip.json("segment", "export", "vip", "vip.csv")
+    assert told == {"client": "acme", "segment": "VIP", "members": 3, "file": str(written)}
+    assert "leave out --json" in vip.refused("segment", "export", "vip", "-", "--json", code=2)
 
 
 def test_an_export_follows_a_link_and_writes_to_a_device_as_it_is(vip: Shell) -> None:

@@ -32,5 +32,5 @@ def test_the_setting_at_fault_is_named(exc: OSError, port: int, told: str) -> No
     said = cannot_listen(exc, "CTSFTP_X", host="h", port=port, otherwise=", or leave it")
     assert said.startswith(f"Port {port} on h cannot be listened on (")
     assert told in said
-    assert said.endswith(", or leave it.")
+    assert said.endswith(", or leave it, and start the server again.")
     assert ("__HOST" in said) is (exc.errno not in {errno.EADDRINUSE, errno.EACCES, None})

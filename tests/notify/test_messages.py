@@ -121,9 +121,9 @@ async def test_no_message_goes_inside_and_an_address_there_is_refused(address: s
     guarded = Messages(allow_internal=False)
     with receiving() as receiver:
         url = address.format(f"127.0.0.1:{receiver.port}")
-        with pytest.raises(RefusedError, match=r"^127\.0\.0\.1 is an address inside: set CTSFTP_"):
+        with pytest.raises(RefusedError, match=r"^127\.0\.0\.1 is an internal address, .* are off\. Set CTSFTP_"):
             await guarded.check(url)
-        assert "127.0.0.1 is an address inside" in str(await guarded.send(url, [BROKEN]))
+        assert "127.0.0.1 is an internal address" in str(await guarded.send(url, [BROKEN]))
     assert receiver.requests == []
 
 
@@ -132,9 +132,9 @@ async def test_every_spelling_of_an_address_inside_is_seen(place: str) -> None:
     guarded = Messages(allow_internal=False)
     with receiving() as receiver:
         url = f"gotify://{place.format(port=receiver.port)}/token"
-        with pytest.raises(RefusedError, match="is an address inside"):
+        with pytest.raises(RefusedError, match="is an internal address"):
             await guarded.check(url)
-        assert "is an address inside" in str(await guarded.send(url, [BROKEN]))
+        assert "is an internal address" in str(await guarded.send(url, [BROKEN]))
     assert receiver.requests == []
 
 
@@ -143,9 +143,9 @@ async def test_every_spelling_of_an_address_inside_is_seen(place: str) -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_neither_mail_nor_a_datagram_goes_inside(address: str) -> None:
     guarded = Messages(allow_internal=False)
-    with pytest.raises(RefusedError, match="is an address inside"):
+    with pytest.raises(RefusedError, match="is an internal address"):
         await guarded.check(address)
-    assert "is an address inside" in str(await guarded.send(address, [BROKEN]))
+    assert "is an internal address" in str(await guarded.send(address, [BROKEN]))
 
 
 async def test_a_name_that_turns_inside_after_it_was_checked_leads_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +156,7 @@ async def test_a_name_that_turns_inside_after_it_was_checked_leads_nowhere(monke
         assert await guarded.check(url)
         inside = socket.getaddrinfo("127.0.0.1", receiver.port, type=socket.SOCK_STREAM)
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: inside)
-        assert "127.0.0.1 is an address inside" in str(await guarded.send(url, [BROKEN]))
+        assert "127.0.0.1 is an internal address" in str(await guarded.send(url, [BROKEN]))
     assert receiver.requests == []
 
 

@@ -119,7 +119,7 @@ async def test_a_name_that_leads_inside_is_refused_when_it_is_added_and_when_it_
         url = f"http://inside.example:{receiver.port}/"
         with pytest.raises(RefusedError, match="CTSFTP_NOTIFY__ALLOW_INTERNAL=true"):
             await resolving_to(inside).check(url)
-        assert "inside.example is an address inside" in str(await post(resolving_to(inside), url))
+        assert "inside.example is an internal address" in str(await post(resolving_to(inside), url))
     assert receiver.requests == []
 
 
@@ -129,7 +129,7 @@ async def test_a_name_that_turns_inside_after_it_was_checked_leads_nowhere() -> 
         url = f"http://rebinding.example:{receiver.port}/"
         webhooks = resolving_to("1.1.1.1", "127.0.0.1")
         await webhooks.check(url)
-        assert "address inside" in str(await post(webhooks, url))
+        assert "internal address" in str(await post(webhooks, url))
     assert receiver.requests == []
 
 

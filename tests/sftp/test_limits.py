@@ -225,7 +225,7 @@ async def test_a_channel_that_never_asked_for_sftp_counts_no_longer_than_it_live
     connection = await room.connect()
     for count in (1, 2):
         with pytest.raises(asyncssh.ChannelOpenError, match="Session request failed"):
-            await connection.run("id")
+            await connection.create_process(subsystem="shell")
         await room.sessions_ended(count)
     await room.raw(connection)
     assert len(room.server._sessions) == 1

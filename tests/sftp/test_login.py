@@ -319,17 +319,33 @@ async def test_another_key_of_the_client_keeps_its_session(room: Room, strange_k
 
 @pytest.mark.parametrize(
     ("options", "command"),
-    [((), ()), ((), ("id",)), (("-tt",), ()), (("-tt",), ("id",)), (("-s",), ("shell",))],
-    ids=["shell", "exec", "terminal", "exec in a terminal", "another subsystem"],
+    [((), ()), ((), ("id",)), (("-tt",), ()), (("-tt",), ("id",))],
+    ids=["shell", "exec", "terminal", "exec in a terminal"],
 )
-async def test_there_is_no_shell_no_command_and_no_terminal(
+async def test_there_is_no_shell_no_command_and_no_terminal_but_a_word_on_what_there_is(
     room: Room, stock: StockSftp, options: tuple[str, ...], command: tuple[str, ...]
 ) -> None:
     done = await stock.ssh(*command, options=options)
+    assert done.code == 1
+    assert done.out == ""
+    assert "This server speaks SFTP only: sftp -P PORT acme@HOST" in done.err
+    assert len(room.logins.all) == 1
+
+
+async def test_there_is_no_other_subsystem(stock: StockSftp) -> None:
+    done = await stock.ssh("shell", options=("-s",))
     assert done.code != 0
     assert done.out == ""
-    assert "request failed" in done.err
-    assert len(room.logins.all) == 1
+    assert "subsystem request failed" in done.err
+
+
+async def test_a_command_that_is_not_run_gives_its_channel_back(room: Room) -> None:
+    connection = await room.connect()
+    async with asyncio.timeout(PATIENCE_S):
+        for _ in range(room.server.settings.max_channels + 1):
+            done = await connection.run("cat", check=False)
+            assert (done.exit_status, done.stdout) == (1, "")
+    assert await (await room.raw(connection)).create(GOLD)
 
 
 async def test_there_is_no_scp(room: Room, tmp_path: Path) -> None:
@@ -375,7 +391,7 @@ async def test_a_port_in_use_is_a_setting_to_change(room: Room) -> None:
     assert isinstance(error, SettingsError)
     assert str(error) == (
         f"Port {room.server.port} on 127.0.0.1 cannot be listened on (Address already in use): "
-        "stop what uses it, or set CTSFTP_SFTP__PORT to another one."
+        "stop what uses it, or set CTSFTP_SFTP__PORT to another one, and start the server again."
     )
 
 
