@@ -29,7 +29,6 @@ from ctsftp.app.takeover import watch_siblings
 from ctsftp.app.watch import Watch
 from ctsftp.clients.checks import OPEN_KEY_ADVICE
 from ctsftp.clients.hostkeys import HostKey, load_or_create_host_keys
-from ctsftp.contract.names import read_name
 from ctsftp.errors import CtsftpError, LostDatabaseError
 from ctsftp.settings import Settings
 from ctsftp.sftp.receipts import ReceiptSource
@@ -126,7 +125,7 @@ class Service:
                 spool=engine.spool,
                 tasks=engine.tasks,
                 now=utc_now,
-                is_upload_name=lambda name: read_name(name) is not None,
+                is_upload_name=engine.is_upload_name,
                 inspect=engine.inspect,
                 landed=engine.landed,
                 cut_off=watch.note_cut_off,

@@ -21,6 +21,7 @@ class Code(StrEnum):
 
     NAME = "name"
     PACKED = "packed"
+    DIRECTORY = "directory"  # also a warning
     EMPTY_FILE = "empty_file"
     CHARSET = "charset"
     LINE_ENDS = "line_ends"  # also a warning
@@ -195,6 +196,16 @@ PAGES: dict[Code, Page] = {
         "Encryption/Compression: None",
         _CORRECT_AND_RUN,
         _TELL_SENDER,
+    ),
+    Code.DIRECTORY: Page(
+        REJECTED,
+        "The list was put into a folder. Lists are taken in `/`, and in folders that the server's admin named.",
+        "Directory: /",
+        _CORRECT_AND_RUN,
+        "names the folder in the client's `client.toml` (`directories`) where the sender cannot change it, then"
+        " `ctsftp upload retry ID`.",
+        as_warning="the list was taken from a folder, since lists of its segment were taken from there before. Set the"
+        " job's Directory to /, or have the admin name the folder (`directories`).",
     ),
     Code.EMPTY_FILE: Page(
         REJECTED,

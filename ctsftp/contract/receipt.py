@@ -62,6 +62,7 @@ class Receipt:
     entered: int | None = None
     left: int | None = None
     id_title: str | None = None
+    directory: str | None = None
     warnings: Sequence[Mapping[str, str]] = ()
     sha256: str | None = None
     size: int

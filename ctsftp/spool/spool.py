@@ -4,7 +4,7 @@ Below the data folder, a folder a client::
 
     clients/<client>/staging/<token>                     being written; thrown away at a restart
     clients/<client>/partials/<path>                     cut off; can be resumed
-    clients/<client>/uploads/<upload id>/<file name>     complete and immutable; its path says all that recovery needs
+    clients/<client>/uploads/<upload id>/<path>          complete and immutable; its path says all that recovery needs
     clients/<client>/home/<path>                         what the client sees: hard links to uploads
 
 An upload exists from the moment its file is renamed into `uploads/`; it is acknowledged only after
@@ -59,12 +59,24 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class StoredUpload:
-    """One complete file: its id, its client, its own name, and where it stands."""
+    """One complete file: its id, client and own name, where it stands, and the folder of the home it was put in."""
 
     id: str
     client: str
     filename: str
     path: Path
+    directory: str = "/"
+
+    @property
+    def place(self) -> str:
+        """Where the client put it, as `/in/VIP_20261123_0900.csv`."""
+        return f"{self.directory.rstrip('/')}/{self.filename}"
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folders on the disk that are this upload's alone, the innermost first."""
+        depth = len(self.directory.strip("/").split("/")) if self.directory != "/" else 0
+        return list(self.path.parents[: depth + 1])
 
 
 class Spool:
@@ -227,7 +239,7 @@ class Spool:
         except CtsftpError:
             self.cut_off(client, staged)
             raise
-        upload = self._land(client, staged, staged.target.name)
+        upload = self._land(client, staged, staged.target)
         staged.settle(staged.size_bytes)
         return upload
 
@@ -237,8 +249,8 @@ class Spool:
         home.check_target(old, new, replace=replace)
         found = home.require_file(old)
         if not self._is_upload(client, found):  # its bytes may not be durable, and a local user may go on writing them
-            return self._land(client, self._copied(client, home, old, found), new.name, instead_of=found)
-        with self._landing(client, home, new.name) as (upload, landing):
+            return self._land(client, self._copied(client, home, old, found), new, instead_of=found)
+        with self._landing(client, home, new) as (upload, landing):
             landing.share(home.file(old), found)
             home.note_shared(found.st_ino, upload.id)
         self._remember(upload)
@@ -270,7 +282,7 @@ class Spool:
         if found.st_size > max_size_bytes:
             raise LimitError(f"{path} is larger than the limit of {max_size_bytes} bytes.")
         try:
-            return self._land(client, self._copied(client, home, path, found), path.name, instead_of=found)
+            return self._land(client, self._copied(client, home, path, found), path, instead_of=found)
         except PeerError:  # written, moved or removed in the meantime: the next sweep looks again
             return None
 
@@ -307,11 +319,12 @@ class Spool:
 
     def upload(self, client: str, upload_id: str) -> StoredUpload | None:
         """Find one upload's file; None if it is not on disk (any more)."""
-        folder = self.root / client / "uploads" / upload_id
-        for name in self._names(folder):
-            stored = StoredUpload(upload_id, client, name, folder / name)
-            if (found := self._lstat(stored.path)) and stat.S_ISREG(found.st_mode):
-                return stored
+        folder, path = self.root / client / "uploads" / upload_id, HomePath(())
+        while entry := self._entry(folder.joinpath(*path.parts)):
+            name, found = entry
+            path = path.child(name)
+            if stat.S_ISREG(found.st_mode):
+                return StoredUpload(upload_id, client, name, folder.joinpath(*path.parts), str(path.parent))
         return None
 
     def clear_staging(self) -> int:
@@ -374,20 +387,41 @@ class Spool:
             with translated(f"{staging / name} could not be deleted"), contextlib.suppress(IsADirectoryError):
                 self._disk.unlink(staging / name)
                 cleared += 1
-        for upload_id in self.upload_ids(client):
+        ids = self.upload_ids(client)
+        for upload_id in ids:
             with contextlib.suppress(OSError):  # an upload's folder without its file: it died in between
                 self._disk.remove_folder(self.root / client / "uploads" / upload_id)
+        for upload_id in ids[-RECENT_UPLOADS:]:
+            self._clear_folder(self.root / client / "uploads" / upload_id)
         return cleared
 
+    def _clear_folder(self, folder: Path) -> None:
+        """Remove the folders of an upload that died before its file was in the innermost."""
+        folders = [folder]
+        while (entry := self._entry(folders[-1])) and stat.S_ISDIR(entry[1].st_mode):
+            folders.append(folders[-1] / entry[0])
+        for one in reversed(folders[1:] and folders):
+            with contextlib.suppress(OSError):  # its file is in it
+                self._disk.remove_folder(one)
+
+    def _entry(self, folder: Path) -> tuple[str, os.stat_result] | None:
+        """Find the file in a folder of an upload, else the folder in it that leads to the file."""
+        found = [(name, there) for name in self._names(folder) if (there := self._lstat(folder / name))]
+        for test in (stat.S_ISREG, stat.S_ISDIR):
+            for name, there in found:
+                if test(there.st_mode):
+                    return name, there
+        return None
+
     def _land(
-        self, client: str, staged: StagedFile, filename: str, *, instead_of: os.stat_result | None = None
+        self, client: str, staged: StagedFile, path: HomePath, *, instead_of: os.stat_result | None = None
     ) -> StoredUpload:
-        """Make a sealed file an upload called `filename` that stands in the home where the file was meant for."""
+        """Make a sealed file an upload to `path` that stands in the home where the file was meant for."""
         try:
             home = self.home(client)
             with (
                 self._place_lock(client, staged.target),
-                self._landing(client, home, filename) as (upload, landing),
+                self._landing(client, home, path) as (upload, landing),
             ):
                 landing.take(staged.path)
                 landing.show(staged.target, staged.path, instead_of=instead_of)
@@ -398,13 +432,14 @@ class Spool:
         return upload
 
     @contextlib.contextmanager
-    def _landing(self, client: str, home: Home, filename: str) -> Iterator[tuple[StoredUpload, Landing]]:
+    def _landing(self, client: str, home: Home, path: HomePath) -> Iterator[tuple[StoredUpload, Landing]]:
         """Begin an upload that ends well or leaves no trace; until then no sweep finds it."""
         upload_id = self._next_id()
-        upload = StoredUpload(upload_id, client, filename, self.root / client / "uploads" / upload_id / filename)
+        folder = self.root / client / "uploads" / upload_id
+        upload = StoredUpload(upload_id, client, path.name, folder.joinpath(*path.parts), str(path.parent))
         self._landing_ids.add(upload_id)
         try:
-            with translated(f"{filename} could not be stored"), Landing(self._disk, home, upload.path) as landing:
+            with translated(f"{path.name} could not be stored"), Landing(self._disk, home, folder, path) as landing:
                 yield upload, landing
         finally:
             self._landing_ids.discard(upload_id)

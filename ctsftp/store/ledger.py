@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ctsftp.contract.codes import Code, Notice
+from ctsftp.contract.places import is_known_folder
 from ctsftp.contract.rows import RejectedRow
 from ctsftp.contract.states import END_STATES, State
 from ctsftp.errors import RefusedError
@@ -115,6 +116,13 @@ class Ledger:
             return bool(some and not other)
 
         return await self._database.read(work)
+
+    async def came_from(self, client: str, segment_key: str, directory: str) -> bool:
+        """Tell whether a list of this segment that was applied came from this very folder, as far as is known."""
+        its_own = sa.and_(uploads.c.client == client, uploads.c.segment_key == segment_key)
+        folders = sa.select(uploads.c.directory).where(its_own, uploads.c.state == State.LOADED).distinct()
+        known = await self._database.read(lambda conn: set(conn.execute(folders).scalars()))
+        return is_known_folder(directory, known)
 
     async def approve(self, upload_id: str) -> None:
         """Let a held or superseded upload be loaded whatever the guards say."""
@@ -290,6 +298,7 @@ def _receive(conn: Connection, upload: NewUpload, node: str | None) -> bool:
             attempts=0,
             deaths=0,
             node=node,
+            directory=upload.directory,
         )
     )
     return True

@@ -12,7 +12,7 @@ from asyncssh.constants import FX_OK
 
 from ctsftp.clients.folder import Clients
 from ctsftp.clients.keys import PublicKey, read_public_key
-from ctsftp.contract.names import read_name
+from ctsftp.contract.places import Places
 from ctsftp.sftp.login import Connection, Login, LoginRefused
 from ctsftp.sftp.receipts import ReceiptFile, ReceiptSource
 from ctsftp.sftp.server import SftpServer
@@ -336,7 +336,7 @@ class Room:
                 tasks=tasks,
                 key_expiry_warning=timedelta(days=30),
                 now=lambda: self.now,
-                is_upload_name=lambda name: read_name(name) is not None,
+                is_upload_name=lambda _client, path: Places().read(path) is not None,
                 inspect=self._inspect,
                 landed=self.landed,
                 cut_off=self.cut_offs,
