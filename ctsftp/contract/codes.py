@@ -301,10 +301,10 @@ PAGES: dict[Code, Page] = {
     Code.FUTURE: Page(
         HELD,
         "The date in the file's name is too far ahead. Once it was applied, every file with a right date"
-        " would count as older, until the segment is rolled back (`ctsftp segment rollback`).",
+        " would count as older.",
         "",
         "checks the clock of the exporting system and the date in the name.",
-        _CHECK_AND_DECIDE,
+        f"{_CHECK_AND_DECIDE} After that, `ctsftp segment rollback` lets files with right dates count again.",
     ),
     Code.UNFINISHED: Page(
         HELD,

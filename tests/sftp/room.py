@@ -193,6 +193,7 @@ class Room:
         self.ended: Heard[Session] = Heard()
         self.faults: dict[str, Fault] = {}
         self.receipts: dict[str, list[ReceiptFile]] = {}
+        self.receipt_details: dict[str, list[ReceiptFile]] = {}
         self.inspect: Callable[[StoredUpload], Fault | None] = lambda upload: self.faults.get(upload.filename)
         self.server: SftpServer
         self.connections: list[asyncssh.SSHClientConnection] = []
@@ -322,8 +323,12 @@ class Room:
     async def _receipt_entries(self, client: str) -> list[Entry]:
         return [receipt.entry for receipt in self.receipts.get(client, [])]
 
+    async def _receipt_details(self, client: str) -> list[Entry]:
+        return [receipt.entry for receipt in self.receipt_details.get(client, [])]
+
     async def _render_receipt(self, client: str, name: str) -> ReceiptFile | None:
-        return next((receipt for receipt in self.receipts.get(client, []) if receipt.name == name), None)
+        shown = [*self.receipts.get(client, []), *self.receipt_details.get(client, [])]
+        return next((receipt for receipt in shown if receipt.name == name), None)
 
     async def _serve(self, settings: SftpSettings, up: asyncio.Future[None]) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -340,7 +345,7 @@ class Room:
                 inspect=self._inspect,
                 landed=self.landed,
                 cut_off=self.cut_offs,
-                receipts=ReceiptSource(self._receipt_entries, self._render_receipt),
+                receipts=ReceiptSource(self._receipt_entries, self._receipt_details, self._render_receipt),
                 on_login=self.logins,
                 on_refusal=self.refusals,
                 on_mismatch=self.mismatches,
