@@ -28,6 +28,7 @@ import structlog
 
 from ctsftp.contract.ids import is_upload_id
 from ctsftp.contract.names import SegmentFile, read_name
+from ctsftp.contract.places import Places
 from ctsftp.errors import (
     CtsftpError,
     DiskError,
@@ -275,8 +276,11 @@ class Spool:
         """
         home = self.home(client)
         found = home.find(path)
-        if found is None or not stat.S_ISREG(found.st_mode) or self._is_upload(client, found):
+        if found is None or not stat.S_ISREG(found.st_mode):
             return None
+        if self._is_upload(client, found):
+            is_new = _is_strange(path, self._names_of_inodes(client).get(found.st_ino))
+            return self.publish_renamed(client, path, path, replace=True) if is_new else None
         if found.st_nlink > 1:
             log.warning("file was linked into a home by hand: its copy is taken", client=client, path=str(path))
         if found.st_size > max_size_bytes:
@@ -289,7 +293,8 @@ class Spool:
     def strangers(self, client: str, *, quiet_s: int) -> list[HomePath]:
         """List the files in a home that are no upload's and were quiet for `quiet_s` seconds.
 
-        Also one with a second link, if that is elsewhere (`ln`, `cp -l`): who may write to it there may change it.
+        Also one with a second link, if that is elsewhere (`ln`, `cp -l`): who may write to it there may change it. And
+        an upload's that a local user gave the name of a list: it may have been adopted under a temporary one.
 
         Only the time of the last change counts: a file that was copied with its times may be as old
         as it likes, or from the future, while it is still being written.
@@ -298,8 +303,8 @@ class Spool:
         latest = self._clock_s() - quiet_s
         quiet = [one for one in home.walk(home.files, self._goes_on) if one[1].st_ctime <= latest]
         # After the walk: what stands in the home as an upload's was one before.
-        inodes = self._inodes(client) if any(found.st_nlink > 1 for _, found in quiet) else frozenset()
-        strangers = [path for path, found in quiet if found.st_nlink == 1 or found.st_ino not in inodes]
+        names = self._names_of_inodes(client) if any(found.st_nlink > 1 for _, found in quiet) else {}
+        strangers = [path for path, found in quiet if found.st_nlink == 1 or _is_strange(path, names.get(found.st_ino))]
         return strangers if self._goes_on() else []
 
     def upload_ids(self, client: str) -> list[str]:
@@ -509,12 +514,18 @@ class Spool:
         names = self._names(self.root / client / "uploads")
         return filter(None, (self.upload(client, name) for name in names[: -RECENT_UPLOADS - 1 : -1]))
 
-    def _inodes(self, client: str) -> frozenset[int]:
-        """Tell the inodes of a client's uploads, also of those that are on their way; of some, if the spool stops."""
-        names = itertools.takewhile(lambda _: self._goes_on(), self._names(self.root / client / "uploads"))
-        uploads = (self.upload(client, name) for name in names)
-        places = (self._lstat(upload.path) for upload in uploads if upload)
-        return frozenset(place.st_ino for place in places if place)
+    def _names_of_inodes(self, client: str) -> dict[int, frozenset[str]]:
+        """Tell the names of a client's uploads by their inodes, also of those that are on their way.
+
+        Not those that they had in a temporary folder. If the spool stops, of some uploads.
+        """
+        found: dict[int, frozenset[str]] = {}
+        for upload_id in itertools.takewhile(lambda _: self._goes_on(), self._names(self.root / client / "uploads")):
+            upload = self.upload(client, upload_id)
+            if upload and (place := self._lstat(upload.path)):
+                name = {upload.filename} if Places().read(upload.place) is not None else set[str]()
+                found[place.st_ino] = found.get(place.st_ino, frozenset()) | name
+        return found
 
     def _goes_on(self) -> bool:
         return not self._stopping.is_set()
@@ -565,6 +576,11 @@ class Spool:
         except FileExistsError:
             if not self._is_folder(place):
                 raise
+
+
+def _is_strange(path: HomePath, names: frozenset[str] | None) -> bool:
+    """Tell whether a file is no upload's (`names` is None), or has the name of a list that no upload of it has."""
+    return names is None or (_is_list(path.name) and Places().read(str(path)) is not None and path.name not in names)
 
 
 def _is_list(filename: str) -> bool:
