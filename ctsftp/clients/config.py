@@ -23,7 +23,7 @@ MAX_TEMPORARY_NAMES: Final = 100
 _STRICT: Final = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
-Folder = Annotated[str, StringConstraints(pattern=r"\A/[^\\\x00-\x1f]*\z", max_length=2048)]
+Folder = Annotated[str, StringConstraints(pattern=r"\A[^\\\x00-\x1f]+\z", max_length=2048)]
 NameBeginning = Annotated[str, StringConstraints(pattern=r"\A[^/\\\x00-\x1f]+\z", max_length=255)]
 
 
