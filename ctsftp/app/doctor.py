@@ -12,9 +12,11 @@ from typing import Any
 from ctsftp.app.clock import is_synchronised, utc_now
 from ctsftp.app.control import ask, is_answered
 from ctsftp.app.sheet import ANY_ADDRESS
+from ctsftp.app.temporary import not_renamed
 from ctsftp.app.work import run
 from ctsftp.clients.checks import check_clients, check_host_keys, made_at
 from ctsftp.clients.folder import Clients
+from ctsftp.contract.codes import harmless
 from ctsftp.contract.counting import some
 from ctsftp.contract.finding import Finding, Level
 from ctsftp.errors import CtsftpError
@@ -31,6 +33,7 @@ from ctsftp.store.store import Store
 CLOCK_TOLERANCE = timedelta(minutes=1)
 # What a receiver may be away for: it restarts, or is being deployed.
 HOOK_PATIENCE = timedelta(minutes=15)
+SHOWN_UPLOADS = 5  # that are named one by one
 RESTORE = "Go back to a backup: ctsftp backup --help tells how."
 
 
@@ -151,6 +154,7 @@ async def _database(settings: Settings) -> list[Finding]:
         return [
             *await store.checks.integrity(),
             *await store.checks.waiting(utc_now()),
+            *await _not_renamed(settings, store),
             *_clock(latest, utc_now()),
             *await _pins(settings, store),
             *await _hooks(store, utc_now()),
@@ -176,6 +180,20 @@ def _clock(latest_upload_at: str | None, now: datetime) -> Iterator[Finding]:
         )
         do = "If it is behind, set it, and keep it by NTP (timedatectl set-ntp true)."
         yield Finding("clock", Level.BAD, text, f"{do} If it is right, nothing is to be done.")
+
+
+async def _not_renamed(settings: Settings, store: Store) -> list[Finding]:
+    """Find the files that would be lists but for their temporary names: nobody else tells of them later."""
+    left = await not_renamed(store, Clients(settings.keys_dir), utc_now())
+    do = "ctsftp upload show {id}: the sender renames it, or the folder belongs into client.toml (directories)."
+    found = []
+    for upload in left[:SHOWN_UPLOADS]:
+        text = f'"{harmless(upload.filename)}" of {upload.client} has a temporary name or folder still: it is not used.'
+        found.append(Finding("uploads", Level.WARN, text, do.format(id=upload.id)))
+    if (more := len(left) - SHOWN_UPLOADS) > 0:
+        text = f"{more:,} more have temporary names."
+        found.append(Finding("uploads", Level.WARN, text, "ctsftp upload list --state ignored"))
+    return found
 
 
 async def _pins(settings: Settings, store: Store) -> list[Finding]:

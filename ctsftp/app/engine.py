@@ -24,11 +24,13 @@ from ctsftp.contract.codes import Fault
 from ctsftp.contract.counting import some
 from ctsftp.contract.finding import Level
 from ctsftp.contract.names import SegmentFile, read_name
+from ctsftp.contract.places import Named, Places
 from ctsftp.contract.states import State
 from ctsftp.errors import CtsftpError, DiskError, NotFoundError, RefusedError, SettingsError
 from ctsftp.ingest.holdings import Holdings
 from ctsftp.ingest.inspection import inspect
 from ctsftp.ingest.loader import Loader
+from ctsftp.ingest.naming import name_upload
 from ctsftp.ingest.queue import Lane, UploadQueue
 from ctsftp.ingest.reading import Reading
 from ctsftp.ingest.sweeper import Sweeper
@@ -95,6 +97,7 @@ class Engine:
             settings.ingest,
             store=store,
             config_of=self.config_of,
+            name_of=self._name,
             now=utc_now,
             try_again=self._try_again,
             told=self._hear,
@@ -160,7 +163,19 @@ class Engine:
 
     def inspect(self, upload: StoredUpload) -> Fault | None:
         """Tell the sender at CLOSE what the first bytes show."""
-        return inspect(upload, self.config_of(upload.client))
+        config = self.config_of(upload.client)
+        return inspect(upload, config, name_upload(upload, config, self.spool))
+
+    def is_upload_name(self, client: str, path: str) -> bool:
+        """Tell whether a file that is renamed to this path is an upload; else it is only moved."""
+        try:
+            places = self.config_of(client).places
+        except DiskError:  # the upload waits until client.toml can be read
+            places = Places()
+        return places.read(path) is not None
+
+    def _name(self, upload: StoredUpload) -> Named:
+        return name_upload(upload, self.config_of(upload.client), self.spool)
 
     def landed(self, upload: StoredUpload) -> None:
         """Queue an upload that was just acknowledged; what does not fit is the sweep's."""

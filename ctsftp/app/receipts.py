@@ -1,20 +1,25 @@
 """What a client finds in `/receipts`: rendered from the ledger, and from the disk for what it does not know yet.
 
+First stand an index of its files and a read-me. The listing has one text for each upload; its other forms are listed in
+the folder below, and can be asked for by name in either.
+
 A script puts a file and gets its receipt in one breath. So whoever looks at the receipt of an upload that is on its way
 waits a little for the verdict; if that takes longer, the receipt says how far it is.
 """
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Container, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 import structlog
 
 from ctsftp.app.clock import utc_now
+from ctsftp.contract.guide import INDEX_NAME, README_NAME, render_index
 from ctsftp.contract.ids import unix_ms_of
-from ctsftp.contract.names import SegmentFile, read_name
+from ctsftp.contract.names import SegmentFile, nfc
+from ctsftp.contract.places import Places
 from ctsftp.contract.receipt import Kind, Receipt, read_receipt_name, render_json, render_rejected, render_text
 from ctsftp.contract.rows import RejectedRow
 from ctsftp.contract.states import State
@@ -34,28 +39,50 @@ log = structlog.get_logger()
 
 
 class ReceiptDesk:
-    """Finds and renders receipts, at most `shown` in a listing; waits up to `wait_s` for a verdict."""
+    """Finds and renders receipts, at most `shown` in a listing; waits up to `wait_s` for a verdict.
 
-    def __init__(self, *, store: Store, spool: Spool, queue: UploadQueue, shown: int, wait_s: float) -> None:
+    `readme` gives the text for a client's sender; it blocks.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        spool: Spool,
+        queue: UploadQueue,
+        shown: int,
+        wait_s: float,
+        readme: Callable[[str], bytes],
+    ) -> None:
         self._store = store
         self._spool = spool
         self._queue = queue
         self._shown = shown
         self._wait_s = wait_s
+        self._readme = readme
         self._looks = asyncio.Semaphore(LOOKS_AT_ONCE)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def entries(self, client: str) -> list[Entry]:
-        """List a client's newest receipts; the newest of a file name bears it, older ones have their id in theirs."""
-        receipts = await self._newest(client)
-        if await self._waited_for(receipts):
-            receipts = await self._newest(client)
+        """List the index, the read-me and the text of each of a client's newest uploads.
+
+        The newest of a file name bears it, older ones have their id in theirs.
+        """
+        receipts = await self._judged(client)
+        first = [await self._first(client, name, receipts) for name in (INDEX_NAME, README_NAME)]
+        return [*(file.entry for file in first), *await asyncio.to_thread(_entries, receipts, {}, {Kind.TEXT})]
+
+    async def details(self, client: str) -> list[Entry]:
+        """List the other forms of a client's newest receipts."""
+        receipts = await self._judged(client)
         async with self._looking(client):
             rejects = await self._store.receipts.rejected_rows(receipts)
-            return await asyncio.to_thread(_entries, receipts, rejects)
+        return await asyncio.to_thread(_entries, receipts, rejects, set(Kind) - {Kind.TEXT})
 
     async def render(self, client: str, name: str) -> ReceiptFile | None:
-        """Render the receipt of that name, or None."""
+        """Render the receipt of that name, the index or the read-me, or None."""
+        if name in {INDEX_NAME, README_NAME}:
+            return await self._first(client, name, await self._judged(client))
         wanted = read_receipt_name(name)
         if wanted is None:
             return None
@@ -65,9 +92,20 @@ class ReceiptDesk:
             receipt = await self._find(client, filename, upload_id)
         # A name with an id must be the one that the listing shows, however the file name in it was cut.
         newest = upload_id is None
-        if receipt is None or kind not in receipt.kinds or name != receipt.name(kind, newest=newest):
+        if receipt is None or kind not in receipt.kinds or nfc(name) != nfc(receipt.name(kind, newest=newest)):
             return None
         return await self._rendered(client, receipt, kind, newest=newest)
+
+    async def _first(self, client: str, name: str, receipts: list[Receipt]) -> ReceiptFile:
+        changed_s = max((_changed_s(receipt) for receipt in receipts), default=0.0)
+        if name == INDEX_NAME:
+            return ReceiptFile(name, render_index(receipts), changed_s)
+        return ReceiptFile(name, await asyncio.to_thread(self._readme, client), changed_s)
+
+    async def _judged(self, client: str) -> list[Receipt]:
+        """Find the newest, with the verdicts on those that are on their way, if these come soon."""
+        receipts = await self._newest(client)
+        return await self._newest(client) if await self._waited_for(receipts) else receipts
 
     async def _newest(self, client: str) -> list[Receipt]:
         async with self._looking(client):
@@ -99,7 +137,7 @@ class ReceiptDesk:
             if upload_id:
                 found = await self._store.receipts.of_id(client, upload_id)
                 return found or next((receipt for receipt in unknown if receipt.id == upload_id), None)
-            candidates = [receipt for receipt in unknown if receipt.filename == filename]
+            candidates = [receipt for receipt in unknown if nfc(receipt.filename) == nfc(filename)]
             if known := await self._store.receipts.of_name(client, filename):
                 candidates.insert(0, known)
             return max(candidates, key=lambda receipt: receipt.id, default=None)
@@ -125,14 +163,14 @@ class ReceiptDesk:
                 raise DiskError("The receipts cannot be read now: try again in a minute.") from exc
 
 
-def _entries(receipts: list[Receipt], rejects: dict[str, list[RejectedRow]]) -> list[Entry]:
+def _entries(receipts: list[Receipt], rejects: dict[str, list[RejectedRow]], kinds: Container[Kind]) -> list[Entry]:
     entries: list[Entry] = []
     seen: set[str] = set()
     for receipt in receipts:
-        newest = receipt.filename not in seen
-        seen.add(receipt.filename)
+        newest = nfc(receipt.filename) not in seen
+        seen.add(nfc(receipt.filename))
         rows = rejects.get(receipt.id, [])
-        entries += [_file(receipt, kind, rows, newest=newest).entry for kind in receipt.kinds]
+        entries += [_file(receipt, kind, rows, newest=newest).entry for kind in receipt.kinds if kind in kinds]
     return entries
 
 
@@ -144,13 +182,16 @@ def _file(receipt: Receipt, kind: Kind, rejects: Iterable[RejectedRow], *, newes
             data = render_json(receipt)
         case Kind.REJECTED:
             data = render_rejected(rejects)
-    changed = datetime.fromisoformat(receipt.finished_at or receipt.received_at)
-    return ReceiptFile(receipt.name(kind, newest=newest), data, changed.timestamp())
+    return ReceiptFile(receipt.name(kind, newest=newest), data, _changed_s(receipt))
+
+
+def _changed_s(receipt: Receipt) -> float:
+    return datetime.fromisoformat(receipt.finished_at or receipt.received_at).timestamp()
 
 
 def _received(upload: StoredUpload) -> Receipt:
     """Describe an upload that has no row in the ledger yet."""
-    name = read_name(upload.filename)
+    name = Places().read(upload.place)
     known = name if isinstance(name, SegmentFile) else None
     try:
         size = upload.path.stat().st_size
@@ -163,6 +204,7 @@ def _received(upload: StoredUpload) -> Receipt:
         segment=known.title if known else None,
         stamp=known.stamp if known else None,
         state=State.RECEIVED,
+        directory=upload.directory,
         size=size,
         received_at=iso(min(came, utc_now())),
     )

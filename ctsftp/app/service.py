@@ -8,7 +8,7 @@ database is closed; the lock is let go.
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -30,15 +30,15 @@ from ctsftp.app.watch import Watch
 from ctsftp.clients.checks import OPEN_KEY_ADVICE, made_at
 from ctsftp.clients.hostkeys import HostKey, load_or_create_host_keys
 from ctsftp.contract.counting import some
-from ctsftp.contract.names import read_name
-from ctsftp.errors import CtsftpError, LostDatabaseError
+from ctsftp.contract.guide import render_readme
+from ctsftp.errors import CtsftpError, DiskError, LostDatabaseError
 from ctsftp.ingest.approval import Approvals
 from ctsftp.settings import Settings
 from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.server import SftpServer
 from ctsftp.spool.room import Room
 from ctsftp.spool.spool import StoredUpload
-from ctsftp.store.records import IfApproved, Upload
+from ctsftp.store.records import IfApproved, Logins, Upload
 from ctsftp.web.access import Parts, Streams
 from ctsftp.web.console.live import Live
 from ctsftp.web.server import WebServer
@@ -135,6 +135,7 @@ class Service:
                 queue=engine.queue,
                 shown=settings.sftp.receipts_shown,
                 wait_s=settings.sftp.receipt_wait_s,
+                readme=lambda client: _readme(engine, client, host_keys, server.port),
             )
             server = SftpServer(
                 settings.sftp,
@@ -143,11 +144,11 @@ class Service:
                 spool=engine.spool,
                 tasks=engine.tasks,
                 now=utc_now,
-                is_upload_name=lambda name: read_name(name) is not None,
+                is_upload_name=engine.is_upload_name,
                 inspect=engine.inspect,
                 landed=engine.landed,
                 cut_off=watch.note_cut_off,
-                receipts=ReceiptSource(desk.entries, desk.render),
+                receipts=ReceiptSource(desk.entries, desk.details, desk.render),
                 key_expiry_warning=timedelta(days=settings.notify.key_expiry_warning_days),
                 on_login=both(metrics.signed_in, notes.note),
                 on_refusal=both(metrics.refused, notes.note),
@@ -313,6 +314,14 @@ def room_reasons(room: Room, largest_bytes: int) -> list[str]:
     if room.refusal(largest_bytes):
         return ["The disk has no room for the largest file that may come."]
     return []
+
+
+def _readme(engine: Engine, client: str, host_keys: Sequence[HostKey], port: int) -> bytes:
+    """Write what a client's sender needs to know."""
+    directories: Sequence[str] = ()
+    with suppress(DiskError):  # client.toml is broken, which is told elsewhere
+        directories = engine.config_of(client).directories or ()
+    return render_readme(write_sheet(engine.settings, client, host_keys, Logins()) | {"port": port}, directories)
 
 
 def _read_host_keys(settings: Settings) -> list[HostKey]:

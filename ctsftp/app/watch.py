@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from ctsftp.app.temporary import not_renamed
 from ctsftp.clients.folder import Clients
 from ctsftp.contract.codes import harmless
 from ctsftp.contract.events import EventKind
@@ -96,6 +97,7 @@ class Watch:
         looks: tuple[Callable[[], Awaitable[object]], ...] = (
             self._store.segments.report_overdue,
             self._look_at_keys,
+            self._look_at_names,
             self._look_at_disk,
             self._prune,
         )
@@ -127,6 +129,18 @@ class Watch:
 
     async def _look_at_keys(self) -> None:
         await self._store.outbox.report(EventKind.KEY_EXPIRING, await asyncio.to_thread(self._expiring))
+
+    async def _look_at_names(self) -> None:
+        found: Found = {
+            (upload.client, upload.id): {
+                "id": upload.id,
+                "filename": harmless(upload.filename, limit=SHOWN_PATH),
+                "directory": harmless(upload.directory or "/", limit=SHOWN_PATH),
+                "received_at": upload.received_at,
+            }
+            for upload in await not_renamed(self._store, self._clients, self._now())
+        }
+        await self._store.outbox.report(EventKind.UPLOAD_NOT_RENAMED, found)
 
     def _expiring(self) -> Found:
         """Find the keys of clients in use that still hold, and end within the days of warning."""

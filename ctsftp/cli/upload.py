@@ -13,6 +13,7 @@ from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.main import EXIT_NO
 from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.contract.codes import PAGES, Code, Page, advised_setting
+from ctsftp.contract.counting import some
 from ctsftp.contract.ids import is_upload_id
 from ctsftp.contract.names import segment_key
 from ctsftp.contract.states import State
@@ -221,8 +222,8 @@ async def _facts(settings: Settings, store: Store, upload_id: str) -> tuple[Uplo
 
 def _say_change(approved: IfApproved, then: int) -> str:
     if approved.now is None:
-        return f"a new segment, with {then:,} members"
-    change = f"{approved.now:,} -> {then:,} members"
+        return f"a new segment, with {some(then, 'member')}"
+    change = f"{approved.now:,} -> {some(then, 'member')}"
     if approved.enter is None or approved.leave is None:
         return f"{change}; who would enter and leave cannot be told here, where its file is not"
     return f"{change}: {approved.enter:,} enter, {approved.leave:,} leave"

@@ -11,15 +11,20 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraint
 from tomlkit.exceptions import TOMLKitError
 
 from ctsftp.clients.problem import Problem
+from ctsftp.contract.places import Places
 from ctsftp.errors import RefusedError
 
 MAX_CONFIG_BYTES: Final = 64 * 1024
 MAX_ID_COLUMNS: Final = 16
+MAX_DIRECTORIES: Final = 100
+MAX_TEMPORARY_NAMES: Final = 100
 
 # Strict: in TOML "no" is a string, and a string that passes for False is a surprise.
 _STRICT: Final = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
+Folder = Annotated[str, StringConstraints(pattern=r"\A[^\\\x00-\x1f]+\z", max_length=2048)]
+NameBeginning = Annotated[str, StringConstraints(pattern=r"\A[^/\\\x00-\x1f]+\z", max_length=255)]
 
 
 class Guards(BaseModel):
@@ -38,6 +43,9 @@ class ClientConfig(BaseModel):
     `id_columns` are the titles that the id column may have beside CTUserID, in their order; None leaves it to `id`,
     and an empty list to CTUserID alone. `max_rows` and `max_file_size_bytes` can only be narrower than the server's
     own; `quota_bytes` and `quota_files` take the place of the server's. `segments` is keyed by title.
+
+    `directories` are the folders, as `/in/lists`, in which lists are taken beside `/`; None also takes them where they
+    came from before. `temporary_names` are further ways to begin a temporary file's name, and names of such folders.
     """
 
     model_config = _STRICT
@@ -46,12 +54,19 @@ class ClientConfig(BaseModel):
     id_columns: Annotated[tuple[Title, ...], Field(strict=False, max_length=MAX_ID_COLUMNS)] | None = None
     allow_sha1: bool = False
     refuse_at_close: bool = True
+    directories: Annotated[tuple[Folder, ...], Field(strict=False, max_length=MAX_DIRECTORIES)] | None = None
+    temporary_names: Annotated[tuple[NameBeginning, ...], Field(strict=False, max_length=MAX_TEMPORARY_NAMES)] = ()
     max_rows: PositiveInt | None = None
     max_file_size_bytes: PositiveInt | None = None
     quota_bytes: PositiveInt | None = None
     quota_files: PositiveInt | None = None
     guards: Guards = Guards()
     segments: dict[Title, Guards] = {}
+
+    @property
+    def places(self) -> Places:
+        """Where this client's lists are taken."""
+        return Places(self.directories, self.temporary_names)
 
 
 def parse_config(data: bytes) -> tuple[ClientConfig, tuple[Problem, ...]]:

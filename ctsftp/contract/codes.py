@@ -21,6 +21,7 @@ class Code(StrEnum):
 
     NAME = "name"
     PACKED = "packed"
+    DIRECTORY = "directory"  # also a warning
     EMPTY_FILE = "empty_file"
     CHARSET = "charset"
     LINE_ENDS = "line_ends"  # also a warning
@@ -196,6 +197,16 @@ PAGES: dict[Code, Page] = {
         _CORRECT_AND_RUN,
         _TELL_SENDER,
     ),
+    Code.DIRECTORY: Page(
+        REJECTED,
+        "The list was put into a folder. Lists are taken in `/`, and in folders that the server's admin named.",
+        "Directory: /",
+        _CORRECT_AND_RUN,
+        "names the folder in the client's `client.toml` (`directories`) where the sender cannot change it, then"
+        " `ctsftp upload retry ID`.",
+        as_warning="the list was taken from a folder, since lists of its segment were taken from there before. Set the"
+        " job's Directory to /, or have the admin name the folder (`directories`).",
+    ),
     Code.EMPTY_FILE: Page(
         REJECTED,
         "The file has no bytes at all. Even an export without members has its header row.",
@@ -290,10 +301,10 @@ PAGES: dict[Code, Page] = {
     Code.FUTURE: Page(
         HELD,
         "The date in the file's name is too far ahead. Once it was applied, every file with a right date"
-        " would count as older, until the segment is rolled back (`ctsftp segment rollback`).",
+        " would count as older.",
         "",
         "checks the clock of the exporting system and the date in the name.",
-        _CHECK_AND_DECIDE,
+        f"{_CHECK_AND_DECIDE} After that, `ctsftp segment rollback` lets files with right dates count again.",
     ),
     Code.UNFINISHED: Page(
         HELD,

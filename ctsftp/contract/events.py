@@ -28,6 +28,7 @@ class EventKind(StrEnum):
     UPLOAD_SUPERSEDED = "upload.superseded"
     UPLOAD_FAILED = "upload.failed"
     UPLOAD_CUT_OFF = "upload.cut_off"
+    UPLOAD_NOT_RENAMED = "upload.not_renamed"
     SEGMENT_OVERDUE = "segment.overdue"
     SEGMENT_BACK = "segment.back"
     KEY_EXPIRING = "key.expiring"
@@ -46,7 +47,7 @@ BREAKS = frozenset(
 )
 OVER = frozenset({EventKind.UPLOAD_LOADED, EventKind.SEGMENT_BACK})
 # Whoever finds these tells each of them once until it is over: there is nothing left to be quiet about.
-TOLD_ONCE = frozenset({EventKind.KEY_EXPIRING, EventKind.DISK_LOW})
+TOLD_ONCE = frozenset({EventKind.UPLOAD_NOT_RENAMED, EventKind.KEY_EXPIRING, EventKind.DISK_LOW})
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,8 @@ _FIELDS = (
     "comment",
     "expires_at",
     "spare_bytes",
+    "directory",
+    "received_at",
 )
 
 _WORDS: dict[EventKind, Words] = {
@@ -168,6 +171,13 @@ _WORDS: dict[EventKind, Words] = {
         "The connection broke while a file for {list} was sent: {file}.{others} What arrived of it, {kept_bytes}, can"
         " be resumed; nothing was changed. What to do: if it is not sent again by itself, the sender runs the job"
         " again.",
+    ),
+    EventKind.UPLOAD_NOT_RENAMED: Words(
+        "A file from {client} has a temporary name still",
+        "The file {file} came at {received_at} into the folder {directory} of {client}. It would be a list, but its"
+        " name or its folder is a temporary one, and it was not renamed within an hour: it is not used. What to do: the"
+        " sender renames it, or puts it into / under its final name. Where the folder is the final one, the admin"
+        " names it in client.toml (directories).",
     ),
     EventKind.SEGMENT_OVERDUE: Words(
         "{what} is overdue",

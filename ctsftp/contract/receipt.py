@@ -24,6 +24,7 @@ from ctsftp.contract.states import State
 MAX_NAME_BYTES = 255  # of a file, on the disk of whoever fetches the receipt
 TEXT_WIDTH = 100
 LABEL_WIDTH = 12
+_SHOWN_FOLDER_CHARACTERS = 2_000
 
 # What a cell may not begin with, since a spreadsheet would take it for a formula, unless it is a number. Where a list's
 # separator is `;`, or a tab, a cell begins behind each of them; blanks and quotes in front are no obstacle, and the
@@ -63,6 +64,7 @@ class Receipt:
     entered: int | None = None
     left: int | None = None
     id_title: str | None = None
+    directory: str | None = None
     warnings: Sequence[Mapping[str, str]] = ()
     sha256: str | None = None
     size: int
@@ -90,7 +92,7 @@ class Receipt:
 _NEXT = {
     State.RECEIVED: "It arrived complete, and its load has not begun. Look again in a minute.",
     State.LOADING: "It is being loaded. Look again in a minute.",
-    State.LOADED: "Its list became the segment's.",
+    State.LOADED: "The segment has these members now, unless a later file changed it.",
     State.DUPLICATE: "The same file was applied, or is held, already.",
     State.SUPERSEDED: "A newer file of this segment was applied.",
     State.HELD: "It is safe, and waits for the server's admin to approve or discard it. The segment is as it was.",
@@ -98,7 +100,7 @@ _NEXT = {
     State.FAILED: "The fault is the server's. The file is safe: it need not be sent again.",
     State.RETIRED: "The segment is retired. The file was not applied.",
     State.DISCARDED: "The server's admin discarded it. The segment is as it was.",
-    State.IGNORED: "Its name is no segment file's, so it was kept and not loaded.",
+    State.IGNORED: "It is no list by its name, so it was kept and not loaded.",
 }
 
 
@@ -124,7 +126,7 @@ def render_json(receipt: Receipt) -> bytes:
         "stamp": receipt.stamp,
         "state": receipt.state.value,
         "code": receipt.code,
-        "reason": receipt.reason,
+        "reason": _reason(receipt),
         "setting": advised_setting(receipt.reason, receipt.code) or None,
         "next": _NEXT[receipt.state],
         "rows": receipt.rows,
@@ -139,6 +141,7 @@ def render_json(receipt: Receipt) -> bytes:
         "size": receipt.size,
         "received_at": receipt.received_at,
         "finished_at": receipt.finished_at,
+        "directory": receipt.directory,
     }
     return json.dumps(fields, indent=2).encode() + b"\n"
 
@@ -171,12 +174,13 @@ def render_rejected(rows: Iterable[RejectedRow]) -> bytes:
 def _facts(receipt: Receipt) -> Iterator[tuple[str, str]]:
     yield "State", f"{receipt.state} ({receipt.code})" if receipt.code else receipt.state
     yield "", _NEXT[receipt.state]
-    yield "Reason", _shown(receipt.reason)
+    yield "Reason", _shown(_reason(receipt))
     yield "To change", harmless(advised_setting(receipt.reason, receipt.code), limit=MAX_NAME_BYTES)
     if receipt.code in set(Code):
         yield "Meaning", PAGES[Code(receipt.code)].meaning
     for warning in receipt.warnings:
         yield "Warning", _shown(f"{warning.get('text', '')} ({warning.get('code', '')})")
+    yield "Folder", harmless(receipt.directory or "", limit=_SHOWN_FOLDER_CHARACTERS)
     yield "Segment", harmless(receipt.segment or "", limit=MAX_NAME_BYTES)
     yield "Stamp", receipt.stamp or ""
     yield "Rows", _counts(receipt)
@@ -184,12 +188,17 @@ def _facts(receipt: Receipt) -> Iterator[tuple[str, str]]:
     yield "Ids from", f"the column titled {harmless(receipt.id_title)}" if receipt.id_title else ""
     if receipt.rejected:
         first = f"the first {KEPT_REJECTED:,} of them" if receipt.rejected > KEPT_REJECTED else "they"
-        yield "Rejected", f"{receipt.rejected:,}: {first} stand in the receipt that ends in {Kind.REJECTED}"
+        yield "Rejected", f"{receipt.rejected:,}: {first} stand in the file of details/ that ends in {Kind.REJECTED}"
     yield "Size", some(receipt.size, "byte")
     yield "SHA-256", receipt.sha256 or ""
     yield "Received", receipt.received_at
     yield "Finished", receipt.finished_at or ""
     yield "Upload", receipt.id
+
+
+def _reason(receipt: Receipt) -> str | None:
+    """Return the reason for the sender; that of a fault of ours is for the admin, who alone can do something."""
+    return None if receipt.state is State.FAILED else receipt.reason
 
 
 def _counts(receipt: Receipt) -> str:

@@ -82,7 +82,7 @@ async def check(
     store: Store | None,
 ) -> Preview:
     """Read a file and judge it; against what a client's segments are now, where `client` and `store` are given."""
-    name = read_name(path.name)
+    name = read_name(path.name, temporary=config.temporary_names)
     if name is None:
         return Preview(path.name, None, IGNORED)
     if isinstance(name, Fault):

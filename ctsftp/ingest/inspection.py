@@ -2,19 +2,20 @@
 
 from ctsftp.clients.config import ClientConfig
 from ctsftp.contract.codes import Fault
-from ctsftp.contract.names import read_name
+from ctsftp.contract.places import Elsewhere, Named
 from ctsftp.contract.reader import HEAD_BYTES, inspect_head
 from ctsftp.ingest.reading import id_titles
 from ctsftp.spool.spool import StoredUpload
 
 
-def inspect(upload: StoredUpload, config: ClientConfig) -> Fault | None:
+def inspect(upload: StoredUpload, config: ClientConfig, name: Named) -> Fault | None:
     """Tell the fault for which the loader will reject this upload, if its name or its first bytes show one."""
     if not config.refuse_at_close:
         return None
-    name = read_name(upload.filename)
     if name is None or isinstance(name, Fault):
         return name
+    if isinstance(name, Elsewhere) and name.named:
+        return name.fault
     with upload.path.open("rb", buffering=0) as file:
         head = file.read(HEAD_BYTES)
         complete = not file.read(1)

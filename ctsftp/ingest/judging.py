@@ -12,7 +12,11 @@ from ctsftp.ingest.settings import GuardSettings
 from ctsftp.store.publishing import Judge
 from ctsftp.store.store import Store
 
-IGNORED = Verdict(State.IGNORED, reason="It is no segment file: its name does not end in .csv, or begins with a dot.")
+IGNORED = Verdict(
+    State.IGNORED,
+    reason="It is no list: its name does not end in .csv, its name or its folder is a temporary one, or it is the"
+    " companion of a list. It is judged when it is renamed to a list's name.",
+)
 
 
 def judge_of(

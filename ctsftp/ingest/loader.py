@@ -18,6 +18,7 @@ from ctsftp.clients.config import ClientConfig
 from ctsftp.contract.codes import Code, Fault, harmless
 from ctsftp.contract.ids import unix_ms_of
 from ctsftp.contract.names import SegmentFile, read_name
+from ctsftp.contract.places import Elsewhere, Named, directory_notice
 from ctsftp.contract.states import State
 from ctsftp.contract.verdict import Verdict, change_notice
 from ctsftp.errors import CtsftpError, DiskError, StoreError
@@ -48,6 +49,7 @@ class Loader:
         *,
         store: Store,
         config_of: Callable[[str], ClientConfig],
+        name_of: Callable[[StoredUpload], Named],
         now: Callable[[], datetime],
         try_again: Callable[[StoredUpload, float], None],
         told: Told = lambda *_: None,
@@ -56,6 +58,8 @@ class Loader:
         self._settings = settings
         self._store = store
         self._config_of = config_of
+        # Blocks; what cannot be read now (a client.toml, the file) is a fault of ours.
+        self._name_of = name_of
         self._now = now
         self._try_again = try_again
         self._told = told
@@ -102,14 +106,19 @@ class Loader:
             self._promised.pop(upload.id, None)
 
     async def _load(self, upload: StoredUpload) -> None:
-        name = read_name(upload.filename)
-        row = await self._enter(upload, name)
+        name, unread = await self._read_name(upload)
+        row = await self._enter(upload, name.file if isinstance(name, Elsewhere) else name)
         if row.state is State.LOADING or (row.state is State.FAILED and row.retry_at):
             # An earlier try of this process. Whoever else moves it meanwhile queues it, too.
             if not await self._store.ledger.move(upload.id, State.RECEIVED, expect=row.state):
                 return
         elif row.state is not State.RECEIVED:
             return
+        if unread:
+            await self._store.ledger.move(upload.id, State.LOADING)
+            raise unread
+        if isinstance(name, Elsewhere) and not row.approved and not await self._is_known_folder(upload, name):
+            name = name.fault
         if name is None:
             await self._end(upload, State.IGNORED, IGNORED)
         elif isinstance(name, Fault):
@@ -118,6 +127,17 @@ class Loader:
             async with self._one_suspect if row.deaths else nullcontext():
                 await self._store.ledger.move(upload.id, State.LOADING)
                 await self._load_segment_file(upload, name, approved=row.approved)
+
+    async def _read_name(self, upload: StoredUpload) -> tuple[Named, DiskError | OSError | None]:
+        """Read the name as the client's settings have it; where those cannot be read, by itself, and say why not."""
+        try:
+            return await asyncio.to_thread(self._name_of, upload), None
+        except (DiskError, OSError) as exc:
+            return read_name(upload.filename), exc
+
+    async def _is_known_folder(self, upload: StoredUpload, name: Elsewhere) -> bool:
+        """Tell whether lists of the segment were taken from this folder before, where no setting names the folders."""
+        return not name.named and await self._store.ledger.came_from(upload.client, name.file.key, upload.directory)
 
     async def _enter(self, upload: StoredUpload, name: SegmentFile | Fault | None) -> Upload:
         """Enter the upload in the ledger, if it is not there yet, and give its row."""
@@ -131,18 +151,22 @@ class Loader:
                 segment_key=known.key if known else None,
                 stamp=known.stamp if known else None,
                 size=(await asyncio.to_thread(upload.path.stat)).st_size,
+                directory=upload.directory,
                 received_at=datetime.fromtimestamp(unix_ms_of(upload.id) / 1000, UTC),
             )
         )
         return await self._store.ledger.upload(upload.id)
 
-    async def _load_segment_file(self, upload: StoredUpload, name: SegmentFile, *, approved: bool) -> None:
+    async def _load_segment_file(self, upload: StoredUpload, found: SegmentFile | Elsewhere, *, approved: bool) -> None:
         await self._require_room(upload, 1)
         config = await asyncio.to_thread(self._config_of, upload.client)
         limit = self._settings.max_rows
         reading = await read_in_thread(
             upload.path, id_titles=id_titles(config), max_rows=min(limit, config.max_rows or limit)
         )
+        name = found.file if isinstance(found, Elsewhere) else found
+        if isinstance(found, Elsewhere):
+            reading.notices.append(directory_notice(upload.directory))
         if reading.fault:
             await self._end(upload, State.REJECTED, reading.fault, reading)
         else:

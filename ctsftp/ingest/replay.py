@@ -13,10 +13,12 @@ from typing import Any
 
 from ctsftp.clients.config import ClientConfig
 from ctsftp.contract.codes import Code, Fault
-from ctsftp.contract.names import read_name
+from ctsftp.contract.names import SegmentFile
+from ctsftp.contract.places import Elsewhere, is_known_folder
 from ctsftp.contract.states import State
 from ctsftp.contract.verdict import Verdict, judge_signs
 from ctsftp.ingest.judging import IGNORED
+from ctsftp.ingest.naming import name_upload
 from ctsftp.ingest.reading import Reading, id_titles, read_in_thread
 from ctsftp.ingest.settings import IngestSettings
 from ctsftp.spool.spool import Spool
@@ -43,11 +45,17 @@ class _History:
     applied: bool = False
     cut: bool = False
     titles: dict[str | None, str | None] = field(default_factory=dict)
+    folders: dict[str | None, set[str | None]] = field(default_factory=dict)
 
     def apply(self, upload: Upload, id_title: str | None) -> None:
         self.applied = True
         self.cut = self.cut or any(one["code"] == Code.NO_LAST_NEWLINE for one in upload.warnings)
         self.titles[upload.segment_key] = id_title
+        self.folders.setdefault(upload.segment_key, set()).add(upload.directory)
+
+    def takes(self, upload: Upload, name: Elsewhere) -> bool:
+        known = self.folders.get(name.file.key, set())
+        return upload.directory is None or (not name.named and is_known_folder(upload.directory, known))
 
 
 async def replay(
@@ -69,7 +77,10 @@ async def replay(
         id_title = upload.id_title
         if stored and upload.state not in _UNDECIDED and upload.received_at >= begins:
             config = await asyncio.to_thread(config_of, upload.client)
-            verdict, reading = await _judge(upload, stored.path, config, settings, history)
+            name = await asyncio.to_thread(name_upload, stored, config, spool)
+            if isinstance(name, Elsewhere):
+                name = name.file if upload.approved or history.takes(upload, name) else name.fault
+            verdict, reading = await _judge(stored.path, name, config, settings, history)
             found.judged += 1
             id_title = reading.signs.id_title if reading else id_title
             if _differs(upload, verdict, reading):
@@ -80,10 +91,9 @@ async def replay(
 
 
 async def _judge(
-    upload: Upload, path: Path, config: ClientConfig, settings: IngestSettings, history: _History
+    path: Path, name: SegmentFile | Fault | None, config: ClientConfig, settings: IngestSettings, history: _History
 ) -> tuple[Verdict, Reading | None]:
     """Return what this version says of a file, and what it reads, None where the name decides."""
-    name = read_name(upload.filename)
     if name is None:
         return IGNORED, None
     if isinstance(name, Fault):
@@ -93,7 +103,7 @@ async def _judge(
     if reading.fault:
         return Verdict(State.REJECTED, reading.fault.code, reading.fault.reason), reading
     ends_lines = history.applied and not history.cut
-    verdict = judge_signs(reading.signs, history.titles.get(upload.segment_key), ends_lines=ends_lines)
+    verdict = judge_signs(reading.signs, history.titles.get(name.key), ends_lines=ends_lines)
     return verdict or Verdict(State.LOADED), reading
 
 

@@ -70,7 +70,7 @@ class FilesContext:
     max_file_size_bytes: int
     allowance: Allowance
     share: FairShare
-    is_upload_name: Callable[[str], bool]
+    is_upload_name: Callable[[str, str], bool]
     inspect: Inspect
     landed: Landed
     cut_off: Callable[[CutOff], None]
@@ -377,7 +377,7 @@ class ClientFiles(SFTPServer):
         refused one leaves the home as it was.
         """
         is_file = not (await self._in_thread(self._home.stat, old)).is_folder
-        if not (is_file and self._context.is_upload_name(new.name)):
+        if not (is_file and await self._in_thread(self._context.is_upload_name, self.client, str(new))):
             await self._in_thread(self._move, old, new, replace=replace)
             return
         await self._in_thread(self._account_for_rename, old)

@@ -12,6 +12,8 @@ from ctsftp.spool.home import Entry
 from ctsftp.spool.paths import HomePath
 
 FOLDER = HomePath(("receipts",))
+# Below it stand the forms of a receipt that few people look at; they can be asked for by name in either folder.
+DETAILS = FOLDER.child("details")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +36,13 @@ class ReceiptFile:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptSource:
-    """Where receipts come from: all of a client's, described, the newest first; and one by its name, if there is."""
+    """Where receipts come from: all of a client's, described, the newest first; and one by its name, if there is.
+
+    `entries` and `details` list what stands in the folder of receipts, and in the folder below it.
+    """
 
     entries: Callable[[str], Awaitable[list[Entry]]]
+    details: Callable[[str], Awaitable[list[Entry]]]
     render: Callable[[str, str], Awaitable[ReceiptFile | None]]
 
 
@@ -58,37 +64,40 @@ class Receipts:
     def __init__(self, client: str, source: ReceiptSource) -> None:
         self._client = client
         self._source = source
-        self._looked_at: ReceiptFile | None = None
+        self._looked_at: tuple[HomePath, ReceiptFile] | None = None
 
     async def stat(self, place: HomePath) -> Entry:
-        """Describe the folder, or a receipt in it."""
-        if place == FOLDER:
-            return folder_entry()
-        self._looked_at = await self._render(place)
-        return self._looked_at.entry
+        """Describe a folder, or a receipt in it."""
+        if place in {FOLDER, DETAILS}:
+            return folder_entry(place)
+        found = await self._render(place)
+        self._looked_at = place, found
+        return found.entry
 
     async def entries(self, place: HomePath) -> list[Entry]:
-        """List the folder."""
-        if place != FOLDER:
-            raise NoSuchPathError(f"{place} is not a folder.")
-        return await self._source.entries(self._client)
+        """List a folder."""
+        if place == FOLDER:
+            return [*await self._source.entries(self._client), folder_entry(DETAILS)]
+        if place == DETAILS:
+            return await self._source.details(self._client)
+        raise NoSuchPathError(f"{place} is not a folder.")
 
     async def open(self, place: HomePath) -> ReceiptFile:
         """Open a receipt: as it was just described, else as it is now."""
         seen, self._looked_at = self._looked_at, None
-        if seen and place == FOLDER.child(seen.name):
-            return seen
+        if seen and seen[0] == place:
+            return seen[1]
         return await self._render(place)
 
     async def _render(self, place: HomePath) -> ReceiptFile:
         found = None
-        if place.parent == FOLDER:
+        if place.parent in {FOLDER, DETAILS}:
             found = await self._source.render(self._client, place.name)
         if found is None:
             raise NoSuchPathError(f"{place} is not there.")
         return found
 
 
-def folder_entry() -> Entry:
-    """Describe the folder of receipts, as `ls /` shows it; it has no time of its own."""
-    return Entry(FOLDER.name, is_folder=True, size=0, modified_s=0, read_only=True)
+def folder_entry(place: HomePath = FOLDER) -> Entry:
+    """Describe a folder of receipts, as `ls /` shows it; it has no time of its own."""
+    return Entry(place.name, is_folder=True, size=0, modified_s=0, read_only=True)

@@ -67,7 +67,7 @@ class SftpServer:
         spool: Spool,
         tasks: asyncio.TaskGroup,
         now: Callable[[], datetime],
-        is_upload_name: Callable[[str], bool],
+        is_upload_name: Callable[[str, str], bool],
         inspect: Inspect,
         landed: Landed,
         cut_off: Callable[[CutOff], None],

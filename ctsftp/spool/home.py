@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ctsftp.contract.names import nfc
 from ctsftp.errors import DiskError, IncompleteError, NoSuchPathError, PathRefusedError, PathTakenError, PeerError
 from ctsftp.spool.disk import Disk, translated
 from ctsftp.spool.paths import MAX_DEPTH, MAX_PATH_BYTES, HomePath, check_name
@@ -146,9 +147,10 @@ class Home:
         return found if found and stat.S_ISREG(found.st_mode) else None
 
     def stat(self, path: HomePath) -> Entry:
-        """Describe what the client sees at `path`."""
-        cut_off = self.find_partial(path)  # first: it goes only when the complete file is there
-        found = self.find(path) or cut_off
+        """Describe what the client sees at `path`, in whichever Unicode form its name is."""
+        place = self._spelled(path)
+        cut_off = self.find_partial(place)  # first: it goes only when the complete file is there
+        found = self.find(place) or cut_off
         if found is None:
             raise NoSuchPathError(f"{path} is not there.")
         return Entry.of(path.name, found)
@@ -192,8 +194,9 @@ class Home:
         return found
 
     def open(self, path: HomePath) -> OpenFile:
-        """Open what the client sees at `path` for reading."""
+        """Open what the client sees at `path` for reading, in whichever Unicode form its name is."""
         with self.lock, _answered(path, "opened"):
+            path = self._spelled(path)
             try:
                 self.require_file(path)
                 place = self.file(path)
@@ -344,6 +347,30 @@ class Home:
                     yield folder.child(name), found
                 elif stat.S_ISDIR(found.st_mode) and len(folder.parts) + 1 < MAX_DEPTH:
                     pending.append(folder.child(name))
+
+    def _spelled(self, path: HomePath) -> HomePath:
+        """Return a path as it is spelled here: a name may have come in another Unicode form than it is asked for."""
+        if str(path).isascii():
+            return path
+        place = ROOT
+        with _answered(path, "looked at"):
+            for name in path.parts:
+                exact = place.child(name)
+                if self._lstat(self.file(exact)) or self._lstat(self.partial(exact)):
+                    place = exact
+                    continue
+                self._walk(place)
+                names = [*self._names(self.file(place)), *self._names(self.partial(place))]
+                same = [one for one in names if nfc(one) == nfc(name)]
+                if not same:
+                    return path
+                place = place.child(same[0])
+        return place
+
+    def _names(self, folder: Path) -> list[str]:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return sorted(filter(_can_be_asked_for, self._disk.names(folder)))
+        return []
 
     def _walk(self, path: HomePath) -> None:
         """Raise unless every component of `path` is a real folder (the peer cannot make links; a local user can)."""

@@ -17,17 +17,20 @@ from ctsftp.spool.paths import HomePath
 
 
 class Landing:
-    """The steps of one upload to `place`; leaving the `with` block by an error takes them back.
+    """The steps of one upload into its `folder`, put to `path`; leaving the `with` block by an error takes them back.
+
+    Below its folder the file stands as it was put into the home: `<upload id>/in/VIP_20261123_0900.csv`.
 
     What the disk does not let go of is found by the sweep and loaded: the file is complete, and the
     sender, which was told of a failure, sends it again: a duplicate. An OSError passes as it is.
     """
 
-    def __init__(self, disk: Disk, home: Home, place: Path) -> None:
+    def __init__(self, disk: Disk, home: Home, folder: Path, path: HomePath) -> None:
         self._disk = disk
         self._home = home
-        self._place = place
-        self._has_folder = False
+        self._place = folder.joinpath(*path.parts)
+        self._folders = [folder.joinpath(*path.parts[:depth]) for depth in range(len(path.parts))]
+        self._made: list[Path] = []
         self._shown: Path | None = None
         self._target: HomePath | None = None
         self._covered: Path | None = None
@@ -80,13 +83,16 @@ class Landing:
                 self._disk.unlink(self._covered)
 
     def _make_folder(self) -> None:
-        """Make the upload's folder; one that is there belongs to another upload, which must stay as it is."""
-        self._disk.make_folder(self._place.parent)
-        self._has_folder = True
+        """Make the upload's folder and those in it; one that is there belongs to another upload, which must stay."""
+        for folder in self._folders:
+            self._disk.make_folder(folder)
+            self._made.append(folder)
 
     def _sync(self) -> None:
-        self._disk.fsync_folder(self._place.parent)
-        self._disk.fsync_folder(self._place.parent.parent)
+        """Make durable the file's name, then each folder's, the innermost first."""
+        for folder in reversed(self._folders):
+            self._disk.fsync_folder(folder)
+        self._disk.fsync_folder(self._folders[0].parent)
 
     def _keep_covered(self, shown: Path, aside: Path) -> None:
         """Keep a name for the file that the upload replaces in the home, until nothing can fail any more."""
@@ -105,13 +111,13 @@ class Landing:
                         self._home.note_moved(self._target)
                 else:
                     self._disk.unlink(self._shown)
-        for name in (self._covered, self._place if self._has_folder else None):
+        for name in (self._covered, self._place if self._folders == self._made else None):
             with contextlib.suppress(OSError):
                 if name:
                     self._disk.unlink(name)
-        with contextlib.suppress(OSError):
-            if self._has_folder:
-                self._disk.remove_folder(self._place.parent)
+        for folder in reversed(self._made):
+            with contextlib.suppress(OSError):
+                self._disk.remove_folder(folder)
 
 
 def is_unchanged(now: os.stat_result, before: os.stat_result) -> bool:

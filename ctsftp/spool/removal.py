@@ -157,7 +157,8 @@ class Removal:
     def _unlink_file(self, upload: "StoredUpload") -> None:
         with translated(f"Upload {upload.id} could not be deleted"):
             self._disk.unlink(upload.path)
-            self._disk.remove_folder(upload.path.parent)
+            for folder in upload.folders:
+                self._disk.remove_folder(folder)
 
     def _sync(self, folders: set[HomePath]) -> None:
         """Make it durable that the names are gone; of a folder that its client removed meanwhile, the one above."""

@@ -4,7 +4,7 @@ Below the data folder, a folder a client::
 
     clients/<client>/staging/<token>                     being written; thrown away at a restart
     clients/<client>/partials/<path>                     cut off; can be resumed
-    clients/<client>/uploads/<upload id>/<file name>     complete and immutable; its path says all that recovery needs
+    clients/<client>/uploads/<upload id>/<path>          complete and immutable; its path says all that recovery needs
     clients/<client>/home/<path>                         what the client sees: hard links to uploads
 
 An upload exists from the moment its file is renamed into `uploads/`; it is acknowledged only after
@@ -28,6 +28,7 @@ import structlog
 
 from ctsftp.contract.ids import is_upload_id
 from ctsftp.contract.names import SegmentFile, read_name
+from ctsftp.contract.places import Places
 from ctsftp.errors import (
     CtsftpError,
     DiskError,
@@ -59,12 +60,24 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class StoredUpload:
-    """One complete file: its id, its client, its own name, and where it stands."""
+    """One complete file: its id, client and own name, where it stands, and the folder of the home it was put in."""
 
     id: str
     client: str
     filename: str
     path: Path
+    directory: str = "/"
+
+    @property
+    def place(self) -> str:
+        """Where the client put it, as `/in/VIP_20261123_0900.csv`."""
+        return f"{self.directory.rstrip('/')}/{self.filename}"
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folders on the disk that are this upload's alone, the innermost first."""
+        depth = len(self.directory.strip("/").split("/")) if self.directory != "/" else 0
+        return list(self.path.parents[: depth + 1])
 
 
 class Spool:
@@ -227,7 +240,7 @@ class Spool:
         except CtsftpError:
             self.cut_off(client, staged)
             raise
-        upload = self._land(client, staged, staged.target.name)
+        upload = self._land(client, staged, staged.target)
         staged.settle(staged.size_bytes)
         return upload
 
@@ -237,8 +250,8 @@ class Spool:
         home.check_target(old, new, replace=replace)
         found = home.require_file(old)
         if not self._is_upload(client, found):  # its bytes may not be durable, and a local user may go on writing them
-            return self._land(client, self._copied(client, home, old, found), new.name, instead_of=found)
-        with self._landing(client, home, new.name) as (upload, landing):
+            return self._land(client, self._copied(client, home, old, found), new, instead_of=found)
+        with self._landing(client, home, new) as (upload, landing):
             landing.share(home.file(old), found)
             home.note_shared(found.st_ino, upload.id)
         self._remember(upload)
@@ -263,21 +276,25 @@ class Spool:
         """
         home = self.home(client)
         found = home.find(path)
-        if found is None or not stat.S_ISREG(found.st_mode) or self._is_upload(client, found):
+        if found is None or not stat.S_ISREG(found.st_mode):
             return None
+        if self._is_upload(client, found):
+            is_new = _is_strange(path, self._names_of_inodes(client).get(found.st_ino))
+            return self.publish_renamed(client, path, path, replace=True) if is_new else None
         if found.st_nlink > 1:
             log.warning("file was linked into a home by hand: its copy is taken", client=client, path=str(path))
         if found.st_size > max_size_bytes:
             raise LimitError(f"{path} is larger than the limit of {max_size_bytes} bytes.")
         try:
-            return self._land(client, self._copied(client, home, path, found), path.name, instead_of=found)
+            return self._land(client, self._copied(client, home, path, found), path, instead_of=found)
         except PeerError:  # written, moved or removed in the meantime: the next sweep looks again
             return None
 
     def strangers(self, client: str, *, quiet_s: int) -> list[HomePath]:
         """List the files in a home that are no upload's and were quiet for `quiet_s` seconds.
 
-        Also one with a second link, if that is elsewhere (`ln`, `cp -l`): who may write to it there may change it.
+        Also one with a second link, if that is elsewhere (`ln`, `cp -l`): who may write to it there may change it. And
+        an upload's that a local user gave the name of a list: it may have been adopted under a temporary one.
 
         Only the time of the last change counts: a file that was copied with its times may be as old
         as it likes, or from the future, while it is still being written.
@@ -286,8 +303,8 @@ class Spool:
         latest = self._clock_s() - quiet_s
         quiet = [one for one in home.walk(home.files, self._goes_on) if one[1].st_ctime <= latest]
         # After the walk: what stands in the home as an upload's was one before.
-        inodes = self._inodes(client) if any(found.st_nlink > 1 for _, found in quiet) else frozenset()
-        strangers = [path for path, found in quiet if found.st_nlink == 1 or found.st_ino not in inodes]
+        names = self._names_of_inodes(client) if any(found.st_nlink > 1 for _, found in quiet) else {}
+        strangers = [path for path, found in quiet if found.st_nlink == 1 or _is_strange(path, names.get(found.st_ino))]
         return strangers if self._goes_on() else []
 
     def upload_ids(self, client: str) -> list[str]:
@@ -307,11 +324,12 @@ class Spool:
 
     def upload(self, client: str, upload_id: str) -> StoredUpload | None:
         """Find one upload's file; None if it is not on disk (any more)."""
-        folder = self.root / client / "uploads" / upload_id
-        for name in self._names(folder):
-            stored = StoredUpload(upload_id, client, name, folder / name)
-            if (found := self._lstat(stored.path)) and stat.S_ISREG(found.st_mode):
-                return stored
+        folder, path = self.root / client / "uploads" / upload_id, HomePath(())
+        while entry := self._entry(folder.joinpath(*path.parts)):
+            name, found = entry
+            path = path.child(name)
+            if stat.S_ISREG(found.st_mode):
+                return StoredUpload(upload_id, client, name, folder.joinpath(*path.parts), str(path.parent))
         return None
 
     def clear_staging(self) -> int:
@@ -374,20 +392,41 @@ class Spool:
             with translated(f"{staging / name} could not be deleted"), contextlib.suppress(IsADirectoryError):
                 self._disk.unlink(staging / name)
                 cleared += 1
-        for upload_id in self.upload_ids(client):
+        ids = self.upload_ids(client)
+        for upload_id in ids:
             with contextlib.suppress(OSError):  # an upload's folder without its file: it died in between
                 self._disk.remove_folder(self.root / client / "uploads" / upload_id)
+        for upload_id in ids[-RECENT_UPLOADS:]:
+            self._clear_folder(self.root / client / "uploads" / upload_id)
         return cleared
 
+    def _clear_folder(self, folder: Path) -> None:
+        """Remove the folders of an upload that died before its file was in the innermost."""
+        folders = [folder]
+        while (entry := self._entry(folders[-1])) and stat.S_ISDIR(entry[1].st_mode):
+            folders.append(folders[-1] / entry[0])
+        for one in reversed(folders[1:] and folders):
+            with contextlib.suppress(OSError):  # its file is in it
+                self._disk.remove_folder(one)
+
+    def _entry(self, folder: Path) -> tuple[str, os.stat_result] | None:
+        """Find the file in a folder of an upload, else the folder in it that leads to the file."""
+        found = [(name, there) for name in self._names(folder) if (there := self._lstat(folder / name))]
+        for test in (stat.S_ISREG, stat.S_ISDIR):
+            for name, there in found:
+                if test(there.st_mode):
+                    return name, there
+        return None
+
     def _land(
-        self, client: str, staged: StagedFile, filename: str, *, instead_of: os.stat_result | None = None
+        self, client: str, staged: StagedFile, path: HomePath, *, instead_of: os.stat_result | None = None
     ) -> StoredUpload:
-        """Make a sealed file an upload called `filename` that stands in the home where the file was meant for."""
+        """Make a sealed file an upload to `path` that stands in the home where the file was meant for."""
         try:
             home = self.home(client)
             with (
                 self._place_lock(client, staged.target),
-                self._landing(client, home, filename) as (upload, landing),
+                self._landing(client, home, path) as (upload, landing),
             ):
                 landing.take(staged.path)
                 landing.show(staged.target, staged.path, instead_of=instead_of)
@@ -398,13 +437,14 @@ class Spool:
         return upload
 
     @contextlib.contextmanager
-    def _landing(self, client: str, home: Home, filename: str) -> Iterator[tuple[StoredUpload, Landing]]:
+    def _landing(self, client: str, home: Home, path: HomePath) -> Iterator[tuple[StoredUpload, Landing]]:
         """Begin an upload that ends well or leaves no trace; until then no sweep finds it."""
         upload_id = self._next_id()
-        upload = StoredUpload(upload_id, client, filename, self.root / client / "uploads" / upload_id / filename)
+        folder = self.root / client / "uploads" / upload_id
+        upload = StoredUpload(upload_id, client, path.name, folder.joinpath(*path.parts), str(path.parent))
         self._landing_ids.add(upload_id)
         try:
-            with translated(f"{filename} could not be stored"), Landing(self._disk, home, upload.path) as landing:
+            with translated(f"{path.name} could not be stored"), Landing(self._disk, home, folder, path) as landing:
                 yield upload, landing
         finally:
             self._landing_ids.discard(upload_id)
@@ -474,12 +514,18 @@ class Spool:
         names = self._names(self.root / client / "uploads")
         return filter(None, (self.upload(client, name) for name in names[: -RECENT_UPLOADS - 1 : -1]))
 
-    def _inodes(self, client: str) -> frozenset[int]:
-        """Tell the inodes of a client's uploads, also of those that are on their way; of some, if the spool stops."""
-        names = itertools.takewhile(lambda _: self._goes_on(), self._names(self.root / client / "uploads"))
-        uploads = (self.upload(client, name) for name in names)
-        places = (self._lstat(upload.path) for upload in uploads if upload)
-        return frozenset(place.st_ino for place in places if place)
+    def _names_of_inodes(self, client: str) -> dict[int, frozenset[str]]:
+        """Tell the names of a client's uploads by their inodes, also of those that are on their way.
+
+        Not those that they had in a temporary folder. If the spool stops, of some uploads.
+        """
+        found: dict[int, frozenset[str]] = {}
+        for upload_id in itertools.takewhile(lambda _: self._goes_on(), self._names(self.root / client / "uploads")):
+            upload = self.upload(client, upload_id)
+            if upload and (place := self._lstat(upload.path)):
+                name = {upload.filename} if Places().read(upload.place) is not None else set[str]()
+                found[place.st_ino] = found.get(place.st_ino, frozenset()) | name
+        return found
 
     def _goes_on(self) -> bool:
         return not self._stopping.is_set()
@@ -530,6 +576,11 @@ class Spool:
         except FileExistsError:
             if not self._is_folder(place):
                 raise
+
+
+def _is_strange(path: HomePath, names: frozenset[str] | None) -> bool:
+    """Tell whether a file is no upload's (`names` is None), or has the name of a list that no upload of it has."""
+    return names is None or (_is_list(path.name) and Places().read(str(path)) is not None and path.name not in names)
 
 
 def _is_list(filename: str) -> bool:

@@ -9,6 +9,10 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ctsftp.contract.codes import Code, Notice
+from ctsftp.contract.ids import next_tick
+from ctsftp.contract.ids import upload_id as id_of
+from ctsftp.contract.names import SegmentFile
+from ctsftp.contract.places import is_known_folder
 from ctsftp.contract.rows import RejectedRow
 from ctsftp.contract.states import END_STATES, State
 from ctsftp.errors import RefusedError
@@ -25,6 +29,7 @@ DUE_AT_ONCE = 100_000
 IDS_A_STATEMENT = 500
 # Of an id: its first 8 digits are of the same minute, its first 18 of the same millisecond and counter.
 SHORTEST_BEGINNING = 8
+IGNORED_AT_ONCE = 1_000  # uploads that are looked through for temporary names
 NAMED_AT_ONCE = 1_000  # uploads of one name, or of one beginning
 
 
@@ -113,6 +118,31 @@ class Ledger:
                 for which in ((applied,), (applied, without))
             )
             return bool(some and not other)
+
+        return await self._database.read(work)
+
+    async def came_from(self, client: str, segment_key: str, directory: str) -> bool:
+        """Tell whether a list of this segment that was applied came from this very folder, as far as is known."""
+        its_own = sa.and_(uploads.c.client == client, uploads.c.segment_key == segment_key)
+        folders = sa.select(uploads.c.directory).where(its_own, uploads.c.state == State.LOADED).distinct()
+        known = await self._database.read(lambda conn: set(conn.execute(folders).scalars()))
+        return is_known_folder(directory, known)
+
+    async def not_renamed(
+        self, unfinished: Callable[[Upload], SegmentFile | None], *, since: datetime, until: datetime
+    ) -> list[Upload]:
+        """List the ignored uploads of a time that are lists but for their temporary names, and never got another.
+
+        `unfinished` reads the name of the list that an upload is to become, if it is to.
+        """
+        first_id = id_of(next_tick(0, int(since.timestamp() * 1_000) * 1_000_000), 0)
+        times = uploads.c.id >= first_id, uploads.c.received_at.between(iso(since), iso(until))
+        query = sa.select(uploads).where(uploads.c.state == State.IGNORED, *times).order_by(uploads.c.id.desc())
+
+        def work(conn: Connection) -> list[Upload]:
+            ignored = [Upload(**row) for row in conn.execute(query.limit(IGNORED_AT_ONCE)).mappings()]
+            named = [(upload, name) for upload in ignored if (name := unfinished(upload))]
+            return [upload for upload, name in named if not _came_later(conn, upload, name)]
 
         return await self._database.read(work)
 
@@ -270,6 +300,12 @@ def add_warnings(conn: Connection, upload_id: str, notices: Sequence[Notice]) ->
     conn.execute(uploads.update().where(uploads.c.id == upload_id).values(changed))
 
 
+def _came_later(conn: Connection, upload: Upload, name: SegmentFile) -> bool:
+    """Tell whether a list came since: the upload under its final name, or the same list sent anew."""
+    its_own = (uploads.c.client == upload.client, uploads.c.segment_key == name.key, uploads.c.stamp == name.stamp)
+    return bool(conn.execute(sa.select(sa.exists().where(*its_own, uploads.c.id > upload.id))).scalar())
+
+
 def _receive(conn: Connection, upload: NewUpload, node: str | None) -> bool:
     known = sa.select(uploads.c.id).where(uploads.c.id == upload.id)
     if conn.execute(known).first():
@@ -290,6 +326,7 @@ def _receive(conn: Connection, upload: NewUpload, node: str | None) -> bool:
             attempts=0,
             deaths=0,
             node=node,
+            directory=upload.directory,
         )
     )
     return True

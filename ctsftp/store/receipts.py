@@ -1,5 +1,6 @@
 """What receipts are rendered from: a client's own uploads, with who entered and left by each."""
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TypedDict
@@ -16,7 +17,7 @@ _FIELDS = (
     *(uploads.c.id, uploads.c.filename, uploads.c.segment_title.label("segment"), uploads.c.stamp),
     *(uploads.c.state, uploads.c.code, uploads.c.reason, uploads.c.warnings),
     *(uploads.c.rows, uploads.c.members, uploads.c.duplicates, uploads.c.rejected),
-    uploads.c.id_title,
+    *(uploads.c.id_title, uploads.c.directory),
     *(uploads.c.sha256, uploads.c.size, uploads.c.received_at, uploads.c.finished_at),
 )
 
@@ -37,8 +38,9 @@ class ReceiptBook:
         return await self._database.read(lambda conn: _read(conn, client, sa.true(), limit))
 
     async def of_name(self, client: str, filename: str) -> Receipt | None:
-        """Find the receipt of the newest upload of a file name."""
-        found = await self._database.read(lambda conn: _read(conn, client, uploads.c.filename == filename, 1))
+        """Find the receipt of the newest upload of a file name, in whichever Unicode form it was sent."""
+        forms = {filename, *(unicodedata.normalize(form, filename) for form in ("NFC", "NFD"))}
+        found = await self._database.read(lambda conn: _read(conn, client, uploads.c.filename.in_(forms), 1))
         return found[0] if found else None
 
     async def of_id(self, client: str, upload_id: str) -> Receipt | None:

@@ -41,6 +41,7 @@ class NewUpload:
     stamp: str | None
     size: int
     received_at: datetime
+    directory: str = "/"
 
 
 class Facts(TypedDict, total=False):
@@ -67,6 +68,8 @@ class Facts(TypedDict, total=False):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
     """A row of the ledger. Times are text (`iso`); counts are None until the file was read.
+
+    `directory` is the folder that it was put into, None where it came before that was noted.
 
     `warnings` are as they were written: the ledger outlives the codes of its time.
     """
@@ -95,6 +98,7 @@ class Upload:
     retry_at: str | None
     node: str | None = None
     id_title: str | None = None
+    directory: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Give the fields of `upload list --json`, in their order."""
@@ -116,6 +120,7 @@ class Upload:
             "size": self.size,
             "received_at": self.received_at,
             "finished_at": self.finished_at,
+            "directory": self.directory,
         }
 
 

@@ -127,6 +127,8 @@ uploads = sa.Table(
     sa.Column("node", sa.Text),
     # The title of the column that its ids were read from; null for what was read before that was noted.
     sa.Column("id_title", PeerText),
+    # The folder of the home that it was put into; null for what came before that was noted.
+    sa.Column("directory", PeerText),
     sa.Index("uploads_by_state", "state", "id"),
     sa.Index("uploads_by_name", "client", "filename", "id"),
     sa.Index("uploads_by_segment", "client", "segment_key", "id"),

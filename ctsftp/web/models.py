@@ -282,6 +282,7 @@ class UploadOut(Output):
     size: int
     received_at: str = Field(description="the CLOSE")
     finished_at: str | None = Field(description="null while held")
+    directory: str | None = Field(description="the folder it was put into; null where that was not noted yet")
 
 
 class IfApprovedOut(Output):

@@ -117,13 +117,12 @@ async def test_a_load_that_the_stop_interrupts_is_taken_up_by_the_next_engine(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     door = Door()
-    with monkeypatch.context() as patched:
-        patched.setattr(Engine, "config_of", lambda _engine, client: door.config_of(client))
-        async with Engine.open(settings) as engine:
-            upload = put(engine.spool, NAME, rows([1, 2]))
-            engine.landed(upload)
-            await door.reached()
-        door.open()
+    async with Engine.open(settings) as engine:
+        monkeypatch.setattr(engine.loader, "_config_of", door.config_of)
+        upload = put(engine.spool, NAME, rows([1, 2]))
+        engine.landed(upload)
+        await door.reached()
+    door.open()
     async with Engine.open(settings) as engine:
         row = await engine.store.ledger.upload(upload.id)
         assert (row.state, row.deaths) == (State.RECEIVED, 0)

@@ -51,8 +51,8 @@ async def test_a_node_that_starts_leaves_alone_what_another_is_loading(
     first: Settings, second: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     door = Door()
-    monkeypatch.setattr(Engine, "config_of", lambda _, client: door.config_of(client))
     async with Engine.open(first) as one:
+        monkeypatch.setattr(one.loader, "_config_of", door.config_of)
         upload = put(one.spool, NAME, rows([1]))
         one.landed(upload)
         await door.reached()

@@ -9,6 +9,7 @@ import pytest
 from ctsftp.app.clock import utc_now
 from ctsftp.app.engine import Engine
 from ctsftp.app.receipts import ReceiptDesk
+from ctsftp.contract.guide import INDEX_NAME, README_NAME
 from ctsftp.contract.receipt import Kind
 from ctsftp.errors import DiskError, StoreError
 from ctsftp.settings import Settings
@@ -29,7 +30,14 @@ async def engine(settings: Settings) -> AsyncIterator[Engine]:
 
 
 def desk_of(engine: Engine, *, shown: int = 100, wait_s: float = 60) -> ReceiptDesk:
-    return ReceiptDesk(store=engine.store, spool=engine.spool, queue=engine.queue, shown=shown, wait_s=wait_s)
+    return ReceiptDesk(
+        store=engine.store,
+        spool=engine.spool,
+        queue=engine.queue,
+        shown=shown,
+        wait_s=wait_s,
+        readme=lambda client: f"For {client}.\n".encode(),
+    )
 
 
 async def read(desk: ReceiptDesk, name: str, client: str = "acme") -> str | None:
@@ -44,16 +52,19 @@ async def state(desk: ReceiptDesk, name: str) -> str:
 
 
 def names(entries: list[Entry]) -> list[str]:
-    return [entry.name for entry in entries]
+    """The names of receipts, without the two texts that stand first."""
+    return [entry.name for entry in entries if entry.name not in {INDEX_NAME, README_NAME}]
 
 
 async def test_the_newest_upload_bears_the_name_and_an_older_one_its_id(engine: Engine) -> None:
     desk = desk_of(engine)
     first = await load(engine, NAME, rows([1, 2, "x"]))
     second = await load(engine, NAME, rows([*range(1, 20), "y"]))
-    assert names(await desk.entries("acme")) == [
-        *(NAME + kind for kind in (".txt", ".json", ".rejected.csv")),
-        *(f"{NAME}.{first.id}{kind}" for kind in (".txt", ".json", ".rejected.csv")),
+    listed = await desk.entries("acme")
+    assert [entry.name for entry in listed] == [INDEX_NAME, README_NAME, f"{NAME}.txt", f"{NAME}.{first.id}.txt"]
+    assert names(await desk.details("acme")) == [
+        *(NAME + kind for kind in (".json", ".rejected.csv")),
+        *(f"{NAME}.{first.id}{kind}" for kind in (".json", ".rejected.csv")),
     ]
     assert json.loads(await read(desk, f"{NAME}.json") or "")["id"] == second.id
     for upload in (first, second):
@@ -67,11 +78,37 @@ async def test_every_receipt_that_is_listed_can_be_read_and_has_the_size_that_wa
     for name, content in ((NAME, rows([1, 2, "x"])), (NEXT, "a;CTUserID\n"), (LONG, rows(["ü" * 9, 5])), ("ready", "")):
         await load(engine, name, content)
     await load(engine, NAME, rows([1, 2, 3, "=x"]))
-    for entry in (listed := await desk.entries("acme")):
+    for entry in (listed := [*await desk.entries("acme"), *await desk.details("acme")]):
         found = await desk.render("acme", entry.name)
         assert found is not None, entry.name
         assert found.entry == entry
-    assert len(listed) == 3 + 3 + 2 + 3 + 2
+    assert len(listed) == 2 + 3 + 3 + 2 + 3 + 2
+
+
+async def test_the_index_has_a_line_for_each_upload_the_newest_first(engine: Engine) -> None:
+    desk = desk_of(engine)
+    await load(engine, NAME, rows([1, 2, "x"]))
+    await load(engine, NEXT, "a;CTUserID\n1;2\n")
+    await load(engine, "ready", "")
+    index = await read(desk, INDEX_NAME) or ""
+    titles, ready, refused, loaded = index.splitlines()[2:]
+    assert titles.split() == ["TIME", "(UTC)", "FILE", "STATE", "MEMBERS", "WHAT", "TO", "CHANGE"]
+    assert ready.split()[2:] == ["ready", "ignored", "nothing:", "no", "list"]
+    assert refused.split()[2:] == [NEXT, "rejected", "(delimiter)", "Field", "delimiter:", "Comma"]
+    assert f"{NAME}  rejected (too_many_rejected)" in loaded
+    assert await read(desk, README_NAME) == "For acme.\n"
+
+
+async def test_a_receipt_is_found_in_either_unicode_form_of_its_name(engine: Engine) -> None:
+    desk = desk_of(engine)
+    composed, split = "Caf\u00e9_VIP_20260310_0900.csv", "Cafe\u0301_VIP_20260310_0900.csv"
+    upload = await load(engine, split, rows([1]))
+    for name in (composed, split):
+        for ending in (".txt", ".json", f".{upload.id}.json"):
+            assert upload.id in (await read(desk, name + ending) or ""), (name, ending)
+    newer = await load(engine, composed, rows([1, 2]))
+    assert newer.id in (await read(desk, f"{split}.json") or "")
+    assert names(await desk.entries("acme")) == [f"{composed}.txt", f"{split}.{upload.id}.txt"]
 
 
 async def test_who_entered_and_who_left_is_told(engine: Engine) -> None:
@@ -107,7 +144,7 @@ async def test_what_the_ledger_does_not_know_yet_hides_an_older_upload_of_its_na
     first = await load(engine, NAME, rows([1]))
     second = put(engine.spool, NAME, rows([1, 2]))
     assert json.loads(await read(desk, f"{NAME}.json") or "")["id"] == second.id
-    assert names(await desk.entries("acme"))[2] == f"{NAME}.{first.id}.txt"
+    assert names(await desk.entries("acme")) == [f"{NAME}.txt", f"{NAME}.{first.id}.txt"]
 
 
 async def test_a_client_finds_its_own_alone(engine: Engine) -> None:
@@ -116,14 +153,14 @@ async def test_a_client_finds_its_own_alone(engine: Engine) -> None:
     for name in (f"{NAME}.txt", f"{NAME}.{theirs.id}.txt", f"{NAME}.{theirs.id}.json"):
         assert await read(desk, name) is None
         assert await read(desk, name, "globex") is not None
-    assert await desk.entries("acme") == []
+    assert names(await desk.entries("acme")) == await desk.details("acme") == []
 
 
 async def test_a_listing_has_its_limit_and_a_name_finds_what_is_beyond_it(engine: Engine) -> None:
     desk = desk_of(engine, shown=1)
     await load(engine, NAME, rows([1]))
     await load(engine, NEXT, rows([1]))
-    assert names(await desk.entries("acme")) == [f"{NEXT}.txt", f"{NEXT}.json"]
+    assert names(await desk.entries("acme")) == [f"{NEXT}.txt"]
     assert await read(desk, f"{NAME}.txt") is not None
 
 
@@ -150,7 +187,7 @@ async def test_a_client_that_looks_again_and_again_leaves_others_their_turn(engi
     await load(engine, NAME, rows([1]))
     looks = [asyncio.create_task(desk.entries("acme")) for _ in range(50)]
     await asyncio.sleep(0)
-    assert await desk.entries("globex") == []
+    assert names(await desk.entries("globex")) == []
     assert len([look for look in looks if look.done()]) <= 3
     assert all(await asyncio.gather(*looks))
 

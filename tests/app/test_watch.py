@@ -17,6 +17,9 @@ from ctsftp.app.watch import CUT_OFFS_EVERY_S, CUT_OFFS_TOLD, MAX_NOTED, Watch
 from ctsftp.clients.folder import Clients
 from ctsftp.clients.keys import read_public_key
 from ctsftp.contract.events import EventKind
+from ctsftp.contract.ids import next_tick
+from ctsftp.contract.ids import upload_id as id_of
+from ctsftp.contract.states import State
 from ctsftp.errors import StoreError
 from ctsftp.notify.settings import NotifySettings
 from ctsftp.settings import Settings
@@ -24,11 +27,12 @@ from ctsftp.sftp.files import CutOff
 from ctsftp.spool.paths import HomePath
 from ctsftp.spool.room import Floor, Room
 from ctsftp.store import Store
-from ctsftp.store.records import Hook
+from ctsftp.store.records import Hook, NewUpload
 
 from .bench import PATIENCE_S
 
 GIB = 1 << 30
+LIST = "VIP_20260310_0900.csv"
 SECRET = "whsec_AAAA"  # noqa: S105  a test's
 
 
@@ -88,6 +92,59 @@ async def scene(settings: Settings) -> AsyncIterator[Scene]:
     made = Scene(settings, store, hook)
     yield made
     await store.close()
+
+
+async def ignore(scene: Scene, name: str, directory: str = "/", *, segment: str | None = None) -> str:
+    """Enter an upload that came now; with a segment it is a list."""
+    upload_id = id_of(next_tick(0, int(scene.now.timestamp()) * 10**9), 0)
+    new = NewUpload(
+        id=upload_id,
+        client="acme",
+        filename=name,
+        segment_title=segment,
+        segment_key=segment,
+        stamp=segment and "20260310_0900",
+        size=1,
+        received_at=scene.now,
+        directory=directory,
+    )
+    await scene.store.ledger.receive(new)
+    if segment is None:
+        await scene.store.ledger.finish(upload_id, State.IGNORED)
+    return upload_id
+
+
+@pytest.mark.parametrize(
+    ("name", "directory"),
+    [(f"tmp.{LIST}", "/"), (LIST, "/tmp"), (f"{LIST}.filepart", "/"), (f"new-{LIST}", "/"), (LIST, "/staging")],
+)
+async def test_a_list_that_keeps_its_temporary_name_is_told_once(scene: Scene, name: str, directory: str) -> None:
+    scene.clients.add("acme")
+    (scene.clients.folder / "acme" / "client.toml").write_text('temporary_names = ["new-", "staging"]\n')
+    upload_id = await ignore(scene, name, directory)
+    await scene.look(minutes=59)
+    assert await scene.kinds() == []
+    for minutes in (2, 30, 600):
+        await scene.look(minutes=minutes)
+        [(kind, data)] = await scene.told()
+        assert (kind, data["id"], data["filename"], data["directory"]) == (
+            "upload.not_renamed",
+            upload_id,
+            name,
+            directory,
+        )
+
+
+async def test_one_that_was_renamed_or_is_no_list_is_not_told(scene: Scene) -> None:
+    await ignore(scene, f"tmp.{LIST}")
+    await scene.look(minutes=5)
+    await ignore(scene, "tmp.notes.txt")
+    await scene.look(minutes=5)
+    await ignore(scene, "VIP_20260310_0900.ready")
+    await scene.look(minutes=5)
+    await ignore(scene, LIST, segment="vip")
+    await scene.look(hours=3)
+    assert await scene.kinds() == []
 
 
 async def test_a_key_that_is_about_to_expire_is_told_once(scene: Scene) -> None:

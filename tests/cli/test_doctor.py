@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from ctsftp.app.clock import utc_now
 from ctsftp.clients.folder import Clients
 from ctsftp.clients.keys import read_public_key
+from ctsftp.store.records import iso
 from tests.app.bench import NAME, NEXT, rows
 from tests.sftp.conftest import require_program
 
@@ -227,6 +229,17 @@ def test_of_many_uploads_that_are_not_loaded_the_first_are_named_and_the_others_
     *first, rest = [one for one in sound.json("doctor", code=1) if one["part"] == "uploads"]
     assert (len(first), rest["text"]) == (5, "2 more are received.")
     assert len(sound.json(*rest["do"].split()[1:])) == 7
+
+
+def test_a_list_with_a_temporary_name_is_named_after_an_hour(sound: Shell) -> None:
+    for number in range(6):
+        sound.load(f"tmp.VIP_20260310_090{number}.csv", "CTUserID\n1\n")
+    assert "temporary name" not in sound.run("doctor").out
+    an_hour_ago = iso(utc_now() - timedelta(minutes=61))
+    sql(sound, f"UPDATE uploads SET received_at = '{an_hour_ago}' WHERE state = 'ignored'")  # noqa: S608  a time
+    findings = [one for one in sound.json("doctor", code=1) if "temporary name" in one["text"]]
+    assert [one["level"] for one in findings] == ["warn"] * 6
+    assert findings[-1]["text"] == "1 more have temporary names."
 
 
 def test_a_copy_without_its_hard_links_is_told_before_the_sweep_takes_it_for_new_files(sound: Shell) -> None:

@@ -42,6 +42,7 @@ def test_the_list_has_the_fields_that_scripts_read(shell: Shell) -> None:
         "size": loaded.size,
         "received_at": loaded.received_at,
         "finished_at": loaded.finished_at,
+        "directory": "/",
     }
     assert list(row) == list(loaded.as_json())
     shown = shell.json("upload", "show", loaded.id)

@@ -8,6 +8,8 @@ enabled = true
 id_columns = ["id", " Member ID "]
 allow_sha1 = true
 refuse_at_close = false
+directories = ["/in/lists", "upload/"]
+temporary_names = ["new-", "incoming"]
 max_rows = 1_000_000
 max_file_size_bytes = 5_000_000_000
 
@@ -36,6 +38,8 @@ def test_everything_that_a_file_can_say_is_read() -> None:
         id_columns=("id", "Member ID"),
         allow_sha1=True,
         refuse_at_close=False,
+        directories=("/in/lists", "upload/"),
+        temporary_names=("new-", "incoming"),
         max_rows=1_000_000,
         max_file_size_bytes=5_000_000_000,
         guards=Guards(shrunk_ratio=0.25, shrunk_from=10, future_days=0),
@@ -56,6 +60,10 @@ def test_everything_that_a_file_can_say_is_read() -> None:
         (b'id_columns = "id"', "id_columns"),
         (b'id_columns = ["id", ""]', "id_columns.1"),
         (b"id_columns = [1]", "id_columns.0"),
+        (b'directories = "/in"', "directories"),
+        (b'directories = ["C:\\\\in"]', "directories.0"),
+        (b'temporary_names = [""]', "temporary_names.0"),
+        (b'temporary_names = ["in/"]', "temporary_names.0"),
         (b"[guards]\nshrunk_ratio = 2", "guards.shrunk_ratio"),
         (b"[guards]\nshrunk_ratio = nan", "guards.shrunk_ratio"),
         (b"[guards]\nfuture_days = -1", "guards.future_days"),

@@ -8,6 +8,7 @@ from ctsftp.contract.codes import PAGES, Code, fault, harmless, notice, render_c
 FORM_FIELDS = (
     "Select Object",
     "Name",
+    "Directory",
     "Character Set",
     "Field delimiter",
     "Field enclosure",
@@ -24,7 +25,7 @@ FAILED = {Code.DISK, Code.DATABASE, Code.LOADER_DIED, Code.INTERNAL}
 def test_the_rejections_stand_in_the_order_in_which_they_are_looked_for() -> None:
     rejected = [code for code in Code if PAGES[code].kind == "rejected"]
     assert " ".join(rejected) == (
-        "name packed empty_file charset line_ends delimiter no_header no_id_column second_header broken_quote"
+        "name packed directory empty_file charset line_ends delimiter no_header no_id_column second_header broken_quote"
         " line_too_long too_large too_many_rejected"
     )
 
@@ -72,7 +73,7 @@ def test_the_page_holds_each_code_once_below_its_kind() -> None:
     ]
     assert "- Setting: `Encryption/Compression: None`\n" in page
     assert "- Setting: none\n" in page
-    assert page.count("\nAs a warning: ") == sum(bool(one.as_warning) for one in PAGES.values()) == 2
+    assert page.count("\nAs a warning: ") == sum(bool(one.as_warning) for one in PAGES.values()) == 3
     assert page.endswith(".\n")
 
 

@@ -106,6 +106,8 @@ def test_every_event_has_words_for_a_manager(kind: EventKind, segment: str | Non
         "comment": "c",
         "expires_at": "then",
         "spare_bytes": 9,
+        "directory": "/tmp",
+        "received_at": "then",
     }
     words = words_for(kind, client="acme", segment=segment, data=data)
     for text in (words.title, words.text):

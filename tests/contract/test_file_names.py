@@ -8,9 +8,18 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ctsftp.contract.codes import Code, Fault
-from ctsftp.contract.names import SegmentFile, fold_title, read_name, segment_key
+from ctsftp.contract.names import (
+    MAX_COMPANION_BYTES,
+    SegmentFile,
+    companion_of,
+    final_name,
+    fold_title,
+    holds_a_count,
+    read_name,
+    segment_key,
+)
 
-TITLE_CHARACTERS = st.characters(exclude_categories=["Cc", "Cs", "Zs", "Zl", "Zp", "Cf"], exclude_characters="/_")
+TITLE_CHARACTERS = st.characters(exclude_categories=["Cc", "Cs", "Zs", "Zl", "Zp", "Cf"], exclude_characters="/_\\")
 
 
 def segment_file(path: str) -> SegmentFile:
@@ -94,6 +103,9 @@ def test_only_the_last_part_of_a_path_counts() -> None:
         ("20260131_VIP_20260131_0900.csv", "20260131 twice"),
         ("VIP_20260131_0800_20260131_0900.csv", "20260131 twice"),
         ("VIP2026013120260131_0900.csv", "20260131 twice"),
+        ("\\upload\\VIP_20260131_0900.csv", "holds a backslash: it is a Windows path"),
+        ("C:\\out\\VIP_20260131_0900.csv", "holds a backslash: it is a Windows path"),
+        (".\\tmp.VIP_20260131_0900.csv.part", "holds a backslash: it is a Windows path"),
         ("a\nb_20260131_0900.csv", "control characters"),
         ("a\udcffb_20260131_0900.csv", "is not UTF-8"),
     ],
@@ -150,6 +162,69 @@ def test_any_other_name_is_ignored(name: str) -> None:
     assert read_name(name) is None
 
 
+@pytest.mark.parametrize(
+    "beginning", ["tmp.", "TMP-", "inprogress-", "InProgress.", "uploading-", "~", ".", "~$", ".in."]
+)
+def test_a_temporary_name_is_ignored_and_known_for_the_list_that_it_is_to_become(beginning: str) -> None:
+    name = "VIP_20260131_0900.csv"
+    assert read_name(f"/{beginning}{name}") is None
+    assert read_name(f"{beginning}{name}.gz") is None
+    assert final_name(f"{beginning}{name}").endswith(name)
+
+
+@pytest.mark.parametrize("title", ["tmp", "tmp_VIP", "tmpVIP", "temp.VIP", "inprogress", "inprogress_VIP", "uploading"])
+def test_a_title_may_begin_like_a_temporary_name(title: str) -> None:
+    assert segment_file(f"{title}_20260131_0900.csv").title == title.replace("_", " ")
+
+
+def test_a_client_may_have_further_temporary_names() -> None:
+    name = "NEW-VIP_20260131_0900.csv"
+    assert isinstance(read_name(name), SegmentFile)
+    assert read_name(name, temporary=["new-"]) is None
+    assert final_name(name, temporary=["new-"]) == "VIP_20260131_0900.csv"
+
+
+@pytest.mark.parametrize("ending", [".filepart", ".part", ".a1b2c3.partial", ".TMP", ".uploading", "~"])
+def test_a_temporary_ending_is_known_too(ending: str) -> None:
+    assert read_name(f"VIP_20260131_0900.csv{ending}") is None
+    assert final_name(f"VIP_20260131_0900.csv{ending}") == "VIP_20260131_0900.csv"
+
+
+@pytest.mark.parametrize("name", ["VIP_20260131_0900.csv", "VIP_20260131_0900.csv.ready", "VIP.tmp", "tmp_VIP", ""])
+def test_any_other_name_stays_what_it_is(name: str) -> None:
+    assert final_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["VIP_20260131_0900", "VIP_20260131_0900.TXT", "VIP_20260131_0900_Count.csv"])
+def test_a_companion_has_the_name_of_its_list(name: str) -> None:
+    assert companion_of(name) == "VIP_20260131_0900"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["VIP_20260131_0900.csv", "VIP_count.csv", "_count.csv", "VIP_count_20260131_0900.csv", "VIP.txt", "VIP", ""],
+)
+def test_no_other_file_is_a_companion(name: str) -> None:
+    assert companion_of(name) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "is_count"),
+    [
+        (b"", True),
+        (b"30\n", True),
+        (b"\xef\xbb\xbfrows: 30\r\n", True),
+        (b"ready", True),
+        (b" " * MAX_COMPANION_BYTES, True),
+        (b" " * (MAX_COMPANION_BYTES + 1), False),
+        (b"1001\n1002\n", False),
+        (b"1,234", False),
+    ],
+)
+def test_a_companion_holds_one_number_at_most(content: bytes, *, is_count: bool) -> None:
+    assert holds_a_count(content) is is_count
+
+
 def test_a_long_name_is_shown_whole_and_a_longer_one_is_cut() -> None:
     assert "x" * 251 + ".csv" in fault("x" * 251 + ".csv").reason
     assert "x" * 255 + "…" in fault("x" * 300 + ".csv").reason
@@ -164,7 +239,7 @@ def test_titles_that_differ_in_case_or_form_are_one_segment() -> None:
 @given(st.text(TITLE_CHARACTERS, min_size=1), st.dates(), st.integers(0, 9999), st.sampled_from(["_", "-", " "]))
 def test_every_title_date_and_version_is_read_back(title: str, day: date, version: int, separator: str) -> None:
     digits = f"{day.year:04}{day:%m%d}"
-    assume(digits not in title and not title.startswith("."))
+    assume(digits not in title and final_name(f"{title}_") == f"{title}_")
     file = segment_file(f"{title}{separator}{digits}_{version:04}.csv")
     assert file == SegmentFile(unicodedata.normalize("NFC", title), segment_key(title), f"{digits}_{version:04}")
     assert file.day == day

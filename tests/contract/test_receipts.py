@@ -120,11 +120,25 @@ def test_json_has_every_fact_of_the_ledger() -> None:
     assert list(read) == [
         *("id", "filename", "segment", "stamp", "state", "code", "reason", "setting", "next"),
         *("rows", "members", "duplicates", "rejected", "entered", "left", "id_title", "warnings"),
-        *("sha256", "size", "received_at", "finished_at"),
+        *("sha256", "size", "received_at", "finished_at", "directory"),
     ]
     assert read["warnings"] == [warning]
     assert read["setting"] is None
     assert (read["members"], read["entered"], read["left"]) == (290, 40, 2)
+
+
+def test_the_folder_is_told() -> None:
+    assert paragraphs(replace(LOADED, directory="/in/lists"))["Folder"] == "/in/lists"
+
+
+@pytest.mark.parametrize("code", [None, *Code])
+@pytest.mark.parametrize("state", State)
+def test_nothing_is_said_that_an_admin_alone_can_do(state: State, code: Code | None) -> None:
+    reason = "The server died: `ctsftp upload retry` tries again." if state is State.FAILED else None
+    receipt = replace(NEW, state=state, code=code and code.value, reason=reason)
+    for shown in (text(receipt), render_json(receipt).decode()):
+        assert "ctsftp " not in shown.replace("that ctsftp did not expect", "")
+        assert "client.toml" not in shown
 
 
 def test_a_warning_is_told() -> None:

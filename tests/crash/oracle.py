@@ -209,7 +209,7 @@ def _disk_faults(folders: Sequence[Path], ledger: list[tuple[object, ...]], jour
     known = {row[0]: row[8] for row in ledger}
     found: set[str] = set()
     for folder in [folder for data in folders for folder in (data / "clients").glob("*/uploads/*")]:
-        files = list(folder.iterdir())
+        files = [file for file in folder.rglob("*") if file.is_file()]
         found.add(folder.name)
         if len(files) != 1:
             yield Fault("half_stored", f"{folder} holds {[file.name for file in files]}")

@@ -204,7 +204,11 @@ class Sender:
         return [upload.as_json() for upload in await self.engine.store.ledger.uploads(client=self.name)]
 
     async def newest(self, filename: str) -> Row:
-        return next(row for row in await self.ledger() if row["filename"] == filename)
+        """Give the newest upload of a name, whichever folder it was put into."""
+        return next(row for row in await self.ledger() if row["filename"] == filename.rpartition("/")[2])
+
+    def make_folder(self, name: str) -> None:
+        (self.engine.spool.home(self.name).files / name).mkdir(parents=True, exist_ok=True)
 
     async def state(self, upload_id: str) -> str:
         return (await self.engine.store.ledger.upload(upload_id)).state.value

@@ -17,6 +17,7 @@ NAME = "VIP_Members_20240131_0905.csv"
 TITLE = "VIP Members"
 RIGHT = ExportJob(SupplementalTable("GOLD_MEMBERS"), "VIP_Members")
 
+DIRECTORY_SETTING = "Directory: /"
 NAME_SETTING = "Name: no prefix, your segment name, YYYYMMDD_HH24MI.csv"
 PACKED_SETTING = "Encryption/Compression: None"
 CHARSET_SETTING = "Character Set: UTF-8"
@@ -39,10 +40,12 @@ class Case:
     content: bytes | None = None
     at_close: bool = True
     client_toml: str = ""
+    directory: str = ""
 
     def export(self) -> ExportFile:
         file = export(self.job)
-        return file if self.content is None else replace(file, data=self.content)
+        data = file.data if self.content is None else self.content
+        return replace(file, filename=f"{self.directory}{file.filename}", data=data)
 
 
 @cache
@@ -56,8 +59,8 @@ def export(job: ExportJob = RIGHT) -> ExportFile:
 
 def wrong(id_: str, code: Code, *says: str, content: bytes | None = None, at_close: bool = True, **form: Any) -> Case:
     """Describe an export whose form differs from the right one in these fields."""
-    client_toml = form.pop("client_toml", "")
-    return Case(id_, code, says, replace(RIGHT, **form), content, at_close, client_toml)
+    client_toml, directory = form.pop("client_toml", ""), form.pop("directory", "")
+    return Case(id_, code, says, replace(RIGHT, **form), content, at_close, client_toml, directory)
 
 
 def sql(columns: str, *, where: str = "CTUserID IS NOT NULL") -> SqlQuery:
@@ -104,6 +107,15 @@ CASES = [
     wrong("bzip2 called csv", Code.PACKED, "bzip2", PACKED_SETTING, content=bz2.compress(TEXT)),
     wrong("xz called csv", Code.PACKED, "xz", PACKED_SETTING, content=lzma.compress(TEXT)),
     wrong("zstd called csv", Code.PACKED, "zstd", PACKED_SETTING, content=ZSTD),
+    # The folder.
+    wrong(
+        "another folder",
+        Code.DIRECTORY,
+        '"/out/test", and lists are taken in /, /in alone',
+        DIRECTORY_SETTING,
+        client_toml='directories = ["/in"]\n',
+        directory="out/test/",
+    ),
     # Nothing.
     wrong("no bytes", Code.EMPTY_FILE, "empty", content=b""),
     wrong("a byte-order mark alone", Code.EMPTY_FILE, "empty", content=b"\xef\xbb\xbf"),

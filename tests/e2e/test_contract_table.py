@@ -16,7 +16,9 @@ pytestmark = in_process
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 
-FIELDS = "Name|Character Set|Field delimiter|Field enclosure|Column Header|Encryption/Compression|Select Object"
+FIELDS = (
+    "Name|Directory|Character Set|Field delimiter|Field enclosure|Column Header|Encryption/Compression|Select Object"
+)
 ADVICE = re.compile(rf"In the Connect job's form, set ({FIELDS}): [^.]+(\.csv)?\.$")
 EARLIER = "VIP_Members_20240130_0905.csv"
 EARLIER_MEMBERS = [11, 12, 13]
@@ -26,6 +28,7 @@ LENIENT = "refuse_at_close = false\n"
 async def begin(sender: Sender, case: Case) -> None:
     """Give the client its settings, and the segment its members."""
     sender.configure(case.client_toml)
+    sender.make_folder(case.directory)
     assert (await sender.put(EARLIER, ids(*EARLIER_MEMBERS)))["state"] == State.LOADED
 
 
@@ -75,7 +78,7 @@ async def test_the_answer_to_the_close_and_to_the_rename_is_the_ledgers_reason_u
     lenient = await check_rejected(sender, case, file.filename)
     assert answers == ["", ""]
     assert lenient["reason"] == row["reason"]
-    same_name = [row for row in await sender.ledger() if row["filename"] == file.filename]
+    same_name = [one for one in await sender.ledger() if one["filename"] == row["filename"]]
     assert [(row["state"], row["code"]) for row in same_name] == [(State.REJECTED, case.code)] * 4
 
 

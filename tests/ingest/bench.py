@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ctsftp.clients.config import ClientConfig
+from ctsftp.contract.places import Named
 from ctsftp.ingest.loader import Loader
+from ctsftp.ingest.naming import name_upload
 from ctsftp.ingest.settings import IngestSettings
 from ctsftp.spool.disk import LocalDisk
 from ctsftp.spool.ids import UploadIds
-from ctsftp.spool.paths import HomePath
+from ctsftp.spool.paths import read_path
 from ctsftp.spool.spool import Spool, StoredUpload
 from ctsftp.store import Store, Upload
 
@@ -70,6 +72,7 @@ class Bench:
             clock_s=lambda: time.time() + self.passed_s,
         )
         self.config: Callable[[str], ClientConfig] = lambda _: ClientConfig()
+        self.naming = ClientConfig()  # what names are read by
         self.tried_again: list[tuple[str, float]] = []
         self.ledger: Any = Faulty(store.ledger)
         self.snapshots: Any = Faulty(store.snapshots)
@@ -82,9 +85,13 @@ class Bench:
             IngestSettings(**settings),
             store=self.store,
             config_of=self._config_of,
+            name_of=self.name_of,
             now=self.clock,
             try_again=lambda upload, delay_s: self.tried_again.append((upload.id, delay_s)),
         )
+
+    def name_of(self, upload: StoredUpload) -> Named:
+        return name_upload(upload, self.naming, self.spool)
 
     def _config_of(self, client: str) -> ClientConfig:
         return self.config(client)  # which a test may change
@@ -92,9 +99,11 @@ class Bench:
     def put(self, name: str, content: bytes | str, *, client: str = "acme") -> StoredUpload:
         """Bring a file through the spool, as a CLOSE does."""
         data = content if isinstance(content, bytes) else content.encode()
+        home, path = self.spool.home(client), read_path(name.encode())
+        home.file(path.parent).mkdir(parents=True, exist_ok=True)
         staged = self.spool.stage(
             client,
-            HomePath((name,)),
+            path,
             truncate=True,
             create=True,
             exclusive=False,

@@ -130,10 +130,10 @@ async def test_what_is_refused_at_close_is_what_the_loader_rejects_by_the_first_
     bench: Bench, name: str, content: str, *, refused: bool
 ) -> None:
     upload = bench.put(name, content)
-    fault = inspect(upload, ClientConfig())
+    fault = inspect(upload, ClientConfig(), bench.name_of(upload))
     assert (fault is not None) is refused
     if fault:
         await bench.loader.load(upload)
         row = await bench.row(upload)
         assert (row.state, row.code, row.reason) == ("rejected", fault.code, fault.reason)
-    assert inspect(upload, ClientConfig(refuse_at_close=False)) is None
+    assert inspect(upload, ClientConfig(refuse_at_close=False), bench.name_of(upload)) is None

@@ -26,6 +26,7 @@ class Disk:
             IngestSettings(),
             store=bench.store,
             config_of=bench._config_of,
+            name_of=bench.name_of,
             now=bench.clock,
             try_again=lambda upload, delay_s: bench.tried_again.append((upload.id, delay_s)),
             spare_bytes=lambda: self.spare,

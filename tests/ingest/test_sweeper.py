@@ -16,7 +16,7 @@ from ctsftp.ingest.holdings import Holdings
 from ctsftp.ingest.queue import UploadQueue
 from ctsftp.ingest.settings import SweepSettings
 from ctsftp.ingest.sweeper import Sweeper
-from ctsftp.spool.paths import HomePath
+from ctsftp.spool.paths import HomePath, read_path
 from ctsftp.spool.removal import Removal
 from ctsftp.spool.settings import SpoolSettings
 from ctsftp.spool.spool import StoredUpload
@@ -85,7 +85,8 @@ def broom(bench: Bench) -> Broom:
 
 def bring(bench: Bench, name: str, text: str, *, client: str = "acme") -> Path:
     """Put a file into a home as a local user does, past the server."""
-    place = bench.spool.home(client).file(HomePath((name,)))
+    place = bench.spool.home(client).file(read_path(name.encode()))
+    place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text(text)
     return place
 
@@ -342,3 +343,33 @@ async def test_two_sweeps_at_once_find_each_upload_once(bench: Bench, broom: Bro
     async with broom.working():
         await broom.queue.wait_for()
     assert len(await bench.store.ledger.uploads()) == 1
+
+
+async def test_a_file_that_a_local_user_brings_obeys_the_rule_for_folders(bench: Bench, broom: Broom) -> None:
+    bench.passed_s = 61
+    for path in (f"test/{NAME}", f"tmp/{NEXT}", f"tmp.{NEXT}"):
+        bring(bench, path, rows([1]))
+    async with broom.working():
+        assert await broom.sweep_and_load() == 3
+    told = {(row.directory, row.filename): row.state for row in await bench.store.ledger.uploads()}
+    assert told == {
+        ("/test", NAME): State.REJECTED,
+        ("/tmp", NEXT): State.IGNORED,
+        ("/", f"tmp.{NEXT}"): State.IGNORED,
+    }
+
+
+@pytest.mark.parametrize("temporary", [f"tmp.{NAME}", f"tmp/{NAME}", f".{NAME}", f"{NAME}.part"])
+async def test_one_that_is_renamed_by_hand_after_it_was_adopted_is_found(
+    bench: Bench, broom: Broom, temporary: str
+) -> None:
+    bench.passed_s = 61
+    place = bring(bench, temporary, rows([1, 2]))
+    async with broom.working():
+        await broom.sweep_and_load()
+        place.rename(bench.spool.home("acme").files / NAME)
+        assert await broom.sweep_and_load() == 1
+        assert await broom.sweep_and_load() == 0
+    assert await bench.members() == [1, 2]
+    newest, first = await bench.store.ledger.uploads()
+    assert (newest.state, newest.directory, first.state) == (State.LOADED, "/", State.IGNORED)

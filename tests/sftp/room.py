@@ -12,7 +12,7 @@ from asyncssh.constants import FX_OK
 
 from ctsftp.clients.folder import Clients
 from ctsftp.clients.keys import PublicKey, read_public_key
-from ctsftp.contract.names import read_name
+from ctsftp.contract.places import Places
 from ctsftp.sftp.login import Connection, Login, LoginRefused
 from ctsftp.sftp.receipts import ReceiptFile, ReceiptSource
 from ctsftp.sftp.server import SftpServer
@@ -193,6 +193,7 @@ class Room:
         self.ended: Heard[Session] = Heard()
         self.faults: dict[str, Fault] = {}
         self.receipts: dict[str, list[ReceiptFile]] = {}
+        self.receipt_details: dict[str, list[ReceiptFile]] = {}
         self.inspect: Callable[[StoredUpload], Fault | None] = lambda upload: self.faults.get(upload.filename)
         self.server: SftpServer
         self.connections: list[asyncssh.SSHClientConnection] = []
@@ -322,8 +323,12 @@ class Room:
     async def _receipt_entries(self, client: str) -> list[Entry]:
         return [receipt.entry for receipt in self.receipts.get(client, [])]
 
+    async def _receipt_details(self, client: str) -> list[Entry]:
+        return [receipt.entry for receipt in self.receipt_details.get(client, [])]
+
     async def _render_receipt(self, client: str, name: str) -> ReceiptFile | None:
-        return next((receipt for receipt in self.receipts.get(client, []) if receipt.name == name), None)
+        shown = [*self.receipts.get(client, []), *self.receipt_details.get(client, [])]
+        return next((receipt for receipt in shown if receipt.name == name), None)
 
     async def _serve(self, settings: SftpSettings, up: asyncio.Future[None]) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -336,11 +341,11 @@ class Room:
                 tasks=tasks,
                 key_expiry_warning=timedelta(days=30),
                 now=lambda: self.now,
-                is_upload_name=lambda name: read_name(name) is not None,
+                is_upload_name=lambda _client, path: Places().read(path) is not None,
                 inspect=self._inspect,
                 landed=self.landed,
                 cut_off=self.cut_offs,
-                receipts=ReceiptSource(self._receipt_entries, self._render_receipt),
+                receipts=ReceiptSource(self._receipt_entries, self._receipt_details, self._render_receipt),
                 on_login=self.logins,
                 on_refusal=self.refusals,
                 on_mismatch=self.mismatches,

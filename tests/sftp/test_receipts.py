@@ -34,7 +34,7 @@ async def test_the_folder_is_there_from_the_start_and_nothing_of_it_is_on_the_di
 
 async def test_listing_stat_and_handle_tell_the_size_that_is_read(room: Room) -> None:
     sftp = await room.sftp()
-    (listed,) = await sftp.readdir("/receipts")
+    listed, _ = await sftp.readdir("/receipts")
     looked = await sftp.stat(PATH)
     async with sftp.open(PATH, "rb") as file:
         opened = await file.stat()
@@ -44,6 +44,19 @@ async def test_listing_stat_and_handle_tell_the_size_that_is_read(room: Room) ->
     assert {listed.attrs.mtime, looked.mtime, opened.mtime} == {int(TIME_S)}
     assert {listed.attrs.permissions, looked.permissions, opened.permissions} == {0o100440}
     assert listed.filename == NAME
+
+
+async def test_the_other_forms_stand_in_a_folder_below_and_can_be_asked_for_in_either(room: Room) -> None:
+    room.receipt_details[ACME] = [ReceiptFile(f"{GOLD}.json", b"{}", TIME_S)]
+    sftp = await room.sftp()
+    assert await sftp.listdir("/receipts") == [NAME, "details"]
+    assert await sftp.listdir("/receipts/details") == [f"{GOLD}.json"]
+    assert (await sftp.stat("/receipts/details")).permissions == 0o40550
+    for folder in ("/receipts", "/receipts/details"):
+        async with sftp.open(f"{folder}/{GOLD}.json", "rb") as file:
+            assert await file.read() == b"{}"
+    with pytest.raises(asyncssh.SFTPPermissionDenied):
+        await sftp.remove(f"/receipts/details/{GOLD}.json")
 
 
 async def test_an_open_gives_the_bytes_whose_size_was_told_and_the_next_look_the_new_ones(room: Room) -> None:

@@ -96,7 +96,9 @@ class Client:
     def uploads(self) -> dict[str, bytes]:
         """Give the bytes of each upload by its id, with a look at everything that lies in uploads/."""
         found = sorted((self.folder / "uploads").iterdir())
-        return {folder.name: b"".join(file.read_bytes() for file in folder.iterdir()) for folder in found}
+        return {
+            folder.name: b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file()) for folder in found
+        }
 
 
 def uploads_of(spool: Spool) -> list[StoredUpload]:

@@ -304,6 +304,7 @@ def test_an_upload_is_made_durable_step_by_step_before_it_shows(tmp_path: Path) 
     assert steps == [
         ("fsync", None),
         ("rename", upload.path),
+        ("fsync_folder", uploads / upload.id / "sub"),
         ("fsync_folder", uploads / upload.id),
         ("fsync_folder", uploads),
         ("rename", home / "sub" / "old.csv"),

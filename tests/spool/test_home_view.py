@@ -250,3 +250,17 @@ def test_a_folder_moves_nowhere_that_a_path_cannot_reach(
     assert client.see(deepest) == b"abc"
     client.rename(f"/{name}", f"/{'y' * len(name)}")
     assert client.see(deepest.replace(f"/{name}", f"/{'y' * len(name)}", 1)) == b"abc"
+
+
+def test_a_name_is_found_in_either_unicode_form(client: Client) -> None:
+    composed, split = "/Caf\u00e9/\u00fcber.csv", "/Cafe\u0301/u\u0308ber.csv"
+    client.home.make_folder(at("/Cafe\u0301"))
+    client.put(split, b"abc")
+    client.break_off("/Cafe\u0301/cut-o\u0308ff.csv", b"ab")
+    for path in (composed, split, "/Cafe\u0301/\u00fcber.csv"):
+        assert client.home.stat(at(path)).size == 3
+        assert client.see(path) == b"abc"
+    assert client.see("/Caf\u00e9/cut-\u00f6ff.csv") == b"ab"
+    for path in ("/Caf\u00e9/uber.csv", "/Ca\u0301fe/\u00fcber.csv"):
+        with pytest.raises(NoSuchPathError):
+            client.home.stat(at(path))

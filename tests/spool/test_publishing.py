@@ -19,6 +19,20 @@ def test_an_upload_carries_client_id_and_name_in_its_path(client: Client) -> Non
     assert client.staging() == []
 
 
+def test_an_upload_carries_its_folder_in_its_path(client: Client) -> None:
+    client.home.make_folder(at("/in"))
+    client.home.make_folder(at("/in/lists"))
+    upload = client.put("/in/lists/VIP_20240131_0930.csv", b"CTUserID\n1\n")
+    assert upload.path == client.folder / "uploads" / upload.id / "in" / "lists" / "VIP_20240131_0930.csv"
+    assert (upload.directory, upload.place) == ("/in/lists", "/in/lists/VIP_20240131_0930.csv")
+    assert client.spool.upload("acme", upload.id) == upload
+    moved = client.publish_renamed("/in/lists/VIP_20240131_0930.csv", "/VIP_20240131_0930.csv")
+    assert (moved.directory, moved.place) == ("/", "/VIP_20240131_0930.csv")
+    for one in (moved, upload):
+        client.spool.remove_upload(one)
+    assert list((client.folder / "uploads").iterdir()) == []
+
+
 def test_an_overwrite_leaves_the_upload_before_it_as_it_was(client: Client) -> None:
     first, second = client.put("a.csv", b"first"), client.put("a.csv", b"2nd")
     assert first.path.read_bytes() == b"first"

@@ -98,7 +98,7 @@ def test_a_restart_throws_away_what_was_being_written_and_nothing_else(client: C
     client.resume("a.csv")
     (client.folder / "staging" / "by hand").mkdir()
     died_here = client.folder / "uploads" / "018bcfe5-687b-7fff-bfff-ffffffffffff"
-    died_here.mkdir()
+    (died_here / "in" / "lists").mkdir(parents=True)
     assert client.spool.clear_staging() == 2
     assert client.staging() == ["by hand"]
     assert client.uploads() == {upload.id: b"abc"}
