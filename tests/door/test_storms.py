@@ -4,7 +4,7 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import asyncssh
@@ -12,12 +12,14 @@ import pytest
 
 from ..e2e.conftest import Box, start_process
 from .attacker import slow_line
-from .bursts import BURSTS, EXCESSES
+from .bursts import EXCESSES
 
-SECONDS = 3
+SECONDS = 2
+KINDS = ("small ignored packets", "key exchanges", "lists of algorithms", "nothing")
+# The bars, and how often they may be exceeded where 200 strangers and the server share a machine with others. Before
+# the work was bounded, one stranger took 20 times as much of either.
 PUT_S, HEALTH_S, MEMORY_MIB = 1.0, 0.3, 300
-# What others do on the machine that this runs on is no fault of the server.
-PATIENCE = 3
+PATIENCE = 8
 
 
 class Feeling:
@@ -30,6 +32,14 @@ class Feeling:
         self.put_s: list[float] = []
         self.health_s: list[float] = []
         self.memory_mib = 0
+
+    async def put_again_if_it_must(self) -> None:
+        """Put as a job does: where too many come at once, one that has not signed in has to go, and comes again."""
+        for _ in range(5):
+            with suppress(asyncssh.DisconnectError, ConnectionError):
+                await self.put()
+                return
+        raise AssertionError("refused five times")
 
     async def put(self, port: int | None = None, data: bytes = b"CTUserID\n1\n") -> None:
         assert self._box.serve is not None
@@ -54,9 +64,11 @@ class Feeling:
     async def ask_health(self) -> None:
         began_s = time.monotonic()
         reader, writer = await asyncio.open_connection("127.0.0.1", self._http_port)
-        writer.write(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-        assert b" 200 " in await reader.readline()
-        writer.close()
+        try:
+            writer.write(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+            assert b" 200 " in await reader.readline()
+        finally:
+            writer.transport.abort()
         self.health_s.append(time.monotonic() - began_s)
 
     @asynccontextmanager
@@ -67,7 +79,7 @@ class Feeling:
                 self._look()
                 await asyncio.sleep(0.05)
 
-        watching = [asyncio.create_task(again_and_again(what)) for what in (self.put, self.ask_health)]
+        watching = [asyncio.create_task(again_and_again(what)) for what in (self.put_again_if_it_must, self.ask_health)]
         yield
         for one in watching:
             one.cancel()
@@ -103,7 +115,11 @@ async def test_a_storm_of_strangers_is_hardly_felt(
     serving: Box, feeling: Feeling, record_property: Callable[[str, object], None], count: int
 ) -> None:
     assert serving.serve is not None
-    for number, kind in enumerate(BURSTS, start=10):
+    await feeling.put()
+    await feeling.ask_health()
+    feeling.put_s.clear()  # the first of each is slower
+    feeling.health_s.clear()
+    for number, kind in enumerate(KINDS, start=10):
         async with feeling.watched():
             storm = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "tests.door.storm", str(serving.serve.port), kind, str(number)),
