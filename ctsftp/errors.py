@@ -21,6 +21,7 @@ peer's, the disk's and ours. Their translations stand in one place each: to SFTP
     │   └── LimitError          a limit was reached; names it
     ├── DiskError               the disk's fault: full, failing, unreachable
     └── StoreError              the database's fault: locked, corrupt, from the future
+        └── LostDatabaseError   its file was deleted or replaced while it was open
 """
 
 
@@ -82,3 +83,7 @@ class DiskError(CtsftpError):
 
 class StoreError(CtsftpError):
     """The database could not do what was asked: locked, corrupt, or of a newer version."""
+
+
+class LostDatabaseError(StoreError):
+    """The database's file was deleted or replaced while it was open: what is written into it would be lost."""

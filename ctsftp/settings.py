@@ -1,8 +1,16 @@
-"""All settings, read once at the edge: a TOML file, then the environment. Each part owns its own group."""
+"""All settings, read once at the edge: a TOML file, then the environment. Each part owns its own group.
+
+A name that is no setting is refused, in the file as in the environment: what has no effect should not look as if it
+had one. Two kinds of `CTSFTP_*` variables are nobody's mistake, and are left alone: those of the test suite, which
+begin with `CTSFTP_TESTS_`, and those by which Kubernetes tells a container of a Service called ctsftp, such as
+`CTSFTP_HTTP_PORT=tcp://10.0.0.7:8022`.
+"""
 
 import os
+import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +26,17 @@ from ctsftp.spool.settings import SpoolSettings
 from ctsftp.web.settings import HttpSettings
 
 ENV_PREFIX = "CTSFTP_"
+TESTS_PREFIX = f"{ENV_PREFIX}TESTS_"
 CONFIG_PLACES = (Path("ctsftp.toml"), Path("/etc/ctsftp/ctsftp.toml"))
+
+# Of a name to the setting that was meant (difflib): first one letter too many or too few, at last anything like it.
+ALMOST_THE_SAME, LIKENESS = 0.9, 0.7
+SHOWN_CHARACTERS = 60  # of a wrong value
+# What Kubernetes sets for each Service that stands in a container's namespace (Service links).
+_SERVICE_LINK = re.compile(r"\w+_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
+_SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
+
+Names = tuple[str, ...]  # of a setting: its groups, and its own
 
 
 class DoctorSettings(BaseModel):
@@ -107,8 +125,7 @@ def read_settings(config: Path | None = None) -> Settings:
     """Read the settings, with absolute paths; raise `SettingsError` with one line that names what is wrong."""
     file = config or find_config()
     table = _read_toml(file)
-    if unknown := sorted(table.keys() - Settings.model_fields.keys()):
-        raise SettingsError(f"{file} holds {unknown[0]!r}, which is no setting.")
+    _refuse_unknown(table, file)
     try:
         settings = Settings(**table)
     except ValidationError as exc:
@@ -119,7 +136,7 @@ def read_settings(config: Path | None = None) -> Settings:
         names = [name for name, value in os.environ.items() if name.upper().startswith(ENV_PREFIX) and value == wrong]
         raise SettingsError(f"{' or '.join(names) or 'An environment variable'} cannot be read. {hint}") from None
     paths = {
-        name: place.absolute()
+        name: _absolute(name, place)
         for name in ("data_dir", "keys_dir", "host_keys_dir")
         if (place := getattr(settings, name)) is not None
     }
@@ -127,21 +144,94 @@ def read_settings(config: Path | None = None) -> Settings:
 
 
 def find_config() -> Path | None:
-    """Find the settings file that counts where none is named."""
+    """Find the settings file that counts where none is named.
+
+    A working folder that this account may not enter, or that is gone, holds none.
+    """
+    for place in CONFIG_PLACES:
+        try:
+            if place.exists():
+                return place
+        except OSError as exc:
+            if place.is_absolute():
+                raise SettingsError(
+                    f"The settings file {place} cannot be looked for ({exc.strerror}): be root or its account."
+                ) from None
+    return None
+
+
+def unknown_variables(variables: Mapping[str, str] = os.environ) -> list[str]:
+    """List the environment variables that look like settings and are none."""
+    return sorted(name for name, value in variables.items() if _looks_wrong(name.upper(), value))
+
+
+def _looks_wrong(name: str, value: str) -> bool:
+    if not name.startswith(ENV_PREFIX) or name.startswith(TESTS_PREFIX):
+        return False
+    if _SERVICE_LINK.fullmatch(name) or _SERVICE_ADDRESS.match(value):
+        return False
+    return tuple(name.removeprefix(ENV_PREFIX).lower().split("__")) not in _known()
+
+
+def _known() -> dict[Names, bool]:
+    """List all groups and settings by their names, and whether each is a setting."""
+    return dict(_walk((), Settings))
+
+
+def _walk(above: Names, group: type[BaseModel]) -> Iterator[tuple[Names, bool]]:
+    for name, field in group.model_fields.items():
+        default = field.get_default()
+        names = (*above, name)
+        yield names, not isinstance(default, BaseModel)
+        if isinstance(default, BaseModel):
+            yield from _walk(names, type(default))
+
+
+def _meant(names: Sequence[str], *, groups: bool = False) -> list[Names]:
+    """Guess which settings were meant: one underscore too few, a slip of the pen, another group."""
+    known = [one for one, is_setting in _known().items() if is_setting or groups]
+
+    def like(least: float) -> list[Names]:
+        found = get_close_matches(_squeezed(names), map(_squeezed, known), 1, least)
+        return [one for one in known if _squeezed(one) in found]
+
+    ending = f"_{names[-1].lower()}"
+    elsewhere = [one for one in known if ending.endswith(f"_{one[-1]}")]
+    longest = max((len(one[-1]) for one in elsewhere), default=0)
+    return like(ALMOST_THE_SAME) or [one for one in elsewhere if len(one[-1]) == longest] or like(LIKENESS)
+
+
+def _squeezed(names: Sequence[str]) -> str:
+    return "".join(names).replace("_", "").lower()
+
+
+def _suggest(found: Sequence[str]) -> str:
+    return f" Did you mean {' or '.join(found)}?" if found else ""
+
+
+def _variable(names: Sequence[str]) -> str:
+    return f"{ENV_PREFIX}{'__'.join(names).upper()}"
+
+
+def _refuse_unknown(table: dict[str, Any], file: Path | None) -> None:
+    """Refuse a variable or an entry of the file that is no setting; those within a group, pydantic finds as well."""
+    for variable in unknown_variables():
+        names = [part for part in variable.upper().removeprefix(ENV_PREFIX).split("__") if part]
+        meant = [_variable(one) for one in _meant(names or [""])]
+        raise SettingsError(f"The environment variable {variable} is no setting.{_suggest(meant)}")
+    for name in sorted(table.keys() - Settings.model_fields.keys()):
+        meant = [".".join(one) for one in _meant([name], groups=isinstance(table[name], dict))]
+        raise SettingsError(f"{file} holds {name!r}, which is no setting.{_suggest(meant)}")
+
+
+def _absolute(name: str, place: Path) -> Path:
     try:
-        return next((place for place in CONFIG_PLACES if place.exists()), None)
+        return place.absolute()
     except OSError as exc:
-        raise SettingsError(f"The settings file {exc.filename} cannot be looked for: {exc.strerror}.") from None
-
-
-def unknown_variables(names: Iterable[str] = os.environ) -> list[str]:
-    """List the environment variables that look like settings and are none; in a group, they are errors already."""
-    found = []
-    for name in names:
-        group = name.upper().removeprefix(ENV_PREFIX).partition("__")[0].lower()
-        if name.upper().startswith(ENV_PREFIX) and group not in Settings.model_fields:
-            found.append(name)
-    return sorted(found)
+        raise SettingsError(
+            f"The working folder is not there any more ({exc.strerror}), and {_variable([name])} is relative to it:"
+            " go to a folder that is there, or set it to a whole path."
+        ) from None
 
 
 def _read_toml(file: Path | None) -> dict[str, Any]:
@@ -161,6 +251,11 @@ def _describe(exc: ValidationError, file: Path | None) -> str:
     first = errors[0]
     names = [str(part) for part in first["loc"]]
     where = f" (or {'.'.join(names)} in {file})" if file else ""
-    what = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
     more = f" And {len(errors) - 1} more." if len(errors) > 1 else ""
-    return f"The setting {ENV_PREFIX}{'__'.join(names).upper()}{where} is wrong: {what}.{more}"
+    told = f"The setting {_variable(names)}{where} is wrong:"
+    if first["type"] == "extra_forbidden":
+        meant = [_variable(one) + (f" (or {'.'.join(one)})" if file else "") for one in _meant(names)]
+        return f"{told} there is no such setting.{_suggest(meant)}{more}"
+    given = first["input"]
+    shown = isinstance(given, str | int | float) and names != ["database_url"]  # which holds a password
+    return f"{told} {first['msg']}{f' (it is {str(given)[:SHOWN_CHARACTERS]!r})' if shown else ''}.{more}"

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from itertools import takewhile
 from pathlib import Path
 
@@ -70,6 +71,12 @@ def test_the_unit_s_paths_are_those_that_sysusers_and_tmpfiles_make() -> None:
     assert f"/var/lib/{service['StateDirectory'].split()[0]}" in made
 
 
+def test_commands_find_the_data_and_the_keys_where_the_unit_has_them() -> None:
+    table = tomllib.loads((DEPLOY / "ctsftp.toml").read_text("utf-8"))
+    places = environment()
+    assert (table["data_dir"], table["keys_dir"]) == (places["CTSFTP_DATA_DIR"], places["CTSFTP_KEYS_DIR"])
+
+
 def config_lines(name: str) -> list[str]:
     return [line for line in (DEPLOY / name).read_text().splitlines() if line and not line.startswith("#")]
 
@@ -122,6 +129,8 @@ def commands(document: Path) -> list[list[str]]:
             words = shlex.split(line, comments=True)
             if words[:2] == ["sudo", "-u"]:
                 words = words[3:]
+            if words[:1] == ["sudo"]:
+                words = words[1:]
             if words and words[0] == "ctsftp":
                 found.append(list(takewhile(lambda word: word not in SHELL, words[1:])))
     return found

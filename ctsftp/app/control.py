@@ -50,7 +50,7 @@ class ControlSocket:
         except OSError as exc:
             raise SettingsError(
                 f"The control socket {self._place} cannot be made ({exc.strerror}): "
-                "set CTSFTP_DATA_DIR to a local disk."
+                "set CTSFTP_DATA_DIR for the server to a local disk."
             ) from exc
 
     async def close(self) -> None:
@@ -104,7 +104,8 @@ async def ask(place: Path, operation: str, arguments: dict[str, Any]) -> Any:
         raise
     except OSError as exc:
         raise UsageError(
-            f"{place}, by which a running server is asked, cannot be opened ({exc.strerror}): use the server's account."
+            f"{place}, by which a running server is asked, cannot be opened ({exc.strerror}):"
+            " be root, or the server's account."
         ) from exc
     try:
         writer.write(_line({"do": operation, "with": arguments}))

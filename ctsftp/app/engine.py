@@ -5,6 +5,7 @@ under the same lock, for as long as its work takes.
 """
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -20,18 +21,23 @@ from ctsftp.app.node import check_clock, node_name, until_taken_up, watch_decisi
 from ctsftp.clients.config import ClientConfig
 from ctsftp.clients.folder import Clients
 from ctsftp.contract.codes import Fault
+from ctsftp.contract.finding import Level
 from ctsftp.contract.names import SegmentFile, read_name
 from ctsftp.contract.states import State
-from ctsftp.errors import CtsftpError, DiskError, NotFoundError, RefusedError
+from ctsftp.errors import CtsftpError, DiskError, NotFoundError, RefusedError, SettingsError
+from ctsftp.ingest.holdings import Holdings
 from ctsftp.ingest.inspection import inspect
 from ctsftp.ingest.loader import Loader
 from ctsftp.ingest.queue import Lane, UploadQueue
 from ctsftp.ingest.reading import Reading
 from ctsftp.ingest.sweeper import Sweeper
 from ctsftp.settings import Settings
+from ctsftp.sftp.settings import SftpSettings
 from ctsftp.spool.disk import LocalDisk
+from ctsftp.spool.ground import check_ground
 from ctsftp.spool.ids import UploadIds
-from ctsftp.spool.quota import free_floor
+from ctsftp.spool.reserve import Reserve
+from ctsftp.spool.room import Room
 from ctsftp.spool.spool import Spool, StoredUpload
 from ctsftp.store.records import Uncounted
 from ctsftp.store.store import Store
@@ -40,6 +46,7 @@ if TYPE_CHECKING:
     from ctsftp.notify.notifier import Notifier
 
 BEATS_A_LEASE = 5
+RESERVE_INTERVAL_S = 5
 
 log = structlog.get_logger()
 
@@ -71,7 +78,11 @@ class Engine:
         # The sign of life in the data folder, where other nodes look for one.
         self.pulse: Pulse | None = None
         self._ids = UploadIds()
-        self.spool = Spool(settings.data_dir / "clients", disk=LocalDisk(), next_id=self._ids.next)
+        self.holdings = Holdings(store)
+        self.reserve = Reserve(settings.data_dir, settings.spool.reserve_bytes)
+        self.spool = Spool(
+            settings.data_dir / "clients", disk=LocalDisk(), next_id=self._ids.next, listed_bytes=self.holdings.bytes_of
+        )
         self.queue = UploadQueue(
             self._load,
             lane_of=_lane_of,
@@ -85,7 +96,8 @@ class Engine:
             config_of=self.config_of,
             now=utc_now,
             try_again=self._try_again,
-            told=watch.told,
+            told=self._hear,
+            spare_bytes=self._spare_for_lists,
         )
         self.sweeper = Sweeper(
             spool=self.spool,
@@ -95,6 +107,7 @@ class Engine:
             retention=settings.spool,
             max_file_size_bytes=settings.sftp.max_file_size_bytes,
             now=utc_now,
+            count=self.holdings.count,
         )
 
     @classmethod
@@ -108,6 +121,8 @@ class Engine:
         that does this for another one, whose folder it is.
         """
         with one_fault(), data_lock(settings.data_dir, disk=LocalDisk()):
+            await asyncio.to_thread(_look_at_ground, settings)  # first: the database may fail for the same reason
+            await asyncio.to_thread(Reserve(settings.data_dir, settings.spool.reserve_bytes).release_if_full)
             store = await Store.open(
                 settings.database, clock=utc_now, migrate=True, node=lambda: node_name(settings.data_dir)
             )
@@ -125,6 +140,7 @@ class Engine:
                     try:
                         yield engine
                     finally:
+                        engine.spool.stop()
                         for task in working:
                             task.cancel()
             finally:
@@ -177,11 +193,24 @@ class Engine:
             )
         return upload
 
-    def spare_bytes(self) -> int:
-        """Tell how many bytes uploads may still take, above what they leave free; none are left at 0 or below."""
-        room, sftp = LocalDisk().room(self.settings.data_dir), self.settings.sftp
-        floor = free_floor(room, percent=sftp.free_floor_percent, most_bytes=sftp.free_floor_bytes)
-        return room.f_bavail * room.f_frsize - floor
+    def apply(self, sftp: SftpSettings) -> None:
+        """Take over limits that changed while the server runs."""
+        self.settings = self.settings.model_copy(update={"sftp": sftp})
+
+    def room(self) -> Room:
+        """Tell how much room the disk of the data has; OSError where the folder is gone."""
+        return Room.of(LocalDisk().room(self.settings.data_dir), self.settings.sftp.floor)
+
+    async def keep_reserve(self) -> None:
+        """Keep the reserve, for ever; a server does: a command's work is done before."""
+        while True:
+            await asyncio.to_thread(self.reserve.keep, self.settings.sftp.floor)
+            await asyncio.sleep(RESERVE_INTERVAL_S)
+
+    def _spare_for_lists(self) -> int:
+        if self.store.folder is None:
+            return sys.maxsize
+        return Room.of(LocalDisk().room(self.store.folder), self.settings.sftp.floor).spare_bytes
 
     async def take_up(self, upload_id: str, upload: StoredUpload | None) -> None:
         """Queue an upload that an admin sent back to `received`, and wait until it is done, here or elsewhere."""
@@ -216,6 +245,11 @@ class Engine:
         self.changed(upload.client)
         log.info("load ended", upload=upload.id, client=upload.client, seconds=round(seconds, 3))
 
+    def _hear(self, upload: StoredUpload, state: State, code: str | None, reading: Reading | None) -> None:
+        if reading:
+            self.holdings.add(upload.client, state, reading)
+        self.watch.told(upload, state, code, reading)
+
     def _is_large(self, upload: StoredUpload) -> bool:
         try:
             return upload.path.stat().st_size >= self.settings.ingest.large_from_bytes
@@ -247,6 +281,14 @@ class Engine:
         """Count what a dead process had yet to; figures that cannot be had stay unknown until the next start."""
         for snapshot in uncounted:
             await self.loader.count_changes(snapshot)
+
+
+def _look_at_ground(settings: Settings) -> None:
+    """Raise a `SettingsError` if no upload could land in the data folder; warn of a disk in the net."""
+    for finding in check_ground(settings.data_dir, shared=settings.takeover.folders is not None):
+        if finding.level is Level.BAD:
+            raise SettingsError(f"{finding.text} {finding.do}")
+        log.warning("data folder on a disk in the net", found=finding.text, do=finding.do)
 
 
 @contextmanager

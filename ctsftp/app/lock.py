@@ -44,14 +44,24 @@ def data_lock(data_dir: Path, *, disk: Disk = LOCAL_DISK) -> Iterator[None]:
         make_folders(disk, data_dir)
         fd = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     except OSError as exc:
-        raise SettingsError(
-            f"The data folder {data_dir} cannot be used ({exc.strerror}): set CTSFTP_DATA_DIR to a folder you own."
-        ) from exc
+        raise SettingsError(_unusable(data_dir, exc)) from exc
     try:
         _take(fd, place)
         yield
     finally:
         os.close(fd)
+
+
+def _unusable(data_dir: Path, exc: OSError) -> str:
+    """Say why the data folder cannot be used, by whose it is and what is in the way."""
+    told = f"The data folder {data_dir} cannot be used ({exc.strerror})"
+    try:
+        lock, folder = (data_dir / "lock").stat(), data_dir.stat()
+    except OSError:
+        return f"{told}: make it, for the account that the server runs as, or set CTSFTP_DATA_DIR to one that it owns."
+    if lock.st_uid not in {folder.st_uid, os.geteuid()}:
+        return f"{told}: files in it are another account's. As root: chown -R --reference={data_dir} {data_dir}"
+    return f"{told}: use root or the account that owns it, or set CTSFTP_DATA_DIR to another one."
 
 
 def _take(fd: int, place: Path) -> None:
@@ -61,7 +71,9 @@ def _take(fd: int, place: Path) -> None:
         holder = os.pread(fd, 32, 0).decode("ascii", errors="replace").strip()
         raise DataFolderBusyError(f"{place} is held by another ctsftp (process {holder}): stop it first.") from None
     except OSError as exc:
-        raise SettingsError(f"{place} cannot be locked ({exc.strerror}): set CTSFTP_DATA_DIR to a local disk.") from exc
+        raise SettingsError(
+            f"{place} cannot be locked ({exc.strerror}): set CTSFTP_DATA_DIR for the server to a local disk."
+        ) from exc
     with suppress(OSError):  # only the line above reads it: a full disk must not keep the server from starting
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)

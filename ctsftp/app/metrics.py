@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from ctsftp.app.clock import utc_now
@@ -25,7 +25,10 @@ from ctsftp.contract.states import END_STATES, State
 from ctsftp.errors import CtsftpError
 from ctsftp.ingest.reading import Reading
 from ctsftp.settings import MetricsSettings
+from ctsftp.sftp.attempts import UNKNOWN_KIND
 from ctsftp.sftp.login import Login, LoginRefused
+from ctsftp.sftp.negotiation import Kind
+from ctsftp.spool.room import Room
 from ctsftp.spool.spool import StoredUpload
 from ctsftp.store.numbers import LedgerNumbers
 from ctsftp.store.store import Store
@@ -47,6 +50,8 @@ class Gauges:
     sessions: Callable[[], int]
     open_uploads: Callable[[], int]
     queued: Callable[[], int]
+    room: Callable[[], Room]
+    log_lines_lost: Callable[[], int] = lambda: 0
 
 
 @dataclass(slots=True)
@@ -55,8 +60,7 @@ class _Scrape:
 
     ledger: LedgerNumbers | None = None
     now: datetime = field(default_factory=utc_now)
-    disk_free_bytes: int = 0
-    disk_bytes: int = 0
+    room: Room | None = None
     spool_bytes: int = 0
     stall_s: float = 0
 
@@ -80,6 +84,9 @@ class Metrics(Watch, Collector):
         self._rows = Counter("ctsftp_rows", "Rows that were read.", ["kind"], registry=registry)
         self._logins = Counter("ctsftp_logins", "Logins.", registry=registry)
         self._refusals = Counter("ctsftp_login_refusals", "Logins that were refused.", ["cause"], registry=registry)
+        self._mismatches = Counter(
+            "ctsftp_failed_negotiations", "Connections without an algorithm in common.", ["kind"], registry=registry
+        )
         self._close_to_ready = Histogram(
             "ctsftp_close_to_ready_seconds",
             "From the CLOSE of an upload until its list is the segment's.",
@@ -140,6 +147,10 @@ class Metrics(Watch, Collector):
         """Count a refusal by its cause."""
         self._refusals.labels(refused.cause.value).inc()
 
+    def mismatched(self, kind: str) -> None:
+        """Count a connection that ended since there was no algorithm of a kind in common."""
+        self._mismatches.labels(kind).inc()
+
     async def run(self) -> None:
         """Measure how late the event loop comes to this task, until cancelled."""
         loop = asyncio.get_running_loop()
@@ -164,8 +175,13 @@ class Metrics(Watch, Collector):
             yield _gauge("ctsftp_sessions", "SFTP sessions.", self._gauges.sessions())
             yield _gauge("ctsftp_open_uploads", "Files that are being written.", self._gauges.open_uploads())
             yield _gauge("ctsftp_queue_uploads", "Uploads that wait or are being loaded.", self._gauges.queued())
-        yield _gauge("ctsftp_disk_free_bytes", "Free bytes on the disk of the data.", found.disk_free_bytes)
-        yield _gauge("ctsftp_disk_bytes", "Bytes of that disk.", found.disk_bytes)
+            lost = self._gauges.log_lines_lost()
+            yield CounterMetricFamily("ctsftp_log_lines_lost", "Lines that the log did not take.", value=lost)
+        if room := found.room:
+            yield _gauge("ctsftp_disk_free_bytes", "Free bytes on the disk of the data.", room.free_bytes)
+            yield _gauge("ctsftp_disk_bytes", "Bytes of that disk.", room.total_bytes)
+            yield _gauge("ctsftp_disk_spare_bytes", "Bytes that uploads may still take of it.", room.spare_bytes)
+            yield _gauge("ctsftp_disk_spare_files", "Files (inodes) that uploads may still take.", room.spare_files)
         yield _gauge("ctsftp_spool_bytes", "Bytes of the uploads and partials that are kept.", found.spool_bytes)
         yield _gauge("ctsftp_event_loop_stall_max_seconds", "Worst stall since the last scrape.", found.stall_s)
         yield _gauge("ctsftp_ledger_up", "Whether the database answered.", found.ledger is not None)
@@ -176,6 +192,8 @@ class Metrics(Watch, Collector):
         """Show every label that may come: Prometheus sees no increase where a series only begins."""
         for cause in Refusal:
             self._refusals.labels(cause.value)
+        for kind in (*Kind, UNKNOWN_KIND):
+            self._mismatches.labels(kind)
         for kind in ("member", "duplicate", "rejected"):
             self._rows.labels(kind)
         for state in END_STATES - {State.REJECTED, State.DISCARDED}:
@@ -191,12 +209,18 @@ class Metrics(Watch, Collector):
             found.ledger = await store.numbers.read(segments=self._settings.segments_shown)
         except CtsftpError as exc:
             log.warning("ledger not measured", error=str(exc))
-        await asyncio.to_thread(self._look_at_disk, found)
+        try:
+            await asyncio.to_thread(self._look_at_disk, found)
+        except OSError as exc:
+            log.warning("disk not measured", error=str(exc))
         return found
 
     def _look_at_disk(self, found: _Scrape) -> None:
-        room = os.statvfs(self._data_dir)
-        found.disk_free_bytes, found.disk_bytes = room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize
+        if self._gauges:
+            try:
+                found.room = self._gauges.room()
+            except OSError as exc:
+                log.warning("disk not measured", error=str(exc))
         now = time.monotonic()
         if self._spool is None or now - self._spool[0] >= self._settings.spool_every_s:
             self._spool = now, _bytes_below(self._data_dir / "clients")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -14,7 +15,7 @@ from ctsftp.contract.events import EventKind
 from ctsftp.contract.freshness import Expectation
 from ctsftp.contract.names import segment_key
 from ctsftp.contract.words import PLAIN_WORD, fold_kind, fold_word, is_plain_word
-from ctsftp.errors import AmbiguousError, NotFoundError, UsageError
+from ctsftp.errors import AmbiguousError, CtsftpError, NotFoundError, UsageError
 
 log = structlog.get_logger()
 
@@ -81,6 +82,8 @@ async def delete(engine: Engine, *, name: str, client: str | None) -> dict[str, 
     """Delete a retired segment for good, and give what it was."""
     segment = await resolve_segment(engine.store, name, client)
     await engine.store.segments.delete(segment.client, segment.key)
+    with suppress(CtsftpError):  # it is deleted; the next sweep counts again
+        await engine.holdings.count()
     return segment.as_json()
 
 
@@ -191,6 +194,7 @@ async def perform_on(engine: Engine, operation: str, arguments: dict[str, Any]) 
     work = OPERATIONS.get(operation)
     if work is None:
         raise UsageError(f"The running server does not know {operation!r}: restart it with this version of ctsftp.")
+    await asyncio.to_thread(engine.reserve.release_if_full)
     result = await work(engine, **arguments)
     log.info("admin command", operation=operation, **for_log(arguments))
     return result

@@ -4,6 +4,7 @@ import shutil
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from stat import S_ISDIR
 from tempfile import NamedTemporaryFile
@@ -16,7 +17,11 @@ from ctsftp.clients.config import ClientConfig
 from ctsftp.clients.folder import Clients
 from ctsftp.errors import RefusedError
 from ctsftp.ingest.check import Preview, check, check_content
+from ctsftp.ingest.replay import replay
 from ctsftp.settings import Settings
+from ctsftp.spool.disk import LocalDisk
+from ctsftp.spool.ids import UploadIds
+from ctsftp.spool.spool import Spool
 from ctsftp.store.store import Store
 
 STDIN = Path("-")
@@ -35,6 +40,28 @@ def preview(settings: Settings, file: Path, client: str | None) -> dict[str, Any
         return _preview(settings, file, client, config).as_json()
     except OSError as exc:
         raise RefusedError(f"{exc.filename or file} cannot be read: {exc.strerror}.") from exc
+
+
+def preview_kept(settings: Settings, client: str | None, since_s: int | None) -> dict[str, Any]:
+    """Tell which kept files would come out differently today, as `check --kept --json` prints it."""
+    clients = Clients(settings.keys_dir)
+    known = set(clients.names())
+    spool = Spool(settings.data_dir / "clients", disk=LocalDisk(), next_id=UploadIds().next)
+    if client is not None:
+        clients.get(client)
+    since = utc_now() - timedelta(seconds=since_s) if since_s else None
+
+    def config_of(name: str) -> ClientConfig:
+        return clients.get(name).config if name in known else ClientConfig()
+
+    async def judged(store: Store) -> dict[str, Any]:
+        found = await replay(store, spool, config_of=config_of, settings=settings.ingest, client=client, since=since)
+        return {"judged": found.judged, "different": found.different}
+
+    try:
+        return query(settings, judged)
+    except OSError as exc:
+        raise RefusedError(f"{exc.filename or settings.data_dir} cannot be read: {exc.strerror}.") from exc
 
 
 def _preview(settings: Settings, file: Path, client: str | None, config: ClientConfig) -> Preview:

@@ -19,7 +19,8 @@ def query(settings: Settings, work: Callable[[Store], Awaitable[T]], *, missing:
         if missing:
             return missing()
         raise NotFoundError(
-            f"There is no database in {settings.data_dir} yet: start `ctsftp serve` once, or set CTSFTP_DATA_DIR."
+            f"There is no database in {settings.data_dir} yet: start `ctsftp serve` once, or set CTSFTP_DATA_DIR"
+            " for this command to the server's."
         )
 
     async def read() -> T:
@@ -37,5 +38,5 @@ def _is_there(database: Path) -> bool:
         return database.exists()
     except PermissionError:
         raise RefusedError(
-            f"This account may not look into {database.parent}: use the server's (sudo -u ctsftp ctsftp ...)."
+            f"This account may not look into {database.parent}: be root, or the account that owns it."
         ) from None

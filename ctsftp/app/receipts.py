@@ -5,12 +5,14 @@ waits a little for the verdict; if that takes longer, the receipt says how far i
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 import structlog
 
+from ctsftp.app.clock import utc_now
 from ctsftp.contract.ids import unix_ms_of
 from ctsftp.contract.names import SegmentFile, read_name
 from ctsftp.contract.receipt import Kind, Receipt, read_receipt_name, render_json, render_rejected, render_text
@@ -24,7 +26,8 @@ from ctsftp.spool.spool import Spool, StoredUpload
 from ctsftp.store.records import iso
 from ctsftp.store.store import Store
 
-# Senders who look leave connections of the database to all others.
+# Senders who look leave connections of the database to all others. Of these places a client takes one at a time, and
+# then stands at the end again: however often it looks, another's look waits for one of its own at most.
 LOOKS_AT_ONCE = 2
 
 log = structlog.get_logger()
@@ -40,6 +43,7 @@ class ReceiptDesk:
         self._shown = shown
         self._wait_s = wait_s
         self._looks = asyncio.Semaphore(LOOKS_AT_ONCE)
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def entries(self, client: str) -> list[Entry]:
         """List a client's newest receipts; the newest of a file name bears it, older ones have their id in theirs."""
@@ -102,7 +106,7 @@ class ReceiptDesk:
 
     async def _unknown(self, client: str) -> list[Receipt]:
         """List the uploads on disk that the ledger does not know yet, the newest first."""
-        ids = (await asyncio.to_thread(self._spool.upload_ids, client))[-self._shown :]
+        ids = (await asyncio.to_thread(self._spool.recent_ids, client))[-self._shown :]
         unknown = set(ids) - await self._store.ledger.known_ids(ids)
         return await asyncio.to_thread(self._of_disk, client, sorted(unknown, reverse=True))
 
@@ -113,7 +117,7 @@ class ReceiptDesk:
     @asynccontextmanager
     async def _looking(self, client: str) -> AsyncIterator[None]:
         """Take a turn; what ails our database is for the log, and the sender is told when to come again."""
-        async with self._looks:
+        async with self._turns[client], self._looks:
             try:
                 yield
             except StoreError as exc:
@@ -152,6 +156,7 @@ def _received(upload: StoredUpload) -> Receipt:
         size = upload.path.stat().st_size
     except OSError:
         size = 0
+    came = datetime.fromtimestamp(unix_ms_of(upload.id) / 1000, UTC)
     return Receipt(
         id=upload.id,
         filename=upload.filename,
@@ -159,5 +164,5 @@ def _received(upload: StoredUpload) -> Receipt:
         stamp=known.stamp if known else None,
         state=State.RECEIVED,
         size=size,
-        received_at=iso(datetime.fromtimestamp(unix_ms_of(upload.id) / 1000, UTC)),
+        received_at=iso(min(came, utc_now())),
     )

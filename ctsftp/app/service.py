@@ -10,6 +10,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import structlog
@@ -19,15 +20,17 @@ from ctsftp.app.clock import utc_now
 from ctsftp.app.control import ControlSocket
 from ctsftp.app.engine import Engine
 from ctsftp.app.loginbook import LoginNotes
+from ctsftp.app.logwriter import LogWriter
 from ctsftp.app.metrics import Gauges, Metrics
 from ctsftp.app.operations import for_log, perform_on
 from ctsftp.app.receipts import ReceiptDesk
-from ctsftp.app.sheet import write_sheet
+from ctsftp.app.sheet import CAUSES, write_sheet
 from ctsftp.app.takeover import watch_siblings
 from ctsftp.app.watch import Watch
+from ctsftp.clients.checks import OPEN_KEY_ADVICE
 from ctsftp.clients.hostkeys import HostKey, load_or_create_host_keys
 from ctsftp.contract.names import read_name
-from ctsftp.errors import CtsftpError
+from ctsftp.errors import CtsftpError, LostDatabaseError
 from ctsftp.settings import Settings
 from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.server import SftpServer
@@ -37,7 +40,7 @@ from ctsftp.web.server import WebServer
 from ctsftp.web.usage import TokenUsage
 
 # What of the listener's settings cannot change while it listens; `reload` takes over the others.
-FIXED_SFTP = ("host", "port", "public_host")
+FIXED_SFTP = ("host", "port", "public_host", "extra_kex")
 
 # A probe that waits longer has given up.
 READY_TIMEOUT_S = 2
@@ -50,21 +53,32 @@ log = structlog.get_logger()
 class Service:
     """A server that is up."""
 
-    def __init__(self, engine: Engine, server: SftpServer, metrics: Metrics, host_keys: Sequence[HostKey]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        server: SftpServer,
+        metrics: Metrics,
+        host_keys: Sequence[HostKey],
+        lines: LogWriter | None,
+    ) -> None:
         self.engine = engine
+        self._lines = lines
+        self._folder = engine.settings.data_dir.stat()
         self.server = server
         self._metrics = metrics
         self._host_keys = host_keys
         self._asked: asyncio.Task[list[str]] | None = None
         self._live = Live(engine.settings.http.max_live_pages)
         engine.changed = self._live.beat
+        self._readable = engine.store.for_readers()
         self.web = WebServer(
             Parts(
                 settings=engine.settings.http,
-                store=engine.store,
+                store=self._readable,
                 perform=self.perform,
                 metrics=self.metrics,
                 unready=self.unready,
+                remarks=self.remarks,
                 usage=TokenUsage(engine.store.tokens, utc_now),
                 streams=Streams(engine.settings.http.max_streams),
                 clients=engine.clients,
@@ -77,9 +91,13 @@ class Service:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: Settings) -> AsyncIterator["Service"]:
-        """Start everything, give the running service, and stop it in order when the block ends."""
-        host_keys = await asyncio.to_thread(load_or_create_host_keys, settings.host_keys)
+    async def open(cls, settings: Settings, lines: LogWriter | None = None) -> AsyncIterator["Service"]:
+        """Start everything, give the running service, and stop it in order when the block ends.
+
+        `lines` writes the log, where a thread does.
+        """
+        _tell_of_new_folder(settings)
+        host_keys = await asyncio.to_thread(_read_host_keys, settings)
         metrics = Metrics(settings.metrics, data_dir=settings.data_dir)
         async with Engine.open(settings, metrics) as engine:
             metrics.watch(
@@ -88,14 +106,14 @@ class Service:
                     sessions=lambda: server.session_count,
                     open_uploads=lambda: server.open_uploads,
                     queued=lambda: len(engine.queue),
+                    room=engine.room,
+                    log_lines_lost=lambda: lines.lost if lines else 0,
                 )
             )
             notes = LoginNotes(engine.store, engine.clients)
-            watch = Watch(
-                settings.notify, store=engine.store, clients=engine.clients, spare_bytes=engine.spare_bytes, now=utc_now
-            )
+            watch = Watch(settings.notify, store=engine.store, clients=engine.clients, room=engine.room, now=utc_now)
             desk = ReceiptDesk(
-                store=engine.store,
+                store=engine.store.for_readers(),
                 spool=engine.spool,
                 queue=engine.queue,
                 shown=settings.sftp.receipts_shown,
@@ -113,12 +131,21 @@ class Service:
                 landed=engine.landed,
                 cut_off=watch.note_cut_off,
                 receipts=ReceiptSource(desk.entries, desk.render),
+                key_expiry_warning=timedelta(days=settings.notify.key_expiry_warning_days),
                 on_login=both(metrics.signed_in, notes.note),
                 on_refusal=both(metrics.refused, notes.note),
+                on_mismatch=metrics.mismatched,
             )
-            service = cls(engine, server, metrics, host_keys)
+            service = cls(engine, server, metrics, host_keys, lines)
             control = ControlSocket(settings.data_dir / "control.sock", service.perform)
-            parts = (notes.run(), engine.sweeper.run(), watch.run(), metrics.run(), engine.notifier.run())
+            parts = (
+                notes.run(),
+                engine.keep_reserve(),
+                engine.sweeper.run(),
+                watch.run(),
+                metrics.run(),
+                engine.notifier.run(),
+            )
             background = [engine.tasks.create_task(work) for work in (*parts, watch_siblings(engine))]
             try:
                 await engine.wait_on()
@@ -131,7 +158,7 @@ class Service:
                     log.info("serving http", host=settings.http.host, port=service.web.port)
                 log.info(
                     "serving",
-                    host=settings.sftp.host,
+                    host=", ".join(server.hosts),
                     port=server.port,
                     data=str(settings.data_dir),
                     keys=str(settings.keys_dir),
@@ -147,7 +174,7 @@ class Service:
                 for task in background:
                     task.cancel()
                 await notes.flush()
-                await watch.flush()
+                await watch.flush(last=True)
         log.info("stopped")
 
     async def perform(self, operation: str, arguments: dict[str, Any]) -> Any:
@@ -164,6 +191,11 @@ class Service:
                 result: Any = await self.server.recheck()
             case "penalty.list":
                 return [asdict(penalty) for penalty in self.server.penalties()]
+            case "server.faults":
+                return await self.unready() + self.remarks()
+            case "login.list":
+                found = self.server.attempts.as_json()
+                return [one | {"text": one["text"] or CAUSES.get(one["cause"], "")} for one in found]
             case "penalty.clear":
                 result = self.server.clear_penalties(**arguments)
             case _:
@@ -176,12 +208,12 @@ class Service:
 
     async def _sheet(self, client: str) -> dict[str, Any]:
         """Write a client's connection sheet."""
-        logins = await self.engine.store.logins.facts(client)
+        logins = await self._readable.logins.facts(client)
         return write_sheet(self.engine.settings, client, self._host_keys, logins) | {"port": self.server.port}
 
     async def metrics(self) -> bytes:
         """Give all numbers in Prometheus' text format."""
-        return await self._metrics.render(self.engine.store)
+        return await self._metrics.render(self._readable)
 
     async def unready(self) -> list[str]:
         """Give the reasons why no sender should be led here now; none if all is well."""
@@ -192,15 +224,36 @@ class Service:
         asked = self._asked
         done, _ = await asyncio.wait({asked}, timeout=READY_TIMEOUT_S)
         reasons += await asked if done else [f"The database did not answer within {READY_TIMEOUT_S} s."]
+        return reasons + await asyncio.to_thread(self._folder_reasons)
+
+    def _folder_reasons(self) -> list[str]:
         settings = self.engine.settings
-        room = await asyncio.to_thread(os.statvfs, settings.data_dir)
-        if room.f_bavail * room.f_frsize < settings.sftp.max_file_size_bytes:
-            reasons.append("The disk has no room for the largest file that may come.")
-        return reasons
+        try:
+            room = self.engine.room()
+            is_same = os.path.samestat(self._folder, settings.data_dir.stat())
+        except OSError as exc:
+            log.warning("not ready", error=str(exc))
+            return ["The data folder is not there, or cannot be looked at."]
+        if not is_same:
+            return ["The data folder was moved away, and another is in its place."]
+        if room.refusal():
+            return ["The disk has no room: uploads are refused."]
+        if room.refusal(settings.sftp.max_file_size_bytes):
+            return ["The disk has no room for the largest file that may come."]
+        return []
+
+    def remarks(self) -> list[str]:
+        """Give what is wrong though no sender need be kept away."""
+        if self._lines is None or self._lines.trouble is None:
+            return []
+        return [f"The log cannot be written ({self._lines.trouble}): {self._lines.lost:,} lines are lost."]
 
     async def _ask_database(self) -> list[str]:
         try:
             await self.engine.store.numbers.answers()
+        except LostDatabaseError as exc:
+            log.warning("not ready", error=str(exc))
+            return ["The database's file was deleted or replaced while it was open: nothing is written any more."]
         except CtsftpError as exc:
             log.warning("not ready", error=str(exc))  # it names paths, which are for no stranger
             return ["The database does not answer."]
@@ -216,14 +269,41 @@ class Service:
         """
         try:
             settings = await asyncio.to_thread(read)
-            host_keys = await asyncio.to_thread(load_or_create_host_keys, settings.host_keys)
+            host_keys = await asyncio.to_thread(_read_host_keys, settings)
         except CtsftpError as exc:
             log.error("settings were not reloaded", error=str(exc))  # noqa: TRY400  its text says all
             return
+        old = self.engine.settings
         self._host_keys = host_keys
         self.server.apply(settings.sftp, [host_key.key for host_key in host_keys])
+        self.engine.apply(settings.sftp.model_copy(update={name: getattr(old.sftp, name) for name in FIXED_SFTP}))
         ended = await self.server.recheck()
-        log.info("reloaded", sessions_ended=ended, at_the_next_start=_waiting(self.engine.settings, settings))
+        log.info("reloaded", sessions_ended=ended, at_the_next_start=_waiting(old, settings))
+
+
+def _read_host_keys(settings: Settings) -> list[HostKey]:
+    """Read the host keys, or make them; warn of those that this process's group could read."""
+    host_keys = load_or_create_host_keys(settings.host_keys)
+    for key in host_keys:
+        if key.was_open:
+            log.warning(
+                "host key was open to the server's group",
+                file=str(key.path),
+                mode=f"{key.path.stat().st_mode & 0o777:o}",
+                do=OPEN_KEY_ADVICE,
+            )
+    return host_keys
+
+
+def _tell_of_new_folder(settings: Settings) -> None:
+    """Say that nothing was ever served from the data folder; louder, if host keys show that this is no first start."""
+    if (settings.data_dir / "lock").exists():
+        return
+    if settings.host_keys.is_dir() and any(settings.host_keys.iterdir()):
+        do = "If there was another, stop, and mount its disk, move it back, or set CTSFTP_DATA_DIR."
+        log.warning("the data folder is new and empty", data=str(settings.data_dir), do=do)
+    else:
+        log.info("the data folder is new", data=str(settings.data_dir))
 
 
 def _waiting(old: Settings, new: Settings) -> list[str]:

@@ -12,6 +12,7 @@ from contextlib import suppress
 import structlog
 
 from ctsftp.app.lock import until_free
+from ctsftp.app.logwriter import LogWriter
 from ctsftp.app.service import Service
 from ctsftp.app.supervisor import Supervisor
 from ctsftp.settings import Settings
@@ -42,6 +43,9 @@ class Signals:
         finally:
             self._hurry = service.server.hurry
             reloading.cancel()
+        if uploads := service.server.open_uploads:
+            seconds = service.server.settings.drain_timeout_s
+            log.info("waiting for uploads that run", uploads=uploads, at_most_s=seconds, cut_off_by="a second signal")
 
     async def wait_for(self, work: Coroutine[None, None, None]) -> bool:
         """Wait for the end of `work`; False if the server is to stop before."""
@@ -69,8 +73,17 @@ class Signals:
             supervisor.ready()
 
 
-async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
-    """Serve until SIGTERM or SIGINT; `read` reads the settings again, for SIGHUP."""
+async def serve(
+    settings: Settings,
+    read: Callable[[], Settings],
+    lines: LogWriter | None = None,
+    *,
+    welcome: Callable[[Service], None] = lambda _: None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; `read` reads the settings again, for SIGHUP; `lines` writes the log.
+
+    `welcome` is told once it serves.
+    """
     signals, supervisor = Signals(), Supervisor()
     _take_all_descriptors()
     _give_large_blocks_back()
@@ -80,11 +93,12 @@ async def serve(settings: Settings, read: Callable[[], Settings]) -> None:
     try:
         if settings.takeover.folders and not await signals.wait_for(until_free(settings.data_dir)):
             return
-        async with Service.open(settings) as service:
+        async with Service.open(settings, lines) as service:
             # What there is by now is there for good: a full collection of it would stop the event loop for 0.1 s.
             gc.collect()
             gc.freeze()
             supervisor.ready()
+            welcome(service)
             await signals.attend(service, read, supervisor)
             supervisor.stopping()
     finally:

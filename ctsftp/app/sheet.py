@@ -7,6 +7,7 @@ from typing import Any
 
 from ctsftp.app.query import query
 from ctsftp.clients.hostkeys import HostKey, load_or_create_host_keys
+from ctsftp.clients.problem import Problem
 from ctsftp.settings import Settings
 from ctsftp.store.records import Logins
 
@@ -31,11 +32,14 @@ CAUSES = {
 }
 
 
-def connection_sheet(settings: Settings, client: str) -> dict[str, Any]:
-    """Gather a client's sheet; host keys are made if the server never ran."""
+def connection_sheet(settings: Settings, client: str, problems: Sequence[Problem] = ()) -> dict[str, Any]:
+    """Gather a client's sheet; host keys are made if the server never ran. `problems` are those of its keys."""
     host_keys = load_or_create_host_keys(settings.host_keys)
     logins = query(settings, lambda store: store.logins.facts(client), missing=Logins)
-    return write_sheet(settings, client, host_keys, logins)
+    sheet = write_sheet(settings, client, host_keys, logins)
+    if logins.refusal_cause == "unknown_key" and problems:
+        sheet["refusal_says"] = f"the key did not count, perhaps since {problems[0]}. {problems[0].do}"
+    return sheet
 
 
 def write_sheet(settings: Settings, client: str, host_keys: Sequence[HostKey], logins: Logins) -> dict[str, Any]:

@@ -5,6 +5,7 @@ were cut off are in no ledger: the listener reports them here, and they are writ
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -19,11 +20,15 @@ from ctsftp.contract.names import SegmentFile, read_name
 from ctsftp.errors import CtsftpError
 from ctsftp.notify.settings import NotifySettings
 from ctsftp.sftp.files import CutOff
+from ctsftp.spool.room import Room
 from ctsftp.store.outbox import Happening
 from ctsftp.store.records import iso
 from ctsftp.store.store import Store
 
 MAX_NOTED = 1_000
+# A client's cut-off uploads that are told one by one in so many seconds; of the others, the last and their number.
+CUT_OFFS_TOLD = 10
+CUT_OFFS_EVERY_S = 60
 SHOWN_PATH = 1_000
 # A disk counts as low until there is so much more room: around the edge it would be told again and again.
 ENOUGH_RATIO = 1.1
@@ -42,23 +47,35 @@ class Watch:
         *,
         store: Store,
         clients: Clients,
-        spare_bytes: Callable[[], int],
+        room: Callable[[], Room],
         now: Callable[[], datetime],
     ) -> None:
         self._settings = settings
         self._store = store
         self._clients = clients
-        self._spare_bytes = spare_bytes
+        self._room = room
         self._now = now
         self._is_low = False
         self._noted: dict[tuple[str, str], CutOff] = {}
+        self._told: Counter[str] = Counter()  # cut-offs since `_told_since`, by client
+        self._more: dict[str, tuple[CutOff, int]] = {}  # the last cut-off beyond those, and how many came before it
+        self._told_since = now()
         self._some = asyncio.Event()
 
     def note_cut_off(self, what: CutOff) -> None:
-        """Remember an upload that was cut off, of each path the latest. Never raises."""
-        if len(self._noted) < MAX_NOTED:
-            self._noted[what.client, str(what.path)] = what
-            self._some.set()
+        """Remember an upload that was cut off, of each path the latest; of too many, the last. Never raises.
+
+        A client that breaks off by the thousand must not fill the database, nor the receivers' inboxes.
+        """
+        place = what.client, str(what.path)
+        if place not in self._noted:
+            if self._told[what.client] >= CUT_OFFS_TOLD or len(self._noted) >= MAX_NOTED:
+                _, others = self._more.get(what.client, (what, -1))
+                self._more[what.client] = what, others + 1
+                return
+            self._told[what.client] += 1
+        self._noted[place] = what
+        self._some.set()
 
     async def run(self) -> None:
         """Look at once and then for ever, and write down what is noted."""
@@ -90,15 +107,20 @@ class Watch:
             except Exception:  # no reason to take no more uploads
                 log.exception("the watch could not look", at=look.__name__)
 
-    async def flush(self) -> None:
-        """Write down what is noted; what cannot be written is only in the log."""
+    async def flush(self, *, last: bool = False) -> None:
+        """Write down what is noted; what cannot be written is only in the log. The `last` time, all of it."""
         noted, self._noted = self._noted, {}
-        if not noted:
+        happenings = [_happening(what) for what in noted.values()]
+        passed = self._now() - self._told_since  # below 0 where the clock was put back
+        if last or not timedelta() <= passed < timedelta(seconds=CUT_OFFS_EVERY_S):
+            happenings += [_happening(what, others) for what, others in self._more.values()]
+            self._told, self._more, self._told_since = Counter(), {}, self._now()
+        if not happenings:
             return
         try:
-            await self._store.outbox.tell(EventKind.UPLOAD_CUT_OFF, [_happening(what) for what in noted.values()])
+            await self._store.outbox.tell(EventKind.UPLOAD_CUT_OFF, happenings)
         except CtsftpError as exc:
-            log.warning("events not written down", count=len(noted), error=str(exc))
+            log.warning("events not written down", count=len(happenings), error=str(exc))
         except asyncio.CancelledError:
             self._noted = noted | self._noted  # the last flush has them
             raise
@@ -122,7 +144,7 @@ class Watch:
         return found
 
     async def _look_at_disk(self) -> None:
-        spare = await asyncio.to_thread(self._spare_bytes)
+        spare = (await asyncio.to_thread(self._room)).spare_bytes
         least = self._settings.low_disk_bytes
         self._is_low = spare < (least * ENOUGH_RATIO if self._is_low else least)
         disk = f"disk {self._store.node}" if self._store.node else "disk"
@@ -133,8 +155,8 @@ class Watch:
         await self._store.outbox.prune(self._now() - timedelta(days=self._settings.keep_events_days))
 
 
-def _happening(what: CutOff) -> Happening:
-    """Describe an upload that was cut off as an event."""
+def _happening(what: CutOff, others: int = 0) -> Happening:
+    """Describe an upload that was cut off as an event, with how many others of its client that stands for."""
     name = read_name(what.path.name)
     about: Happening = {
         "client": what.client,
@@ -142,7 +164,8 @@ def _happening(what: CutOff) -> Happening:
             "path": harmless(str(what.path), limit=SHOWN_PATH),
             "filename": harmless(what.path.name, limit=SHOWN_PATH),
             "kept_bytes": what.kept_bytes,
-        },
+        }
+        | ({"others": others} if others else {}),
     }
     if isinstance(name, SegmentFile):
         about |= {"segment_key": name.key, "segment": name.title}

@@ -19,7 +19,7 @@ T = TypeVar("T")
 SWITCH_INTERVAL_S = 0.0005
 
 # Of a running server alone: None where there is none.
-LIVE_ONLY = frozenset({"sessions.recheck", "penalty.list", "penalty.clear"})
+LIVE_ONLY = frozenset({"sessions.recheck", "penalty.list", "penalty.clear", "login.list", "server.faults"})
 
 
 def run(work: Coroutine[None, None, T]) -> T:
@@ -41,7 +41,8 @@ async def _perform(settings: Settings, operation: str, arguments: dict[str, Any]
             return None
     if not settings.data_dir.is_dir():  # in the wrong folder, an engine would make one
         raise NotFoundError(
-            f"There is no data folder {settings.data_dir}: start `ctsftp serve` once, or set CTSFTP_DATA_DIR."
+            f"There is no data folder {settings.data_dir}: start `ctsftp serve` once, or set CTSFTP_DATA_DIR for this"
+            " command to the server's."
         )
     _refuse_foreign_root(settings)
     from ctsftp.app.engine import Engine  # noqa: PLC0415  SQLAlchemy and numpy cost a third of a second

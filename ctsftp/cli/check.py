@@ -1,12 +1,14 @@
 """`ctsftp check`: the verdict on a file, offline."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from ctsftp.app.preview import preview
+from ctsftp.app.preview import preview, preview_kept
 from ctsftp.cli.context import Edge, pass_edge
-from ctsftp.cli.output import json_option, print_facts, print_json, print_table
+from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say
+from ctsftp.contract.freshness import read_span
 from ctsftp.contract.states import State
 
 SHOWN_REJECTED_ROWS = 10
@@ -14,20 +16,45 @@ FINE = {State.LOADED, State.DUPLICATE}
 
 
 @click.command("check")
-@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True), required=False)
 @click.option("--client", help="Judge it as this client's, against its segments as they are now.")
+@click.option(
+    "--kept", is_flag=True, help="Instead of a file, judge all that the server keeps by this version's rules."
+)
+@click.option("--since", metavar="D", help="With --kept: only files that came in this time, such as 14d.")
 @json_option
 @pass_edge
 @click.pass_context
-def command(ctx: click.Context, edge: Edge, file: Path, client: str | None, as_json: bool) -> None:
+def command(
+    ctx: click.Context,
+    edge: Edge,
+    *,
+    file: Path | None,
+    client: str | None,
+    kept: bool,
+    since: str | None,
+    as_json: bool,
+) -> None:
     """Tell what would become of a file, and which setting to change; exit code 1 if it would not be applied.
 
-    What comes from standard input (`-`) has no name, so only its content is judged.
+    What comes from standard input (`-`) has no name, so only its content is judged. With --kept, list the kept files
+    that would come out differently than they did; exit code 1 if there are any. Run it after an upgrade.
 
     \b
     Example: ctsftp check VIP_Members_20261123_0900.csv --client acme
+             ctsftp check --kept --since 14d
     """
-    row = preview(edge.settings, file, client)
+    if kept:
+        if file:
+            raise click.UsageError("Name a file, or give --kept: not both.")
+        ctx.exit(_check_kept(edge, client, read_span(since) if since else None, as_json=as_json))
+    if file is None or since:
+        raise click.UsageError("Name a file, or give --kept (and, with it, --since).")
+    ctx.exit(_check_file(edge, file, client, as_json=as_json))
+
+
+def _check_file(edge: Edge, file: Path, client: str | None, *, as_json: bool) -> int:
+    row = preview(edge.as_read, file, client)
     state = row["state"]
     if as_json:
         print_json(row)
@@ -38,4 +65,29 @@ def command(ctx: click.Context, edge: Edge, file: Path, client: str | None, as_j
         if rejected:
             columns = [("LINE", "line"), ("VALUE", "value"), ("REASON", "reason")]
             print_table(rejected[:SHOWN_REJECTED_ROWS], columns, empty="")
-    ctx.exit(0 if state in FINE else 1)
+    return 0 if state in FINE else 1
+
+
+def _check_kept(edge: Edge, client: str | None, since_s: int | None, *, as_json: bool) -> int:
+    found = preview_kept(edge.settings, client, since_s)
+    different = found["different"]
+    if as_json:
+        print_json(found)
+    else:
+        columns: list[Column] = [
+            ("UPLOAD", "id"),
+            ("CLIENT", "client"),
+            ("FILE", "filename"),
+            ("BEFORE", lambda row: _outcome(row["before"])),
+            ("NOW", lambda row: _outcome(row["now"])),
+            ("REASON", lambda row: row["now"]["reason"]),
+        ]
+        if different:
+            print_table(different, columns, empty="")
+        say(f"{found['judged']:,} kept files were judged; {len(different):,} would come out differently.")
+    return 1 if different else 0
+
+
+def _outcome(side: dict[str, Any]) -> str:
+    state = f"{side['state']} ({side['code']})" if side["code"] else side["state"]
+    return state if side["members"] is None else f"{state}, {side['members']:,} members, {side['rejected']:,} rejected"

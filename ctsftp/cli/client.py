@@ -8,7 +8,7 @@ import click
 from ctsftp.app.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.keyfiles import read_key_file
-from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
+from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time, some
 from ctsftp.clients.folder import Client, Clients
 from ctsftp.errors import RefusedError
 
@@ -30,15 +30,21 @@ def command() -> None:
 @click.option(
     "--key", "keys", type=click.Path(path_type=Path, allow_dash=True), multiple=True, help="A public key file."
 )
+@json_option
 @pass_edge
-def add(edge: Edge, name: str, keys: tuple[Path, ...]) -> None:
+def add(edge: Edge, name: str, keys: tuple[Path, ...], as_json: bool) -> None:
     """Add a client, with the public keys that it may sign in with.
 
     \b
     Example: ctsftp client add acme --key acme.pub
     """
-    client = Clients(edge.settings.keys_dir).add(name, [read_key_file(file) for file in keys])
-    say(f"Added {name} with {len(client.keys.entries)} key(s) in {edge.settings.keys_dir / 'clients' / name}.")
+    read = [read_key_file(file) for file in keys]
+    clients = Clients(edge.for_keys.keys_dir)
+    client = clients.add(name, read)
+    if as_json:
+        print_json(_row(client))
+        return
+    say(f"Added {name} with {some(len(client.keys.entries), 'key')} in {clients.folder / name}.")
     if not keys:
         say(f"It cannot sign in yet: ctsftp key add {name} FILE")
 
@@ -80,7 +86,7 @@ def show(edge: Edge, name: str, as_json: bool) -> None:
     from ctsftp.app.sheet import connection_sheet  # noqa: PLC0415  the database's imports take a third of a second
 
     client = Clients(edge.settings.keys_dir).get(name)
-    sheet = connection_sheet(edge.settings, name)
+    sheet = connection_sheet(edge.settings, name, client.keys.problems)
     if as_json:
         print_json({**_row(client), **sheet})
         return
@@ -91,49 +97,62 @@ def show(edge: Edge, name: str, as_json: bool) -> None:
 
 @command.command()
 @click.argument("name")
+@json_option
 @pass_edge
-def disable(edge: Edge, name: str) -> None:
+def disable(edge: Edge, name: str, as_json: bool) -> None:
     """Let a client sign in no more, and end its sessions; its keys and segments stay.
 
     \b
     Example: ctsftp client disable acme
     """
-    Clients(edge.settings.keys_dir).disable(name)
-    perform(edge.settings, "sessions.recheck", {})
-    say(f"Disabled {name}.")
+    Clients(edge.for_keys.keys_dir).disable(name)
+    perform(edge.for_keys, "sessions.recheck", {})
+    _answer(edge, name, f"Disabled {name}.", as_json=as_json)
 
 
 @command.command()
 @click.argument("name")
+@json_option
 @pass_edge
-def enable(edge: Edge, name: str) -> None:
+def enable(edge: Edge, name: str, as_json: bool) -> None:
     """Let a disabled client sign in again.
 
     \b
     Example: ctsftp client enable acme
     """
-    Clients(edge.settings.keys_dir).enable(name)
-    say(f"Enabled {name}.")
+    Clients(edge.for_keys.keys_dir).enable(name)
+    _answer(edge, name, f"Enabled {name}.", as_json=as_json)
 
 
 @command.command()
 @click.argument("name")
+@json_option
 @pass_edge
-def remove(edge: Edge, name: str) -> None:
+def remove(edge: Edge, name: str, as_json: bool) -> None:
     """Remove a client that has no segments, tokens or hooks, with its keys.
 
     \b
     Example: ctsftp client remove acme
     """
-    clients = Clients(edge.settings.keys_dir)
+    clients = Clients(edge.for_keys.keys_dir)
     from ctsftp.app.query import query  # noqa: PLC0415  the same
 
-    clients.get(name)
-    if bound := query(edge.settings, lambda store: _bound_to(name, store), missing=list[str]):
+    client = clients.get(name)
+    if bound := query(edge.for_keys, lambda store: _bound_to(name, store), missing=list[str]):
         raise RefusedError(" ".join(bound))
     clients.remove(name)
-    perform(edge.settings, "sessions.recheck", {})
-    say(f"Removed {name}.")
+    perform(edge.for_keys, "sessions.recheck", {})
+    if as_json:
+        print_json(_row(client))
+    else:
+        say(f"Removed {name}.")
+
+
+def _answer(edge: Edge, name: str, said: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(_row(Clients(edge.for_keys.keys_dir).get(name)))
+    else:
+        say(said)
 
 
 async def _bound_to(name: str, store: "Store") -> list[str]:
@@ -144,7 +163,7 @@ async def _bound_to(name: str, store: "Store") -> list[str]:
         ("hook", "`ctsftp hook remove`", [str(one.id) for one in await store.outbox.hooks() if one.client == name]),
     )
     return [
-        f"{name} has {len(names)} {what}(s) ({', '.join(names[:5])}): {do} them first."
+        f"{name} has {some(len(names), what)} ({', '.join(names[:5])}): {do} them first."
         for what, do, names in found
         if names
     ]
@@ -152,7 +171,11 @@ async def _bound_to(name: str, store: "Store") -> list[str]:
 
 def _sheet_facts(sheet: dict[str, Any]) -> list[tuple[str, object]]:
     """Write the sheet in the words of Responsys' form, then how the last logins went."""
-    host = sheet["host"] + (" (a guess: set CTSFTP_SFTP__PUBLIC_HOST)" if sheet["host_is_guessed"] else "")
+    host = sheet["host"] + (
+        " (a guess: set CTSFTP_SFTP__PUBLIC_HOST for the server and for this command)"
+        if sheet["host_is_guessed"]
+        else ""
+    )
     logins = sheet["logins"]
     login, refusal = "none yet", "none"
     if logins["login_at"]:

@@ -21,12 +21,12 @@ HEADER = b"CTUserID\n"
 FILE_MODE = 0o640
 
 
-async def export(store: Store, name: str, client: str | None, place: str) -> Segment:
-    """Write a segment's members as the file contract has them, so that they could be pushed again; "-" is stdout."""
+async def export(store: Store, name: str, client: str | None, file: IO[bytes]) -> Segment:
+    """Write a segment's members as the file contract has them, so that they could be pushed again."""
     segment = await resolve_segment(store, name, client)
     if segment.retired_at:
         raise RefusedError(f'The segment "{segment.title}" is retired: it has no members until it is restored.')
-    with _target(place) as file, _bar(segment) as advance:
+    with _bar(segment) as advance:
         file.write(HEADER)
         async for text, count in store.export.pages(segment.snapshot_id, PageForm()):
             file.write(text)
@@ -35,10 +35,10 @@ async def export(store: Store, name: str, client: str | None, place: str) -> Seg
 
 
 @contextmanager
-def _target(place: str) -> Iterator[IO[bytes]]:
+def output_file(place: str) -> Iterator[IO[bytes]]:
     """Open what is written to: a file beside its place, which it takes when it is complete and on disk.
 
-    A link is followed, and a device or a pipe is written to as it is.
+    "-" is stdout. A link is followed, and a device or a pipe is written to as it is.
     """
     if place == "-":
         yield sys.stdout.buffer

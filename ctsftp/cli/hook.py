@@ -11,6 +11,7 @@ from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.main import EXIT_NO
 from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.contract.events import EventKind
+from ctsftp.errors import CtsftpError
 from ctsftp.store.records import DeliveryState
 from ctsftp.store.store import Store
 
@@ -57,13 +58,15 @@ def command() -> None:
     type=click.Choice([kind.value for kind in EventKind]),
     help="Only events of this kind; may be given several times.",
 )
+@click.option("--test/--no-test", "is_tested", default=True, help="Send it a test at once; that is the default.")
 @json_option
 @pass_edge
-def add(edge: Edge, url: str, client: str | None, *, events: tuple[str, ...], as_json: bool) -> None:
+def add(edge: Edge, url: str, client: str | None, *, events: tuple[str, ...], is_tested: bool, as_json: bool) -> None:
     """Tell URL what happens from now on; "-" reads it from standard input, so that no shell keeps its secrets.
 
-    An http or https address gets every event as a signed webhook (standardwebhooks.com). Any other that apprise knows
-    (mailto://, slack://, msteams://, ...) gets messages for people: one when something breaks, one when it is well.
+    The web addresses that Slack, Teams, Discord and Google Chat give out, and any other address that apprise knows
+    (mailto://, ...), get messages for people: one when something breaks, one when it is well. Every other web address
+    gets every event as a signed webhook (standardwebhooks.com). A hook that does not take the test stays.
 
     \b
     Example: ctsftp hook add mailtos://user:password@example.com?to=marketing@example.com --client acme
@@ -71,14 +74,19 @@ def add(edge: Edge, url: str, client: str | None, *, events: tuple[str, ...], as
     address = sys.stdin.readline().strip() if url == "-" else url
     row = perform(edge.settings, "hook.add", {"url": address, "client": client, "events": list(events)})
     if as_json:
-        print_json(row)
+        print_json(row | (_tested(edge, row["id"]) if is_tested else {"delivered": None, "error": None}))
         return
     heard = {"client": client or "all", "events": ", ".join(events) or "all"}
     shown = {key: row[key] for key in ("id", "kind", "address")} | heard
     print_facts([*shown.items(), *([("secret", row["secret"])] if row["secret"] else [])])
     if row["secret"]:
         say("The secret is shown this once: the receiver checks the signatures with it.")
-    say(f"Try it: ctsftp hook test {row['id']}")
+    tested = _tested(edge, row["id"]) if is_tested else None
+    if tested:
+        say(_answer(row | tested))
+    if not tested or not tested["delivered"]:
+        again = "once it knows the secret" if row["secret"] and tested else "to try it"
+        say(f"The hook is there; {again}: ctsftp hook test {row['id']}")
 
 
 @command.command("list")
@@ -111,8 +119,7 @@ def test(edge: Edge, hook_id: int, as_json: bool) -> int:
     if as_json:
         print_json(row)
     else:
-        answer = "took the test." if row["delivered"] else f"did not take the test: {row['error']}."
-        say(f"{row['address']} {answer}")
+        say(_answer(row))
     return 0 if row["delivered"] else EXIT_NO
 
 
@@ -155,6 +162,21 @@ def deliveries(edge: Edge, *, hook_id: int | None, state: str | None, revived_id
         print_json(rows)
     else:
         print_table(rows, DELIVERY_COLUMNS, spare=SPARE, empty="No deliveries.")
+
+
+def _tested(edge: Edge, hook_id: int) -> dict[str, Any]:
+    """Send a test to a new hook, whose secret must be shown whatever becomes of that."""
+    try:
+        row = perform(edge.settings, "hook.test", {"hook_id": hook_id})
+    except CtsftpError as exc:
+        return {"delivered": False, "error": str(exc)}
+    return {key: row[key] for key in ("delivered", "error")}
+
+
+def _answer(row: dict[str, Any]) -> str:
+    """Say what came back of a test."""
+    answer = "took the test." if row["delivered"] else f"did not take the test: {row['error'].rstrip('.')}."
+    return f"{row['address']} {answer}"
 
 
 async def _deliveries(

@@ -1,6 +1,6 @@
 """`ctsftp key`: the public keys that a client may sign in with."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,8 @@ import click
 from ctsftp.app.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.keyfiles import read_key_file
-from ctsftp.cli.output import Column, iso_time, json_option, print_json, print_table, say, short_time
-from ctsftp.clients.authorized_keys import EXPIRY_WARNING, KeyEntry
+from ctsftp.cli.output import Column, iso_time, json_option, print_json, print_table, say, short_time, some
+from ctsftp.clients.authorized_keys import KeyEntry
 from ctsftp.clients.folder import Clients
 from ctsftp.errors import UsageError
 
@@ -41,9 +41,17 @@ def command() -> None:
 @click.option("--from", "from_cidrs", multiple=True, metavar="CIDR", help="Accept it from these addresses only.")
 @click.option("--expires", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="Accept it until then (UTC).")
 @click.option("--comment", help="A note to recognise it by; else the key's own comment.")
+@json_option
 @pass_edge
 def add(
-    edge: Edge, client: str, file: Path, *, from_cidrs: tuple[str, ...], expires: datetime | None, comment: str | None
+    edge: Edge,
+    client: str,
+    file: Path,
+    *,
+    from_cidrs: tuple[str, ...],
+    expires: datetime | None,
+    comment: str | None,
+    as_json: bool,
 ) -> None:
     """Add a public key (OpenSSH, RFC 4716 or PEM; `-` reads it from standard input).
 
@@ -53,8 +61,13 @@ def add(
     expires = expires.replace(tzinfo=UTC) if expires else None
     if expires and expires <= datetime.now(UTC):
         raise UsageError(f"The key would have expired already, at {iso_time(expires)}: name a later day.")
-    clients = Clients(edge.settings.keys_dir)
-    entry = clients.add_key(client, read_key_file(file), from_cidrs=from_cidrs, expires=expires, comment=comment)
+    key = read_key_file(file)
+    entry = Clients(edge.for_keys.keys_dir).add_key(
+        client, key, from_cidrs=from_cidrs, expires=expires, comment=comment
+    )
+    if as_json:
+        print_json(_row(entry, {}, datetime.now(UTC)))
+        return
     say(f"{client} can sign in with {entry.key.algorithm} {entry.key.fingerprint} from its next login on.")
 
 
@@ -72,6 +85,7 @@ def list_(edge: Edge, client: str, as_json: bool) -> None:
 
     keys = Clients(edge.settings.keys_dir).list_keys(client)
     uses = key_uses(edge.settings, client)
+    soon = timedelta(days=edge.settings.notify.key_expiry_warning_days)
     now = datetime.now(UTC)
     rows = [_row(entry, uses, now) for entry in keys.entries]
     if as_json:
@@ -79,9 +93,9 @@ def list_(edge: Edge, client: str, as_json: bool) -> None:
     else:
         print_table(rows, COLUMNS, spare=SPARE, empty=f"No keys: ctsftp key add {client} FILE")
     for entry in keys.entries:
-        if entry.expires and entry.expires_within(EXPIRY_WARNING, now):
-            days = (entry.expires - now).days
-            say(f"Warning: {entry.key.fingerprint} expires in {days} day(s): have the sender make its next key.")
+        if entry.expires and entry.expires_within(soon, now):
+            days = some((entry.expires - now).days, "day")
+            say(f"Warning: {entry.key.fingerprint} expires in {days}: have the sender make its next key.")
     for problem in keys.problems:
         say(f"Problem: {problem}")
 
@@ -89,16 +103,20 @@ def list_(edge: Edge, client: str, as_json: bool) -> None:
 @command.command()
 @click.argument("client")
 @click.argument("fingerprint")
+@json_option
 @pass_edge
-def revoke(edge: Edge, client: str, fingerprint: str) -> None:
+def revoke(edge: Edge, client: str, fingerprint: str, as_json: bool) -> None:
     """Revoke a key by its fingerprint; sessions that signed in with it end.
 
     \b
     Example: ctsftp key revoke acme SHA256:uNiVztksCsDhcc0u9e8BrWD2S8pN0uHk6ldSwTYlGf0
     """
-    clients = Clients(edge.settings.keys_dir)
+    clients = Clients(edge.for_keys.keys_dir)
     clients.revoke(client, fingerprint)
-    perform(edge.settings, "sessions.recheck", {})
+    perform(edge.for_keys, "sessions.recheck", {})
+    if as_json:
+        print_json({"client": client, "fingerprint": fingerprint, "keys": len(clients.get(client).keys.entries)})
+        return
     say(f"Revoked {fingerprint}.")
     if not clients.get(client).keys.entries:
         say(f"{client} has no key left and cannot sign in: `ctsftp key add {client} FILE` gives it one.")
@@ -113,6 +131,7 @@ def _row(entry: KeyEntry, uses: dict[str, str], now: datetime) -> dict[str, Any]
         "from": list(entry.from_patterns),
         "last_used_at": uses.get(entry.key.fingerprint),
         "expires": iso_time(entry.expires) if entry.expires else None,
+        "expires_at": iso_time(entry.expires) if entry.expires else None,
         "expired": entry.expires is not None and entry.expires <= now,
         "comment": entry.comment,
     }

@@ -6,7 +6,8 @@ What libraries log by way of `logging` (asyncssh, asyncio, the web server) is wr
 import io
 import logging
 import sys
-from typing import TextIO
+from contextlib import suppress
+from typing import TextIO, cast
 
 import structlog
 
@@ -22,6 +23,7 @@ def configure_logs(form: str, *, quiet: bool = False) -> None:
     Quiet is for commands that do the server's work themselves: they log only what is wrong, and answer in
     their own words.
     """
+    stream = cast("TextIO", Unfailing(sys.stderr))
     facts: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -29,27 +31,43 @@ def configure_logs(form: str, *, quiet: bool = False) -> None:
         structlog.processors.StackInfoRenderer(),
         _cut,
     ]
-    rendering = _json() if form == "json" else _console()
+    rendering = _json() if form == "json" else _console(colors=sys.stderr.isatty())
     structlog.configure(
         processors=[*facts, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if quiet else logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=False,  # `serve` and the tour configure a second time
     )
-    _send_libraries_to([*facts, structlog.stdlib.add_logger_name], rendering)
+    _send_libraries_to(stream, [*facts, structlog.stdlib.add_logger_name], rendering)
     # asyncssh tells of every peer that misbehaves; what an admin should know of it is an event of ours.
     logging.getLogger("asyncssh").setLevel(logging.ERROR)
     # And uvicorn too; a request that fails is an event of ours.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
 
 
-def _send_libraries_to(facts: list[structlog.typing.Processor], rendering: list[structlog.typing.Processor]) -> None:
+class Unfailing(io.TextIOBase):
+    """Writes to another stream as long as that can be written: no work ends because nobody reads of it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, or lose it."""
+        with suppress(OSError):
+            self._stream.write(text)
+            self._stream.flush()
+        return len(text)
+
+
+def _send_libraries_to(
+    stream: TextIO, facts: list[structlog.typing.Processor], rendering: list[structlog.typing.Processor]
+) -> None:
     """Let the libraries' warnings be written as ours are; a second call takes the place of the first."""
     root = logging.getLogger()
     for handler in root.handlers[:]:
         if handler.name == HANDLER:
             root.removeHandler(handler)
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.set_name(HANDLER)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -65,10 +83,8 @@ def _json() -> list[structlog.typing.Processor]:
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
 
 
-def _console() -> list[structlog.typing.Processor]:
-    renderer = structlog.dev.ConsoleRenderer(
-        colors=sys.stderr.isatty(), pad_event_to=24, exception_formatter=_printable_traceback
-    )
+def _console(*, colors: bool) -> list[structlog.typing.Processor]:
+    renderer = structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=24, exception_formatter=_printable_traceback)
     return [_make_printable, renderer]
 
 

@@ -4,6 +4,7 @@ import importlib
 import io
 import os
 import sys
+from difflib import get_close_matches
 from importlib import metadata
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ctsftp.errors import CtsftpError, UsageError
 EXIT_NO = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+LAST_STREAM = 2  # the number of standard error
 # The module of each is imported when it is asked for, since SQLAlchemy alone takes a third of a second; so the
 # help of all stands here.
 COMMANDS = {
@@ -26,11 +28,13 @@ COMMANDS = {
     "upload": "See what became of each file, and decide about one that waits.",
     "hook": "Tell programs and people what happens: webhooks, mail, Slack, Teams.",
     "member": "See which segments a member is in.",
+    "login": "See who signed in lately, who was refused, and why.",
     "penalty": "See which addresses are refused for failed logins; forgive them.",
     "gate": "Say which segments open an activity, a reward or a campaign.",
     "token": "Add, list and revoke the tokens of the API.",
     "backup": "Copy the database to a file while the server works.",
     "migrate-database": "Copy a database file to PostgreSQL, for several nodes.",
+    "explain": "Tell what a code means, and what to do about it.",
     "doctor": "Check everything that an admin can get wrong.",
     "sweep": "Find now whatever the on-close hook missed.",
 }
@@ -49,6 +53,15 @@ class Nouns(click.Group):
             return None
         command: click.Command = importlib.import_module(f"ctsftp.cli.{cmd_name.replace('-', '_')}").command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which was meant: click itself knows only those that are imported."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            like = get_close_matches(args[0], COMMANDS)
+            ctx.fail(f"No such command '{args[0]}'." + (f" Did you mean {' or '.join(like)}?" if like else ""))
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands in the help without importing them."""
@@ -94,11 +107,22 @@ def cli(ctx: click.Context, config: Path | None) -> None:
 
 def main() -> None:
     """Run the command line, and end with its exit code; every error is one line, never a traceback."""
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 shows names as escapes
     code = _run()
     sys.exit(code if _is_written() else code or EXIT_NO)
+
+
+def _open_streams() -> None:
+    """Open the streams that were closed: else a file of ours would get the number of one, and be written over."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= LAST_STREAM:
+        pass
+    os.close(fd)
+    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  until the process ends
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(LAST_STREAM, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def _run() -> int:

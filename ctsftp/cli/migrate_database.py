@@ -48,4 +48,7 @@ def command(edge: Edge, source: str, target: str) -> None:
                 progress=lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
             )
         )
-    say(f"Copied and compared: {members:,} members of all snapshots. Set CTSFTP_DATABASE_URL, and start the server.")
+    say(
+        f"Copied and compared: {members:,} members of all snapshots."
+        " Set CTSFTP_DATABASE_URL for the server and for commands, and start it."
+    )

@@ -6,7 +6,7 @@ import click
 
 from ctsftp.app.work import perform
 from ctsftp.cli.context import Edge, pass_edge
-from ctsftp.cli.output import Column, json_option, print_json, print_table, say
+from ctsftp.cli.output import Column, json_option, print_json, print_table, say, some
 from ctsftp.errors import NotFoundError, RefusedError
 
 
@@ -46,8 +46,9 @@ def list_(edge: Edge, as_json: bool) -> None:
 
 @command.command()
 @click.argument("address", required=False)
+@json_option
 @pass_edge
-def clear(edge: Edge, address: str | None) -> None:
+def clear(edge: Edge, address: str | None, as_json: bool) -> None:
     """Forgive an address (of an IPv6 one, its /64), or all; it can connect at once.
 
     \b
@@ -56,7 +57,10 @@ def clear(edge: Edge, address: str | None) -> None:
     count = _ask(edge, "penalty.clear", address=address)
     if address and not count:
         raise NotFoundError(f"{address} has no penalty: `ctsftp penalty list` shows those that have.")
-    say(f"Forgave {address}." if address else f"Forgave {count} address(es).")
+    if as_json:
+        print_json({"address": address, "forgiven": count})
+        return
+    say(f"Forgave {address}." if address else f"Forgave {some(count, 'address')}.")
 
 
 def _ask(edge: Edge, operation: str, **arguments: str | None) -> Any:

@@ -12,7 +12,7 @@ from ctsftp.app.query import query
 from ctsftp.app.segments import find_segment, resolve_segment
 from ctsftp.app.work import perform
 from ctsftp.cli.context import Edge, pass_edge
-from ctsftp.cli.exporting import export
+from ctsftp.cli.exporting import export, output_file
 from ctsftp.cli.output import Column, Row, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.contract.freshness import read_span, write_span
 from ctsftp.store.records import Diff
@@ -130,7 +130,8 @@ def export_(edge: Edge, name: str, file: str, client: str | None) -> None:
     \b
     Example: ctsftp segment export vip_members vip.csv
     """
-    segment = query(edge.settings, lambda store: export(store, name, client, file))
+    with output_file(file) as opened, edge.acting() as settings:
+        segment = query(settings, lambda store: export(store, name, client, opened))
     say(f'The {segment.members:,} members of "{segment.title}" are in {"the output" if file == "-" else file}.')
 
 
@@ -320,17 +321,4 @@ async def _print_members(store: Store, name: str, client: str | None, *, as_json
 
 async def _history(store: Store, name: str, client: str | None) -> list[dict[str, Any]]:
     segment = await resolve_segment(store, name, client)
-    return [
-        {
-            "number": snapshot.number,
-            "members": snapshot.members,
-            "entered": snapshot.entered,
-            "left": snapshot.left,
-            "stamp": snapshot.stamp,
-            "loaded_at": snapshot.published_at,
-            "upload_id": snapshot.upload_id,
-            "filename": snapshot.filename,
-            "current": snapshot.current,
-        }
-        for snapshot in await store.segments.history(segment.client, segment.key)
-    ]
+    return [one.as_json() for one in await store.segments.history(segment.client, segment.key)]

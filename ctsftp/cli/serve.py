@@ -1,13 +1,17 @@
 """`ctsftp serve`: everything."""
 
-import click
-import structlog
+import sys
+from typing import TYPE_CHECKING
 
+import click
+
+from ctsftp.app.logwriter import writing_to_stderr
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.logs import configure_logs
-from ctsftp.settings import unknown_variables
+from ctsftp.cli.output import say, some
 
-log = structlog.get_logger()
+if TYPE_CHECKING:
+    from ctsftp.app.service import Service
 
 
 @click.command("serve")
@@ -23,10 +27,24 @@ def command(edge: Edge, log_format: str | None) -> None:
     Example: CTSFTP_SFTP__PORT=2022 ctsftp serve
     """
     settings = edge.settings
-    configure_logs(log_format or settings.log_format)
-    if unknown := unknown_variables():
-        log.warning("environment variables that are no settings have no effect", names=unknown)
-    from ctsftp.app.serving import serve  # noqa: PLC0415  the server's imports cost half a second
-    from ctsftp.app.work import run  # noqa: PLC0415
+    form = log_format or settings.log_format
+    for_people = form == "console" and sys.stderr.isatty()
+    with writing_to_stderr() as lines:
+        configure_logs(form)
+        from ctsftp.app.serving import serve  # noqa: PLC0415  the server's imports cost half a second
+        from ctsftp.app.work import run  # noqa: PLC0415
 
-    run(serve(settings, edge.read_again))
+        welcome = {"welcome": _welcome} if for_people else {}
+        run(serve(settings, edge.read_again, lines, **welcome))
+
+
+def _welcome(service: "Service") -> None:
+    """Tell a person at a terminal where everything is, and what comes next."""
+    settings, count = service.engine.settings, len(service.engine.clients.names())
+    host = f"[{settings.http.host}]" if ":" in settings.http.host else settings.http.host
+    console = f"http://{host}:{service.web.port}, sign in with a token: ctsftp token add NAME --admin"
+    say("")
+    say(f"Console  {console if settings.http.enabled else 'off (CTSFTP_HTTP__ENABLED)'}")
+    say(f"SFTP     port {service.server.port}, {some(count, 'client')}" + ("" if count else ": ctsftp client add NAME"))
+    say(f"Data     {settings.data_dir}")
+    say("Waiting for files. Ctrl-C stops.")

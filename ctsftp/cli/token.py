@@ -77,12 +77,16 @@ def list_(edge: Edge, as_json: bool) -> None:
 
 @command.command()
 @click.argument("name")
+@json_option
 @pass_edge
-def revoke(edge: Edge, name: str) -> None:
+def revoke(edge: Edge, name: str, as_json: bool) -> None:
     """Revoke a token: it is refused from now on.
 
     \b
     Example: ctsftp token revoke storefront
     """
     perform(edge.settings, "token.revoke", {"name": name})
-    say(f"The token {name} is revoked.")
+    if as_json:
+        print_json({"name": name})
+    else:
+        say(f"The token {name} is revoked.")

@@ -1,16 +1,18 @@
 """`ctsftp upload`: the ledger of all uploads, and what an admin decides about one."""
 
-from collections.abc import Collection
+import functools
+from collections.abc import Callable, Collection
 from typing import Any
 
 import click
 
 from ctsftp.app.query import query
+from ctsftp.app.uploads import SHORT_ID, resolve_upload, resolve_upload_of
 from ctsftp.app.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.main import EXIT_NO
 from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
-from ctsftp.contract.codes import PAGES, Code
+from ctsftp.contract.codes import PAGES, Code, Page, advised_setting
 from ctsftp.contract.ids import is_upload_id
 from ctsftp.contract.names import segment_key
 from ctsftp.contract.states import State
@@ -27,34 +29,60 @@ COLUMNS: list[Column] = [
     ("REJECTED", "rejected"),
     ("ID", "id"),
 ]
-# What of an id no other upload is likely to share: the millisecond of its CLOSE and a counter.
-SHORT_ID = 18
 SHORT: list[Column] = [
     ("RECEIVED (UTC)", lambda row: short_time(row["received_at"])[len("2026-") :]),
     ("ID", lambda row: row["id"][:SHORT_ID]),
 ]
-# What `retry` is content with: the file was read, and nothing is wrong with it.
+# What `retry` reads again.
+RETRIED = (State.REJECTED, State.FAILED, State.RETIRED)
+# What it is content with: the file was read, and nothing is wrong with it.
 READ_WELL = frozenset({State.LOADED, State.DUPLICATE, State.SUPERSEDED, State.HELD, State.IGNORED})
 SPARE = ("DUPLICATES", "ROWS", "REJECTED", "MEMBERS", "CLIENT")
 
 
-def _full_id(context: click.Context, _: click.Parameter, given: str) -> str:
-    if is_upload_id(given):
+def of_one_upload(*states: State) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the id of the upload that is meant: of several of one name, the newest in these states, if any."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        def command(edge: Edge, *, given: str | None, segment: str | None, client: str | None, **others: Any) -> Any:
+            return function(edge, _find(edge, given, segment, client, states or tuple(State)), **others)
+
+        made: Callable[..., Any] = functools.update_wrapper(command, function)
+        made = click.option("--client", help="Whose it is; needed only where several clients sent one.")(
+            pass_edge(made)
+        )
+        made = click.option("--segment", metavar="NAME", help="Instead of an ID: the newest of this segment's.")(made)
+        return click.argument("given", metavar="[ID|FILE]", required=False)(made)
+
+    return decorate
+
+
+def _find(edge: Edge, given: str | None, segment: str | None, client: str | None, states: Collection[State]) -> str:
+    """Find an upload, and say which it is where it was not named by its id; give the id."""
+    if (given is None) == (segment is None):
+        raise click.UsageError("Name one upload: its id, its file's name, or --segment.")
+    if given is not None and is_upload_id(given):
         return given
-    edge = context.find_object(Edge)
-    assert edge
-    return query(edge.settings, lambda store: store.ledger.full_id(given))
-
-
-# The id of an upload, or as much of its beginning as no other one has.
-upload_argument = click.argument("upload_id", metavar="ID", callback=_full_id)
+    upload = query(
+        edge.settings,
+        lambda store: (
+            resolve_upload(store, given, client=client, states=states)
+            if given is not None
+            else resolve_upload_of(store, segment or "", client=client, states=states)
+        ),
+    )
+    if given is None or not upload.id.startswith(given.lower()):
+        came = short_time(upload.received_at)
+        say(f"This is {upload.filename} of {upload.client}, {upload.state}, which came at {came} (UTC): {upload.id}")
+    return upload.id
 
 
 @click.group("upload")
 def command() -> None:
     """See what became of each file, and decide about one that waits.
 
-    An ID may be given by its first 8 characters or more, if no other upload's begins so.
+    An upload is named by its ID, of which the first 8 characters or more are enough where no other begins so; by its
+    file's name (the newest of that name); or by --segment NAME, the newest of the segment that waits.
 
     \b
     Example: ctsftp upload list --state rejected
@@ -90,9 +118,8 @@ def list_(edge: Edge, state: str | None, client: str | None, segment: str | None
 
 
 @command.command()
-@upload_argument
+@of_one_upload()
 @json_option
-@pass_edge
 def show(edge: Edge, upload_id: str, as_json: bool) -> None:
     """Show one upload: what became of it, why, and what to do.
 
@@ -100,9 +127,9 @@ def show(edge: Edge, upload_id: str, as_json: bool) -> None:
     Example: ctsftp upload show 019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10
     """
     upload = query(edge.settings, lambda store: store.ledger.upload(upload_id))
-    row = upload.as_json()
+    row = upload.as_json() | {"id_title": upload.id_title}
     if as_json:
-        print_json(row)
+        print_json(row | _help(row))
         return
     warnings = [(f"warning ({warning['code']})", warning["text"]) for warning in row.pop("warnings")]
     times = {name: short_time(row.pop(name)) for name in ("received_at", "finished_at")}
@@ -110,9 +137,8 @@ def show(edge: Edge, upload_id: str, as_json: bool) -> None:
 
 
 @command.command()
-@upload_argument
+@of_one_upload()
 @json_option
-@pass_edge
 def rejects(edge: Edge, upload_id: str, as_json: bool) -> None:
     """List an upload's rejected rows, the first 1,000: line, value, reason.
 
@@ -128,40 +154,39 @@ def rejects(edge: Edge, upload_id: str, as_json: bool) -> None:
 
 
 @command.command()
-@upload_argument
+@of_one_upload(*RETRIED)
 @json_option
-@pass_edge
 def retry(edge: Edge, upload_id: str, as_json: bool) -> int:
     """Read a rejected or failed upload again, as if it had just come; exit 1 if it is refused again, or has to wait.
 
+    So with a retired one, once its segment is restored.
+
     \b
-    Example: ctsftp upload retry 019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10
+    Example: ctsftp upload retry VIP_Members_20261123_0900.csv
     """
     return _decide(edge, "upload.retry", upload_id, well=READ_WELL, as_json=as_json)
 
 
 @command.command()
-@upload_argument
+@of_one_upload(State.HELD, State.SUPERSEDED)
 @json_option
-@pass_edge
 def approve(edge: Edge, upload_id: str, as_json: bool) -> int:
     """Apply a held or superseded upload to its segment; exit 1 if it is not, or has to wait.
 
     \b
-    Example: ctsftp upload approve 019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10
+    Example: ctsftp upload approve --segment vip_members
     """
     return _decide(edge, "upload.approve", upload_id, well={State.LOADED}, as_json=as_json)
 
 
 @command.command()
-@upload_argument
+@of_one_upload(State.HELD)
 @json_option
-@pass_edge
 def discard(edge: Edge, upload_id: str, as_json: bool) -> int:
     """Drop a held upload: it is not applied.
 
     \b
-    Example: ctsftp upload discard 019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10
+    Example: ctsftp upload discard VIP_Members_20261123_0900.csv
     """
     return _decide(edge, "upload.discard", upload_id, well={State.DISCARDED}, as_json=as_json)
 
@@ -175,10 +200,22 @@ def _decide(edge: Edge, operation: str, upload_id: str, *, well: Collection[Stat
     return 0 if row["state"] in well else EXIT_NO
 
 
+def _page(row: dict[str, Any]) -> Page | None:
+    return PAGES[Code(row["code"])] if row["code"] in set(Code) else None
+
+
+def _help(row: dict[str, Any]) -> dict[str, str | None]:
+    """Give what a receipt for programs has, too: the setting to change, and what the code means."""
+    page = _page(row)
+    return {
+        "setting": advised_setting(row["reason"], row["code"]) or None,
+        "meaning": page.meaning if page else None,
+    }
+
+
 def _advice(row: dict[str, Any]) -> list[tuple[str, str]]:
     """Tell what the page of the upload's code says, for the admin; the setting to change stands in the reason."""
-    if row["code"] not in set(Code):
+    if not (page := _page(row)):
         return []
-    page = PAGES[Code(row["code"])]
     facts = [("meaning", page.meaning), ("sender", page.sender), ("admin", page.admin)]
-    return [*facts, ("page", f"deploy/codes.md#{row['code']}")]
+    return [*facts, ("more", f"ctsftp explain {row['code']}")]

@@ -26,8 +26,7 @@ from ctsftp.errors import CtsftpError, RefusedError, UsageError
 # The server reads the file at each login, so these also bound what a stranger's login can cost.
 MAX_FILE_BYTES: Final = 1024 * 1024
 MAX_LINES: Final = 1000
-# How long before its end a key is warned of: time for a sender to make and send the next one.
-EXPIRY_WARNING: Final = timedelta(days=30)
+SHORTEN: Final = "Remove the lines that nobody needs."
 
 # What these take away from a session, ctsftp gives to none: they are fulfilled as they stand.
 _FULFILLED: Final = frozenset(
@@ -94,10 +93,12 @@ class AuthorizedKeys:
 def parse_authorized_keys(data: bytes) -> AuthorizedKeys:
     """Read a whole file; what breaks a limit grants nothing at all."""
     if len(data) > MAX_FILE_BYTES:
-        return AuthorizedKeys(problems=(Problem(text=f"over {MAX_FILE_BYTES} bytes: nothing in it counts"),))
+        return AuthorizedKeys(
+            problems=(Problem(text=f"over {MAX_FILE_BYTES} bytes: nothing in it counts", do=SHORTEN),)
+        )
     lines = data.split(b"\n")
     if len(lines) > MAX_LINES + 1:
-        return AuthorizedKeys(problems=(Problem(text=f"over {MAX_LINES} lines: nothing in it counts"),))
+        return AuthorizedKeys(problems=(Problem(text=f"over {MAX_LINES} lines: nothing in it counts", do=SHORTEN),))
     entries: dict[bytes, KeyEntry] = {}
     problems: list[Problem] = []
     for number, line in enumerate(lines, start=1):

@@ -4,15 +4,24 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from ctsftp.clients.files import is_open_to_own_group
 from ctsftp.clients.folder import Client, Clients
-from ctsftp.clients.hostkeys import HOST_KEY_FILES, load_host_key
+from ctsftp.clients.hostkeys import HOST_KEY_FILES, load_host_key, was_open_until
 from ctsftp.contract.finding import Finding, Level
 from ctsftp.errors import CtsftpError
 
+OPEN_KEY_WARNING = timedelta(days=30)
+TAKEN_AWAY = "At each start `serve` takes that right away."
+OPEN_KEY_ADVICE = (
+    "If the group has other members, make new host keys. On Kubernetes, keep them in a Secret, or set "
+    "fsGroupChangePolicy: OnRootMismatch."
+)
 
-def check_host_keys(folder: Path, *, serves_already: bool) -> Iterator[Finding]:
+
+def check_host_keys(folder: Path, *, serves_already: bool, now: datetime) -> Iterator[Finding]:
     """Read every host key, and make none; one that is missing where senders have been is a broken pin to come."""
     missing = []
+    opened = []
     for name in HOST_KEY_FILES:
         if not (folder / name).exists():
             missing.append(name)
@@ -21,6 +30,13 @@ def check_host_keys(folder: Path, *, serves_already: bool) -> Iterator[Finding]:
             load_host_key(folder, name)
         except CtsftpError as exc:
             yield Finding("host keys", Level.BAD, f"{exc}.", "Until then the server does not start.")
+        else:
+            until = was_open_until(folder / name)
+            if is_open_to_own_group(folder / name) or (until and now - until < OPEN_KEY_WARNING):
+                opened.append(name)
+    if opened:
+        text = f"The server's group may read {', '.join(opened)} in {folder}, or could in the last 30 days."
+        yield Finding("host keys", Level.WARN, f"{text} {TAKEN_AWAY}", OPEN_KEY_ADVICE)
     if missing and serves_already:
         yield Finding(
             "host keys",
@@ -41,7 +57,7 @@ def made_at(folder: Path) -> datetime | None:
 def check_clients(clients: Clients, *, now: datetime, expiring_days: int) -> Iterator[Finding]:
     """Read every client's folder as a login does."""
     for problem in clients.problems():
-        yield Finding("clients", Level.BAD, f"{problem}.", "Correct the line, or remove it.")
+        yield Finding("clients", Level.BAD, f"{problem}.", problem.do)
     names = clients.names()
     for name in names:
         client = clients.get(name)
@@ -57,10 +73,12 @@ def _check_keys(client: Client, now: datetime, soon: timedelta) -> Iterator[Find
     entries = client.keys.entries
     sound = [entry for entry in entries if entry.expires is None or now < entry.expires]
     if not sound:
-        why = "all of its keys have expired" if entries else "it has no key"
-        yield Finding(
-            "clients", Level.BAD, f"{client.name} cannot sign in: {why}.", f"ctsftp key add {client.name} FILE"
-        )
+        why, do = "it has no key", f"ctsftp key add {client.name} FILE"
+        if entries:
+            why = "all of its keys have expired"
+        elif client.keys.problems:
+            why, do = "nothing in its authorized_keys counts", client.keys.problems[0].do
+        yield Finding("clients", Level.BAD, f"{client.name} cannot sign in: {why}.", do)
     for entry in entries:
         if entry.expires is None or entry.expires - now > soon:
             continue

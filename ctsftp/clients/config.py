@@ -35,14 +35,15 @@ class Guards(BaseModel):
 class ClientConfig(BaseModel):
     """What client.toml may say; an absent file says all of the defaults.
 
-    `max_rows` and `max_file_size_bytes` can only be narrower than the server's own; `quota_bytes` and `quota_files`
-    take the place of the server's. `segments` is keyed by title.
+    `id_columns` are the titles that the id column may have beside CTUserID, in their order; None leaves it to `id`,
+    and an empty list to CTUserID alone. `max_rows` and `max_file_size_bytes` can only be narrower than the server's
+    own; `quota_bytes` and `quota_files` take the place of the server's. `segments` is keyed by title.
     """
 
     model_config = _STRICT
 
     enabled: bool = True
-    id_columns: Annotated[tuple[Title, ...], Field(strict=False, max_length=MAX_ID_COLUMNS)] = ()
+    id_columns: Annotated[tuple[Title, ...], Field(strict=False, max_length=MAX_ID_COLUMNS)] | None = None
     allow_sha1: bool = False
     refuse_at_close: bool = True
     max_rows: PositiveInt | None = None

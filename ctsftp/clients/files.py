@@ -19,8 +19,18 @@ from ctsftp.errors import DiskError, RefusedError
 FOLDER_MODE: Final = 0o750
 LOCK_NAME: Final = ".lock"
 _LOCK_MODE: Final = 0o660
+_GROUP_BITS: Final = 0o070
+_OTHERS_BITS: Final = 0o007
 
 _FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+class UntrustedFileError(RefusedError):
+    """A file that may be read or written by others than it should; `do` is the command that mends it."""
+
+    def __init__(self, text: str, do: str) -> None:
+        super().__init__(f"{text}: {do}")
+        self.do = do
 
 
 @contextmanager
@@ -41,7 +51,7 @@ def read_small_file(path: Path, *, max_bytes: int, private: bool = False) -> byt
     """Read a whole file, following links; OSError, or RefusedError where it is not to be trusted.
 
     Nobody trusts what everybody may write; a `private` one must not be readable by others either. To its group it may
-    be only if it belongs to another account, as the files of a mounted secret do.
+    be if it belongs to another account, as the files of a mounted secret do, or if the group is this process's own.
     """
     # O_NONBLOCK: a pipe without a writer would hold up the login for ever.
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -57,6 +67,19 @@ def read_small_file(path: Path, *, max_bytes: int, private: bool = False) -> byt
     if len(data) > max_bytes:
         raise RefusedError(f"{path} is over {max_bytes} bytes")
     return data
+
+
+def is_open_to_own_group(path: Path) -> bool:
+    """Tell whether a file of this account gives rights to a group of this process, and to nobody else."""
+    status = path.stat()
+    bits = stat.S_IMODE(status.st_mode)
+    ours = status.st_uid == os.geteuid() and _is_own_group(status.st_gid)
+    return ours and bool(bits & _GROUP_BITS) and not bits & _OTHERS_BITS
+
+
+def close_to_group(path: Path) -> None:
+    """Take a file's rights from its group."""
+    path.chmod(stat.S_IMODE(path.stat().st_mode) & ~_GROUP_BITS)
 
 
 def write_small_file(path: Path, data: bytes, *, mode: int) -> None:
@@ -131,11 +154,15 @@ def _open_lock(folder: Path) -> int:
 
 def _check_mode(path: Path, status: os.stat_result, *, private: bool) -> None:
     if private:
-        own = status.st_uid == os.geteuid()
-        if status.st_mode & (0o077 if own else 0o007):
-            raise RefusedError(f"{path} is a secret that others may read: chmod 600 {path}")
+        closed = status.st_uid == os.geteuid() and not _is_own_group(status.st_gid)
+        if status.st_mode & (_GROUP_BITS | _OTHERS_BITS if closed else _OTHERS_BITS):
+            raise UntrustedFileError(f"{path} is a secret that others may read", f"chmod 600 {path}")
     elif status.st_mode & stat.S_IWOTH:
-        raise RefusedError(f"{path} may be written by everybody: chmod o-w {path}")
+        raise UntrustedFileError(f"{path} may be written by everybody", f"chmod o-w {path}")
+
+
+def _is_own_group(gid: int) -> bool:
+    return gid in {os.getegid(), *os.getgroups()}
 
 
 def _give_to_owner_of(folder: Path, fd: int) -> None:

@@ -24,7 +24,15 @@ from ctsftp.clients.authorized_keys import (
     remove_key,
 )
 from ctsftp.clients.config import MAX_CONFIG_BYTES, ClientConfig, parse_config, set_enabled
-from ctsftp.clients.files import faults, locked, make_folder, read_small_file, sync_folder, write_small_file
+from ctsftp.clients.files import (
+    UntrustedFileError,
+    faults,
+    locked,
+    make_folder,
+    read_small_file,
+    sync_folder,
+    write_small_file,
+)
 from ctsftp.clients.keys import PublicKey
 from ctsftp.clients.names import check_client_name, is_client_name
 from ctsftp.clients.problem import Problem
@@ -75,9 +83,10 @@ class Clients:
         found = []
         for path, is_folder in self._listing():
             if not is_client_name(path.name):
-                found.append(Problem(path=path, text="no client can have this name, so it is not looked at"))
+                text = "no client can have this name, so it is not looked at"
+                found.append(Problem(path=path, text=text, do="Rename it, or move it away."))
             elif not is_folder:
-                found.append(Problem(path=path, text="no folder, so it is no client"))
+                found.append(Problem(path=path, text="no folder, so it is no client", do="Move it away."))
             else:
                 found.extend(self.get(path.name).problems)
         return found
@@ -213,16 +222,23 @@ def _read_config(path: Path) -> tuple[ClientConfig, tuple[Problem, ...]]:
     try:
         config, problems = parse_config(_read(path, MAX_CONFIG_BYTES))
     except CtsftpError as error:
-        return ClientConfig(enabled=False), (Problem(text=f"{error} (the client is disabled)"),)
-    return config, tuple(replace(problem, path=path) for problem in problems)
+        return ClientConfig(enabled=False), (Problem(text=f"{error} (the client is disabled)", do=_mend(error, path)),)
+    return config, tuple(replace(problem, path=path, do=f"Correct {path}.") for problem in problems)
 
 
 def _read_keys(path: Path) -> AuthorizedKeys:
     try:
         keys = _parse_keys(_read(path, MAX_FILE_BYTES))
     except CtsftpError as error:
-        return AuthorizedKeys(problems=(Problem(text=f"{error} (nothing in it counts)"),))
+        return AuthorizedKeys(problems=(Problem(text=f"{error} (nothing in it counts)", do=_mend(error, path)),))
     return replace(keys, problems=tuple(replace(problem, path=path) for problem in keys.problems))
+
+
+def _mend(error: CtsftpError, path: Path) -> str:
+    """Say how to make a file readable to the server that is not."""
+    if isinstance(error, UntrustedFileError):
+        return error.do
+    return f"Let {path} be a file that the server's account can read."
 
 
 def _with_key(data: bytes, key: PublicKey, line: str) -> tuple[bytes, KeyEntry]:

@@ -4,15 +4,25 @@ Three kinds, since senders differ: Ed25519 for the present, ECDSA and RSA for Ja
 sender pins what it saw first, so a key that is broken or exposed is an admin's decision, and a loud refusal here.
 """
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import asyncssh
 
-from ctsftp.clients.files import faults, locked, make_folder, read_small_file, write_small_file
+from ctsftp.clients.files import (
+    close_to_group,
+    faults,
+    is_open_to_own_group,
+    locked,
+    make_folder,
+    read_small_file,
+    write_small_file,
+)
 from ctsftp.clients.keys import fingerprint
-from ctsftp.errors import RefusedError
+from ctsftp.errors import CtsftpError, RefusedError
 
 MAX_HOST_KEY_BYTES: Final = 64 * 1024
 RSA_BITS: Final = 3072
@@ -30,10 +40,14 @@ HOST_KEY_FILES: Final = tuple(_ALGORITHMS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostKey:
-    """A host key; `key` holds the private half, so it is not printed."""
+    """A host key; `key` holds the private half, so it is not printed.
+
+    `was_open` if this process's own group could read it until now: Kubernetes gives every file of a volume such rights.
+    """
 
     key: asyncssh.SSHKey
     path: Path
+    was_open: bool = False
 
     @property
     def algorithm(self) -> str:
@@ -49,7 +63,8 @@ class HostKey:
 def load_or_create_host_keys(folder: Path) -> list[HostKey]:
     """Read the three host keys, the preferred first, and make those whose files are missing.
 
-    RefusedError where one is broken, of another kind, or readable by others; it is left as it is.
+    RefusedError where one is broken, of another kind, or readable by others; it is left as it is. From this process's
+    own group the right to read it is taken away, and a note for `doctor` is left beside it.
     """
     if any(_is_missing(folder / name) for name in _ALGORITHMS):
         make_folder(folder, mode=_FOLDER_MODE)
@@ -57,12 +72,38 @@ def load_or_create_host_keys(folder: Path) -> list[HostKey]:
             for name, algorithm in _ALGORITHMS.items():
                 if _is_missing(folder / name):
                     _make(folder / name, algorithm)
-    return [load_host_key(folder, name) for name in HOST_KEY_FILES]
+    opened = [_close(folder / name) for name in HOST_KEY_FILES]
+    return [
+        replace(load_host_key(folder, name), was_open=was) for name, was in zip(HOST_KEY_FILES, opened, strict=True)
+    ]
 
 
 def load_host_key(folder: Path, name: str) -> HostKey:
     """Read one of `HOST_KEY_FILES`; RefusedError or DiskError where it cannot be used."""
     return _load(folder / name, _ALGORITHMS[name])
+
+
+def was_open_until(path: Path) -> datetime | None:
+    """Tell when a host key was last taken from its group; None if it never was."""
+    try:
+        return datetime.fromtimestamp(_note_of(path).stat().st_mtime, UTC)
+    except OSError:
+        return None
+
+
+def _close(path: Path) -> bool:
+    """Take a key from this process's own group; return whether that could read it."""
+    with faults("read", path):
+        if not is_open_to_own_group(path):
+            return False
+    with suppress(OSError, CtsftpError):  # of a mount that is read-only the log tells each time
+        close_to_group(path)
+        write_small_file(_note_of(path), b"", mode=_KEY_MODE)
+    return True
+
+
+def _note_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.was-open")
 
 
 def _is_missing(path: Path) -> bool:

@@ -23,15 +23,21 @@ class Code(StrEnum):
     PACKED = "packed"
     EMPTY_FILE = "empty_file"
     CHARSET = "charset"
+    LINE_ENDS = "line_ends"  # also a warning
     DELIMITER = "delimiter"
     NO_HEADER = "no_header"
     NO_ID_COLUMN = "no_id_column"
+    SECOND_HEADER = "second_header"
+    BROKEN_QUOTE = "broken_quote"
     LINE_TOO_LONG = "line_too_long"
     TOO_LARGE = "too_large"
     TOO_MANY_REJECTED = "too_many_rejected"
 
     ROLLED_BACK = "rolled_back"
     FUTURE = "future"
+    UNFINISHED = "unfinished"
+    FOOTER = "footer"
+    ID_TITLE = "id_title"  # also a warning
     EMPTY = "empty"
     SHRUNK = "shrunk"
 
@@ -53,7 +59,8 @@ class Page:
     """What a person needs to know about one code.
 
     `setting` is a field of the Connect job's form and the value to choose ("" where no field is at fault);
-    `sender` and `admin` say what each of them does.
+    `sender` and `admin` say what each of them does; `as_warning` says what the code means on a file that was
+    accepted, where it can be a warning as well.
     """
 
     kind: str
@@ -61,6 +68,7 @@ class Page:
     setting: str
     sender: str
     admin: str
+    as_warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +118,8 @@ def fault(code: Code, found: str, *, setting: str = "") -> Fault:
 
 def notice(code: Code, found: str) -> Notice:
     """Return a warning: what was found, and which field of the form to set to what, if one is at fault."""
-    return Notice(code, _advise(found, PAGES[code].setting))
+    page = PAGES[code]
+    return Notice(code, _advise(found, page.setting if page.kind == WARNING else ""))
 
 
 def advised_setting(reason: str | None, code: str | None) -> str:
@@ -148,6 +157,8 @@ def _page_lines() -> Iterator[str]:
         for code, page in PAGES.items():
             if page.kind == kind:
                 yield from ("", f"### `{code}`", "", page.meaning, "")
+                if page.as_warning:
+                    yield from (f"As a warning: {page.as_warning}", "")
                 yield f"- Setting: {f'`{page.setting}`' if page.setting else 'none'}"
                 yield f"- The sender: {page.sender}"
                 yield f"- The admin: {page.admin}"
@@ -199,6 +210,15 @@ PAGES: dict[Code, Page] = {
         _CORRECT_AND_RUN,
         _TELL_SENDER,
     ),
+    Code.LINE_ENDS: Page(
+        REJECTED,
+        "The lines end in a carriage return (CR) alone, as old Macintosh programs write them: to every other program"
+        " the file is one long line.",
+        "Select Object: the data source itself, without a spreadsheet in between",
+        "lets the job write the file, or saves it as CSV UTF-8 (not as CSV Macintosh): lines end in LF or CR LF.",
+        _TELL_SENDER,
+        as_warning="lines end in CR CR LF, as files do that were sent in text mode twice. They were read as CR LF.",
+    ),
     Code.DELIMITER: Page(
         REJECTED,
         "The columns are divided by tabs, semicolons or vertical bars.",
@@ -215,10 +235,29 @@ PAGES: dict[Code, Page] = {
     ),
     Code.NO_ID_COLUMN: Page(
         REJECTED,
-        "No column is titled CTUserID, or two are. Where RIID_ is the only column, no field was selected.",
+        "No column is titled CTUserID (or id), or two are. Where RIID_ is the only column, no field was selected. A"
+        " list of e-mail addresses, third-party ids, user names or mobile numbers cannot be read: the numeric"
+        " CrowdTwist user id is needed.",
         _ID_COLUMN,
         "selects the CTUserID column for the export, once, and runs the job again.",
-        "names further titles for the id column in the client's `client.toml`, where the sender cannot.",
+        "names other titles for the id column in the client's `client.toml` (`id_columns`), where the sender cannot.",
+    ),
+    Code.SECOND_HEADER: Page(
+        REJECTED,
+        "A later line holds column titles again, in other places than the first line: two exports were joined into"
+        " one file, and the ids of the second stand in another column.",
+        "Select Object: one data source, one export a file",
+        "sends each export as a file of its own, straight from the job.",
+        _TELL_SENDER,
+    ),
+    Code.BROKEN_QUOTE: Page(
+        REJECTED,
+        "A value opens with a quote that is not closed, not within 100 lines and 1 MiB, or not as it should be: where"
+        " the rows end cannot be told. In a file whose titles are not all enclosed, more than 10,000 lines stand"
+        " between such quotes.",
+        "Field enclosure: None",
+        "changes the setting, and leaves out columns whose values hold line breaks.",
+        _TELL_SENDER,
     ),
     Code.LINE_TOO_LONG: Page(
         REJECTED,
@@ -256,6 +295,32 @@ PAGES: dict[Code, Page] = {
         "checks the clock of the exporting system and the date in the name.",
         _CHECK_AND_DECIDE,
     ),
+    Code.UNFINISHED: Page(
+        HELD,
+        "The last line does not end with a line break, and every list of this client that was applied before did:"
+        " the file was probably cut off, and the id in its last row may have lost digits.",
+        "",
+        "runs the job again, and sees that it comes to its end.",
+        f"{_CHECK_AND_DECIDE} Once such a file was approved, this client's files may end so.",
+    ),
+    Code.FOOTER: Page(
+        HELD,
+        "The id in the last row is the number of rows before it (or one more): it may be a footer with a count, and"
+        " no member. Where the row's other cells are empty, or a blank line stands before it, it is rejected as a"
+        " footer and the list is loaded.",
+        "",
+        "says whether the export adds a count of its rows, and has it left out.",
+        f"{_CHECK_AND_DECIDE} Approved, the last row is a member like all others.",
+    ),
+    Code.ID_TITLE: Page(
+        HELD,
+        "The segment's list came with a column CTUserID, and this file has none: its ids stand under another title"
+        " and may be those of another system.",
+        "",
+        "checks that the column holds CrowdTwist user ids, and has it titled CTUserID.",
+        f"{_CHECK_AND_DECIDE} Once approved, the segment's files may have that title.",
+        as_warning="the ids were read from the column titled `id`, since no column is titled CTUserID.",
+    ),
     Code.EMPTY: Page(
         HELD,
         "The file has no members, and the segment has some.",
@@ -289,7 +354,8 @@ PAGES: dict[Code, Page] = {
     ),
     Code.ENCLOSURE: Page(
         WARNING,
-        "Values are enclosed in quotes. They were read without them.",
+        "Values are enclosed in quotes, and were read without them. Where some quotes enclose values with line breaks"
+        " and others are part of the text, the rows between such quotes were rejected; the warning says so.",
         "Field enclosure: None",
         "changes the setting at the next occasion.",
         _NOTHING,

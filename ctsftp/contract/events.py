@@ -93,6 +93,7 @@ def words_for(kind: EventKind, *, client: str | None, segment: str | None, data:
         "what": f'The list "{title}"' if segment else f'The file "{file}"',
         "list": f'the list "{title}" of {client}' if segment else f"the client {client}",
         "file": file,
+        "others": f" So it went with {shown['others']} others in a minute." if "others" in shown else "",
         "reason": harmless(str(data.get("reason") or ""), limit=SHOWN_REASON),
         "todo": _advice(kind, data).replace(" ID`", f" {shown.get('id', 'ID')}`"),
     }
@@ -160,8 +161,9 @@ _WORDS: dict[EventKind, Words] = {
     ),
     EventKind.UPLOAD_CUT_OFF: Words(
         "A file from {client} did not arrive whole",
-        "The connection broke while a file for {list} was sent: {file}. {kept_bytes} bytes of it arrived and can be"
-        " resumed; nothing was changed. What to do: if it is not sent again by itself, the sender runs the job again.",
+        "The connection broke while a file for {list} was sent: {file}.{others} {kept_bytes} bytes of it arrived and"
+        " can be resumed; nothing was changed. What to do: if it is not sent again by itself, the sender runs the job"
+        " again.",
     ),
     EventKind.SEGMENT_OVERDUE: Words(
         "{what} is overdue",

@@ -2,44 +2,63 @@
 
 All of this shows in the first bytes, so that one function serves the reader and the answer to CLOSE.
 The faults are looked for in the order of `codes.Code`; the first that holds decides.
+
+The titles of the id column have an order: the first of them that a column has is the one that counts. CTUserID
+comes first for every client.
 """
 
 import re
-import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ctsftp.contract.cells import Walk, bare, is_quoted, outside_quotes, split_enclosed
 from ctsftp.contract.codes import Code, Fault, fault, harmless
-from ctsftp.contract.rows import Layout, bare, is_quoted, read_id, split_enclosed
+from ctsftp.contract.reasons import invisible, read_id, visible
+from ctsftp.contract.records import MAX_RECORD_LINES
+from ctsftp.contract.rows import Layout
 from ctsftp.contract.sniff import BYTE_ORDER_MARK, sniff
+from ctsftp.contract.titles import ID_TITLES, fold, folded_titles, title_of
 
-ID_TITLES = frozenset({"ctuserid"})
 MAX_LINE_BYTES = 1024 * 1024
 SNIFF_BYTES = 64 * 1024  # in these, a NUL counts before any fault of the header
 HEAD_BYTES = MAX_LINE_BYTES + SNIFF_BYTES  # of a file: enough for all that its head can show
 
-_CONTRACT_TITLE = "CTUserID"
+_CONTRACT_TITLE = fold(ID_TITLES[0])
 _ONLY_RESPONSYS_ID = ["riid_"]  # what Responsys exports where no field was selected
+# Titles under which CrowdTwist takes other keys than its ids, and Responsys exports them.
+_OTHER_KEYS = {
+    "email_address": "e-mail addresses",
+    "email_address_": "e-mail addresses",
+    "email": "e-mail addresses",
+    "third_party_id": "third-party ids",
+    "username": "user names",
+    "user_name": "user names",
+    "mobile_phone_number": "mobile numbers",
+    "mobile_number_": "mobile numbers",
+}
 _OTHER_DELIMITERS = {b"\t": "tabs", b";": "semicolons (;)", b"|": "vertical bars (|)"}
 _ANY_DELIMITER = re.compile(rb"[,\t;|]")
-# Unicode normalization takes time by the square of a run of combining marks: no file may choose its length.
-_TITLE_CHARACTERS = 255
+_SEPARATOR_LINE = re.compile(rb'"?sep=[^a-z0-9]?"?,*', re.IGNORECASE)
 _SHOWN_TITLES = 12
 _SHOWN_TITLE_CHARACTERS = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the first line says.
+    """What the first line says, or the first record where its titles hold line breaks.
 
-    `size_bytes` is its length, line end included; `marked`: it begins with a byte-order mark;
-    `quoted`: its titles, or that of the id column, stand in quotes.
+    `size_bytes` is its length, line end included, `lines` how many lines it takes; `marked`: it begins with a
+    byte-order mark; `quoted`: its titles, or that of the id column, stand in quotes; `doubled`: it ends in CR CR LF;
+    `id_title` is the title of the id column, as the contract or the client's settings spell it.
     """
 
     layout: Layout
     size_bytes: int
+    lines: int
     marked: bool
     quoted: bool
+    doubled: bool
+    id_title: str
 
 
 def inspect_head(
@@ -64,11 +83,16 @@ def read_header(head: bytes, *, complete: bool, id_titles: Iterable[str], max_li
     line, line_end, _ = head.partition(b"\n")
     if found := sniff(head, window_bytes=max(SNIFF_BYTES, min(len(line), max_line_bytes))):
         return found
+    if not (line_end or complete or len(line) > max_line_bytes):
+        return None
+    if b"\r" in outside_quotes(line[:max_line_bytes].rstrip(b"\r").removeprefix(BYTE_ORDER_MARK)):
+        what = "The lines end in CR alone (a carriage return), as in a CSV file for Macintosh"
+        return fault(Code.LINE_ENDS, f"{what}: save it as CSV UTF-8, whose lines end in LF or CR LF.")
     if len(line) > max_line_bytes:
         return line_too_long(1, max_line_bytes)
-    if not (line_end or complete):
-        return None
-    return _read_titles(line, len(line) + len(line_end), frozenset(map(_fold, id_titles)))
+    titles = list({fold(title): title for title in id_titles}.values())
+    record = _record(head, complete=complete, max_line_bytes=max_line_bytes)
+    return None if record is None else _read_titles(record, line, titles)
 
 
 def line_too_long(number: int, max_line_bytes: int) -> Fault:
@@ -76,57 +100,114 @@ def line_too_long(number: int, max_line_bytes: int) -> Fault:
     return fault(Code.LINE_TOO_LONG, f"Line {number:,} is longer than {max_line_bytes:,} bytes.")
 
 
-def _read_titles(line: bytes, size_bytes: int, wanted: frozenset[str]) -> Header | Fault:
-    """Return what the first line describes, or why it describes nothing."""
-    text = line.removeprefix(BYTE_ORDER_MARK).strip()
+def _record(head: bytes, *, complete: bool, max_line_bytes: int) -> list[bytes] | None:
+    """Return the lines of the first record, ends included: several if its titles are enclosed and hold line breaks.
+
+    None if more of the file is needed. A quote that is not closed as it should be is left to the first line.
+    """
+    first, end, rest = head.partition(b"\n")
+    lines = [first + end]
+    text = first.removeprefix(BYTE_ORDER_MARK).rstrip(b"\r")
+    walk = Walk(strict=True)
+    walk.take(text)
+    size = len(first) + len(end)
+    while walk.open and text.startswith(b'"'):
+        line, end, rest = rest.partition(b"\n")
+        size += len(line) + len(end)
+        if size > max_line_bytes or len(lines) == MAX_RECORD_LINES or not (line or end or not complete):
+            return lines[:1]
+        if not (end or complete):
+            return None
+        # A title that swallows rows is none: what follows the quote is not closed where the header ends.
+        if any(read_id(bare(cell)) for cell in line.split(b",")):
+            return lines[:1]
+        walk.take(line.rstrip(b"\r"))
+        lines.append(line + end)
+    return lines[:1] if walk.torn or walk.odd else lines
+
+
+def _read_titles(record: Sequence[bytes], line: bytes, wanted: Sequence[str]) -> Header | Fault:
+    """Return what the first record describes, or why it describes nothing."""
+    text = b"".join(record).removeprefix(BYTE_ORDER_MARK).strip()
     cells = split_enclosed(text)
     enclosed = cells != [] and all(map(is_quoted, cells))
     if not enclosed:
         cells = text.split(b",")
-    titles = [_title(cell) for cell in cells]
-    found = [index for index, title in enumerate(titles) if _fold(title) in wanted]
-    if not found:
+    titles = [title_of(cell) for cell in cells]
+    folded = list(map(fold, titles))
+    id_title = next((title for title in wanted if fold(title) in folded), None)
+    if id_title is None or (fold(id_title) != _CONTRACT_TITLE and _is_doubtful(text, titles)):
         return _why_no_id_column(text, titles, wanted)
-    if len(found) > 1:
-        places = ", ".join(str(index + 1) for index in found[:_SHOWN_TITLES])
-        return fault(Code.NO_ID_COLUMN, f"More than one column is titled {_names(wanted)}: columns {places}.")
+    places = [index for index, title in enumerate(folded) if title == fold(id_title)]
+    if len(places) > 1:
+        shown = ", ".join(str(index + 1) for index in places[:_SHOWN_TITLES])
+        return fault(Code.NO_ID_COLUMN, f"More than one column is titled {id_title}: columns {shown}.")
+    if not enclosed and _is_open(text):
+        return fault(Code.BROKEN_QUOTE, "A column title opens with a quote that is not closed as it should be.")
     return Header(
-        layout=Layout(columns=len(cells), id_column=found[0], enclosed=enclosed),
-        size_bytes=size_bytes,
+        layout=Layout(len(cells), places[0], enclosed, folded_titles(text)),
+        size_bytes=sum(map(len, record)),
+        lines=len(record),
         marked=line.startswith(BYTE_ORDER_MARK),
-        quoted=is_quoted(cells[found[0]].strip()),
+        quoted=is_quoted(cells[places[0]].strip()),
+        doubled=any(one.endswith(b"\r\r\n") for one in record),
+        id_title=id_title,
     )
 
 
-def _why_no_id_column(text: bytes, titles: list[str], wanted: frozenset[str]) -> Fault:
+def _is_doubtful(text: bytes, titles: list[str]) -> bool:
+    """Tell whether a first line without CTUserID is a row (in which `ID` is Idaho), or holds a spoiled CTUserID."""
+    return _first_id(text, delimiter=b",") is not None or any(_plain(title) == _CONTRACT_TITLE for title in titles)
+
+
+def _plain(title: str) -> str:
+    """Return a title, folded, without what may stand beside it by mistake: quotes, and what nobody sees."""
+    return fold(visible(title).strip(" \"'"))
+
+
+def _is_open(text: bytes) -> bool:
+    walk = Walk(strict=True)
+    walk.take(text)
+    return walk.open
+
+
+def _first_id(text: bytes, *, delimiter: bytes | None = None) -> bytes | None:
+    """Return the first cell of a line that is an id, if any: then the line is a row."""
+    cells = text.split(delimiter) if delimiter else _ANY_DELIMITER.split(text)
+    return next((cell for cell in map(bare, cells) if read_id(cell.strip(b"'")) is not None), None)
+
+
+def _why_no_id_column(text: bytes, titles: list[str], wanted: Sequence[str]) -> Fault:
+    known = set(map(fold, wanted))
+    if _SEPARATOR_LINE.fullmatch(visible(text.decode("utf-8", "replace")).encode()):
+        what = f'The first line is Excel\'s "{harmless(text)}", and not the column titles: send the file as the job'
+        return fault(Code.NO_HEADER, f"{what} writes it, without that line.")
     for delimiter, name in _OTHER_DELIMITERS.items():
-        if any(_fold(_title(cell).strip("'")) in wanted for cell in text.split(delimiter)):
+        cells = [fold(title_of(cell).strip("'")) for cell in text.split(delimiter)]
+        if _CONTRACT_TITLE in cells or (len(cells) > 1 and known & set(cells)):
             return fault(Code.DELIMITER, f"The columns of the first line are divided by {name}.")
-    for cell in map(bare, _ANY_DELIMITER.split(text)):
-        if read_id(cell.strip(b"'")) is not None:
-            return fault(Code.NO_HEADER, f"The first line holds an id, {harmless(cell)}, and no column titles.")
-    found = f"No column is titled {_names(wanted)}; the first line's titles are: {_listed(titles)}."
+    if (cell := _first_id(text)) is not None:
+        return fault(Code.NO_HEADER, f"The first line holds an id, {harmless(cell)}, and no column titles.")
+    return _describe_titles(text, titles, known, " or ".join(wanted))
+
+
+def _describe_titles(text: bytes, titles: list[str], known: set[str], names: str) -> Fault:
+    """Return the fault of a first line in which no column is one of ids, as far as it says what went wrong."""
+    folded = list(map(fold, titles))
     if not text:
-        found = "The first line, which must hold the titles, is blank."
-    elif [_fold(title) for title in titles] == _ONLY_RESPONSYS_ID:
-        found = "The only column is RIID_: no field was selected for the export."
-    elif any(_fold(title.strip("'")) in wanted for title in titles):
+        return fault(Code.NO_ID_COLUMN, "The first line, which must hold the titles, is blank.")
+    if folded == _ONLY_RESPONSYS_ID:
+        return fault(Code.NO_ID_COLUMN, "The only column is RIID_: no field was selected for the export.")
+    found = f"No column is titled {names}; the first line's titles are: {_listed(titles)}."
+    for place, title in enumerate(titles, 1):
+        if (hidden := invisible(title)) and _plain(title) in known:
+            what = f"Invisible characters ({hidden}) stand beside the title of column {place}"
+            return fault(Code.NO_ID_COLUMN, f"{what}, which without them is {harmless(visible(title))}.")
+    if any(fold(title) not in known and _plain(title) in known for title in titles):
         return fault(Code.NO_ID_COLUMN, found, setting="Field enclosure: None")
+    if keys := list(dict.fromkeys(_OTHER_KEYS[title] for title in folded if title in _OTHER_KEYS)):
+        found += f" The numeric CrowdTwist user id is needed: {' and '.join(keys)} cannot be read in its place."
     return fault(Code.NO_ID_COLUMN, found)
-
-
-def _title(cell: bytes) -> str:
-    return bare(cell).decode("utf-8", "replace")
-
-
-def _fold(title: str) -> str:
-    return unicodedata.normalize("NFC", title.strip()[:_TITLE_CHARACTERS]).casefold()
-
-
-def _names(wanted: frozenset[str]) -> str:
-    """Return the titles that the id column may have, that of the contract first and in its spelling."""
-    others = sorted(wanted - ID_TITLES)
-    return " or ".join([_CONTRACT_TITLE, *others] if wanted & ID_TITLES else others)
 
 
 def _listed(titles: list[str]) -> str:

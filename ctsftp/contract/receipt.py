@@ -24,8 +24,12 @@ MAX_NAME_BYTES = 255  # of a file, on the disk of whoever fetches the receipt
 TEXT_WIDTH = 100
 LABEL_WIDTH = 12
 
-# What a cell may not begin with, since a spreadsheet would take it for a formula, unless it is a number.
-_FORMULA = re.compile(r"[=@\t\r]|[+-](?![0-9][0-9.,]*\Z)")
+# What a cell may not begin with, since a spreadsheet would take it for a formula, unless it is a number. Where a list's
+# separator is `;`, or a tab, a cell begins behind each of them; blanks and quotes in front are no obstacle, and the
+# full-width forms of East Asian keyboards are formulas too.
+_FORMULA = re.compile(
+    r"(?P<begin>\A|[;,|\t\r\n])(?P<blank>[\s\"']*)(?=[=@＝＠]|[+\-＋－](?![0-9][0-9.,]*(?:\Z|[;|\t\r\n])))"
+)
 
 
 class Kind(StrEnum):
@@ -57,6 +61,7 @@ class Receipt:
     rejected: int | None = None
     entered: int | None = None
     left: int | None = None
+    id_title: str | None = None
     warnings: Sequence[Mapping[str, str]] = ()
     sha256: str | None = None
     size: int
@@ -127,6 +132,7 @@ def render_json(receipt: Receipt) -> bytes:
         "rejected": receipt.rejected,
         "entered": receipt.entered,
         "left": receipt.left,
+        "id_title": receipt.id_title,
         "warnings": [dict(warning) for warning in receipt.warnings],
         "sha256": receipt.sha256,
         "size": receipt.size,
@@ -174,6 +180,7 @@ def _facts(receipt: Receipt) -> Iterator[tuple[str, str]]:
     yield "Stamp", receipt.stamp or ""
     yield "Rows", _counts(receipt)
     yield "Members", _changes(receipt)
+    yield "Ids from", f"the column titled {harmless(receipt.id_title)}" if receipt.id_title else ""
     if receipt.rejected:
         first = f"the first {KEPT_REJECTED:,} of them" if receipt.rejected > KEPT_REJECTED else "they"
         yield "Rejected", f"{receipt.rejected:,}: {first} stand in the receipt that ends in {Kind.REJECTED}"
@@ -205,4 +212,5 @@ def _shown(text: str | None) -> str:
 
 
 def _no_formula(value: str) -> str:
-    return f"'{value}" if _FORMULA.match(value) else value
+    shown = _FORMULA.sub(r"\g<begin>'\g<blank>", value)
+    return f"'{shown}" if shown[:1] in {"\t", "\r"} else shown

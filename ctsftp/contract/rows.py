@@ -1,51 +1,53 @@
-"""Read rows: the reference reader of the ids in a block of whole lines.
+"""Rows: what one is, when its id is valid, and why it is rejected.
 
-`read_rows` is the specification of what a row is, when its id is valid and why it is rejected. Its twin in
-`vectorised` must agree with it on every block.
-
-Unless the file is enclosed, a `"` in an ignored column is an ordinary character: a CSV library would
-take the lines up to the next one for a single value and lose them without a word. In a file whose every
-title is enclosed, a row is an RFC 4180 record, but still one physical line.
+One rule stands above all others: never a member who was not exported, and never an id that arrived and is in no
+count. Where it cannot be told what a row is, it is rejected and counted. How lines become rows stands in `records`.
 """
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from ctsftp.contract.codes import harmless
+from ctsftp.contract.cells import bare, is_quoted
+from ctsftp.contract.codes import Code, Fault, fault, harmless
+from ctsftp.contract.lines import BREAKS, pieces
+from ctsftp.contract.reasons import (
+    FOOTER,
+    INNER_BREAK,
+    LINE_BREAK,
+    MAX_ID,
+    MAX_ID_DIGITS,
+    MOVED_ID,
+    NO_ID,
+    SPLIT_ID,
+    read_id,
+    splits_id,
+    why_no_id,
+)
+from ctsftp.contract.titles import stands_again
 
-MAX_ID = 2**63 - 1
-MAX_ID_DIGITS = 19
+__all__ = ["KEPT_REJECTED", "MAX_ID", "MAX_ID_DIGITS", "NO_IDS", "Ids", "Layout", "RejectedRow", "Rows", "Span"]
+
 KEPT_REJECTED = 1_000  # rejected rows with line, value and reason; the counts are exact beyond
-
-NO_ID = "the id is empty (a contact outside the loyalty program)"
-NOT_AN_ID = f"the id is not a whole number of 1 to {MAX_ID_DIGITS} digits"
-OUT_OF_RANGE = f"the id is not between 1 and {MAX_ID}"
-SPREADSHEET = "the id is a decimal number, as a spreadsheet writes it, and may have lost digits: export whole numbers"
-SPLIT_ID = "the id seems to hold commas, which divide columns here: export whole numbers"
-LINE_BREAK = "a value holds a line break, or is missing"
-MOVED_ID = "a comma in a value may have moved the id"
-BROKEN_QUOTE = "a quote is not closed, or stands inside a value"
+MAX_ROWS = 50_000_000
 
 Ids = npt.NDArray[np.int64]
 NO_IDS: Ids = np.empty(0, dtype=np.int64)
 
-# The cells of an RFC 4180 record. Possessive repeats (`*+`) never try a byte twice, so no line is slow.
-_CELLS = re.compile(rb'(?:^|,)("[^"]*+(?:""[^"]*+)*+"|[^",]*+)')
-_SPLIT_EXPONENT = re.compile(rb"[0-9],[0-9]+[Ee]\+?[0-9]+")  # 1.23E+10 in most of Europe
-_SPLIT_THOUSANDS = re.compile(rb"[0-9]{1,3}(?:,[0-9]{3})+")
-_SPREADSHEET_NUMBER = re.compile(rb"[0-9]+\.0*|[0-9](?:\.[0-9]+)?[Ee]\+?[0-9]+")
-
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the ids are: the number of columns, the index of the id column, RFC 4180 or plain lines."""
+    """Where the ids are: the number of columns, the index of the id column, RFC 4180 or plain lines.
+
+    `titles` are those of the first line, folded, by which a later header is known.
+    """
 
     columns: int
     id_column: int
     enclosed: bool = False
+    titles: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,122 +61,126 @@ class RejectedRow:
 
 @dataclass(slots=True)
 class Rows:
-    """What a block holds: rows = ids + rejected; blank lines are lines, and no rows.
+    """What was found so far: rows = ids + rejected; blank lines are lines, and no rows.
 
-    `rejected` counts rows with an empty id as well; `first_fault` is the first row rejected for any
-    other reason; `quoted_line` is the first line of a plain file whose id stands in quotes, 0 if none.
+    `line` is the physical number of the next line. `rejected` counts rows with an empty id and footers as well;
+    `first_fault` is the first row rejected for any other reason. `quoted_line` and `odd_line` are the first lines of
+    a plain file whose id stands in quotes, and whose quotes stand otherwise than RFC 4180 has them; `crs_line` is
+    the first that ends in CR CR LF; 0 if none. `spans`, of `aside` lines, wait for the end of a plain file. `lost`:
+    a quote was broken in an enclosed file, and the next record is looked for. Nothing is read behind a `fault`.
     """
 
-    rows: int
-    lines: int
-    ids: Ids = field(default_factory=lambda: NO_IDS)
+    line: int = 2
+    max_rows: int = MAX_ROWS
+    keep: int = KEPT_REJECTED
+    rows: int = 0
     rejected: int = 0
     empty_ids: int = 0
+    footers: int = 0
     rejected_rows: list[RejectedRow] = field(default_factory=list)
     first_fault: RejectedRow | None = None
     quoted_line: int = 0
+    odd_line: int = 0
+    crs_line: int = 0
+    spans: "list[Span]" = field(default_factory=list)
+    aside: int = 0
+    lost: bool = False
+    fault: Fault | None = None
 
-
-def read_rows(layout: Layout, block: bytes, first_line: int, *, keep: int = KEPT_REJECTED) -> Rows:
-    """Read the ids of a block in file order, repeated ones included.
-
-    The block holds whole lines without the header, each ended by LF or CR LF; `first_line` is the
-    physical number of the first. Lines of nothing but white space are no rows. At most `keep`
-    rejected rows are kept; all are counted.
-    """
-    lines = block.replace(b"\r\n", b"\n").split(b"\n")
-    lines.pop()  # nothing stands behind the end of the last line
-    found = Rows(rows=len(lines), lines=len(lines))
-    judged = (judge_line(layout, line, number, found, keep) for number, line in enumerate(lines, first_line))
-    found.ids = np.array([member for member in judged if member], dtype=np.int64)
-    return found
-
-
-def judge_line(layout: Layout, line: bytes, number: int, found: Rows, keep: int) -> int:
-    """Return the id of a line without its end, or 0 once it is counted as rejected, or as no row."""
-    if line.strip():
-        return _judge_row(layout, line, number, found, keep)
-    found.rows -= 1
-    return 0
-
-
-def read_id(text: bytes) -> int | None:
-    """Return the id in a trimmed text, or None: 1 to 19 ASCII digits, from 1 to 2^63-1."""
-    if len(text) > MAX_ID_DIGITS or not text.isdigit():
-        return None
-    value = int(text)
-    return value if 1 <= value <= MAX_ID else None
-
-
-def split_enclosed(line: bytes) -> list[bytes]:
-    """Split an RFC 4180 record into its cells with their quotes; return none if a quote is broken."""
-    cells: list[bytes] = _CELLS.findall(line)
-    # What no cell may hold was skipped in the search, and is missing here.
-    return cells if b",".join(cells) == line else []
-
-
-def is_quoted(cell: bytes) -> bool:
-    """Tell whether a cell stands in a pair of quotes."""
-    return len(cell) > 1 and cell[:1] == cell[-1:] == b'"'
-
-
-def bare(cell: bytes) -> bytes:
-    """Return a cell without the ASCII white space and the pair of quotes around it."""
-    text = cell.strip()
-    return text[1:-1].strip() if is_quoted(text) else text
-
-
-def _judge_row(layout: Layout, line: bytes, number: int, found: Rows, keep: int) -> int:
-    """Return the id of a row, or 0 once the row is counted as rejected."""
-    cells = split_enclosed(line) if layout.enclosed else line.split(b",")
-    if reason := _misfit(layout, cells):
-        _reject(found, number, line, reason, keep)
+    def reject(self, value: bytes, reason: str) -> int:
+        """Count the row in this line as rejected, and keep it if it is among the first; return 0: it has no id."""
+        self.rejected += 1
+        row = RejectedRow(self.line, harmless(value), reason)
+        if reason == NO_ID:
+            self.empty_ids += 1
+        elif reason == FOOTER:
+            self.footers += 1
+        elif self.first_fault is None:
+            self.first_fault = row
+        if len(self.rejected_rows) < self.keep:
+            self.rejected_rows.append(row)
         return 0
-    cell = cells[layout.id_column].strip()
-    if is_quoted(cell) and not layout.enclosed and not found.quoted_line:
-        found.quoted_line = number
-    text = bare(cell)
+
+    def reject_lines(self, lines: Sequence[bytes], reason: str) -> None:
+        """Count each piece of these lines as a rejected row, and go on behind them."""
+        for line in lines:
+            for piece in pieces(line):
+                self.rows += 1
+                self.reject(piece, reason)
+            self.line += 1
+
+    def add(self, other: "Rows") -> None:
+        """Add what was found in lines that had been set aside, wherever they stand."""
+        self.rows += other.rows
+        self.rejected += other.rejected
+        self.empty_ids += other.empty_ids
+        self.rejected_rows = sorted([*self.rejected_rows, *other.rejected_rows], key=_line_of)[: self.keep]
+        self.first_fault = min(filter(None, (self.first_fault, other.first_fault)), key=_line_of, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Lines of a plain file between quotes; what they are, only the whole file can tell.
+
+    `line` is the number of the first. `record` and `member`, its id or 0, are what they are if they are one record,
+    None if they cannot be; `rows` and `ids` if quotes are ordinary characters; in `lines` all are rejected. `wrong`:
+    one of them has another number of cells than the header.
+    """
+
+    line: int
+    record: Rows | None
+    member: int
+    rows: Rows
+    ids: list[int]
+    lines: Rows
+    wrong: bool
+
+
+def judge_row(layout: Layout, line: bytes, cells: list[bytes], found: Rows) -> int:
+    """Count the row of these cells; return its id, or 0 if it is rejected or shows a fault of the file."""
+    text = bare(cells[layout.id_column]) if len(cells) > layout.id_column else b""
     member = read_id(text)
-    if member is None:
-        _reject(found, number, text, _why_no_id(text), keep)
-    return member or 0
+    surplus = len(cells) - layout.columns
+    if (member is None or surplus) and holds_other_titles(layout, line, found):
+        return 0
+    found.rows += 1
+    # Breaks of other kinds that join rows show in the number of cells, unless there is only one column.
+    if b"\r" in line or ((surplus or (member is None and layout.columns == 1)) and BREAKS.search(line)):
+        return _reject_pieces(line, found)
+    if reason := _misfit(layout, cells):
+        return found.reject(line, reason)
+    if not (layout.enclosed or found.quoted_line) and is_quoted(cells[layout.id_column].strip()):
+        found.quoted_line = found.line
+    return found.reject(text, why_no_id(text)) if member is None else member
+
+
+def holds_other_titles(layout: Layout, line: bytes, found: Rows) -> bool:
+    """Tell whether a row holds column titles, and not in the first line's places: that is a fault of the file."""
+    if stands_again(layout.titles, line) is not False:
+        return False
+    what = f'Line {found.line:,} holds column titles again, but not those of the first line: "{harmless(line)}".'
+    found.fault = fault(Code.SECOND_HEADER, f"{what} Two exports were joined into one file.")
+    return True
+
+
+def _reject_pieces(line: bytes, found: Rows) -> int:
+    """Count every piece between the breaks of a row, which is counted already, as a row that is rejected."""
+    parts = pieces(line)
+    found.rows += len(parts) - 1
+    for part in parts:
+        found.reject(part, INNER_BREAK)
+    return 0
 
 
 def _misfit(layout: Layout, cells: list[bytes]) -> str:
     """Return why a row with these cells cannot be trusted to have its id in the id column, or ""."""
     surplus = len(cells) - layout.columns
-    if not cells:
-        return BROKEN_QUOTE
     if surplus < 0:
         return f"{len(cells)} of {layout.columns} columns: {LINE_BREAK}"
     if surplus > 0 and layout.id_column > 0:
         return f"{len(cells)} instead of {layout.columns} columns: {MOVED_ID}"
-    return SPLIT_ID if surplus > 0 and _splits_id(layout, cells[: surplus + 1]) else ""
+    return SPLIT_ID if surplus > 0 and splits_id(layout.columns, cells) else ""
 
 
-def _splits_id(layout: Layout, cells: list[bytes]) -> bool:
-    """Tell whether the first cell and those that are too many read like one number that holds commas."""
-    if layout.columns == 1:
-        return bare(cells[1])[:1].isdigit()  # no other column is there that a number could belong to
-    if _SPLIT_EXPONENT.fullmatch(b",".join(map(bare, cells[:2]))):
-        return True
-    return _SPLIT_THOUSANDS.fullmatch(b",".join(map(bare, cells))) is not None
-
-
-def _why_no_id(text: bytes) -> str:
-    if not text:
-        return NO_ID
-    if _SPREADSHEET_NUMBER.fullmatch(text):
-        return SPREADSHEET
-    return OUT_OF_RANGE if text.isdigit() and len(text) <= MAX_ID_DIGITS else NOT_AN_ID
-
-
-def _reject(found: Rows, number: int, value: bytes, reason: str, keep: int) -> None:
-    """Count a rejected row, and keep it if it is among the first."""
-    found.rejected += 1
-    if reason == NO_ID:
-        found.empty_ids += 1
-    elif found.first_fault is None:
-        found.first_fault = RejectedRow(number, harmless(value), reason)
-    if len(found.rejected_rows) < keep:
-        found.rejected_rows.append(RejectedRow(number, harmless(value), reason))
+def _line_of(row: RejectedRow) -> int:
+    return row.line

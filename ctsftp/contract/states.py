@@ -44,13 +44,14 @@ MOVES: dict[tuple[State, State], str] = {
     (State.LOADING, State.RECEIVED): "the load was interrupted",
     (State.FAILED, State.RECEIVED): "tried again, by itself or by `upload retry`",
     (State.REJECTED, State.RECEIVED): "`upload retry`",
+    (State.RETIRED, State.RECEIVED): "`upload retry`, once its segment is restored",
     (State.HELD, State.RECEIVED): "`upload approve`",
     (State.HELD, State.DISCARDED): "`upload discard`",
     (State.HELD, State.SUPERSEDED): "a newer upload was loaded",
     (State.SUPERSEDED, State.RECEIVED): "`upload approve`",
 }
 
-# Where an upload rests, and has its time of finishing. An admin can still take it up from two of them.
+# Where an upload rests, and has its time of finishing. An admin can still take it up from three of them.
 # `failed` is none: it is tried again, and its file is kept until it ends well.
 END_STATES = frozenset(
     {

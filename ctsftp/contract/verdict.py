@@ -9,8 +9,9 @@
    admin need not decide about a file that is out of date anyway. An equal stamp is a corrected export,
    if it was closed later than what was applied; a file that was tried again after its correction is older.
 4. held, by the guards: `rolled_back` first, since an admin's own decision about the segment stands
-   above what a file looks like; then `future`, which the name alone shows; then `empty` and `shrunk`. The
-   first that holds is the code, but the reason names all: who approves, approves them all.
+   above what a file looks like; then `future`, which the name alone shows; then `empty` and `shrunk`; then the
+   signs that only history makes clear: `unfinished`, `footer` and `id_title`. The first that holds is the code,
+   but the reason names all: who approves, approves them all.
 
 An approved upload was judged before and a person has said "apply this one". It skips every rule but
 `retired` (which `segment restore` ends): the stamp, the guards, and also `duplicate`, since the same bytes
@@ -26,6 +27,7 @@ from datetime import date
 from ctsftp.contract.codes import Code, Notice, harmless, notice
 from ctsftp.contract.names import SegmentFile
 from ctsftp.contract.states import State
+from ctsftp.contract.titles import CONTRACT_TITLE, fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,27 @@ class Guards:
 
 
 @dataclass(frozen=True, slots=True)
+class Signs:
+    """What a readable file shows that only somebody who knows the segment can judge.
+
+    `id_title` is the title of its id column; `last_row` is the last row where the file does not end with a line
+    break, "" where it does; `footer` tells of a last row that may be a footer, "" where it is none.
+    """
+
+    id_title: str = CONTRACT_TITLE
+    last_row: str = ""
+    footer: str = ""
+
+
+NO_SIGNS = Signs()
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentFacts:
     """What is known of a segment.
 
     `newest_stamp` is the newest ever published, `newest_upload` the id of the last upload that brought it,
-    `members` the current count.
+    `members` the current count, `id_title` the title of the column that its list was read from, None if unknown.
     """
 
     retired: bool
@@ -50,6 +68,7 @@ class SegmentFacts:
     newest_stamp: str | None
     members: int
     newest_upload: str | None = None
+    id_title: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +91,16 @@ def judge(
     today: date,
     guards: Guards,
     changes: tuple[int, int] | None = None,
+    signs: Signs = NO_SIGNS,
+    ends_lines: bool = False,
 ) -> Verdict:
     """Return what becomes of a readable file with that many members.
 
     `upload_id` is None for a file that would be closed now; `segment` is None for a new one; `is_twin`
     says that, of the *other* uploads of the same name, the newest applied or held one has the same
     bytes; `today` is the date in UTC; `changes` are how many members would enter and leave, where they were
-    counted, for whoever decides about a held file.
+    counted, for whoever decides about a held file; `ends_lines` says that lists of this client were applied, and that
+    each of them ended with a line break.
     """
     if is_twin and not approved:
         return Verdict(State.DUPLICATE, reason="The same file was applied, or is held, already: nothing to do.")
@@ -88,7 +110,10 @@ def judge(
         return Verdict(State.LOADED)
     if reason := _why_superseded(file, upload_id, segment):
         return Verdict(State.SUPERSEDED, reason=reason)
-    held = list(_ask_guards(file, members, segment, today, guards))
+    held = [
+        *_ask_guards(file, members, segment, today, guards),
+        *_ask_signs(signs, segment.id_title if segment else None, ends_lines=ends_lines),
+    ]
     if held:
         sentences = [reason for _, reason in held]
         if changes:
@@ -150,3 +175,23 @@ def _ask_guards(
         yield Code.EMPTY, f"The file has no members, and the segment has {segment.members:,}."
     elif segment.members >= guards.shrunk_from and members < segment.members * guards.shrunk_ratio:
         yield Code.SHRUNK, f"The file has {members:,} members, and the segment has {segment.members:,}."
+
+
+def judge_signs(signs: Signs, known_title: str | None, *, ends_lines: bool) -> Verdict | None:
+    """Return the verdict on a file that its signs alone hold, None if they do not.
+
+    `known_title` is the title under which the segment's list came, None if unknown.
+    """
+    held = list(_ask_signs(signs, known_title, ends_lines=ends_lines))
+    return Verdict(State.HELD, held[0][0], " ".join(reason for _, reason in held)) if held else None
+
+
+def _ask_signs(signs: Signs, known: str | None, *, ends_lines: bool) -> Iterator[tuple[Code, str]]:
+    """Yield the code and the reason of every sign that holds the file, in their order."""
+    if signs.last_row and ends_lines:
+        last = f'the last row may be cut off: "{signs.last_row}"'
+        yield Code.UNFINISHED, f"The file does not end with a line break, as all lists before it did: {last}."
+    if signs.footer:
+        yield Code.FOOTER, f"{signs.footer} If it is approved, that id is a member."
+    if known and fold(known) == fold(CONTRACT_TITLE) and fold(signs.id_title) != fold(CONTRACT_TITLE):
+        yield Code.ID_TITLE, f"The segment's list came with a column {known}; this file has only {signs.id_title}."

@@ -12,7 +12,7 @@ from ctsftp.contract.codes import PAGES, Fault, Notice
 from ctsftp.contract.names import SegmentFile, read_name
 from ctsftp.contract.states import State
 from ctsftp.contract.verdict import Verdict, change_notice, title_notice
-from ctsftp.ingest.judging import IGNORED, guards_for, judge_of
+from ctsftp.ingest.judging import IGNORED, ends_lines, guards_for, judge_of
 from ctsftp.ingest.reading import Reading, id_titles, read_in_thread
 from ctsftp.ingest.settings import IngestSettings
 from ctsftp.store.store import Store
@@ -93,6 +93,7 @@ async def check(
     judge = partial(judge_of, name, reading, guards=guards_for(name, config, settings.guards), today=today)
     if store is None or client is None:
         return Preview(path.name, name, judge()(None, None, NOT_APPROVED), reading)
+    judge = partial(judge, ends_lines=await ends_lines(store, client, reading))
     facts = await store.segments.facts_for(client, name.key)
     twin = await store.ledger.twin(client, path.name, other_than="")
     if facts is None:

@@ -10,6 +10,7 @@ from ctsftp.contract.verdict import Guards, SegmentFacts, Verdict, judge
 from ctsftp.ingest.reading import Reading
 from ctsftp.ingest.settings import GuardSettings
 from ctsftp.store.publishing import Judge
+from ctsftp.store.store import Store
 
 IGNORED = Verdict(State.IGNORED, reason="It is no segment file: its name does not end in .csv, or begins with a dot.")
 
@@ -22,6 +23,7 @@ def judge_of(
     today: date,
     upload_id: str | None = None,
     changes: tuple[int, int] | None = None,
+    ends_lines: bool = False,
 ) -> Judge:
     """Make the judge of one file: told of its segment, its twin's sha256 and an approval, it says the verdict."""
 
@@ -36,9 +38,16 @@ def judge_of(
             today=today,
             guards=guards,
             changes=changes,
+            signs=reading.signs,
+            ends_lines=ends_lines,
         )
 
     return verdict
+
+
+async def ends_lines(store: Store, client: str, reading: Reading) -> bool:
+    """Tell whether the lists of a client that were applied all ended with a line break, where that matters."""
+    return bool(reading.signs.last_row) and await store.ledger.ends_lines(client)
 
 
 def guards_for(name: SegmentFile, config: ClientConfig, server: GuardSettings) -> Guards:

@@ -5,6 +5,7 @@ stopping (back to `received`, as if nothing had happened).
 """
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
@@ -21,11 +22,12 @@ from ctsftp.contract.rows import Ids
 from ctsftp.contract.states import State
 from ctsftp.contract.verdict import Verdict, change_notice
 from ctsftp.errors import CtsftpError, DiskError, StoreError
-from ctsftp.ingest.judging import IGNORED, guards_for, judge_of
+from ctsftp.ingest.judging import IGNORED, ends_lines, guards_for, judge_of
 from ctsftp.ingest.reading import Reading, id_titles, read_in_thread
 from ctsftp.ingest.settings import IngestSettings
 from ctsftp.spool.spool import StoredUpload
 from ctsftp.store.records import Facts, NewUpload, Uncounted, Upload
+from ctsftp.store.snapshots import bytes_to_write
 from ctsftp.store.store import Store
 
 MAX_DOUBLINGS = 16
@@ -50,6 +52,7 @@ class Loader:
         now: Callable[[], datetime],
         try_again: Callable[[StoredUpload, float], None],
         told: Told = lambda *_: None,
+        spare_bytes: Callable[[], int] = lambda: sys.maxsize,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -57,6 +60,10 @@ class Loader:
         self._now = now
         self._try_again = try_again
         self._told = told
+        # What the disk of the database has above the floor.
+        self._spare_bytes = spare_bytes
+        # What each load that is under way was promised of it.
+        self._promised: dict[str, int] = {}
         # The faults of ours that an upload has met, until it is done: the ledger may be what fails.
         self._faults: dict[str, Counter[Code]] = {}
         # Held by an upload that may have killed a server: of two that were loading then, only one did it.
@@ -92,6 +99,8 @@ class Loader:
             )
         else:
             self._faults.pop(upload.id, None)
+        finally:
+            self._promised.pop(upload.id, None)
 
     async def _load(self, upload: StoredUpload) -> None:
         name = read_name(upload.filename)
@@ -129,6 +138,7 @@ class Loader:
         return await self._store.ledger.upload(upload.id)
 
     async def _load_segment_file(self, upload: StoredUpload, name: SegmentFile, *, approved: bool) -> None:
+        await self._require_room(upload, 1)
         config = await asyncio.to_thread(self._config_of, upload.client)
         limit = self._settings.max_rows
         reading = await read_in_thread(
@@ -150,6 +160,7 @@ class Loader:
             guards=guards_for(name, config, self._settings.guards),
             today=self._now().date(),
             upload_id=upload.id,
+            ends_lines=await ends_lines(self._store, upload.client, reading),
         )
         outcome = None
         while outcome is None:  # judged not to load, and then to load: another node has changed the segment
@@ -160,6 +171,7 @@ class Loader:
             if facts and state is State.HELD:
                 verdict = judge(changes=await self._changes_if_approved(upload.client, name.key, reading.ids))
             elif state is State.LOADED:
+                await self._require_room(upload, bytes_to_write(reading.members))
                 snapshot = await self._store.snapshots.begin(upload.id, reading.members)
                 await self._store.snapshots.add_members(snapshot, reading.ids)
             outcome = await self._store.snapshots.publish(
@@ -172,6 +184,22 @@ class Loader:
         self._tell(upload, outcome.state, outcome.code, reading)
         if outcome.uncounted:
             await self.count_changes(outcome.uncounted)
+
+    async def _require_room(self, upload: StoredUpload, needed_bytes: int) -> None:
+        """Promise a load room for what it writes to the database; DiskError if that would go below the floor.
+
+        What was deleted from the database's file is filled first, and counts as free.
+        """
+        self._promised.pop(upload.id, None)
+        spare_bytes = await asyncio.to_thread(self._spare_bytes)
+        if spare_bytes - sum(self._promised.values()) < needed_bytes:
+            spare_bytes += await self._store.numbers.reusable_bytes()
+        if spare_bytes - sum(self._promised.values()) < needed_bytes:
+            raise DiskError(
+                f"The disk of the database is nearly full: this list needs {needed_bytes:,} bytes above those that are"
+                " left free (free_floor_bytes, free_floor_percent). It is loaded when there is room."
+            )
+        self._promised[upload.id] = needed_bytes
 
     async def _changes_if_approved(self, client: str, key: str, ids: Ids) -> tuple[int, int] | None:
         """Count who would enter and who would leave; None where that cannot be had, which holds up no verdict."""
@@ -270,4 +298,5 @@ def _facts(reading: Reading) -> Facts:
         "rejected": reading.rejected,
         "warnings": reading.notices,
         "sha256": reading.sha256,
+        "id_title": reading.signs.id_title or None,
     }

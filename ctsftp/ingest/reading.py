@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ctsftp.clients.config import ClientConfig
 from ctsftp.contract.codes import Fault, Notice
-from ctsftp.contract.header import ID_TITLES
 from ctsftp.contract.reader import CsvReader, RejectedRow
+from ctsftp.contract.titles import CONTRACT_TITLE, ID_TITLES
+from ctsftp.contract.verdict import NO_SIGNS, Signs
 
 BLOCK_BYTES = 512 * 1024  # measured: 64 KiB and 4 MiB are a third slower
 IDS_AT_ONCE = 100_000  # compared with their neighbours: bounds the memory beyond the ids themselves
@@ -34,6 +35,7 @@ class Reading:
     fault: Fault | None
     notices: list[Notice] = field(default_factory=list)
     rejected_rows: list[RejectedRow] = field(default_factory=list)
+    signs: Signs = NO_SIGNS
 
     @property
     def members(self) -> int:
@@ -41,7 +43,7 @@ class Reading:
         return len(self.ids)
 
 
-async def read_in_thread(path: Path, *, id_titles: frozenset[str], max_rows: int) -> Reading:
+async def read_in_thread(path: Path, *, id_titles: tuple[str, ...], max_rows: int) -> Reading:
     """Read a file beside the event loop; when this is cancelled, the thread stops at its next block."""
     stopped = threading.Event()
     try:
@@ -56,7 +58,7 @@ async def read_in_thread(path: Path, *, id_titles: frozenset[str], max_rows: int
 def read_file(
     path: Path,
     *,
-    id_titles: frozenset[str],
+    id_titles: tuple[str, ...],
     max_rows: int,
     go_on: Callable[[], bool] = lambda: True,
 ) -> Reading:
@@ -89,6 +91,7 @@ def read_file(
         fault=reader.fault,
         notices=list(reader.notices),
         rejected_rows=list(reader.rejected_rows),
+        signs=Signs(id_title=reader.id_title, last_row=reader.last_row, footer=reader.footer),
     )
 
 
@@ -127,6 +130,6 @@ class _IdArray:
         return ids[:kept]
 
 
-def id_titles(config: ClientConfig) -> frozenset[str]:
-    """List the titles that a client's id column may have."""
-    return ID_TITLES | set(config.id_columns)
+def id_titles(config: ClientConfig) -> tuple[str, ...]:
+    """List the titles that a client's id column may have, the first of which counts."""
+    return ID_TITLES if config.id_columns is None else (CONTRACT_TITLE, *config.id_columns)

@@ -6,7 +6,7 @@ disk that the ledger does not know, and those that are due again, are queued; wh
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timedelta
@@ -24,6 +24,8 @@ from ctsftp.store.store import Store
 log = structlog.get_logger()
 
 UPLOADS_AT_ONCE = 500  # that are looked up: so many, that the memory does not grow with them
+DELETE_FOR_S = 0.2  # files are deleted without a pause: an admin's `retry` and the server's stop wait for it
+CLIENT_FOR_S = 120.0  # of one sweep, for one client's files: what is left is the next one's
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class Sweeper:
         retention: SpoolSettings,
         max_file_size_bytes: int,
         now: Callable[[], datetime],
+        count: Callable[[], Awaitable[None]],
     ) -> None:
         self._spool = spool
         self._store = store
@@ -62,6 +65,7 @@ class Sweeper:
         self._retention = retention
         self._max_file_size_bytes = max_file_size_bytes
         self._now = now
+        self._count = count
         self._turn = asyncio.Lock()
         # Held while files are deleted; whoever sends an old upload back to `received` holds it meanwhile.
         self.deleting = asyncio.Lock()
@@ -99,6 +103,7 @@ class Sweeper:
                     keep_last=self._settings.keep_snapshots, keep_days=self._settings.keep_snapshot_days
                 ),
             )
+            await self._count()
         log.info("swept", **(asdict(swept) | {"queued": len(queued)}))
         return swept
 
@@ -143,12 +148,32 @@ class Sweeper:
     async def _delete_uploads(self) -> int:
         """Delete the files of uploads that ended long ago; the ledger's rows stay."""
         before = self._now() - timedelta(days=self._retention.keep_uploads_days)
-        deleted = 0
+        old: dict[str, list[str]] = {}
         async for on_disk in self._on_disk():
-            async with self.deleting:
-                prunable = await self._store.ledger.prunable(on_disk, before=before)
-                old = [(on_disk[one], one) for one in sorted(prunable)]
-                deleted += await asyncio.to_thread(self._delete_files, old)
+            for upload_id in sorted(await self._store.ledger.prunable(on_disk, before=before)):
+                old.setdefault(on_disk[upload_id], []).append(upload_id)
+        deleted = 0
+        for client, upload_ids in old.items():
+            try:
+                deleted += await self._delete_of(client, upload_ids, before)
+            except (CtsftpError, OSError) as exc:
+                log.warning("client left out", client=client, at="delete uploads", error=str(exc))
+        return deleted
+
+    async def _delete_of(self, client: str, upload_ids: list[str], before: datetime) -> int:
+        """Delete one client's files, a few at a time: whoever waits for `deleting` has a turn in between."""
+        deleted = 0
+        loop = asyncio.get_running_loop()
+        until = loop.time() + CLIENT_FOR_S
+        with await asyncio.to_thread(self._spool.removal, client, upload_ids) as removal:
+            while upload_ids and loop.time() < until:
+                some, upload_ids = upload_ids[:UPLOADS_AT_ONCE], upload_ids[UPLOADS_AT_ONCE:]
+                async with self.deleting:
+                    still = await self._store.ledger.prunable(some, before=before)
+                    ready = [one for one in some if one in still]
+                    gone, left = await asyncio.to_thread(removal.remove, ready, for_s=DELETE_FOR_S)
+                deleted += gone
+                upload_ids = left + upload_ids
         return deleted
 
     async def _on_disk(self) -> AsyncIterator[dict[str, str]]:
@@ -159,15 +184,3 @@ class Sweeper:
         all_of_them = itertools.chain.from_iterable(of_each)
         while some := await asyncio.to_thread(lambda: dict(itertools.islice(all_of_them, UPLOADS_AT_ONCE))):
             yield some
-
-    def _delete_files(self, uploads: list[tuple[str, str]]) -> int:
-        """Delete what can be deleted, given by client and id: one file that cannot is no reason to keep all others."""
-        deleted = 0
-        for client, upload_id in uploads:
-            try:
-                if upload := self._spool.upload(client, upload_id):
-                    self._spool.remove_upload(upload)
-                    deleted += 1
-            except (CtsftpError, OSError) as exc:
-                log.warning("upload not deleted", upload=upload_id, error=str(exc))
-        return deleted

@@ -18,7 +18,7 @@ from ctsftp.contract.events import Words, words_for
 from ctsftp.errors import CtsftpError
 from ctsftp.notify.message import Messages
 from ctsftp.notify.settings import NotifySettings
-from ctsftp.notify.webhook import Webhooks, is_web, new_secret, shown_url
+from ctsftp.notify.webhook import Webhooks, new_secret, shown_url
 from ctsftp.store.outbox import Outbox
 from ctsftp.store.records import Attempt, Delivery, Event, Hook, iso
 
@@ -47,7 +47,7 @@ class Notifier:
         self._outbox = outbox
         self._now = now
         self._webhooks = Webhooks(settings, now=now)
-        self._messages = Messages()
+        self._messages = Messages(allow_internal=settings.allow_internal)
         self._busy: set[int] = set()
 
     async def run(self) -> None:
@@ -62,8 +62,8 @@ class Notifier:
 
     async def read_address(self, address: str) -> Address:
         """Read an address that is to be a hook's, and refuse what cannot be one, or must not be told anything."""
-        if not is_web(address):
-            return Address(shown=await self._messages.check(address), secret=None)
+        if shown := await self._messages.check(address):
+            return Address(shown=shown, secret=None)
         await self._webhooks.check(address)
         return Address(shown=shown_url(address), secret=new_secret())
 

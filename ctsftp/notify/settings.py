@@ -9,7 +9,8 @@ class NotifySettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     allow_internal: bool = Field(
-        default=False, description="let webhooks go to loopback, private and link-local addresses"
+        default=False,
+        description="let webhooks and messages go to loopback, private and link-local addresses, also by a proxy there",
     )
     timeout_s: float = Field(10, gt=0, description="seconds that one webhook may take, from its name's look-up on")
     max_attempts: int = Field(36, ge=1, description="tries of a delivery before it is dead; by default, 27 hours")
@@ -20,6 +21,9 @@ class NotifySettings(BaseModel):
     keep_events_days: int = Field(30, ge=1, le=36_500, description="days that events are kept, delivered or not")
     watch_interval_s: float = Field(300, gt=0, description="seconds between two looks at segments, keys and the disk")
     key_expiry_warning_days: int = Field(
-        30, ge=0, le=36_500, description="days before its end that a key counts as expiring, for `doctor` too"
+        30,
+        ge=0,
+        le=36_500,
+        description="days before its end that a key counts as expiring: events, log, `doctor`, `key list`",
     )
     low_disk_bytes: int = Field(1 << 30, ge=0, description="bytes that uploads may still take, fewer of which are low")

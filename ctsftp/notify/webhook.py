@@ -19,14 +19,13 @@ from standardwebhooks import Webhook
 
 from ctsftp.contract.codes import harmless
 from ctsftp.errors import CtsftpError, RefusedError, UsageError
-from ctsftp.notify.addresses import is_internal, resolve
+from ctsftp.notify.addresses import is_internal, refusal, resolve
 from ctsftp.notify.settings import NotifySettings
 
 SCHEMES = frozenset({"http", "https"})
 SECRET_BYTES = 32
 MAX_PORT = 65_535
 SHOWN_ERROR = 200
-ALLOW = "CTSFTP_NOTIFY__ALLOW_INTERNAL=true"
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
@@ -63,7 +62,7 @@ class Webhooks:
     async def _addresses(self, url: httpx.URL) -> list[str]:
         found = await self._resolve(url.host, url.port or (443 if url.scheme == "https" else 80))
         if not self._settings.allow_internal and any(is_internal(address) for address in found):
-            raise RefusedError(f"{url.host} is an address inside: set {ALLOW} if webhooks may go there.")
+            raise RefusedError(refusal(url.host))
         return found
 
 

@@ -15,7 +15,7 @@ from asyncssh import DISC_TOO_MANY_CONNECTIONS
 
 from ctsftp.clients.addresses import matches
 from ctsftp.sftp.admission import Admission
-from ctsftp.sftp.penalties import Offence, Penalties, Penalty, source_of
+from ctsftp.sftp.penalties import EarlyEnds, Offence, Penalties, Penalty, source_of
 from ctsftp.sftp.settings import SftpSettings
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Door:
         self._turned_away: Counter[str] = Counter()
         self._telling: asyncio.TimerHandle | None = None
         self.penalties = Penalties(settings.penalties)
+        self._early_ends = EarlyEnds(settings.penalties.max_sources)
 
     def apply(self, settings: SftpSettings) -> None:
         """Go by other limits from now on; who is in stays in."""
@@ -80,6 +81,10 @@ class Door:
         if self.penalties.earn(address, offence, self._clock_s(), share) and not self._trusts(address):
             wait_s = self.penalties.refused_s(address, self._clock_s())
             log.warning("address refused", address=address, offence=str(offence), for_s=round(wait_s))
+
+    def excuses(self, address: str) -> bool:
+        """Tell whether a connection of an address may end before its KEXINIT: now and then, as a health check does."""
+        return self._early_ends.excuses(address, self._clock_s())
 
     def penalties_now(self) -> list[Penalty]:
         """List who has a penalty; a trusted address is never refused for it."""

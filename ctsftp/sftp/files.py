@@ -380,7 +380,7 @@ class ClientFiles(SFTPServer):
         if not (is_file and self._context.is_upload_name(new.name)):
             await self._in_thread(self._move, old, new, replace=replace)
             return
-        await self._in_thread(self._account_for_one)
+        await self._in_thread(self._account_for_rename, old)
         upload = await self._in_thread(self._spool.publish_renamed, self.client, old, new, replace=replace)
         fault = None
         try:
@@ -392,6 +392,10 @@ class ClientFiles(SFTPServer):
 
     def _account_for_one(self) -> None:
         self._spool.account(self.client).add_file(self._context.allowance)
+
+    def _account_for_rename(self, old: HomePath) -> None:
+        size_bytes = self._spool.bytes_of_rename(self.client, old)
+        self._spool.account(self.client).add_file(self._context.allowance, size_bytes)
 
     def _inspect(self, upload: StoredUpload) -> Fault | None:
         """Ask what the first bytes show; a fault of ours is no reason to fail a CLOSE: the upload is durable."""

@@ -9,6 +9,7 @@ ours, every CLOSE fails and no file is published. Tests hold both.
 
 import asyncio
 import functools
+import struct
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -18,6 +19,7 @@ from asyncssh.constants import (
     FXP_CLOSE,
     FXP_FSETSTAT,
     FXP_FSTAT,
+    FXP_INIT,
     FXP_LSTAT,
     FXP_MKDIR,
     FXP_OPEN,
@@ -40,6 +42,7 @@ from ctsftp.sftp.files import ClientFiles
 from ctsftp.sftp.status import is_expected, sftp_error
 
 SFTP_VERSION = 3
+INIT_HEAD = struct.Struct("!BI")  # type, version; pairs of strings follow
 REQUESTS_A_TURN = 64
 PACKET_HEAD_BYTES = 1024  # what a packet has besides data: type, number, handle, offset, lengths
 
@@ -116,7 +119,7 @@ class FilesHandler(SFTPServerHandler):
             await asyncio.sleep(0)
         packet = await self._read_packet()
         self.files.requests += 1
-        return packet
+        return _of_version_3(packet) if self.files.requests == 1 else packet
 
     async def _read_packet(self) -> SSHPacket:
         """Read one request, which may be as large as the limit; a larger one ends the session."""
@@ -192,6 +195,21 @@ class FilesHandler(SFTPServerHandler):
         limit = self.files.limits.max_open_handles
         if len(self._file_handles) + len(self._dir_handles) >= limit:
             raise LimitError(f"More than {limit} open handles: close some first.")
+
+
+def _of_version_3(init: SSHPacket) -> SSHPacket:
+    """Read an INIT of a newer version as one of version 3, with which it is answered.
+
+    asyncssh ends a session whose INIT of version 4 to 6 holds extension pairs, as those of version 3 may.
+    """
+    data = init.get_remaining_payload()
+    head, pairs = data[: INIT_HEAD.size], data[INIT_HEAD.size :]
+    if len(head) < INIT_HEAD.size:
+        return init
+    kind, version = INIT_HEAD.unpack(head)
+    if kind == FXP_INIT and version > SFTP_VERSION:
+        return SSHPacket(INIT_HEAD.pack(FXP_INIT, SFTP_VERSION) + pairs)
+    return init
 
 
 def _answering(request: _Request, *, explained: bool) -> _Request:

@@ -13,10 +13,13 @@ import structlog
 
 from ctsftp.clients.access import decide, signature_algorithms
 from ctsftp.clients.addresses import matches
-from ctsftp.clients.authorized_keys import EXPIRY_WARNING, KeyEntry, Refusal
+from ctsftp.clients.authorized_keys import KeyEntry, Refusal
 from ctsftp.errors import CtsftpError, NotFoundError
+from ctsftp.sftp.attempts import keys_offered
 from ctsftp.sftp.budget import NOTICED_SHARE
 from ctsftp.sftp.ciphers import prefer_gcm
+from ctsftp.sftp.exchange import attend_exchanges
+from ctsftp.sftp.negotiation import Mismatch
 from ctsftp.sftp.penalties import Offence
 from ctsftp.sftp.proxy import await_header
 
@@ -56,12 +59,13 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class LoginRefused:
-    """A connection that ended without a login: its best try."""
+    """A connection that ended without a login: its best try, and the keys that it offered."""
 
     client: str
     address: str
     fingerprint: str
     cause: Refusal
+    keys: tuple[bytes, ...] = ()
 
 
 class _Signatures(frozenset[bytes]):
@@ -96,7 +100,11 @@ class Connection(asyncssh.SSHServer):
         self._best_try: tuple[Refusal, str] | None = None
         self._excess: str | None = None
         self._half_tries = 0
+        self._offered: dict[bytes, None] = {}
         self._signed_with_sha1 = False
+        self._introduced = False
+        self._software = ""
+        self._mismatch: Mismatch | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -107,6 +115,7 @@ class Connection(asyncssh.SSHServer):
         """Note the peer: once the connection is lost it can no longer be asked."""
         self.ssh = cast("SshConnection", conn)
         self.ssh.on_excess = self._note_excess
+        attend_exchanges(conn, self._server.pace, heard=self._note_software, failed=self._note_mismatch)
         prefer_gcm(conn)
         peer = conn.get_extra_info("peername")
         self.address = peer[0] if peer else ""
@@ -133,6 +142,9 @@ class Connection(asyncssh.SSHServer):
                 error=str(exc) if exc else None,
             )
         elif not self.turned_away:
+            if self._mismatch or isinstance(exc, asyncssh.KeyExchangeFailed):
+                software = self._software or self.ssh.get_extra_info("client_version", "")
+                self._server.note_mismatch(self.address, software, self._mismatch, str(exc))
             self._tell_refusal()
 
     async def begin_auth(self, username: str) -> bool:
@@ -161,6 +173,7 @@ class Connection(asyncssh.SSHServer):
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:  # noqa: ARG002  begin_auth has it
         """Decide on a key; asyncssh asks once for the offer and once more for the signature."""
+        self._offered[key.public_data] = None
         if self._half_tries >= 2 * self._server.settings.max_login_failures:
             self.ssh.disconnect(asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE, "Too many keys")
             return False
@@ -203,6 +216,7 @@ class Connection(asyncssh.SSHServer):
             sha1=self._signed_with_sha1,
         )
         self._warn_of_expiry(self.key)
+        self._server.attempts.signed_in(login, self._software)
         self._server.on_login(login)
 
     def session_requested(self) -> "tuple[asyncssh.SSHServerChannel[bytes], Session] | bool":
@@ -222,16 +236,30 @@ class Connection(asyncssh.SSHServer):
     def _tell_refusal(self) -> None:
         """Tell the admin of the best try, and blame the address."""
         cause, fingerprint = self._best_try or (None, "")
-        if not self.blameless and not self._excess:
+        if not self.blameless and not self._excess and not self._only_looked(cause):
             self._server.door.blame(self.address, self._offence(cause))
             if (share := self.ssh.login_budget.share) >= NOTICED_SHARE:
                 self._server.door.blame(self.address, Offence.EXCESS, share)
         if cause is None:
             return
+        refused = LoginRefused(self.username, self.address, fingerprint, cause, tuple(self._offered))
         log.warning(
-            "login refused", client=self.username, address=self.address, fingerprint=fingerprint, cause=str(cause)
+            "login refused",
+            client=self.username,
+            address=self.address,
+            fingerprint=fingerprint,
+            cause=str(cause),
+            keys=len(refused.keys),
+            hint=keys_offered(refused) or None,
         )
-        self._server.on_refusal(LoginRefused(self.username, self.address, fingerprint, cause))
+        self._server.attempts.refused(refused, self._software)
+        self._server.on_refusal(refused)
+
+    def _only_looked(self, cause: Refusal | None) -> bool:
+        """Tell whether this may have been a balancer's health check, which leaves before it says what it speaks."""
+        early = not self._introduced and self._offence(cause) is Offence.NO_AUTHENTICATION
+        quiet = self.ssh.login_budget.share < NOTICED_SHARE
+        return early and quiet and self._server.door.excuses(self.address)
 
     def _offence(self, cause: Refusal | None) -> Offence:
         if self._server.clock_s() - self._began_s >= self._server.settings.login_timeout_s:
@@ -239,7 +267,7 @@ class Connection(asyncssh.SSHServer):
         return Offence.NO_AUTHENTICATION if cause is None else OFFENCES.get(cause, Offence.FAILED_KEYS)
 
     def _warn_of_expiry(self, key: KeyEntry) -> None:
-        if key.expires_within(EXPIRY_WARNING, self._server.now()):
+        if key.expires_within(self._server.key_expiry_warning, self._server.now()):
             log.warning(
                 "key expires soon", client=self.username, fingerprint=key.key.fingerprint, expires=str(key.expires)
             )
@@ -250,6 +278,13 @@ class Connection(asyncssh.SSHServer):
             self.address = address
             self.blameless = False
         self._server.arrive(self)
+
+    def _note_software(self) -> None:
+        self._introduced = True
+        self._software = self.ssh.get_extra_info("client_version", "")
+
+    def _note_mismatch(self, mismatch: Mismatch | None) -> None:
+        self._mismatch = mismatch
 
     def _note_sha1(self, fingerprint: str, *, allowed: bool) -> None:
         if allowed:

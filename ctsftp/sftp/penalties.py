@@ -5,12 +5,16 @@ reaches `min_s` the address is refused until all of it is over; `max_s` is the m
 trying is soon forgotten, and an honest sender with one wrong key is never noticed.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from ctsftp.sftp.settings import PenaltySettings
+
+# A balancer's health check connects, reads the server's name and leaves: several balancers do so every few seconds.
+EARLY_ENDS_PER_S = 5
 
 # Whoever has one IPv6 address has its /64.
 IPV6_PREFIX_BITS = 64
@@ -130,3 +134,22 @@ class Penalties:
     def _records(self) -> Iterator[tuple[str, _Record]]:
         yield from self._v4.items()
         yield from self._v6.items()
+
+
+class EarlyEnds:
+    """When each source last ended connections before its KEXINIT; the one that did so last is at the end."""
+
+    def __init__(self, max_sources: int) -> None:
+        self._max_sources = max_sources
+        self._times_s: dict[str, deque[float]] = {}
+
+    def excuses(self, address: str, now_s: float) -> bool:
+        """Note one more such end; tell whether there were fewer than so many in the second before it."""
+        source = source_of(address)
+        times_s = self._times_s.pop(source, deque(maxlen=EARLY_ENDS_PER_S))
+        excused = len(times_s) < EARLY_ENDS_PER_S or now_s - times_s[0] > 1
+        times_s.append(now_s)
+        self._times_s[source] = times_s
+        while len(self._times_s) > self._max_sources or now_s - next(iter(self._times_s.values()))[-1] > 1:
+            del self._times_s[next(iter(self._times_s))]
+        return excused

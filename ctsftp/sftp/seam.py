@@ -83,6 +83,14 @@ class SshConnection(SSHServerConnection):
         if not self._wait_for_turn():
             self._steer()
 
+    def _reset_keepalive_timer(self) -> None:
+        """Take back the count of questions that the peer let pass in silence, whatever it sends.
+
+        asyncssh takes it back for an answer alone, and ends the upload of a sender that answers no such question.
+        """
+        self._keepalive_count = 0
+        super()._reset_keepalive_timer()
+
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """End when what arrived before is worked off."""
         self._ended = True

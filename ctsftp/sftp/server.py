@@ -5,12 +5,11 @@ connections are closed; what was still open becomes partials, and publishing tha
 """
 
 import asyncio
-import os
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
@@ -21,13 +20,17 @@ from asyncssh.connection import SSHServerConnectionOptions
 
 from ctsftp.clients.authorized_keys import Refusal
 from ctsftp.clients.folder import Client, Clients
+from ctsftp.contract.listening import cannot_listen, cause
 from ctsftp.errors import CtsftpError, SettingsError
+from ctsftp.sftp.attempts import UNKNOWN_KIND, Attempts
 from ctsftp.sftp.ciphers import CIPHERS
 from ctsftp.sftp.door import Door
+from ctsftp.sftp.exchange import FINITE_FIELD_PER_S, KEX_ALGORITHMS, Pace
 from ctsftp.sftp.fairness import FairShare
 from ctsftp.sftp.files import CutOff, FilesContext, Inspect, Landed
 from ctsftp.sftp.listener import Listener
 from ctsftp.sftp.login import Connection, Login, LoginRefused
+from ctsftp.sftp.negotiation import Mismatch
 from ctsftp.sftp.penalties import Penalty
 from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.seam import SshConnection
@@ -38,11 +41,12 @@ from ctsftp.sftp.watch import Watch
 from ctsftp.spool.quota import Allowance
 from ctsftp.spool.spool import Spool
 
-KEX_ALGORITHMS = ("mlkem768x25519-sha256", "curve25519-sha256", "curve25519-sha256@libssh.org", "ecdh-sha2-nistp256")
 MACS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512")
 # As OpenSSH's server. What a peer may send ahead is kept twice over, here and in the channel, for each of its channels.
 WINDOW_BYTES = 2 << 20
 
+# Where no host is set: all addresses, each family by a socket of its own, so that IPv4 peers keep their addresses.
+ANY_IPV4, ANY_IPV6 = "0.0.0.0", "::"  # noqa: S104  a landing server faces its senders
 READERS = 4
 TICK_S = 0.01  # the first answer to a login comes at a multiple of it
 WATCH_INTERVAL_S = 5.0
@@ -68,17 +72,23 @@ class SftpServer:
         landed: Landed,
         cut_off: Callable[[CutOff], None],
         receipts: ReceiptSource,
+        key_expiry_warning: timedelta,
         on_login: Callable[[Login], None],
         on_refusal: Callable[[LoginRefused], None],
+        on_mismatch: Callable[[str], None],
     ) -> None:
         self.settings = settings
         self.clients = clients
         self.now = now
+        self.key_expiry_warning = key_expiry_warning
         self.on_login = on_login
         self.on_refusal = on_refusal
+        self._on_mismatch = on_mismatch
         self.connections: set[Connection] = set()
         self.clock_s = asyncio.get_running_loop().time
         self.door = Door(settings, clock_s=self.clock_s)
+        self.attempts = Attempts(clients, now=now)
+        self.pace = Pace(FINITE_FIELD_PER_S)
         self._host_keys = host_keys
         self._spool = spool
         self._tasks = tasks
@@ -98,7 +108,7 @@ class SftpServer:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="ctsftp-login")
         self._rechecks = asyncio.Lock()
         self._changes = 0
-        self._listener: Listener | None = None
+        self._listeners: dict[str, Listener] = {}
         self._options: SSHServerConnectionOptions
         self._turns = Turns()
         self._stopping = False
@@ -106,8 +116,12 @@ class SftpServer:
     @property
     def port(self) -> int:
         """The port that is listened on, once started."""
-        assert self._listener is not None
-        return self._listener.port
+        return next(iter(self._listeners.values())).port
+
+    @property
+    def hosts(self) -> list[str]:
+        """The addresses that are listened on, once started."""
+        return list(self._listeners)
 
     @property
     def session_count(self) -> int:
@@ -127,9 +141,10 @@ class SftpServer:
     async def start(self) -> None:
         """Listen; raise `SettingsError` if the address cannot be had."""
         settings = self.settings
+        host, port = settings.host or ANY_IPV4, settings.port
         self._options = await SSHServerConnectionOptions.construct(
             server_factory=lambda: Connection(self),
-            kex_algs=list(KEX_ALGORITHMS),
+            kex_algs=[*KEX_ALGORITHMS, *settings.extra_kex],
             encryption_algs=list(CIPHERS),
             mac_algs=list(MACS),
             compression_algs=["none"],
@@ -148,19 +163,18 @@ class SftpServer:
             **_changeable(settings, self._host_keys),
         )
         try:
-            self._listener = await Listener.open(settings.host, settings.port, self._accept)
+            self._listeners[host] = await Listener.open(host, port, self._accept)
         except OSError as exc:
-            raise SettingsError(
-                f"Port {settings.port} on {settings.host} cannot be listened on ({_why(exc)}): "
-                "stop what uses it, or set CTSFTP_SFTP__PORT to another one."
-            ) from exc
+            raise SettingsError(cannot_listen(exc, "CTSFTP_SFTP", host=host, port=port)) from exc
+        if not settings.host:
+            await self._listen_to_ipv6()
         self._watching = self._tasks.create_task(self._keep_watch())
 
     def apply(self, settings: SftpSettings, host_keys: Sequence[asyncssh.SSHKey]) -> None:
         """Go by other limits and host keys from the next connection on; where to listen stays as it is."""
         self.settings = settings
         self.door.apply(settings)
-        if self._listener:
+        if self._listeners:
             self._options.update(**_changeable(settings, host_keys))
 
     def hurry(self) -> None:
@@ -171,8 +185,8 @@ class SftpServer:
     async def stop(self) -> None:
         """Stop as the module says; stopping twice is fine."""
         self._stopping = True
-        if self._listener:
-            self._listener.close()
+        for listener in self._listeners.values():
+            listener.close()
         for session in self._sessions:
             session.refuse_new()
         await self._drain()
@@ -186,6 +200,7 @@ class SftpServer:
         if self._watching:
             self._watching.cancel()
         self.door.close()
+        self.attempts.close()
         self._readers.shutdown(wait=False)
 
     def arrive(self, connection: Connection) -> bool:
@@ -208,6 +223,11 @@ class SftpServer:
         """Know of a connection no longer."""
         self.connections.discard(connection)
         self.door.leave(connection)
+
+    def note_mismatch(self, address: str, software: str, found: Mismatch | None, said: str) -> None:
+        """Tell of a connection that ended since there was no algorithm in common."""
+        self.attempts.mismatched(address, software, found, said)
+        self._on_mismatch(found.kind if found else UNKNOWN_KIND)
 
     def penalties(self) -> list[Penalty]:
         """List the addresses that behaved badly."""
@@ -285,6 +305,13 @@ class SftpServer:
         connection.sessions.add(session)
         return channel, session
 
+    async def _listen_to_ipv6(self) -> None:
+        """Listen on the same port of all IPv6 addresses; a machine that has none does without."""
+        try:
+            self._listeners[ANY_IPV6] = await Listener.open(ANY_IPV6, self.port, self._accept)
+        except OSError as exc:
+            log.warning("not listening on IPv6", host=ANY_IPV6, port=self.port, error=cause(exc))
+
     def _accept(self, peer: socket.socket, address: str) -> None:
         """Make a connection of a newcomer, unless its address has a penalty: that costs next to nothing."""
         if answer := self.door.answer_to(address):
@@ -310,8 +337,7 @@ class SftpServer:
             allowance=Allowance(
                 bytes=client.config.quota_bytes or self.settings.quota_bytes,
                 files=client.config.quota_files or self.settings.quota_files,
-                floor_percent=self.settings.free_floor_percent,
-                floor_bytes=self.settings.free_floor_bytes,
+                floor=self.settings.floor,
             ),
             share=self._share(client.name),
             is_upload_name=self._is_upload_name,
@@ -376,13 +402,6 @@ class SftpServer:
         if self._watch.quiet_s(connection, requests, now_s) >= limits.idle_timeout_s:
             return f"Nothing was asked for in {limits.idle_timeout_s:g} s"
         return None
-
-
-def _why(exc: OSError) -> str:
-    """Say in a few words why an address cannot be had; uvloop's text repeats the address."""
-    if isinstance(exc, socket.gaierror) or exc.errno is None:
-        return exc.strerror or str(exc)
-    return os.strerror(exc.errno)
 
 
 def _changeable(settings: SftpSettings, host_keys: Sequence[asyncssh.SSHKey]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from asyncssh import BreakReceived, SignalReceived, SSHReader, SSHServerChannel,
 from asyncssh.constants import EXTENDED_DATA_STDERR
 from asyncssh.stream import SSHServerStreamSession
 
+from ctsftp.errors import CtsftpError
 from ctsftp.sftp.files import ClientFiles, FilesContext
 from ctsftp.sftp.handler import FilesHandler
 from ctsftp.sftp.wire import join_small
@@ -144,6 +145,8 @@ class Session(SSHServerStreamSession[bytes]):
             ended_well = await self._speak(reader, writer)
         except (EOFError, BreakReceived, SignalReceived, TerminalSizeChanged) as exc:
             log.info("session broke off", client=self.client, cause=type(exc).__name__)
+        except CtsftpError as exc:  # its text says all: the data folder is not there, say
+            log.error("session failed", client=self.client, error=str(exc))  # noqa: TRY400
         except Exception:
             log.exception("session failed", client=self.client)
         finally:

@@ -1,12 +1,13 @@
 """The SFTP server's settings."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ctsftp.clients.addresses import check_patterns
 from ctsftp.errors import UsageError
 from ctsftp.spool.paths import MAX_DEPTH, MAX_PATH_BYTES
+from ctsftp.spool.room import Floor
 
 MIN_PACKET_BYTES = 34_000  # RFC 4251 asks for 32,768 bytes of data in a packet, and there is a handle with it
 
@@ -45,11 +46,11 @@ class SftpSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    host: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104  a landing server faces its senders
+    host: str = Field("", description="address to listen on, where not on all of IPv4 and IPv6")
     port: int = Field(2022, ge=0, le=65535, description="port to listen on; 0: any free one")
     public_host: str | None = Field(None, description="the name that senders connect to, for the connection sheet")
     proxy_addresses: Addresses = Field(
-        (), description="addresses and CIDR blocks of balancers, which begin each connection by PROXY protocol v2"
+        (), description="addresses and CIDR blocks of balancers, which begin each connection by the PROXY protocol"
     )
     proxy_header_timeout_s: float = Field(5, gt=0, description="seconds for that beginning")
     trusted_addresses: Addresses = Field(
@@ -64,7 +65,10 @@ class SftpSettings(BaseModel):
     unauthenticated_per_address: int = Field(10, ge=1, description="connections not signed in from an address")
     login_timeout_s: float = Field(30, gt=0, description="seconds to sign in")
     max_login_failures: int = Field(6, ge=1, description="refused keys a connection")
-    max_channels: int = Field(4, ge=1, description="SFTP sessions a connection")
+    extra_kex: tuple[Literal["diffie-hellman-group-exchange-sha256"], ...] = Field(
+        (), description="key exchange methods offered besides, for old senders; hardening.md says which there are"
+    )
+    max_channels: int = Field(10, ge=1, description="SFTP sessions a connection")
     max_open_handles: int = Field(64, ge=1, description="open files and folders a session")
     max_view_bytes_per_client: int = Field(
         64 << 20, ge=1 << 20, description="memory that a client's open listings and receipts may take"
@@ -80,10 +84,13 @@ class SftpSettings(BaseModel):
     sync_every_bytes: int = Field(
         8 << 20, ge=1, description="bytes of a file after which the disk is to take them, while further ones arrive"
     )
-    quota_bytes: int = Field(100 << 30, ge=1, description="bytes that a client may have here, kept uploads included")
+    quota_bytes: int = Field(100 << 30, ge=1, description="bytes that a client may have: kept uploads, and its lists")
     quota_files: int = Field(100_000, ge=1, description="files and folders that a client may have here")
-    free_floor_percent: float = Field(10, ge=0, lt=100, description="percent of the disk that uploads leave free,")
-    free_floor_bytes: int = Field(5 << 30, ge=0, description="or these bytes, if they are fewer")
+    free_floor_percent: float = Field(
+        10, ge=0, lt=100, description="percent of the disk, and of its files, that uploads leave free,"
+    )
+    free_floor_bytes: int = Field(5 << 30, ge=0, description="or these bytes, if they are fewer,")
+    free_floor_files: int = Field(10_000, ge=0, description="or these files (inodes), if they are fewer")
     idle_timeout_s: float = Field(900, gt=0, description="seconds that a connection may ask for nothing")
     upload_stall_timeout_s: float = Field(300, gt=0, description="seconds that an open upload may receive nothing")
     keepalive_interval_s: float = Field(30, gt=0, description="seconds between questions to a silent peer")
@@ -94,3 +101,8 @@ class SftpSettings(BaseModel):
     rekey_interval_s: float = Field(3600, ge=1, description="or seconds")
     drain_timeout_s: float = Field(120, ge=0, description="seconds that running uploads get when the server stops")
     penalties: PenaltySettings = PenaltySettings()
+
+    @property
+    def floor(self) -> Floor:
+        """What uploads leave free of the disk."""
+        return Floor(percent=self.free_floor_percent, bytes=self.free_floor_bytes, files=self.free_floor_files)

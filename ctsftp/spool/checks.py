@@ -1,12 +1,14 @@
 """What `ctsftp doctor` asks of the data folder: who may read and write it, and how much room there is."""
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from ctsftp.contract.finding import Finding, Level
-from ctsftp.spool.spool import FOLDERS, is_stranger
+from ctsftp.spool.room import Floor, Room
+from ctsftp.spool.spool import FOLDERS
 
 MIN_FREE_FILES_RATIO = 0.05
 
@@ -23,7 +25,8 @@ def check_folder(part: str, folder: Path, *, private: bool = True) -> Iterator[F
         children = [(path, path.lstat()) for path in sorted(folder.iterdir())]
     except OSError as exc:
         why = f"{folder} cannot be read ({exc.strerror})."
-        yield Finding(part, Level.BAD, why, "Use the server's account, or check CTSFTP_DATA_DIR and CTSFTP_KEYS_DIR.")
+        do = "Use root or the server's account, and see that CTSFTP_DATA_DIR and CTSFTP_KEYS_DIR are the server's."
+        yield Finding(part, Level.BAD, why, do)
         return
     found = [*_strangers(part, folder, owner, private=private), *_owners(part, children, owner)]
     closed = "closed to others" if private else "written by it alone"
@@ -43,41 +46,53 @@ def check_clients_folders(root: Path) -> Iterator[Finding]:
 
 
 def check_homes(root: Path) -> Iterator[Finding]:
-    """Check that what clients see are uploads: of files without a second link, the sweep makes new ones."""
-    alone = [
-        path
-        for home in sorted(root.glob("*/home"))
-        for folder, _, names in os.walk(home)
-        for path in (Path(folder, name) for name in names)
-        if _is_alone(path)
-    ]
+    """Check that what clients see are uploads: of other files, also of those with a link elsewhere, come new ones."""
+    alone: list[Path] = []
+    for home in sorted(root.glob("*/home")):
+        shown = list(_files(home))  # first: what lands meanwhile is an upload before it shows
+        kept = home.with_name("uploads")
+        uploads = {inode for _, inode in _files(kept)}
+        if kept.is_dir():  # else that is told of already
+            alone += [path for path, inode in shown if inode not in uploads]
     if alone:
-        text = f"{len(alone):,} files in clients' homes are no uploads yet, {alone[0]} first: the sweep makes new ones."
+        are = "1 file in a client's home is" if len(alone) == 1 else f"{len(alone):,} files in clients' homes are"
+        text = f"{are} no upload yet, {alone[0]} first: the sweep makes a new one of each."
         do = "If the data folder was copied without its hard links, stop the server and copy it with `cp -a`."
-        yield Finding("data", Level.WARN, text, f"{do} More: deploy/restore.md")
+        yield Finding("data", Level.WARN, text, do)
 
 
-def check_room(data_dir: Path, *, free_ratio: float, largest_bytes: int) -> Iterator[Finding]:
+def check_room(data_dir: Path, *, floor: Floor, free_ratio: float, largest_bytes: int) -> Iterator[Finding]:
     """Check that the disk has room for the next upload and its list, and for as many files as there will be."""
-    room = os.statvfs(data_dir)
-    free, total = room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize
-    told = f"{free / 1e9:,.1f} GB of {total / 1e9:,.1f} GB are free at {data_dir}."
-    do = "Free some room, or lower CTSFTP_SPOOL__KEEP_UPLOADS_DAYS and CTSFTP_SWEEP__KEEP_SNAPSHOTS."
-    if free < largest_bytes:
+    found = os.statvfs(data_dir)
+    room = Room.of(found, floor)
+    told = (
+        f"{room.free_bytes / 1e9:,.1f} GB of {room.total_bytes / 1e9:,.1f} GB are free at {data_dir},"
+        f" {max(0, room.spare_bytes) / 1e9:,.1f} GB of them for uploads."
+    )
+    do = (
+        "Free some room, or lower CTSFTP_SPOOL__KEEP_UPLOADS_DAYS and CTSFTP_SWEEP__KEEP_SNAPSHOTS for the server and"
+        " restart it."
+    )
+    if refusal := room.refusal():
+        yield Finding("disk", Level.BAD, f"{told} Every upload is refused. {refusal}", do)
+    elif room.refusal(largest_bytes):
         yield Finding("disk", Level.BAD, f"{told} The largest file that may come would not fit.", do)
-    elif free < total * free_ratio:
+    elif room.free_bytes < room.total_bytes * free_ratio:
         yield Finding("disk", Level.WARN, told, do)
     else:
         yield Finding("disk", Level.OK, told)
-    if room.f_files and room.f_favail < room.f_files * MIN_FREE_FILES_RATIO:
-        yield Finding("disk", Level.WARN, f"Only {room.f_favail:,} more files fit on the disk of {data_dir}.", do)
+    if found.f_files and found.f_favail < found.f_files * MIN_FREE_FILES_RATIO:
+        text = f"Only {max(0, room.spare_files):,} more files of uploads fit on the disk of {data_dir}."
+        yield Finding("disk", Level.WARN, text, do)
 
 
-def _is_alone(path: Path) -> bool:
-    try:
-        return is_stranger(path.lstat())
-    except OSError:  # a server works meanwhile; what cannot be looked at is told of already
-        return False
+def _files(root: Path) -> Iterator[tuple[Path, int]]:
+    """Give the regular files below a folder with their inodes."""
+    for folder, _, names in os.walk(root):
+        for path in (Path(folder, name) for name in names):
+            with contextlib.suppress(OSError):  # a server works meanwhile; what cannot be looked at is told of already
+                if stat.S_ISREG((found := path.lstat()).st_mode):
+                    yield path, found.st_ino
 
 
 def _strangers(part: str, folder: Path, found: os.stat_result, *, private: bool) -> Iterator[Finding]:

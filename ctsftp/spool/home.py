@@ -13,8 +13,8 @@ import errno
 import os
 import stat
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ctsftp.errors import DiskError, IncompleteError, NoSuchPathError, PathRefusedError, PathTakenError, PeerError
@@ -22,6 +22,7 @@ from ctsftp.spool.disk import Disk, translated
 from ctsftp.spool.paths import MAX_DEPTH, MAX_PATH_BYTES, HomePath, check_name
 
 MAX_FOLDER_ENTRIES = 100_000
+ROOT = HomePath(())
 
 # What the disk answers where a local user, or another session, was quicker than a check of ours.
 _PEERS_FAULTS: dict[int, tuple[type[PeerError], str]] = {
@@ -77,6 +78,17 @@ class OpenFile:
                 self._disk.close(fd)
 
 
+@dataclass(slots=True)
+class Notes:
+    """What changed in a home since somebody looked.
+
+    The paths to which something was moved, and which uploads were made of bytes that others have, by their inode.
+    """
+
+    moved: list[HomePath] = field(default_factory=list)
+    shared: list[tuple[int, str]] = field(default_factory=list)
+
+
 class Home:
     """One client's home and its partials, below the client's folder in the spool."""
 
@@ -85,6 +97,30 @@ class Home:
         self.files = folder / "home"
         self.partials = folder / "partials"
         self.lock = threading.RLock()
+        self._notes: list[Notes] = []
+
+    def begin_notes(self) -> Notes:
+        """Note from now on what is moved here: who walks a home that is in use would miss it."""
+        notes = Notes()
+        with self.lock:
+            self._notes.append(notes)
+        return notes
+
+    def end_notes(self, notes: Notes) -> None:
+        """Forget them."""
+        with self.lock:
+            self._notes = [one for one in self._notes if one is not notes]
+
+    def note_moved(self, path: HomePath) -> None:
+        """Note that something stands at `path` that stood elsewhere; call it under the lock."""
+        for notes in self._notes:
+            notes.moved.append(path)
+
+    def note_shared(self, inode: int, upload_id: str) -> None:
+        """Note that an upload was made of the bytes of another."""
+        with self.lock:
+            for notes in self._notes:
+                notes.shared.append((inode, upload_id))
 
     def file(self, path: HomePath) -> Path:
         """Where the file or folder at `path` stands on the disk."""
@@ -226,6 +262,7 @@ class Home:
             if is_folder:
                 self._require_reach(old, new)
             self.move(self.file(old), self.file(new))
+            self.note_moved(new)
             if is_folder:
                 self._move_mirror(old, new)
             else:
@@ -292,13 +329,15 @@ class Home:
                         pending.append(folder.child(name))
         return count
 
-    def walk(self, root: Path) -> Iterator[tuple[HomePath, os.stat_result]]:
-        """Yield every regular file below `root` (files or partials) with what the disk says of it.
+    def walk(
+        self, root: Path, go_on: Callable[[], bool] = lambda: True, *, below: HomePath = ROOT
+    ) -> Iterator[tuple[HomePath, os.stat_result]]:
+        """Yield every regular file of `root` (files or partials) with what the disk says of it, until `go_on` says no.
 
         What a local user put there and this process may not read, or no client could name, is left out.
         """
-        pending = [HomePath(())]
-        while pending:
+        pending = [below]
+        while pending and go_on():
             folder = pending.pop()
             for name, found in self._readable(root.joinpath(*folder.parts)):
                 if stat.S_ISREG(found.st_mode):

@@ -29,6 +29,7 @@ class Landing:
         self._place = place
         self._has_folder = False
         self._shown: Path | None = None
+        self._target: HomePath | None = None
         self._covered: Path | None = None
 
     def __enter__(self) -> Self:
@@ -70,7 +71,7 @@ class Landing:
             self._disk.link(self._place, staged)
             if covered:
                 self._keep_covered(shown, staged.with_suffix(".covered"))
-            self._shown = shown
+            self._shown, self._target = shown, target
             self._disk.rename(staged, shown)
         self._home.sync(target.parent)
         self._home.drop_partial(target)
@@ -100,6 +101,8 @@ class Landing:
             if self._shown and os.path.samestat(self._disk.lstat(self._shown), self._disk.lstat(self._place)):
                 if self._covered:
                     self._disk.rename(self._covered, self._shown)
+                    if self._target:
+                        self._home.note_moved(self._target)
                 else:
                     self._disk.unlink(self._shown)
         for name in (self._covered, self._place if self._has_folder else None):

@@ -1,9 +1,9 @@
 """How much of the disk a client may take, and how much of it uploads must leave free.
 
-An account knows what a client has: what was measured on the disk, and since then what its open files took and what
-landed. An open file is granted room ahead, a piece at a time, so that a write that fits costs one comparison; what was
-granted is counted at once, whichever session asks, and no CLOSE can fail for it. All calls may block, and come from
-any thread.
+An account knows what a client has: what was measured on the disk, with what the database holds of its lists, and since
+then what its open files took and what landed. An open file is granted room ahead, a piece at a time, so that a write
+that fits costs one comparison; what was granted is counted at once, whichever session asks, and no CLOSE can fail for
+it. All calls may block, and come from any thread.
 """
 
 import os
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ctsftp.errors import LimitError
+from ctsftp.spool.room import Floor, Room
 
 GRANT_BYTES = 8 << 20
 # Ahead is granted no more than this part of what is left, or one open file would take the last of it from the others.
@@ -26,17 +27,11 @@ NEARLY_FULL_RATIO = 7 / 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """What a client may have, and what must stay free on the disk: the percent of it or the bytes, if fewer."""
+    """What a client may have, and what must stay free on the disk."""
 
     bytes: int
     files: int
-    floor_percent: float
-    floor_bytes: int
-
-
-def free_floor(room: os.statvfs_result, *, percent: float, most_bytes: int) -> int:
-    """Give the bytes of a disk that uploads leave free: so many percent of it, or `most_bytes` if they are fewer."""
-    return int(min(room.f_blocks * room.f_frsize * percent / 100, most_bytes))
+    floor: Floor
 
 
 class Account:
@@ -72,27 +67,28 @@ class Account:
             self._open_files += 1
         return Share(self, allowance)
 
-    def add_file(self, allowance: Allowance) -> None:
-        """Count a folder, or an upload that shares another one's bytes; LimitError where there are too many."""
+    def add_file(self, allowance: Allowance, size_bytes: int = 0) -> None:
+        """Count a folder, or an upload that shares another one's bytes: its list takes room of its own.
+
+        LimitError where there is no room for it.
+        """
         self._refresh_for(allowance)
         with self._lock:
             self._require_file(allowance)
-            self._add(0, 1)
+            if size_bytes:
+                self._require_bytes(allowance, size_bytes)
+            self.require_free(allowance, 1)
+            self._add(size_bytes, 1)
 
     def require_free(self, allowance: Allowance, wanted_bytes: int) -> int:
         """Return how many bytes there are above the floor; LimitError if they are fewer than what is wanted.
 
         No DiskError: what was cut off by the disk is kept to be resumed, and would keep it full.
         """
-        found = self._room()
-        floor = free_floor(found, percent=allowance.floor_percent, most_bytes=allowance.floor_bytes)
-        spare_bytes = found.f_bavail * found.f_frsize - floor
-        if spare_bytes < wanted_bytes:
-            raise LimitError(
-                f"The server's disk is nearly full: uploads leave {floor:,} bytes of it free "
-                "(free_floor_bytes, free_floor_percent). Tell its admin, and try again later."
-            )
-        return spare_bytes
+        room = Room.of(self._room(), allowance.floor)
+        if refusal := room.refusal(wanted_bytes):
+            raise LimitError(f"{refusal} Tell its admin, and try again later.")
+        return room.spare_bytes
 
     def grant(self, allowance: Allowance, held_bytes: int, wanted_bytes: int) -> int:
         """Grant a file that holds `held_bytes` at least `wanted_bytes`, with a piece ahead if there is room."""
@@ -129,7 +125,7 @@ class Account:
         left = allowance.bytes - self._kept_bytes - self._open_bytes
         if needed > left:
             raise LimitError(
-                f"Your files here, with those that were loaded lately, may have {allowance.bytes:,} bytes in all "
+                f"Your files here, and the lists that were made of them, may have {allowance.bytes:,} bytes in all "
                 "(quota_bytes), and this would be more: wait until older ones expire, or ask the server's admin."
             )
         return left

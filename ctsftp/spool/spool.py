@@ -12,12 +12,14 @@ every folder on its way was made durable too (`Landing`). All calls block: run t
 """
 
 import contextlib
+import itertools
 import os
 import secrets
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -25,17 +27,29 @@ from typing import TypeVar
 import structlog
 
 from ctsftp.contract.ids import is_upload_id
-from ctsftp.errors import CtsftpError, DiskError, LimitError, NoSuchPathError, PathTakenError, PeerError
+from ctsftp.contract.names import SegmentFile, read_name
+from ctsftp.errors import (
+    CtsftpError,
+    DiskError,
+    IncompleteError,
+    LimitError,
+    NoSuchPathError,
+    PathTakenError,
+    PeerError,
+)
 from ctsftp.spool.disk import Disk, translated
 from ctsftp.spool.home import Home
 from ctsftp.spool.landing import Landing
 from ctsftp.spool.paths import HomePath
 from ctsftp.spool.quota import Account, Share
+from ctsftp.spool.removal import LINKS_OF_ONE_UPLOAD, Removal
 from ctsftp.spool.staging import StagedFile
 
 COPY_BLOCK_BYTES = 1 << 20
 PLACE_LOCKS = 64
 SECONDS_A_DAY = 86_400
+RECENT_UPLOADS = 1_000  # of all clients that are remembered, and of one client that are looked through
+RECENT_IDS = 500  # of a client that are remembered: as many as `receipts_shown` may be
 FOLDERS = ("staging", "partials", "uploads", "home")
 
 T = TypeVar("T")
@@ -57,18 +71,33 @@ class Spool:
     """Everything below `data/clients`."""
 
     def __init__(
-        self, root: Path, *, disk: Disk, next_id: Callable[[], str], clock_s: Callable[[], float] = time.time
+        self,
+        root: Path,
+        *,
+        disk: Disk,
+        next_id: Callable[[], str],
+        clock_s: Callable[[], float] = time.time,
+        listed_bytes: Callable[[str], int] = lambda _client: 0,
     ) -> None:
         self.root = root.resolve()  # an admin may keep it on another disk and leave a link
         self._disk = disk
         self._next_id = next_id
         self._clock_s = clock_s
+        self._listed_bytes = listed_bytes  # what the database holds of a client
         # Ids and the home's entries at one path change in the same order, so the last CLOSE wins in both.
         self._place_locks = [threading.Lock() for _ in range(PLACE_LOCKS)]
         self._homes: dict[str, Home] = {}
         self._homes_lock = threading.Lock()
         self._accounts: dict[str, Account] = {}
         self._landing_ids: set[str] = set()
+        self._recent_uploads: dict[tuple[str, int], StoredUpload] = {}
+        self._recent_ids: dict[str, deque[str]] = {}
+        self._recent_lock = threading.Lock()
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Let what takes long end at its next file or folder: the server is stopping."""
+        self._stopping.set()
 
     def clients(self) -> list[str]:
         """Name the clients that have a home here."""
@@ -77,6 +106,8 @@ class Spool:
     def of_each_client(self, what: str, work: Callable[[str], T]) -> Iterator[T]:
         """Do something for each client; a folder that is out of order is no reason to leave out the others."""
         for client in self.clients():
+            if not self._goes_on():
+                return
             try:
                 yield work(client)
             except (CtsftpError, OSError) as exc:
@@ -109,19 +140,32 @@ class Spool:
     def measure(self, client: str) -> tuple[int, int]:
         """Tell how many bytes, and how many files and folders, a client has: uploads, partials, folders in its home.
 
-        Bytes that several uploads share count once. Files that are being written are not counted.
+        Of bytes that several uploads share, each list counts: the database holds it again. With what the database
+        holds of the client's lists; without files that are being written.
         """
         home = self.home(client)
-        sizes, files = {}, home.count_folders()
+        sizes: dict[int, int] = {}
+        lists: Counter[int] = Counter()
+        files = home.count_folders()
         for upload_id in self.upload_ids(client):
             upload = self.upload(client, upload_id)
             if upload and (found := self._lstat(upload.path)):
                 sizes[found.st_ino] = found.st_size
+                lists[found.st_ino] += _is_list(upload.filename)
                 files += 1
         for _, found in home.walk(home.partials):
             sizes[found.st_ino] = found.st_size
             files += 1
-        return sum(sizes.values()), files
+        on_disk = sum(size * max(1, lists[inode]) for inode, size in sizes.items())
+        return on_disk + self._listed_bytes(client), files
+
+    def bytes_of_rename(self, client: str, old: HomePath) -> int:
+        """Tell what a new upload of the bytes at a path adds to what `measure` counts.
+
+        Nothing, where they are no list yet: a file that is put under a temporary name and renamed counts once.
+        """
+        found = self.home(client).require_file(old)
+        return found.st_size if found.st_nlink > LINKS_OF_ONE_UPLOAD or _is_list(old.name) else 0
 
     def stage(
         self,
@@ -192,10 +236,12 @@ class Spool:
         home = self.home(client)
         home.check_target(old, new, replace=replace)
         found = home.require_file(old)
-        if is_stranger(found):  # its bytes may not be durable, and a local user may go on writing them
+        if not self._is_upload(client, found):  # its bytes may not be durable, and a local user may go on writing them
             return self._land(client, self._copied(client, home, old, found), new.name, instead_of=found)
         with self._landing(client, home, new.name) as (upload, landing):
             landing.share(home.file(old), found)
+            home.note_shared(found.st_ino, upload.id)
+        self._remember(upload)
         return upload
 
     def cut_off(self, client: str, staged: StagedFile) -> int:
@@ -217,8 +263,10 @@ class Spool:
         """
         home = self.home(client)
         found = home.find(path)
-        if found is None or not is_stranger(found):
+        if found is None or not stat.S_ISREG(found.st_mode) or self._is_upload(client, found):
             return None
+        if found.st_nlink > 1:
+            log.warning("file was linked into a home by hand: its copy is taken", client=client, path=str(path))
         if found.st_size > max_size_bytes:
             raise LimitError(f"{path} is larger than the limit of {max_size_bytes} bytes.")
         try:
@@ -227,19 +275,35 @@ class Spool:
             return None
 
     def strangers(self, client: str, *, quiet_s: int) -> list[HomePath]:
-        """List the files in a home that are no upload's link and were quiet for `quiet_s` seconds.
+        """List the files in a home that are no upload's and were quiet for `quiet_s` seconds.
+
+        Also one with a second link, if that is elsewhere (`ln`, `cp -l`): who may write to it there may change it.
 
         Only the time of the last change counts: a file that was copied with its times may be as old
         as it likes, or from the future, while it is still being written.
         """
         home = self.home(client)
         latest = self._clock_s() - quiet_s
-        return [path for path, found in home.walk(home.files) if is_stranger(found) and found.st_ctime <= latest]
+        quiet = [one for one in home.walk(home.files, self._goes_on) if one[1].st_ctime <= latest]
+        # After the walk: what stands in the home as an upload's was one before.
+        inodes = self._inodes(client) if any(found.st_nlink > 1 for _, found in quiet) else frozenset()
+        strangers = [path for path, found in quiet if found.st_nlink == 1 or found.st_ino not in inodes]
+        return strangers if self._goes_on() else []
 
     def upload_ids(self, client: str) -> list[str]:
         """List the ids of a client's uploads on disk, in the order of their CLOSE; not those that are on their way."""
         names = self._names(self.root / client / "uploads")  # first: what begins to land later is not among them
         return [name for name in names if is_upload_id(name) and name not in self._landing_ids]
+
+    def recent_ids(self, client: str) -> list[str]:
+        """List the ids of a client's newest uploads, `RECENT_IDS` at most, in the order of their CLOSE.
+
+        The folder is listed once; what landed since is remembered. The files of some may have been deleted.
+        """
+        with self._recent_lock:
+            if client not in self._recent_ids:
+                self._recent_ids[client] = deque(self.upload_ids(client)[-RECENT_IDS:], maxlen=RECENT_IDS)
+            return sorted(set(self._recent_ids[client]))
 
     def upload(self, client: str, upload_id: str) -> StoredUpload | None:
         """Find one upload's file; None if it is not on disk (any more)."""
@@ -262,30 +326,47 @@ class Spool:
         dropped = 0
         latest = self._clock_s() - keep_days * SECONDS_A_DAY
         home = self.home(client)
-        with home.lock, translated("A partial could not be deleted"):
-            for path, found in list(home.walk(home.partials)):
-                if found.st_ctime < latest:
-                    home.drop_partial(path)
-                    dropped += 1
+        with translated("A partial could not be deleted"):
+            for path, found in home.walk(home.partials, self._goes_on):
+                if found.st_ctime < latest and self._goes_on():
+                    with home.lock:  # it may have been resumed, and cut off again, since the look
+                        if (left := home.find_partial(path)) and left.st_ctime < latest:
+                            home.drop_partial(path)
+                            dropped += 1
         return dropped
 
+    def removal(self, client: str, upload_ids: Iterable[str]) -> Removal:
+        """Look at a client's home once, in order to delete these uploads."""
+        inodes: set[int] = set()
+        for upload_id in upload_ids:
+            if not self._goes_on():
+                break
+            if (upload := self.upload(client, upload_id)) and (found := self._lstat(upload.path)):
+                inodes.add(found.st_ino)
+        return Removal(
+            self._disk,
+            self.home(client),
+            inodes,
+            find=lambda upload_id: self.upload(client, upload_id),
+            sharers=lambda wanted: self._sharers(client, wanted),
+            go_on=self._goes_on,
+        )
+
     def remove_upload(self, upload: StoredUpload) -> None:
-        """Delete an upload's file; its names in the home go first, so that none is ever adopted as new."""
-        home = self.home(upload.client)
-        with translated(f"Upload {upload.id} could not be deleted"):
-            with home.lock:
-                found = self._lstat(upload.path)
-                if found is None:
-                    return
-                shown = [path for path, there in home.walk(home.files) if os.path.samestat(there, found)]
-                if found.st_nlink > len(shown) + 1 and self._is_shared(upload, found):
-                    shown = []  # they belong to an upload that was made by a rename
-                for path in shown:
-                    self._disk.unlink(home.file(path))
-            for folder in {path.parent for path in shown}:
-                home.sync(folder)
-            self._disk.unlink(upload.path)
-            self._disk.remove_folder(upload.path.parent)
+        """Delete one upload's file, if it is there; `removal` is for many."""
+        if self._lstat(upload.path):
+            with self.removal(upload.client, [upload.id]) as removal:
+                removal.remove_one(upload)
+
+    def _sharers(self, client: str, inodes: frozenset[int]) -> dict[int, set[str]]:
+        """Tell which uploads have these bytes on the disk, be they on their way still."""
+        found: dict[int, set[str]] = {}
+        for upload_id in self._names(self.root / client / "uploads"):
+            upload = self.upload(client, upload_id)
+            place = self._lstat(upload.path) if upload else None
+            if place and place.st_nlink > LINKS_OF_ONE_UPLOAD and place.st_ino in inodes:
+                found.setdefault(place.st_ino, set()).add(upload_id)
+        return found
 
     def _clear_staging(self, client: str) -> int:
         cleared, staging = 0, self.root / client / "staging"
@@ -313,6 +394,7 @@ class Spool:
         except BaseException:
             self._forget(staged)
             raise
+        self._remember(upload)
         return upload
 
     @contextlib.contextmanager
@@ -326,6 +408,9 @@ class Spool:
                 yield upload, landing
         finally:
             self._landing_ids.discard(upload_id)
+        with self._recent_lock:
+            if client in self._recent_ids:
+                self._recent_ids[client].append(upload_id)
 
     def _settle_claim(self, client: str, home: Home, staged: StagedFile) -> None:
         """Make it durable that what was cut off is no longer at its place; else it is put back.
@@ -359,18 +444,49 @@ class Spool:
             with contextlib.closing(home.open(staged.target)) as source:
                 size, offset = source.stat().st_size, 0
                 while block := source.read(offset, min(COPY_BLOCK_BYTES, size - offset)):
+                    self._require_time(staged)
                     staged.write(offset, block)
                     offset += len(block)
         except BaseException:
             self._forget(staged)
             raise
 
-    def _is_shared(self, upload: StoredUpload, found: os.stat_result) -> bool:
-        """Whether another upload has the same bytes on the disk, be it on its way still."""
-        names = self._names(upload.path.parent.parent)
-        others = (self.upload(upload.client, name) for name in names if name != upload.id)
-        places = (self._lstat(other.path) for other in others if other)
+    def _remember(self, upload: StoredUpload) -> None:
+        """Remember an upload that just landed: it is the one that is renamed most often."""
+        with contextlib.suppress(DiskError), self._recent_lock:
+            if found := self._lstat(upload.path):
+                self._recent_uploads[upload.client, found.st_ino] = upload
+                if len(self._recent_uploads) > RECENT_UPLOADS:
+                    del self._recent_uploads[next(iter(self._recent_uploads))]
+
+    def _is_upload(self, client: str, found: os.stat_result) -> bool:
+        """Whether a file in a home is an upload of late; of an older one, False costs a copy of it."""
+        if found.st_nlink == 1:
+            return False
+        recent = self._recent_uploads.get((client, found.st_ino))
+        return self._is_one_of([recent] if recent else [], found) or self._is_one_of(self._newest(client), found)
+
+    def _is_one_of(self, uploads: Iterable[StoredUpload], found: os.stat_result) -> bool:
+        places = (self._lstat(upload.path) for upload in uploads)
         return any(place and os.path.samestat(place, found) for place in places)
+
+    def _newest(self, client: str) -> Iterator[StoredUpload]:
+        names = self._names(self.root / client / "uploads")
+        return filter(None, (self.upload(client, name) for name in names[: -RECENT_UPLOADS - 1 : -1]))
+
+    def _inodes(self, client: str) -> frozenset[int]:
+        """Tell the inodes of a client's uploads, also of those that are on their way; of some, if the spool stops."""
+        names = itertools.takewhile(lambda _: self._goes_on(), self._names(self.root / client / "uploads"))
+        uploads = (self.upload(client, name) for name in names)
+        places = (self._lstat(upload.path) for upload in uploads if upload)
+        return frozenset(place.st_ino for place in places if place)
+
+    def _goes_on(self) -> bool:
+        return not self._stopping.is_set()
+
+    def _require_time(self, staged: StagedFile) -> None:
+        if not self._goes_on():
+            raise IncompleteError(f"{staged.target} was not copied: the server is stopping.")
 
     def _forget(self, staged: StagedFile) -> None:
         staged.settle(None)
@@ -416,6 +532,5 @@ class Spool:
                 raise
 
 
-def is_stranger(found: os.stat_result) -> bool:
-    """Whether what was found is a file that is no upload's second name."""
-    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1
+def _is_list(filename: str) -> bool:
+    return isinstance(read_name(filename), SegmentFile)

@@ -6,6 +6,7 @@ in bulk are plain functions of a connection, so that whoever has a connection ca
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, make_url
@@ -42,7 +43,9 @@ class Backend(Protocol):
 
     name: str  # how an error calls it, without a password
     shared: bool  # whether several nodes may work on it
+    folder: Path | None  # where its file lies; None where it is on another machine's disk
     writers: AsyncEngine
+    own_readers: AsyncEngine  # of the server's own work: no reader takes its connections
     readers: AsyncEngine
     faults: tuple[type[Exception], ...]  # what the driver raises where it is called past SQLAlchemy
     members_among: str  # the statement of `Lookups.members_among`
@@ -63,6 +66,9 @@ class Backend(Protocol):
 
     def alone(self, name: str) -> AbstractAsyncContextManager[bool]:
         """Tell whether no other node is at the work of this name, and keep them off it until the block ends."""
+
+    def require_same(self) -> None:
+        """Raise a `LostDatabaseError` if what others would open now is another database, or none."""
 
     async def before_write(self) -> None:
         """Do what must be done between two writes."""
@@ -100,6 +106,9 @@ class Bulk(Protocol):
 
     def read_members(self, conn: Connection, snapshot_id: int, *, above: int, limit: int) -> Ids:
         """Read the first ids of a snapshot that are greater than `above`, ascending."""
+
+    def reusable_bytes(self, conn: Connection) -> int:
+        """Tell how much may be written before the database's file grows."""
 
     def drop_members(self, conn: Connection, snapshot_id: int) -> bool | None:
         """Drop all members of a snapshot at once; False: delete them bit by bit; None: they are in use, try later."""

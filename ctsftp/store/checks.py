@@ -14,6 +14,7 @@ from ctsftp.store.tables import client_logins, segments, uploads
 from ctsftp.store.telling import overdue, overdue_at
 
 LOAD_PATIENCE = timedelta(minutes=45)  # two sweeps, and more
+DATED = 20  # newest uploads whose dates are compared with the clock: those before say nothing of today
 SHOWN = 5  # uploads or segments that are named one by one
 
 
@@ -27,7 +28,8 @@ class CheckUp:
         """Read the whole database for damage."""
         damage = await self._database.read(self._database.backend.check_integrity)
         if damage:
-            return [Finding("database", Level.BAD, f"It is damaged: {damage}.", "Restore a backup: deploy/restore.md")]
+            do = "Go back to a backup: ctsftp backup --help tells how."
+            return [Finding("database", Level.BAD, f"It is damaged: {damage}.", do)]
         return [Finding("database", Level.OK, f"{self._database.name} is whole and up to date.")]
 
     async def waiting(self, now: datetime) -> list[Finding]:
@@ -42,16 +44,22 @@ class CheckUp:
             ]
         )
 
-    async def newest_upload_at(self) -> str | None:
-        """Tell when the newest upload was closed; None for an empty ledger."""
-        return await self._database.read(
-            lambda conn: conn.execute(sa.select(sa.func.max(uploads.c.received_at))).scalar()
-        )
+    async def latest_upload_at(self) -> str | None:
+        """Tell the latest time that one of the newest uploads was dated, by the clock of then; None for no uploads."""
+        newest = sa.select(uploads.c.received_at).order_by(uploads.c.id.desc()).limit(DATED).subquery()
+        query = sa.select(sa.func.max(newest.c.received_at))
+        return await self._database.read(lambda conn: conn.execute(query).scalar())
 
     async def signed_in_before(self, moment: str) -> list[str]:
         """List the clients whose last login was before a moment (`iso`)."""
         query = sa.select(client_logins.c.client).where(client_logins.c.login_at < moment).order_by("client")
         return await self._database.read(lambda conn: list(conn.execute(query).scalars()))
+
+    async def login_addresses(self) -> list[tuple[str, str]]:
+        """List the clients with the address of their last login."""
+        query = sa.select(client_logins.c.client, client_logins.c.login_address)
+        query = query.where(client_logins.c.login_address.is_not(None)).order_by(client_logins.c.client)
+        return await self._database.read(lambda conn: [(row[0], row[1]) for row in conn.execute(query)])
 
 
 def _held(conn: Connection) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from copy import copy
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection
@@ -36,11 +37,12 @@ class Database:
         self.shared = self.backend.shared
         self._writer = self.backend.writers
         self._readers = self.backend.readers
+        self._own_readers = self.backend.own_readers
         # Two, so that a look-up never waits for the pages of a long list.
         self._lookups = self.backend.new_looker("look-up")
         self._pages = self.backend.new_looker("page")
         self._transactions: set[asyncio.Task[Any]] = set()
-        self._closed = False
+        self._closing = asyncio.Event()
         # Set after every transaction that wrote something to be delivered (`telling.NEWS`).
         self.news = asyncio.Event()
 
@@ -65,13 +67,22 @@ class Database:
 
     async def close(self) -> None:
         """Wait for the transactions that run, then close every connection; a second call does nothing."""
-        self._closed = True
+        self._closing.set()
         if self._transactions:
             await asyncio.wait(self._transactions)
-        await self._writer.dispose()
-        await self._readers.dispose()
+        for engine in (self._writer, self.backend.own_readers, self._readers):
+            await engine.dispose()
         for looker in (self._lookups, self._pages):
             await asyncio.to_thread(looker.close)
+
+    def for_readers(self) -> Self:
+        """Give this database to whoever only looks: its `read` takes none of the connections of the server's own work.
+
+        However many ask, a load, a login and a sign of health find a connection free.
+        """
+        other = copy(self)
+        other._own_readers = self._readers  # noqa: SLF001  the same class
+        return other
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run a short transaction that sees one moment of the database, and cannot write."""
@@ -124,14 +135,14 @@ class Database:
                 answer.set_exception(error)
 
     async def _look(self, look: Coroutine[Any, Any, T]) -> T:
-        if self._closed:
+        if self._closing.is_set():
             look.close()
             raise StoreError(f"The database {self.name} is closed.")
         with self._errors_in_words():
             return await look
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
-        async with self._readers.begin() as conn:
+        async with self._own_readers.begin() as conn:
             return await conn.run_sync(work)
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
@@ -161,7 +172,8 @@ class Database:
                 if not self.backend.heals(fault):
                     raise
                 if self.backend.is_lost(fault):
-                    await self._writer.dispose()  # the connections that wait in the pool are gone, too
+                    for engine in (self._writer, self._readers):  # what waits in their pools is gone, too
+                        await engine.dispose()
             await asyncio.sleep(wait_s * random.uniform(0.5, 1.5))  # noqa: S311  two nodes shall not meet again
         return await transaction()
 
@@ -170,7 +182,7 @@ class Database:
 
         A cancelled statement would leave its connection, and with it the write lock, to the garbage collector.
         """
-        if self._closed:
+        if self._closing.is_set():
             transaction.close()
             raise StoreError(f"The database {self.name} is closed.")
         task = asyncio.create_task(transaction)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from ctsftp.errors import NotFoundError
 from ctsftp.store.database import Database
 from ctsftp.store.records import Clock, Gate, iso
-from ctsftp.store.tables import gate_segments, gates, segments
+from ctsftp.store.tables import gate_segments, gates, in_code_points, segments
 
 _OPENS = (
     "EXISTS (SELECT 1 FROM gate_segments o JOIN segments s ON s.id = o.segment_id"
@@ -59,10 +59,27 @@ class Gates:
 
         await self._database.write(work)
 
-    async def gates(self, *, client: str | None = None, kind: str | None = None) -> list[Gate]:
-        """List the gates, by client, kind and item."""
+    async def gates(
+        self,
+        *,
+        client: str | None = None,
+        kind: str | None = None,
+        segment_key: str | None = None,
+        after: tuple[str, ...] | None = None,
+        limit: int | None = None,
+    ) -> list[Gate]:
+        """List the gates, by client, kind and item; `after` is those of the last one that was seen.
+
+        `segment_key` narrows to those that such a segment opens.
+        """
         narrowed = [column == value for column, value in ((gates.c.client, client), (gates.c.kind, kind)) if value]
-        return await self._database.read(lambda conn: _select(conn, *narrowed))
+        if segment_key is not None:
+            opened = sa.select(gate_segments.c.gate_id).join(segments, segments.c.id == gate_segments.c.segment_id)
+            narrowed.append(gates.c.id.in_(opened.where(segments.c.key == segment_key)))
+        if after is not None:
+            narrowed.append(sa.tuple_(*_PLACE) > after)
+        page = sa.select(gates.c.id).where(*narrowed).order_by(*_PLACE).limit(limit)
+        return await self._database.read(lambda conn: _select(conn, gates.c.id.in_(page)))
 
     async def gate(self, client: str, kind: str, item: str) -> Gate:
         """Tell about one gate; `NotFoundError` if there is none."""
@@ -85,6 +102,9 @@ class Gates:
         """List what a member may see, as client, kind and item."""
         parameters = {"client": client, "kind": kind, "ct_user_id": ct_user_id}
         return await self._database.look_up(_OPEN_TO, parameters)
+
+
+_PLACE = tuple(in_code_points(column) for column in (gates.c.client, gates.c.kind, gates.c.item))
 
 
 def gates_of(conn: Connection, client: str, key: str) -> list[str]:
@@ -130,7 +150,7 @@ def _select(conn: Connection, *narrowed: sa.ColumnElement[bool]) -> list[Gate]:
         .join(gate_segments, gate_segments.c.gate_id == gates.c.id)
         .join(segments, segments.c.id == gate_segments.c.segment_id)
         .where(*narrowed)
-        .order_by(gates.c.client, gates.c.kind, gates.c.item, segments.c.title)
+        .order_by(*_PLACE, in_code_points(segments.c.title))
     )
     return [
         Gate(client=client, kind=kind, item=item, set_at=set_at, segments=[row.title for row in rows])

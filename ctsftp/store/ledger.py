@@ -1,6 +1,7 @@
 """The ledger: every upload, what became of it, and what an admin may do about it."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Unpack
 
@@ -10,9 +11,9 @@ from sqlalchemy import Connection
 from ctsftp.contract.codes import Code, Notice
 from ctsftp.contract.rows import RejectedRow
 from ctsftp.contract.states import END_STATES, State
-from ctsftp.errors import NotFoundError, RefusedError
+from ctsftp.errors import RefusedError
 from ctsftp.store.database import Database
-from ctsftp.store.moves import keep_rejected_rows, move, no_upload, state_of, warnings_column
+from ctsftp.store.moves import keep_rejected_rows, move, state_of, warnings_column
 from ctsftp.store.records import Clock, Facts, NewUpload, Upload, iso
 from ctsftp.store.tables import is_mine, rejected_rows, segments, snapshots, uploads
 
@@ -24,6 +25,7 @@ DUE_AT_ONCE = 100_000
 IDS_A_STATEMENT = 500
 # Of an id: its first 8 digits are of the same minute, its first 18 of the same millisecond and counter.
 SHORTEST_BEGINNING = 8
+NAMED_AT_ONCE = 1_000  # uploads of one name, or of one beginning
 
 
 class Ledger:
@@ -35,8 +37,12 @@ class Ledger:
         self._node = node
 
     async def receive(self, upload: NewUpload) -> bool:
-        """Enter an upload as `received`; False, and nothing is changed, if it is in the ledger."""
-        return await self._database.write(lambda conn: _receive(conn, upload, self._node))
+        """Enter an upload as `received`; False, and nothing is changed, if it is in the ledger.
+
+        It did not come later than now: its id may say so where the clock was ahead once, since ids never go back.
+        """
+        came = replace(upload, received_at=min(upload.received_at, self._clock()))
+        return await self._database.write(lambda conn: _receive(conn, came, self._node))
 
     async def known_ids(self, ids: Iterable[str]) -> set[str]:
         """Tell which of these ids are in the ledger."""
@@ -96,6 +102,20 @@ class Ledger:
         """Tell the sha256 of the newest other upload of this name that was applied or is held, if any."""
         return await self._database.read(lambda conn: twin(conn, client, filename, other_than=other_than))
 
+    async def ends_lines(self, client: str) -> bool:
+        """Tell whether lists of this client were applied, each of which ended with a line break."""
+        applied = sa.and_(uploads.c.client == client, uploads.c.state == State.LOADED)
+        without = sa.cast(uploads.c.warnings, sa.Text).contains(Code.NO_LAST_NEWLINE.value, autoescape=True)
+
+        def work(conn: Connection) -> bool:
+            some, other = (
+                conn.execute(sa.select(sa.exists().where(*which))).scalar_one()
+                for which in ((applied,), (applied, without))
+            )
+            return bool(some and not other)
+
+        return await self._database.read(work)
+
     async def approve(self, upload_id: str) -> None:
         """Let a held or superseded upload be loaded whatever the guards say."""
         advice = "Only held and superseded uploads can be approved."
@@ -108,10 +128,10 @@ class Ledger:
         await self._decide(upload_id, State.DISCARDED, (State.HELD,), advice)
 
     async def retry(self, upload_id: str) -> None:
-        """Read a rejected or failed upload again, as if it had just come."""
-        advice = "Only rejected and failed uploads can be tried again."
-        allowed = (State.REJECTED, State.FAILED)
-        await self._decide(upload_id, State.RECEIVED, allowed, advice, attempts=0, deaths=0)
+        """Read an upload again, as if it had just come: a rejected or failed one, or one of a segment that is back."""
+        advice = "Only rejected and failed uploads can be tried again, and retired ones."
+        allowed = (State.REJECTED, State.FAILED, State.RETIRED)
+        await self._decide(upload_id, State.RECEIVED, allowed, advice, attempts=0, deaths=0, unless=_segment_is_retired)
 
     async def uploads(
         self,
@@ -139,23 +159,13 @@ class Ledger:
         """Tell all about one upload; `NotFoundError` if there is none."""
         return await self._database.read(lambda conn: read_upload(conn, upload_id))
 
-    async def full_id(self, beginning: str) -> str:
-        """Give the id of the one upload whose id begins so, with `SHORTEST_BEGINNING` characters at least.
+    async def beginning_with(self, beginning: str) -> list[Upload]:
+        """List the uploads whose ids begin so, newest first."""
+        return await self._select(uploads.c.id.startswith(beginning.lower(), autoescape=True))
 
-        `NotFoundError` if there is none, `RefusedError` if there are several.
-        """
-        if len(beginning) < SHORTEST_BEGINNING:
-            raise NotFoundError(
-                f"There is no upload {beginning}: give its id, or the first {SHORTEST_BEGINNING} characters or more."
-            )
-        query = sa.select(uploads.c.id).where(uploads.c.id.startswith(beginning.lower(), autoescape=True))
-        found = await self._database.read(lambda conn: list(conn.scalars(query.order_by(uploads.c.id.desc()).limit(2))))
-        if len(found) > 1:
-            raise RefusedError(f"The ids of several uploads begin with {beginning}, as {' and '.join(found)} do.")
-        if not found:
-            raise NotFoundError(no_upload(beginning))
-        upload_id: str = found[0]
-        return upload_id
+    async def named(self, filename: str, *, client: str | None = None) -> list[Upload]:
+        """List the uploads of a file's name, newest first."""
+        return await self._select(uploads.c.filename == filename, *([uploads.c.client == client] if client else []))
 
     async def rejects(self, upload_id: str) -> list[RejectedRow]:
         """List the rejected rows of an upload that were kept, by line; `NotFoundError` if there is no upload."""
@@ -183,13 +193,26 @@ class Ledger:
         )
         return await self._database.read(lambda conn: _select_ids(conn, wanted, done))
 
+    async def _select(self, *conditions: sa.ColumnElement[bool]) -> list[Upload]:
+        query = sa.select(uploads).where(*conditions).order_by(uploads.c.id.desc()).limit(NAMED_AT_ONCE)
+        rows = await self._database.read(lambda conn: conn.execute(query).mappings().all())
+        return [Upload(**row) for row in rows]
+
     async def _decide(
-        self, upload_id: str, to: State, allowed: Collection[State], advice: str, **facts: Unpack[Facts]
+        self,
+        upload_id: str,
+        to: State,
+        allowed: Collection[State],
+        advice: str,
+        unless: Callable[[Connection, str], str | None] = lambda *_: None,
+        **facts: Unpack[Facts],
     ) -> None:
         def work(conn: Connection) -> None:
             state = state_of(conn, upload_id, to_change=True)
             if state not in allowed:
                 raise RefusedError(f"The upload {upload_id} is {state}. {advice}")
+            if reason := unless(conn, upload_id):
+                raise RefusedError(reason)
             move(conn, upload_id, to, now=self._clock(), **facts)
 
         await self._database.write(work)
@@ -199,6 +222,19 @@ def read_upload(conn: Connection, upload_id: str) -> Upload:
     """Read a row of the ledger; `NotFoundError` if there is none."""
     state_of(conn, upload_id)
     return Upload(**conn.execute(sa.select(uploads).where(uploads.c.id == upload_id)).mappings().one())
+
+
+def _segment_is_retired(conn: Connection, upload_id: str) -> str | None:
+    """Say that the segment of a retired upload is to be restored first; None where it is in use."""
+    upload = read_upload(conn, upload_id)
+    its_segment = sa.and_(segments.c.client == upload.client, segments.c.key == upload.segment_key)
+    retired = sa.select(segments.c.id).where(its_segment, segments.c.retired_at.is_not(None))
+    if upload.state is not State.RETIRED or conn.execute(retired).first() is None:
+        return None
+    return (
+        f'The segment "{upload.segment_title}" of {upload.client} is retired: first'
+        f' ctsftp segment restore "{upload.segment_title}" --client {upload.client}'
+    )
 
 
 def twin(conn: Connection, client: str, filename: str, *, other_than: str) -> str | None:

@@ -45,6 +45,7 @@ def move(
     if to in {State.RECEIVED, State.FAILED}:
         # It will be read again: what the last reading found is gone.
         values |= {"rows": None, "members": None, "duplicates": None, "rejected": None, "warnings": []}
+        values["id_title"] = None
         conn.execute(rejected_rows.delete().where(rejected_rows.c.upload_id == upload_id))
     conn.execute(uploads.update().where(uploads.c.id == upload_id).values(values | _columns(facts)))
     tell_of_move(conn, upload_id, to, now=now, is_first=is_first)

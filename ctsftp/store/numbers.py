@@ -1,14 +1,20 @@
 """What a scrape asks of the database: counts that its indexes answer, however long the ledger has grown."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from ctsftp.contract.rows import KEPT_REJECTED
 from ctsftp.contract.states import State
+from ctsftp.store.backend import bulk
 from ctsftp.store.database import Database
+from ctsftp.store.snapshots import MEMBER_BYTES
 from ctsftp.store.tables import segments, snapshots, uploads
 
+# A rejected row with its value and its reason, and the index's entry.
+REJECTED_BYTES = 250
 CODED = (State.REJECTED, State.HELD, State.FAILED)
 
 
@@ -40,11 +46,42 @@ class Numbers:
 
     async def read(self, *, segments: int) -> LedgerNumbers:
         """Count everything in one moment; of the segments, the first ones that were ever made, up to a number."""
+        self._database.backend.require_same()
         return await self._database.read(lambda conn: _read(conn, segments))
 
+    async def held_bytes(self) -> dict[str, int]:
+        """Estimate what the database holds of each client: the members of its snapshots, and rejected rows."""
+        return await self._database.read(_held_bytes)
+
+    async def reusable_bytes(self) -> int:
+        """Tell how much may be written before the database's file grows."""
+        return await self._database.read(lambda conn: bulk(conn).reusable_bytes(conn))
+
     async def answers(self) -> None:
-        """Read something small; `StoreError` if the database does not answer."""
+        """Read something small; `StoreError` if the database does not answer, or is another one by now."""
+        self._database.backend.require_same()
         await self._database.read(lambda conn: conn.execute(sa.select(uploads.c.id).limit(1)).first())
+
+
+def bytes_held(members: int, rejected: int) -> int:
+    """Estimate what an upload leaves in the database."""
+    return members * MEMBER_BYTES + min(rejected, KEPT_REJECTED) * REJECTED_BYTES
+
+
+def _held_bytes(conn: Connection) -> dict[str, int]:
+    members = (
+        sa.select(uploads.c.client, sa.func.sum(snapshots.c.members))
+        .join(uploads, uploads.c.id == snapshots.c.upload_id)
+        .group_by(uploads.c.client)
+    )
+    kept = sa.case((uploads.c.rejected > KEPT_REJECTED, KEPT_REJECTED), else_=uploads.c.rejected)
+    rejected = sa.select(uploads.c.client, sa.func.sum(kept)).where(uploads.c.rejected > 0).group_by(uploads.c.client)
+    held: Counter[str] = Counter()
+    for client, count in conn.execute(members):
+        held[client] += int(count) * MEMBER_BYTES
+    for client, count in conn.execute(rejected):
+        held[client] += int(count) * REJECTED_BYTES
+    return held
 
 
 def _read(conn: Connection, shown: int) -> LedgerNumbers:

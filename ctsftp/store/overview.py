@@ -1,6 +1,7 @@
 """What a person sees at a glance: many segments, uploads and clients, each by one statement however many there are."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -8,7 +9,7 @@ from sqlalchemy import Connection
 
 from ctsftp.contract.states import State
 from ctsftp.store.database import Database
-from ctsftp.store.records import Logins
+from ctsftp.store.records import Logins, Segment
 from ctsftp.store.tables import client_logins, segments, snapshots, uploads
 
 TREND_SIZES = 20
@@ -23,6 +24,15 @@ class Waiting:
     key: str | None
     state: State
     count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentTotals:
+    """How many segments there are: in use, of these overdue (as `report_overdue` found), and retired."""
+
+    in_use: int
+    overdue: int
+    retired: int
 
 
 class Overview:
@@ -48,6 +58,34 @@ class Overview:
             return {snapshot_id: sizes[-TREND_SIZES:] for snapshot_id, sizes in found.items()}
 
         return await self._database.read(work)
+
+    async def trends_of(self, page: Sequence[Segment]) -> dict[int, list[int]]:
+        """Give what `trends` does for some segments, whatever else there is; 500 at most."""
+        current, kept = snapshots.alias("current"), snapshots.alias("kept")
+        age = sa.func.row_number().over(partition_by=kept.c.segment_id, order_by=kept.c.number.desc())
+        aged = (
+            sa.select(current.c.id, kept.c.number, kept.c.members, age.label("age"))
+            .join(kept, kept.c.segment_id == current.c.segment_id)
+            .where(current.c.id.in_([one.snapshot_id for one in page]))
+            .subquery()
+        )
+        query = sa.select(aged.c.id, aged.c.members).where(aged.c.age <= TREND_SIZES).order_by(aged.c.id, aged.c.number)
+        found = defaultdict(list)
+        for snapshot_id, members in await self._database.read(lambda conn: conn.execute(query).all()):
+            found[snapshot_id].append(members)
+        return dict(found)
+
+    async def totals(self, client: str | None) -> SegmentTotals:
+        """Count the segments."""
+        in_use = segments.c.retired_at.is_(None)
+        query = sa.select(
+            sa.func.count().filter(in_use).label("in_use"),
+            sa.func.count().filter(in_use, segments.c.overdue_since.is_not(None)).label("overdue"),
+            sa.func.count().filter(~in_use).label("retired"),
+        )
+        if client is not None:
+            query = query.where(segments.c.client == client)
+        return SegmentTotals(**await self._database.read(lambda conn: conn.execute(query).mappings().one()))
 
     async def waiting(self, client: str | None) -> list[Waiting]:
         """Count the uploads that are held or failed."""

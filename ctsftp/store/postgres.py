@@ -14,12 +14,13 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from sqlalchemy import URL, Connection, event, make_url, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ctsftp.contract.rows import Ids
 from ctsftp.errors import StoreError
@@ -27,7 +28,8 @@ from ctsftp.errors import StoreError
 T = TypeVar("T")
 
 OLDEST_VERSION = 15
-CONNECTIONS = 10
+CONNECTIONS = 10  # of the server's own work
+READER_CONNECTIONS = 4
 LOOKERS = 4
 CONNECT_TIMEOUT_S = 5
 POOL_TIMEOUT_S = 10
@@ -77,6 +79,7 @@ class PostgresBackend:
     """A database on a server, which other nodes may share."""
 
     shared = True
+    folder: Path | None = None
     # A transaction that two nodes' work broke off, or whose connection was lost, is tried again after so long.
     waits_s: Sequence[float] = (0.02, 0.1, 0.5, 1.0)
 
@@ -95,17 +98,22 @@ class PostgresBackend:
         self._locks: AsyncConnection | None = None
         self._holders = 0
         self._locking = asyncio.Lock()
-        self.writers = create_async_engine(
-            parsed,
+        self.writers = self._engine(CONNECTIONS)
+        self.own_readers = _reading(self.writers)
+        self.readers = _reading(self._engine(READER_CONNECTIONS))
+
+    def _engine(self, connections: int) -> AsyncEngine:
+        engine = create_async_engine(
+            self._parsed,
             isolation_level="READ COMMITTED",
-            connect_args=CONNECTION | dict(parsed.query),
-            pool_size=CONNECTIONS,
+            connect_args=CONNECTION | dict(self._parsed.query),
+            pool_size=connections,
             max_overflow=0,
             pool_timeout=POOL_TIMEOUT_S,
             hide_parameters=True,
         )
-        event.listen(self.writers.sync_engine, "connect", _configure)
-        self.readers = self.writers.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        event.listen(engine.sync_engine, "connect", _configure)
+        return engine
 
     def new_looker(self, name: str) -> "Looker":
         """Make threads that read, called by this name."""
@@ -156,6 +164,9 @@ class PostgresBackend:
             if lost:
                 await locks.invalidate()
             await locks.close()
+
+    def require_same(self) -> None:
+        """Do nothing: a server keeps its files."""
 
     async def before_write(self) -> None:
         """Do nothing."""
@@ -356,6 +367,11 @@ def complete_members(conn: Connection, snapshot_id: int) -> None:
     conn.exec_driver_sql(f"ALTER TABLE {table} DROP CONSTRAINT {table}_own")
 
 
+def reusable_bytes(conn: Connection) -> int:  # noqa: ARG001
+    """Tell nothing: its disk is not ours to watch."""
+    return 0
+
+
 def read_members(conn: Connection, snapshot_id: int, *, above: int, limit: int) -> Ids:
     """Read the first `limit` ids of a snapshot that are greater than `above`, ascending.
 
@@ -417,6 +433,10 @@ def _parse(url: str) -> URL:
             f"{parsed.render_as_string()} names no database: use postgresql+psycopg://USER:PASSWORD@HOST/NAME."
         )
     return parsed
+
+
+def _reading(engine: AsyncEngine) -> AsyncEngine:
+    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
 def _configure(connection: Any, _record: Any) -> None:

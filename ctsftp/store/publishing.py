@@ -38,6 +38,7 @@ def facts_for(conn: Connection, client: str, key: str | None) -> SegmentFacts | 
         newest_stamp=segment.newest_stamp,
         members=segment.members,
         newest_upload=segment.newest_upload_id,
+        id_title=segment.id_title,
     )
 
 
@@ -186,5 +187,9 @@ def _overtake(conn: Connection, upload: Upload, now: datetime) -> None:
 
 
 def _find(conn: Connection, client: str, key: str | None) -> Row[Any] | None:
-    query = sa.select(segments, snapshots.c.members).join(snapshots, snapshots.c.id == segments.c.current_snapshot_id)
+    query = (
+        sa.select(segments, snapshots.c.members, uploads.c.id_title)
+        .join(snapshots, snapshots.c.id == segments.c.current_snapshot_id)
+        .join(uploads, uploads.c.id == snapshots.c.upload_id)
+    )
     return conn.execute(query.where(segments.c.client == client, segments.c.key == key)).one_or_none()

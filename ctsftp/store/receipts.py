@@ -16,6 +16,7 @@ _FIELDS = (
     *(uploads.c.id, uploads.c.filename, uploads.c.segment_title.label("segment"), uploads.c.stamp),
     *(uploads.c.state, uploads.c.code, uploads.c.reason, uploads.c.warnings),
     *(uploads.c.rows, uploads.c.members, uploads.c.duplicates, uploads.c.rejected),
+    uploads.c.id_title,
     *(uploads.c.sha256, uploads.c.size, uploads.c.received_at, uploads.c.finished_at),
 )
 

@@ -57,6 +57,7 @@ class Facts(TypedDict, total=False):
     rejected: int
     warnings: Sequence[Notice]
     sha256: str
+    id_title: str | None
     approved: bool
     attempts: int
     deaths: int
@@ -92,6 +93,7 @@ class Upload:
     deaths: int
     retry_at: str | None
     node: str | None = None
+    id_title: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Give the fields of `upload list --json`, in their order."""
@@ -186,6 +188,20 @@ class Snapshot:
     left: int | None
     published_at: str
     current: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the fields of `segment history --json`, in their order."""
+        return {
+            "number": self.number,
+            "members": self.members,
+            "entered": self.entered,
+            "left": self.left,
+            "stamp": self.stamp,
+            "loaded_at": self.published_at,
+            "upload_id": self.upload_id,
+            "filename": self.filename,
+            "current": self.current,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

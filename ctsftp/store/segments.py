@@ -5,13 +5,16 @@ A retired segment keeps its snapshots and is listed, but nobody is a member of i
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ctsftp.contract.freshness import Expectation
+from ctsftp.contract.names import segment_key
 from ctsftp.contract.rows import MAX_ID, NO_IDS, Ids
+from ctsftp.contract.states import State
 from ctsftp.contract.verdict import SegmentFacts
 from ctsftp.errors import NotFoundError, RefusedError
 from ctsftp.store import publishing
@@ -20,8 +23,8 @@ from ctsftp.store.database import Database
 from ctsftp.store.gates import gates_of
 from ctsftp.store.records import Clock, Diff, Segment, Snapshot, iso
 from ctsftp.store.snapshots import Snapshots, stream_members, unpublish
-from ctsftp.store.tables import segments, snapshot_members, snapshots, uploads
-from ctsftp.store.telling import forget_overdue, forget_troubles, newly_overdue, tell_if_overdue
+from ctsftp.store.tables import in_code_points, segments, snapshot_members, snapshots, uploads
+from ctsftp.store.telling import forget_overdue, forget_troubles, is_due_to_tell, tell_if_overdue
 
 
 class Segments:
@@ -32,9 +35,34 @@ class Segments:
         self._clock = clock
         self._snapshots = snapshots
 
-    async def segments(self, *, client: str | None = None) -> list[Segment]:
-        """List the segments, retired ones too, by client and title."""
-        return await self._database.read(partial(_select, client=client))
+    async def segments(
+        self,
+        *,
+        client: str | None = None,
+        search: str = "",
+        after: tuple[str, ...] | None = None,
+        limit: int | None = None,
+    ) -> list[Segment]:
+        """List the segments, retired ones too, by client and title.
+
+        `after` is the client and the title of the last one that was seen, and `search` stands in the key or the client.
+        With a `limit` it costs what the page does, however many there are.
+        """
+        narrowed = [*_narrowed(client, search), *_behind(client, after)]
+        if limit is not None:  # before the joins, or a database without statistics would join all of them first
+            page = sa.select(segments.c.id).where(*narrowed).order_by(*_PLACE).limit(limit)
+            narrowed = [segments.c.id.in_(page)]
+        return await self._database.read(lambda conn: _read(conn, _current(*narrowed)))
+
+    async def in_need(self, *, limit: int, client: str | None = None, search: str = "") -> list[Segment]:
+        """List the first segments that ask for a person, by client and title: overdue, or with an upload that is held.
+
+        Overdue is what `report_overdue` found.
+        """
+        held = sa.select(uploads.c.client, uploads.c.segment_key).where(uploads.c.state == State.HELD)
+        asks = sa.or_(segments.c.overdue_since.is_not(None), sa.tuple_(segments.c.client, segments.c.key).in_(held))
+        narrowed = (segments.c.retired_at.is_(None), asks, *_narrowed(client, search))
+        return await self._database.read(lambda conn: _read(conn, _current(*narrowed).limit(limit)))
 
     async def segment(self, client: str, key: str) -> Segment:
         """Tell all about one segment; `NotFoundError` if there is none."""
@@ -61,7 +89,7 @@ class Segments:
     async def diff(self, client: str, key: str, old: int | None = None, new: int | None = None) -> Diff:
         """Compare two snapshots by number: by default the current one with the one before it."""
         history = await self.history(client, key)
-        new_one = _numbered(history, new) if new is not None else _current(history)
+        new_one = _numbered(history, new) if new is not None else _current_of(history)
         old_one = _numbered(history, old) if old is not None else _before(history, new_one)
         entered, left = [NO_IDS], [NO_IDS]
         streams = (stream_members(self._database, one.id) for one in (old_one, new_one))
@@ -89,7 +117,7 @@ class Segments:
         def work(conn: Connection) -> Segment:
             publishing.lock_segment(conn, client, key)
             history = _history(conn, client, key)
-            current = _current(history)
+            current = _current_of(history)
             target = _before(history, current) if number is None else _numbered(history, number)
             if target.current:
                 raise RefusedError(f"The snapshot {target.number} is the current one already.")
@@ -141,8 +169,8 @@ class Segments:
     async def report_overdue(self) -> int:
         """Tell of every segment that became overdue, once each; give how many. Writes only if there are any."""
         now = self._clock()
-        found = await self._database.read(lambda conn: newly_overdue(conn, now))
-        return await self._database.write(lambda conn: tell_if_overdue(conn, now)) if found else 0
+        is_due = await self._database.read(lambda conn: is_due_to_tell(conn, now))
+        return await self._database.write(lambda conn: tell_if_overdue(conn, now)) if is_due else 0
 
     async def delete(self, client: str, key: str) -> None:
         """Delete a retired segment and its snapshots for good; the ledger keeps its uploads."""
@@ -176,8 +204,22 @@ def _select(
     key: str | None = None,
     with_member: int | None = None,
 ) -> list[Segment]:
+    narrowed = _narrowed(client)
+    if key is not None:
+        narrowed.append(segments.c.key == key)
+    if with_member is not None:
+        member = sa.exists().where(
+            snapshot_members.c.snapshot_id == segments.c.current_snapshot_id,
+            snapshot_members.c.ct_user_id == with_member,
+        )
+        narrowed += [segments.c.retired_at.is_(None), member]
+    return _read(conn, _current(*narrowed))
+
+
+def _current(*narrowed: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """Select segments, each with its current snapshot, by client and title."""
     current = snapshots.c
-    query = (
+    return (
         sa.select(
             *segments.c["client", "key", "title", "newest_stamp", "rolled_back", "retired_at"],
             *segments.c["heard_at", "expect_every_s", "expect_grace_s", "overdue_since"],
@@ -188,18 +230,31 @@ def _select(
         )
         .join(snapshots, current.id == segments.c.current_snapshot_id)
         .join(uploads, uploads.c.id == current.upload_id)
-        .order_by(segments.c.client, segments.c.title)
+        .where(*narrowed)
+        .order_by(*_PLACE)
     )
-    if client is not None:
-        query = query.where(segments.c.client == client)
-    if key is not None:
-        query = query.where(segments.c.key == key)
-    if with_member is not None:
-        member = sa.exists().where(
-            snapshot_members.c.snapshot_id == segments.c.current_snapshot_id,
-            snapshot_members.c.ct_user_id == with_member,
-        )
-        query = query.where(segments.c.retired_at.is_(None), member)
+
+
+_PLACE = (in_code_points(segments.c.client), in_code_points(segments.c.title))
+
+
+def _narrowed(client: str | None, search: str = "") -> list[sa.ColumnElement[bool]]:
+    narrowed: list[sa.ColumnElement[bool]] = []
+    if client is not None:  # in the order's own words, or PostgreSQL would not read it from the order's index
+        narrowed.append(_PLACE[0] == client)
+    if wanted := segment_key(search):
+        columns = (segments.c.key, segments.c.client)
+        narrowed.append(sa.or_(*(column.contains(wanted, autoescape=True) for column in columns)))
+    return narrowed
+
+
+def _behind(client: str | None, after: tuple[str, ...] | None) -> list[sa.ColumnElement[bool]]:
+    if after is None:
+        return []
+    return [_PLACE[1] > after[1]] if client == after[0] else [sa.tuple_(*_PLACE) > after]
+
+
+def _read(conn: Connection, query: sa.Select[Any]) -> list[Segment]:
     return [Segment(**row) for row in conn.execute(query).mappings()]
 
 
@@ -232,7 +287,7 @@ def _update(conn: Connection, client: str, key: str, **values: object) -> None:
     conn.execute(segments.update().where(this).values(values))
 
 
-def _current(history: Sequence[Snapshot]) -> Snapshot:
+def _current_of(history: Sequence[Snapshot]) -> Snapshot:
     return next(one for one in history if one.current)
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from ctsftp.contract.rows import Ids
-from ctsftp.errors import StoreError
+from ctsftp.errors import LostDatabaseError, StoreError
 from ctsftp.store.tables import client_logins, gate_segments, gates, segments, snapshots, tokens, uploads
 
 T = TypeVar("T")
@@ -44,9 +44,12 @@ class SqliteBackend:
     def __init__(self, url: str) -> None:
         self.path = path_of(url)
         self.name = str(self.path)
+        self.folder: Path | None = self.path.parent
         self.writers = writer_engine(self.path)
+        self.own_readers = reader_engine(self.path)
         self.readers = reader_engine(self.path)
         self._turn = asyncio.Lock()
+        self._file: tuple[int, int] | None = None
         self.members_among = MEMBERS_AMONG
         self.page_as_text = PAGE_AS_TEXT
 
@@ -57,11 +60,21 @@ class SqliteBackend:
     def make(self) -> None:
         """Make an empty file if there is none."""
         make_file(self.path)
+        self._file = _file_at(self.path)
 
     def require(self) -> None:
         """Refuse a file that is not there: to connect would make it."""
         if not self.path.exists():
             raise StoreError(f"There is no database {self.path} yet: start `ctsftp serve` once, or name another.")
+        self._file = _file_at(self.path)
+
+    def require_same(self) -> None:
+        """Compare the file that stands at the path with the one that was opened: SQLite would write on into that."""
+        if _file_at(self.path) != self._file:
+            raise LostDatabaseError(
+                f"The database {self.path} was deleted or replaced while it was open, and nothing is written any more:"
+                " stop the server, put the file or a backup in its place (deploy/restore.md), and start it."
+            )
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -75,7 +88,8 @@ class SqliteBackend:
         yield True
 
     async def before_write(self) -> None:
-        """Shorten the log if it has grown long."""
+        """Refuse to write into a file that is lost; shorten the log if it has grown long."""
+        self.require_same()
         await truncate_wal(self.writers, self.path)
 
     def check(self, conn: Connection, *, migrate: bool) -> None:  # noqa: ARG002  the write lock keeps others out
@@ -123,6 +137,15 @@ def make_file(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
     except OSError as error:
         raise StoreError(f"The database {path} cannot be made: {error.strerror}.") from error
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Give the device and inode of the file at a path; None if none can be looked at."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def writer_engine(path: Path) -> AsyncEngine:
@@ -281,6 +304,12 @@ def complete_members(conn: Connection, snapshot_id: int) -> None:
 def drop_members(conn: Connection, snapshot_id: int) -> bool:  # noqa: ARG001
     """Leave it to be deleted bit by bit."""
     return False
+
+
+def reusable_bytes(conn: Connection) -> int:
+    """Tell how many bytes of the file were freed by deletions; it never shrinks, and they are filled first."""
+    pages = conn.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+    return int(pages) * int(conn.exec_driver_sql("PRAGMA page_size").scalar_one())
 
 
 def read_members(conn: Connection, snapshot_id: int, *, above: int, limit: int) -> Ids:

@@ -1,6 +1,7 @@
 """The store: the database, and the things in it that the rest of ctsftp knows."""
 
 from collections.abc import Callable
+from copy import copy
 from typing import Self
 
 from ctsftp.store.checks import CheckUp
@@ -36,14 +37,17 @@ class Store:
         self.segments = Segments(database, clock, self.snapshots)
         self.logins = LoginBook(database, clock)
         self.outbox = Outbox(database, clock)
-        self.receipts = ReceiptBook(database)
         self.checks = CheckUp(database)
-        self.lookups = Lookups(database)
-        self.export = Export(database)
         self.gates = Gates(database, clock)
-        self.tokens = Tokens(database, clock)
         self.numbers = Numbers(database)
-        self.overview = Overview(database)
+        self.folder = database.backend.folder
+        # Nobody but readers asks these.
+        readers = database.for_readers()
+        self.receipts = ReceiptBook(readers)
+        self.lookups = Lookups(readers)
+        self.export = Export(readers)
+        self.tokens = Tokens(readers, clock)
+        self.overview = Overview(readers)
 
     @classmethod
     async def open(cls, url: str, *, clock: Clock, migrate: bool, node: Callable[[], str] | None = None) -> Self:
@@ -59,6 +63,18 @@ class Store:
         except BaseException:
             await database.close()
             raise
+
+    def for_readers(self) -> Self:
+        """Give this store to whoever only looks: its reads take no connection of the server's own work."""
+        other = copy(self)
+        readers = self._database.for_readers()
+        other.ledger = Ledger(readers, self._clock, self.node)
+        other.snapshots = Snapshots(readers, self._clock, self.node)
+        other.segments = Segments(readers, self._clock, other.snapshots)
+        other.logins = LoginBook(readers, self._clock)
+        other.gates = Gates(readers, self._clock)
+        other.numbers = Numbers(readers)
+        return other
 
     async def clock_ahead_s(self) -> float:
         """Tell by how many seconds our clock is ahead of the shared database's; 0 where none is shared."""

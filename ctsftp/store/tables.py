@@ -8,6 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import TypeDecorator
 
 from ctsftp.contract.states import State
@@ -45,6 +48,23 @@ class StateText(TypeDecorator[State]):
         return None if value is None else State(value)
 
 
+class in_code_points(GenericFunction[str]):  # noqa: N801 - a function of SQL
+    """A text to sort by its characters' numbers, as Python and SQLite do; PostgreSQL would ask its locale."""
+
+    type = sa.Text()
+    inherit_cache = True
+
+
+@compiles(in_code_points)
+def _write_plainly(element: in_code_points, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.clauses, **options)
+
+
+@compiles(in_code_points, "postgresql")
+def _write_collated(element: in_code_points, compiler: SQLCompiler, **options: Any) -> str:
+    return f'{compiler.process(element.clauses, **options)} COLLATE "C"'
+
+
 metadata = sa.MetaData()
 
 # A segment exists from its first publishing on, so it always has a current snapshot: there is no empty shell.
@@ -73,6 +93,8 @@ segments = sa.Table(
     sa.Column("expect_grace_s", sa.Integer),
     sa.Column("overdue_since", sa.Text),
     sa.UniqueConstraint("client", "key"),
+    # For pages of them. Its order is that of `in_code_points`, which only the migration can say.
+    sa.Index("segments_by_title", "client", "title"),
 )
 
 # The ledger: a row for every upload, for ever. `id` is a UUIDv7, so the order of ids is the order of the CLOSEs.
@@ -103,6 +125,8 @@ uploads = sa.Table(
     sa.Column("retry_at", sa.Text),
     # Which of the nodes that share a database has the file; null where there is only one.
     sa.Column("node", sa.Text),
+    # The title of the column that its ids were read from; null for what was read before that was noted.
+    sa.Column("id_title", PeerText),
     sa.Index("uploads_by_state", "state", "id"),
     sa.Index("uploads_by_name", "client", "filename", "id"),
     sa.Index("uploads_by_segment", "client", "segment_key", "id"),

@@ -4,7 +4,7 @@ An event and its deliveries are committed together with what they tell of, or no
 event is lost, and none is told that did not happen.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +19,8 @@ from ctsftp.store.tables import deliveries, events, hooks, segments, told_troubl
 
 # What a transaction leaves in its connection's `info` if it wrote something that is to be delivered.
 NEWS = "news"
+# What the clocks of two nodes may differ by.
+CLOCK_TOLERANCE = timedelta(minutes=1)
 
 
 def emit(
@@ -85,15 +87,20 @@ def overdue(conn: Connection, now: datetime) -> list[Row[Any]]:
     return [row for row in conn.execute(expecting.order_by(columns.id)) if overdue_at(row) < now]
 
 
-def newly_overdue(conn: Connection, now: datetime) -> list[Row[Any]]:
-    """List those of them of which nobody was told yet."""
-    return [row for row in overdue(conn, now) if row.overdue_since is None]
+def is_due_to_tell(conn: Connection, now: datetime) -> bool:
+    """Whether `tell_if_overdue` would write anything."""
+    ahead = sa.select(sa.exists().where(_heard_ahead(now)))
+    return bool(_newly_overdue(conn, now)) or bool(conn.execute(ahead).scalar())
 
 
 def tell_if_overdue(conn: Connection, now: datetime) -> int:
-    """Tell of every segment that became overdue; give how many."""
+    """Tell of every segment that became overdue; give how many.
+
+    One that was heard of in the future was so while the clock was wrong: its time begins anew.
+    """
+    conn.execute(segments.update().where(_heard_ahead(now)).values(heard_at=iso(now)))
     told = 0
-    for row in newly_overdue(conn, now):
+    for row in _newly_overdue(conn, now):
         since = iso(overdue_at(row))
         this = segments.update().where(segments.c.id == row.id, segments.c.overdue_since.is_(None))
         if not conn.execute(this.values(overdue_since=since)).rowcount:
@@ -126,6 +133,14 @@ def lane_of(client: str | None, segment_key: str | None) -> str:
     return f"{client or ''}/{segment_key or ''}"
 
 
+def _newly_overdue(conn: Connection, now: datetime) -> list[Row[Any]]:
+    return [row for row in overdue(conn, now) if row.overdue_since is None]
+
+
+def _heard_ahead(now: datetime) -> sa.ColumnElement[bool]:
+    return segments.c.heard_at > iso(now + CLOCK_TOLERANCE)
+
+
 def _emit_of(conn: Connection, kind: EventKind, upload: Upload, *, now: datetime, data: dict[str, Any]) -> None:
     emit(
         conn,
@@ -151,7 +166,8 @@ def _waits(upload: Upload) -> bool:
 def _note_heard(conn: Connection, upload: Upload, *, now: datetime) -> None:
     """Note that a segment's job is alive, and tell that it is back if it was overdue."""
     this = sa.and_(segments.c.client == upload.client, segments.c.key == upload.segment_key)
-    earlier = sa.or_(segments.c.heard_at.is_(None), segments.c.heard_at < upload.received_at)
+    heard = segments.c.heard_at
+    earlier = sa.or_(heard.is_(None), heard < upload.received_at, _heard_ahead(now))
     conn.execute(segments.update().where(this, earlier).values(heard_at=upload.received_at))
     row = conn.execute(sa.select(segments).where(this, segments.c.overdue_since.is_not(None))).one_or_none()
     if row and overdue_at(row) > now:  # an admin may also have approved a file that is old

@@ -88,6 +88,11 @@ class Tokens:
             self._found[sha256] = found, asked_at
         return found
 
+    def known(self, secret: str) -> int | None:
+        """Give the id of a token that was found a while ago and may be revoked by now; None for all others."""
+        known = self._found.get(_hash(secret))
+        return known[0].id if known else None
+
     async def get(self, token_id: int) -> Token | None:
         """Find a token by its id, also one that has expired; None if it was revoked. No id is used twice."""
         query = sa.select(*_FIELDS).where(tokens.c.id == token_id)

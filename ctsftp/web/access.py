@@ -7,8 +7,8 @@ What belongs to another client does not exist for a token that is bound to one: 
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Hashable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -16,6 +16,7 @@ import structlog
 from fastapi import Request, Security
 from fastapi.openapi.models import HTTPBearer as BearerModel
 from fastapi.security.base import SecurityBase
+from starlette.types import Scope
 
 from ctsftp.clients.folder import Clients
 from ctsftp.store.records import Clock, Token
@@ -61,6 +62,7 @@ class Parts:
     perform: Perform
     metrics: Callable[[], Awaitable[bytes]]
     unready: Callable[[], Awaitable[list[str]]]
+    remarks: Callable[[], list[str]]
     usage: TokenUsage
     streams: Streams
     # For the console: who the clients are, a client's connection sheet, and who hears that something changed.
@@ -68,6 +70,16 @@ class Parts:
     sheet: Callable[[str], Awaitable[dict[str, Any]]]
     live: Live
     now: Clock
+
+    def asker(self, scope: Scope) -> Hashable:
+        """Tell who asks, before it is known whether he may: a token that was let in before, else an address.
+
+        A browser is one by its cookie; the console says whose it is.
+        """
+        headers = dict(scope["headers"])
+        secret = read_bearer(headers.get(b"authorization", b"").decode("latin-1"))
+        known = self.store.tokens.known(secret) if secret else None
+        return known or (scope["client"] and scope["client"][0], headers.get(b"cookie"))
 
     async def client_names(self) -> list[str]:
         """List the clients."""
@@ -108,6 +120,10 @@ class Access:
             self.require(client)
         return client or self.token.client
 
+    def place(self) -> AbstractContextManager[None]:
+        """Take one of the token's places for long answers; a 503 problem if there is none."""
+        return self.parts.streams.place(self.token.id)
+
     async def perform(self, operation: str, **arguments: Any) -> Any:
         """Have an operation done, as the command line would; the log says by whose token."""
         with structlog.contextvars.bound_contextvars(token=self.token.name):
@@ -141,16 +157,22 @@ class TokenBearer(SecurityBase):
 
     async def __call__(self, request: Request) -> Access:
         """Let a request in, or raise the problem."""
-        scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not secret:
+        secret = read_bearer(request.headers.get("authorization", ""))
+        if not secret:
             raise _unauthorized(
                 "Send a token as `Authorization: Bearer ctsftp_...`: `ctsftp token add NAME` makes one."
             )
         parts = parts_of(request)
-        access = Access(parts, await authenticate(parts, secret.strip()))
+        access = Access(parts, await authenticate(parts, secret))
         if self._admin and not access.token.admin:
             raise Problem(403, "scope", "This token may only read: `ctsftp token add NAME --admin` makes one that may.")
         return access
+
+
+def read_bearer(authorization: str) -> str:
+    """Read the secret in an Authorization field; "" where there is none."""
+    scheme, _, secret = authorization.partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else ""
 
 
 def _unauthorized(detail: str) -> Problem:

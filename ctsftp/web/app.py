@@ -3,7 +3,7 @@
 from importlib import metadata
 
 import orjson
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.responses import Response
 from starlette.types import ASGIApp
 
@@ -12,6 +12,8 @@ from ctsftp.web.access import Parts
 from ctsftp.web.console.app import Split, make_console
 from ctsftp.web.document import Document
 from ctsftp.web.guard import Guard
+from ctsftp.web.parameters import refuse_unknown
+from ctsftp.web.turns import Turns
 
 DESCRIPTION = """
 Lists of members, and what they open. An id (`ct_user_id`) is an integer of 1 to 2^63-1: parse it as 64 bits.
@@ -34,8 +36,9 @@ def make_app(parts: Parts) -> FastAPI:
     document = Document(app)
     problems.install(app, document)
     # The first that fits is taken, and what is asked most stands first.
-    for room in (members, gates, segments, changes, uploads, health):
-        app.include_router(room.router)
+    for room in (members, gates, segments, changes, uploads):
+        app.include_router(room.router, dependencies=[Depends(refuse_unknown)])
+    app.include_router(health.router)
 
     @app.get("/v1/openapi.json", include_in_schema=False)
     async def show_document() -> Response:
@@ -54,4 +57,10 @@ def guarded(app: FastAPI, parts: Parts) -> ASGIApp:
     """Put the console beside the app, and the guard around both, outside of all else."""
     limits = parts.settings
     both = Split(app, make_console(parts))
-    return Guard(both, max_body_bytes=limits.max_body_bytes, stalled_s=limits.stalled_s)
+    return Guard(
+        both,
+        asker=parts.asker,
+        turns=Turns(limits.max_requests_per_token),
+        max_body_bytes=limits.max_body_bytes,
+        stalled_s=limits.stalled_s,
+    )

@@ -21,7 +21,7 @@ from ctsftp.store.export import NOTHING, SnapshotGoneError
 from ctsftp.store.records import Snapshot
 from ctsftp.web.access import Reader
 from ctsftp.web.models import GONE, PROBLEMS, ChangesOut, ClientPath, SegmentPath, answers
-from ctsftp.web.paging import Cursor, Limit, read_cursor, unknown_cursor, write_cursor
+from ctsftp.web.paging import Cursor, Limit, read_cursor, size_of, unknown_cursor, write_cursor
 from ctsftp.web.problems import Problem
 from ctsftp.web.segments import find
 
@@ -79,7 +79,7 @@ async def list_changes(
         if place.has_arrived:
             place = Place(place.old, seen)
     old_id, new_id = _kept(history, place)
-    size = min(limit or access.settings.changes_page_size, access.settings.max_changes_page_size)
+    size = size_of(limit, access.settings.changes_page_size, access.settings.max_changes_page_size)
     changes = await access.store.export.changes(old_id, new_id, above=place.above, limit=size)
     is_last = changes.until == MAX_ID
     following = Place(place.new, place.new) if is_last else replace(place, above=changes.until)
@@ -88,7 +88,8 @@ async def list_changes(
         "old": numbers.get(place.old),
         "new": numbers.get(place.new),
         "entered": changes.entered,
-        "exited": changes.exited,
+        "left": changes.exited,
+        "exited": changes.exited,  # its name before
         "more": not is_last or (place.new != seen and not place.is_comparison),
         "cursor": write_cursor(astuple(following)),
     }

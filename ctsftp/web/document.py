@@ -26,13 +26,26 @@ class Document:
         """List the methods that an address takes."""
         for template, operations in (await self.get())["paths"].items():
             if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template)), path):
-                return sorted(method.upper() for method in operations)
+                methods = {method.upper() for method in operations}
+                return sorted(methods | {"HEAD"} if "GET" in methods else methods)
         return []
 
     def _make(self) -> dict[str, Any]:
         document = self._app.openapi()
         _mend(document)
+        for schema in document["components"]["schemas"].values():
+            for example in schema.get("examples", []):  # FastAPI has left out what is null
+                example.update(dict.fromkeys(schema["properties"].keys() - example.keys()))
+        for path, operations in document["paths"].items():
+            for parameter in operations.get("get", {}).get("parameters", []):
+                if parameter["name"] == "limit":
+                    parameter["schema"]["anyOf"][0]["maximum"] = self._largest_page(path)
         return document
+
+    def _largest_page(self, path: str) -> int:
+        settings = self._app.state.parts.settings
+        most: int = settings.max_changes_page_size if path.endswith("/changes") else settings.max_page_size
+        return most
 
 
 def _mend(document: Any) -> None:

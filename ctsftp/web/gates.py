@@ -22,7 +22,7 @@ from ctsftp.web.models import (
     KindPath,
     answers,
 )
-from ctsftp.web.paging import Cursor, Limit, page
+from ctsftp.web.paging import Cursor, Limit, cut, page_size, read_place
 from ctsftp.web.problems import Problem
 
 router = APIRouter(prefix="/v1/gates", tags=["gates"], responses=PROBLEMS)
@@ -33,10 +33,15 @@ async def list_gates(
     access: Reader, client: ClientFilter = None, kind: KindFilter = None, cursor: Cursor = None, limit: Limit = None
 ) -> GateList:
     """List the gates, by client, kind and item."""
-    found = await access.store.gates.gates(client=access.narrow(client), kind=fold_kind(kind) if kind else None)
-    rows = [GateOut(**gate.as_json()) for gate in found]
-    items, following = page(rows, lambda row: [row.client, row.kind, row.item], cursor, limit, access.settings)
-    return GateList(items=items, next=following)
+    size = page_size(access, limit)
+    found = await access.store.gates.gates(
+        client=access.narrow(client),
+        kind=fold_kind(kind) if kind else None,
+        after=read_place(cursor, 3),
+        limit=size + 1,
+    )
+    shown, following = cut(found, size, lambda one: (one.client, one.kind, one.item))
+    return GateList(items=[GateOut(**gate.as_json()) for gate in shown], next=following)
 
 
 @router.get("/{client}/{kind}/{item}")

@@ -1,10 +1,11 @@
-"""What stands around the app: the limit on bodies, the headers of every answer, and what becomes of a failure.
+"""What stands around the app: turns, the limit on bodies, the headers of every answer, and what becomes of a failure.
 
 An answer that fails after it began is broken off: the connection ends in the middle of its chunks, so that no
 reader takes a part of a list for the whole.
 """
 
 import asyncio
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import structlog
@@ -14,17 +15,28 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ctsftp.errors import CtsftpError
 from ctsftp.web.problems import Problem, problem_of
+from ctsftp.web.turns import Turn, Turns
 
 log = structlog.get_logger()
 
+Asker = Callable[[Scope], Hashable]
+
+# A monitor's questions wait for nobody.
+HEALTH = frozenset({"/healthz", "/readyz"})
 HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
+
+
+class HeadAnswered(BaseException):  # no error: nothing that handles errors may take it for one
+    """A long answer whose head alone was asked for has been told."""
 
 
 class Guard:
     """An ASGI app around another."""
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int, stalled_s: float) -> None:
+    def __init__(self, app: ASGIApp, *, asker: Asker, turns: Turns, max_body_bytes: int, stalled_s: float) -> None:
         self._app = app
+        self._asker = asker
+        self._turns = turns
         self._stalled_s = stalled_s
         self._max_body_bytes = max_body_bytes
 
@@ -32,9 +44,15 @@ class Guard:
         """Answer one request, whatever happens."""
         if scope["type"] != "http":
             return
-        answer = Answer(send)
+        answer = Answer(send, is_head=scope["method"] == "HEAD")
+        if answer.is_head and scope["path"].startswith("/v1/"):
+            scope = {**scope, "method": "GET"}  # the server, which has the other, sends no body
         try:
+            if scope["path"] not in HEALTH:
+                answer.turn = await self._turns.wait(self._asker(scope))
             await self._app(scope, self._limited(scope, receive), answer.send)
+        except HeadAnswered:
+            return
         except Exception as exc:
             if answer.ended:  # Starlette has told it, and raises it for whoever is outside
                 return
@@ -46,6 +64,8 @@ class Guard:
             log.warning(
                 "an answer was broken off", path=scope["path"], error=str(exc), exc_info=None if is_meant else exc
             )
+        finally:
+            answer.end_turn()
 
     def _limited(self, scope: Scope, receive: Receive) -> Receive:
         """Count what comes; an HTTPException 413 for a body that is too large, declared so or not."""
@@ -85,19 +105,30 @@ class Guard:
 class Answer:
     """Sends an answer, with the headers that every answer has."""
 
-    __slots__ = ("_send", "begun", "ended")
+    __slots__ = ("_send", "begun", "ended", "is_head", "turn")
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, *, is_head: bool) -> None:
         self._send = send
+        self.is_head = is_head
         self.begun = self.ended = False
+        self.turn: Turn | None = None
+
+    def end_turn(self) -> None:
+        """Let the next one have its turn: this answer is made, or is a long one, which has a place of its own."""
+        if self.turn is not None:
+            self.turn.leave()
 
     async def send(self, message: Any) -> None:
         """Pass a message on."""
         if message["type"] == "http.response.start":
             self.begun = True
+            self.end_turn()
             headers = MutableHeaders(raw=message["headers"])
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
-        await self._send(message)
         if message["type"] == "http.response.body":
-            self.ended = not message.get("more_body", False)
+            self.ended = self.is_head or not message.get("more_body", False)
+            if self.is_head and message.get("more_body", False):
+                await self._send({"type": "http.response.body", "body": b""})
+                raise HeadAnswered
+        await self._send(message)

@@ -19,10 +19,11 @@ async def is_alive() -> Response:
 
 @router.api_route("/readyz", methods=ASKED)
 async def is_ready(request: Request) -> Response:
-    """Answer 200 if work can be done, else 503 with the reasons."""
-    if reasons := await parts_of(request).unready():
-        raise Problem(503, "unready", " ".join(reasons))
-    return PlainTextResponse("ready\n")
+    """Answer 200 if work can be done, else 503 with the reasons; what else is wrong stands in lines of its own."""
+    parts = parts_of(request)
+    if reasons := await parts.unready():
+        raise Problem(503, "unready", " ".join([*reasons, *parts.remarks()]))
+    return PlainTextResponse("".join(f"{line}\n" for line in ("ready", *parts.remarks())))
 
 
 @router.api_route("/metrics", methods=ASKED)

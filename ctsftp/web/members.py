@@ -7,6 +7,7 @@ import orjson
 from fastapi import APIRouter
 from fastapi.responses import Response, StreamingResponse
 from pydantic import FailFast, Field, StrictInt
+from starlette.types import Receive, Scope, Send
 
 from ctsftp.contract.names import segment_key
 from ctsftp.contract.rows import MAX_ID
@@ -35,6 +36,8 @@ from ctsftp.web.problems import Problem
 from ctsftp.web.segments import find
 
 router = APIRouter(prefix="/v1", tags=["members"], responses=PROBLEMS)
+
+SEGMENTS_AT_ONCE = 100  # of a batch that asks all
 
 
 class Batch(Input):
@@ -89,21 +92,42 @@ async def ask_one_segment(access: Reader, client: ClientPath, segment: SegmentPa
 async def ask_all_segments(access: Reader, body: Batch, client: ClientFilter = None) -> Response:
     """Tell which of these ids are in which segment in use."""
     _require_size(access, body)
-    segments = await access.store.segments.segments(client=access.narrow(client))
-    in_use = [segment for segment in segments if not segment.retired_at]
-    return StreamingResponse(_all_answers(access, in_use, body.ct_user_ids), media_type="application/json")
+    return BatchStream(access, access.narrow(client), body.ct_user_ids)
 
 
-async def _all_answers(access: Access, segments: Sequence[Segment], ids: Sequence[int]) -> AsyncIterator[bytes]:
+class BatchStream(StreamingResponse):
+    """The answer; it takes one of the places for streams while it runs, since it asks every segment."""
+
+    def __init__(self, access: Access, client: str | None, ids: Sequence[int]) -> None:
+        super().__init__(_all_answers(access, client, ids), media_type="application/json")
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        with self._access.place():
+            await super().__call__(scope, receive, send)
+
+
+async def _all_answers(access: Access, client: str | None, ids: Sequence[int]) -> AsyncIterator[bytes]:
     """Write the answer a segment at a time: all of them at once may be millions of ids."""
     before = b'{"items":['
-    for segment in segments:
+    async for segment in _in_use(access, client):
         members = await access.store.lookups.members_among(segment.client, segment.key, ids)
         if members != "[]":
             name = orjson.dumps({"client": segment.client, "segment": segment.title})
             yield before + name[:-1] + b',"members":' + members.encode() + b"}"
             before = b","
     yield (b"" if before == b"," else before) + b"]}"
+
+
+async def _in_use(access: Access, client: str | None) -> AsyncIterator[Segment]:
+    """Go through the segments in use, a page at a time."""
+    after: tuple[str, str] | None = None
+    while page := await access.store.segments.segments(client=client, after=after, limit=SEGMENTS_AT_ONCE):
+        for segment in page:
+            if not segment.retired_at:
+                yield segment
+        after = page[-1].client, page[-1].title
 
 
 def _require_size(access: Access, body: Batch) -> None:

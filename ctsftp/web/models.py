@@ -1,5 +1,6 @@
 """The shapes of requests and answers, with examples: the OpenAPI document is made of them."""
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import Path, Query
@@ -7,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from ctsftp.contract.rows import MAX_ID
 from ctsftp.contract.states import State
+from ctsftp.web.examples import GATE, REJECTED, SEGMENT, SNAPSHOT, UPLOAD
 from ctsftp.web.problems import ProblemDocument
 
 MAX_FIELDS = 20
@@ -39,7 +41,7 @@ GONE = _problems({410: "a snapshot that is not kept any more"})
 def _digits(value: Any) -> Any:
     """Take digits for an id and nothing else, as the file contract does: no sign, no space, no underscore."""
     if isinstance(value, str) and not (value.isascii() and value.isdigit()):
-        raise ValueError("an id is 1 to 19 digits")
+        raise ValueError("is no id: an id is 1 to 19 digits")
     return value
 
 
@@ -70,60 +72,80 @@ class Input(BaseModel):
     def _require_few(cls, data: Any) -> Any:
         """Stop at a body of very many fields: an error for each of them would take seconds of everybody's time."""
         if isinstance(data, dict) and len(data) > MAX_FIELDS:
-            raise ValueError(f"a body has at most {MAX_FIELDS} fields")
+            raise ValueError(f"has at most {MAX_FIELDS} fields")
         return data
 
 
-class SegmentOut(BaseModel):
+class Output(BaseModel):
+    """An answer: a field of a record that is forgotten here is a mistake, and raises."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def shown(example: dict[str, Any]) -> ConfigDict:
+    """Configure an answer that the document shows by a record of the store's."""
+    return ConfigDict(extra="forbid", json_schema_extra={"examples": [example]})
+
+
+class SegmentOut(Output):
     """A segment and its current snapshot."""
 
-    client: str = Field(examples=["acme"])
-    segment: str = Field(examples=["VIP Members"])
-    members: int = Field(examples=[120_000])
-    stamp: str = Field(examples=["20260310_0900"])
-    loaded_at: str = Field(examples=["2026-03-10T09:00:02.117Z"])
-    upload_id: str = Field(examples=["019cd6f2-3b7a-7c11-8a55-0d1f6f3f5b10"])
-    number: int = Field(examples=[17], description="of the snapshot in its segment")
-    entered: int | None = Field(examples=[812], description="null until it is counted")
-    left: int | None = Field(examples=[75], description="null until it is counted")
-    retired: bool = Field(examples=[False])
-    rolled_back: bool = Field(examples=[False], description="uploads are held until one is approved")
+    model_config = shown(SEGMENT.as_json())
+
+    client: str
+    segment: str
+    members: int
+    stamp: str
+    loaded_at: str
+    upload_id: str
+    number: int = Field(description="of the snapshot in its segment")
+    entered: int | None = Field(description="null until it is counted")
+    left: int | None = Field(description="null until it is counted")
+    retired: bool
+    rolled_back: bool = Field(description="uploads are held until one is approved")
+    heard_at: str | None = Field(description="the last CLOSE of a file that was loaded, or was a duplicate")
+    expect_every_s: int | None = Field(description="how often a file is expected; null where none is")
+    expect_grace_s: int | None = Field(description="how late it may be")
+    overdue_at: str | None = Field(description="from when on the segment is overdue; null where no file is expected")
 
 
-class SegmentList(BaseModel):
+class SegmentList(Output):
     """A page of segments."""
 
     items: list[SegmentOut]
     next: str | None = NextCursor
 
 
-class SnapshotOut(BaseModel):
+class SnapshotOut(Output):
     """A snapshot that is kept."""
 
-    number: int = Field(examples=[17])
-    members: int = Field(examples=[120_000])
-    entered: int | None = Field(examples=[812])
-    left: int | None = Field(examples=[75])
-    stamp: str = Field(examples=["20260310_0900"])
-    loaded_at: str = Field(examples=["2026-03-10T09:00:02.117Z"])
-    upload_id: str = Field(examples=["019cd6f2-3b7a-7c11-8a55-0d1f6f3f5b10"])
-    filename: str = Field(examples=["VIP_Members_20260310_0900.csv"])
-    current: bool = Field(examples=[True])
+    model_config = shown(SNAPSHOT.as_json())
+
+    number: int
+    members: int
+    entered: int | None
+    left: int | None
+    stamp: str
+    loaded_at: str
+    upload_id: str
+    filename: str
+    current: bool
 
 
-class History(BaseModel):
+class History(Output):
     """A segment's snapshots, newest first."""
 
     items: list[SnapshotOut]
 
 
-class ChangesOut(BaseModel):
-    """A page of who entered and who left; take the exits out, put the entries in, and keep the cursor."""
+class ChangesOut(Output):
+    """A page of who entered and who left; take out who left, put in who entered, and keep the cursor."""
 
     old: int | None = Field(examples=[16], description="number of the snapshot that is compared with; null: no members")
     new: int | None = Field(examples=[17], description="number of the snapshot that readers see; null: it is retired")
     entered: list[int] = Field(examples=[[1234567]])
-    exited: list[int] = Field(examples=[[7654321]])
+    left: list[int] = Field(examples=[[7654321]])
+    exited: list[int] = Field(examples=[[7654321]], deprecated=True, description="`left`, as it was called before")
     more: bool = Field(examples=[False], description="whether there is more to be told now")
     cursor: str = Field(examples=["WzE3LDE3LDBd"], description="for the next request, now or tomorrow")
 
@@ -134,27 +156,27 @@ class Rollback(Input):
     number: int | None = Field(None, ge=1, le=2**31 - 1, examples=[16], description="null: the one before the current")
 
 
-class IsMember(BaseModel):
+class IsMember(Output):
     """Whether a member is in a segment."""
 
     ct_user_id: int = Field(examples=[1234567])
     member: bool = Field(examples=[True])
 
 
-class SegmentName(BaseModel):
+class SegmentName(Output):
     """A segment by its client and title."""
 
     client: str = Field(examples=["acme"])
     segment: str = Field(examples=["VIP Members"])
 
 
-class SegmentNames(BaseModel):
+class SegmentNames(Output):
     """The segments in use that a member is in."""
 
     items: list[SegmentName]
 
 
-class Members(BaseModel):
+class Members(Output):
     """Those of the ids asked for that are members, ascending."""
 
     members: list[int] = Field(examples=[[1234567]])
@@ -164,23 +186,25 @@ class SegmentMembers(SegmentName, Members):
     """Those of the ids asked for that are members of one segment."""
 
 
-class BatchAnswer(BaseModel):
+class BatchAnswer(Output):
     """Each segment in use that any of the ids is in."""
 
     items: list[SegmentMembers]
 
 
-class GateOut(BaseModel):
+class GateOut(Output):
     """An item, and the segments whose members may see it."""
 
-    client: str = Field(examples=["acme"])
-    kind: str = Field(examples=["reward"])
-    item: str = Field(examples=["4711"])
-    segments: list[str] = Field(examples=[["VIP Members"]])
-    set_at: str = Field(examples=["2026-03-10T09:00:02.117Z"])
+    model_config = shown(GATE.as_json())
+
+    client: str
+    kind: str
+    item: str
+    segments: list[str]
+    set_at: str
 
 
-class GateList(BaseModel):
+class GateList(Output):
     """A page of gates."""
 
     items: list[GateOut]
@@ -193,14 +217,14 @@ class GateIn(Input):
     segments: list[str] = Field(min_length=1, max_length=100, examples=[["VIP Members"]])
 
 
-class IsOpen(BaseModel):
+class IsOpen(Output):
     """Whether a member may see an item."""
 
     ct_user_id: int = Field(examples=[1234567])
     open: bool = Field(examples=[True])
 
 
-class GateName(BaseModel):
+class GateName(Output):
     """A gate by its client, kind and item."""
 
     client: str = Field(examples=["acme"])
@@ -208,57 +232,63 @@ class GateName(BaseModel):
     item: str = Field(examples=["4711"])
 
 
-class GateNames(BaseModel):
+class GateNames(Output):
     """What a member may see."""
 
     items: list[GateName]
 
 
-class Notice(BaseModel):
+class Notice(Output):
     """A warning on an upload."""
 
-    code: str = Field(examples=["bom"])
-    text: str = Field(examples=["The file begins with a byte-order mark."])
+    model_config = shown(UPLOAD.warnings[0])
+
+    code: str
+    text: str
 
 
-class UploadOut(BaseModel):
+class UploadOut(Output):
     """A row of the ledger: a file, and what became of it."""
 
-    id: str = Field(examples=["019cd6f2-3b7a-7c11-8a55-0d1f6f3f5b10"])
-    client: str = Field(examples=["acme"])
-    filename: str = Field(examples=["VIP_Members_20260310_0900.csv"])
-    segment: str | None = Field(examples=["VIP Members"], description="null where the name could not be read")
-    stamp: str | None = Field(examples=["20260310_0900"])
-    state: State = Field(examples=["loaded"])
-    code: str | None = Field(examples=[None])
-    reason: str | None = Field(examples=[None])
-    rows: int | None = Field(examples=[120_003])
-    members: int | None = Field(examples=[120_000])
-    duplicates: int | None = Field(examples=[2])
-    rejected: int | None = Field(examples=[1])
+    model_config = shown(UPLOAD.as_json())
+
+    id: str
+    client: str
+    filename: str
+    segment: str | None = Field(description="null where the name could not be read")
+    stamp: str | None
+    state: State
+    code: str | None
+    reason: str | None
+    rows: int | None
+    members: int | None
+    duplicates: int | None
+    rejected: int | None
     warnings: list[Notice]
-    sha256: str | None = Field(examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
-    size: int = Field(examples=[960_021])
-    received_at: str = Field(examples=["2026-03-10T09:00:01.905Z"], description="the CLOSE")
-    finished_at: str | None = Field(examples=["2026-03-10T09:00:02.117Z"], description="null while held")
+    sha256: str | None
+    size: int
+    received_at: str = Field(description="the CLOSE")
+    finished_at: str | None = Field(description="null while held")
 
 
-class UploadList(BaseModel):
+class UploadList(Output):
     """A page of uploads, newest first."""
 
     items: list[UploadOut]
     next: str | None = NextCursor
 
 
-class RejectedOut(BaseModel):
+class RejectedOut(Output):
     """A rejected row."""
 
-    line: int = Field(examples=[7], description="physical, the header is line 1")
-    value: str = Field(examples=["1.23E+10"])
-    reason: str = Field(examples=["the id is not a whole number of 1 to 19 digits"])
+    model_config = shown(asdict(REJECTED))
+
+    line: int = Field(description="physical, the header is line 1")
+    value: str
+    reason: str
 
 
-class RejectedRows(BaseModel):
+class RejectedRows(Output):
     """The rejected rows that are kept: the first 1,000."""
 
     items: list[RejectedOut]

@@ -11,13 +11,15 @@ from typing import Annotated, Any, TypeVar
 import orjson
 from fastapi import Query
 
-from ctsftp.web.problems import Problem
-from ctsftp.web.settings import HttpSettings
+from ctsftp.web.access import Access
+from ctsftp.web.problems import Fault, Problem, invalid
 
 T = TypeVar("T")
 
 Cursor = Annotated[str | None, Query(max_length=2_000, description="`next` of the page before")]
-Limit = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="at most so many; the server has a limit too")]
+Limit = Annotated[
+    int | None, Query(ge=1, le=2**31 - 1, description="at most so many; the server refuses more than it gives")
+]
 
 
 def write_cursor(value: Any) -> str:
@@ -38,20 +40,28 @@ def unknown_cursor() -> Problem:
     return Problem(404, "cursor", "This cursor was not given by this list: begin without one.")
 
 
-def page(
-    rows: Sequence[T],
-    place: Callable[[T], list[str]],
-    cursor: str | None,
-    limit: int | None,
-    settings: HttpSettings,
-) -> tuple[list[T], str | None]:
-    """Cut a page out of rows that are sorted by `place`; give it and the cursor of the next one."""
-    size = min(limit or settings.page_size, settings.max_page_size)
-    rows = sorted(rows, key=place)
-    if cursor is not None:
-        after = read_cursor(cursor)
-        if not isinstance(after, list) or not all(isinstance(part, str) for part in after):
-            raise unknown_cursor()
-        rows = [row for row in rows if place(row) > after]
-    more = len(rows) > size
-    return list(rows[:size]), write_cursor(place(rows[size - 1])) if more else None
+def size_of(limit: int | None, usual: int, most: int) -> int:
+    """Tell how many things a page holds; a 422 problem for more than the server gives: less would look like all."""
+    if limit is not None and limit > most:
+        raise invalid(Fault(where="query.limit", what=f"is at most {most} here: ask for the next page by its cursor"))
+    return limit or usual
+
+
+def page_size(access: Access, limit: int | None) -> int:
+    """Tell how many things a page of a list holds."""
+    return size_of(limit, access.settings.page_size, access.settings.max_page_size)
+
+
+def read_place(cursor: str | None, parts: int) -> tuple[str, ...] | None:
+    """Read the cursor of a list that is in the order of so many texts; None where the list begins."""
+    if cursor is None:
+        return None
+    match read_cursor(cursor):
+        case [*place] if len(place) == parts and all(isinstance(part, str) for part in place):
+            return tuple(place)
+    raise unknown_cursor()
+
+
+def cut(rows: Sequence[T], size: int, place: Callable[[T], Sequence[str]]) -> tuple[Sequence[T], str | None]:
+    """Cut a page of `size` out of rows of which one more was read; give it and the cursor of the next one."""
+    return rows[:size], write_cursor(list(place(rows[size - 1]))) if len(rows) > size else None

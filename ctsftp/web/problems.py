@@ -32,11 +32,34 @@ STATUS_CODES: list[tuple[type[CtsftpError], int, str]] = [
 ]
 
 
+# What pydantic calls a fault, and what it is, behind the name of the part. (pydantic.dev: "Validation Errors")
+FAULTS = {
+    "missing": "is missing",
+    "extra_forbidden": "is not known here",
+    "value_error": "{error}",
+    "json_invalid": "is no JSON: {error}",
+    "model_attributes_type": "is to be an object in JSON",
+    "list_type": "is to be a list",
+    "string_type": "is to be a text",
+    "int_type": "is to be a whole number",
+    "int_parsing": "is to be a whole number",
+    "int_parsing_size": "is too large",
+    "int_from_float": "is to be a whole number",
+    "greater_than_equal": "is at least {ge}",
+    "less_than_equal": "is at most {le}",
+    "string_too_short": "has at least {min_length} characters",
+    "string_too_long": "has at most {max_length} characters",
+    "too_short": "holds at least {min_length} things, and has {actual_length}",
+    "too_long": "holds at most {max_length} things",
+    "enum": "is one of {expected}",
+}
+
+
 class Fault(BaseModel):
     """One part of a request that is wrong."""
 
     where: str = Field(examples=["path.ct_user_id"])
-    what: str = Field(examples=["Input should be greater than or equal to 1"])
+    what: str = Field(examples=["is at least 1"])
 
 
 class ProblemDocument(BaseModel):
@@ -112,14 +135,22 @@ def _of_ours(exc: CtsftpError) -> Problem:
     return Problem(503, "unavailable", "The server cannot answer this now; its log says why. Try again later.")
 
 
+def invalid(*faults: Fault) -> Problem:
+    """Make the problem of a request that is wrong in these parts."""
+    shown = [fault.model_dump() for fault in faults[:SHOWN_FAULTS]]
+    more = f" And {len(faults) - 1} more." if len(faults) > 1 else ""
+    return Problem(422, "invalid", f"The request is wrong: {faults[0].where} {faults[0].what}.{more}", faults=shown)
+
+
 def _invalid(exc: RequestValidationError) -> Problem:
-    errors = exc.errors()
-    faults = [
-        {"where": ".".join(str(part) for part in error["loc"]), "what": error["msg"]} for error in errors[:SHOWN_FAULTS]
-    ]
-    first = f"{faults[0]['where']}: {faults[0]['what']}" if faults else "it cannot be read"
-    more = f" And {len(errors) - 1} more." if len(errors) > 1 else ""
-    return Problem(422, "invalid", f"The request is wrong: {first}.{more}", faults=faults)
+    return invalid(*(_fault(error) for error in exc.errors()))
+
+
+def _fault(error: Mapping[str, Any]) -> Fault:
+    """Say in our words what pydantic found: its own are about its types."""
+    known = FAULTS.get(error["type"])
+    text = known.format_map(error.get("ctx", {})) if known else error["msg"]
+    return Fault(where=".".join(str(part) for part in error["loc"]), what=text)
 
 
 def _of_http(exc: HTTPException) -> Problem:

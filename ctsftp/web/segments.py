@@ -5,7 +5,7 @@ from fastapi.responses import Response
 
 from ctsftp.contract.names import segment_key
 from ctsftp.contract.states import State
-from ctsftp.store.records import Segment, Snapshot
+from ctsftp.store.records import Segment
 from ctsftp.web.access import Access, Admin, Reader
 from ctsftp.web.models import (
     BAD_BODY,
@@ -21,7 +21,7 @@ from ctsftp.web.models import (
     SnapshotOut,
     UploadOut,
 )
-from ctsftp.web.paging import Cursor, Limit, page
+from ctsftp.web.paging import Cursor, Limit, cut, page_size, read_place
 from ctsftp.web.problems import Problem
 from ctsftp.web.streams import STREAMED, FormatQuery, stream_members
 
@@ -39,10 +39,12 @@ async def list_segments(
     access: Reader, client: ClientFilter = None, cursor: Cursor = None, limit: Limit = None
 ) -> SegmentList:
     """List the segments, retired ones too, by client and title."""
-    found = await access.store.segments.segments(client=access.narrow(client))
-    rows = [SegmentOut(**segment.as_json()) for segment in found]
-    items, following = page(rows, lambda row: [row.client, row.segment], cursor, limit, access.settings)
-    return SegmentList(items=items, next=following)
+    size = page_size(access, limit)
+    found = await access.store.segments.segments(
+        client=access.narrow(client), after=read_place(cursor, 2), limit=size + 1
+    )
+    shown, following = cut(found, size, lambda one: (one.client, one.title))
+    return SegmentList(items=[SegmentOut(**segment.as_json()) for segment in shown], next=following)
 
 
 @router.get("/{client}/{segment}")
@@ -68,7 +70,7 @@ async def show_history(access: Reader, client: ClientPath, segment: SegmentPath)
     """List the segment's snapshots that are kept, newest first."""
     found = await find(access, client, segment)
     history = await access.store.segments.history(client, found.key)
-    return History(items=[_snapshot(one) for one in history])
+    return History(items=[SnapshotOut(**one.as_json()) for one in history])
 
 
 @router.post("/{client}/{segment}/approve", responses=REFUSED)
@@ -102,17 +104,3 @@ async def restore(access: Admin, client: ClientPath, segment: SegmentPath) -> Se
 async def _change(access: Access, operation: str, client: str, name: str, **more: int | None) -> SegmentOut:
     access.require(client)
     return SegmentOut(**await access.perform(operation, name=name, client=client, **more))
-
-
-def _snapshot(one: Snapshot) -> SnapshotOut:
-    return SnapshotOut(
-        number=one.number,
-        members=one.members,
-        entered=one.entered,
-        left=one.left,
-        stamp=one.stamp,
-        loaded_at=one.published_at,
-        upload_id=one.upload_id,
-        filename=one.filename,
-        current=one.current,
-    )

@@ -1,7 +1,6 @@
 """uvicorn in the event loop of `serve`: it listens, drains and stops when it is told to, and takes no signals."""
 
 import asyncio
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
+from ctsftp.contract.listening import cannot_listen
 from ctsftp.errors import SettingsError
 from ctsftp.web.access import Parts
 from ctsftp.web.app import guarded, make_app, make_routes
@@ -99,8 +99,12 @@ def _listen(settings: HttpSettings) -> socket.socket:
         family, _, _, _, address = found[0]
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as exc:
-        why = exc.strerror if isinstance(exc, socket.gaierror) or exc.errno is None else os.strerror(exc.errno)
         raise SettingsError(
-            f"Port {settings.port} on {settings.host} cannot be listened on ({why}): "
-            "stop what uses it, set CTSFTP_HTTP__PORT to another one, or CTSFTP_HTTP__ENABLED=false."
+            cannot_listen(
+                exc,
+                "CTSFTP_HTTP",
+                host=settings.host,
+                port=settings.port,
+                otherwise=", or set CTSFTP_HTTP__ENABLED=false",
+            )
         ) from exc

@@ -25,9 +25,16 @@ class HttpSettings(BaseModel):
     max_body_bytes: int = Field(1 << 20, ge=1024, description="largest body of a request")
     max_head_bytes: int = Field(64 * 1024, ge=1024, description="largest head of a request")
     head_timeout_s: float = Field(10, gt=0, description="seconds to send the head of a request")
-    max_connections: int = Field(500, ge=1, description="connections at the same time")
+    max_connections: int = Field(
+        1_000, ge=1, description="connections at the same time; then the oldest that asks nothing makes room"
+    )
+    max_requests_per_token: int = Field(
+        500, ge=1, description="requests of one token at the same time, most of which wait for their turn"
+    )
     max_streams: int = Field(
-        8, ge=1, description="member lists that are streamed at the same time, half of them for one token"
+        8,
+        ge=1,
+        description="member lists, and batches for all segments, at the same time, half of them for one token",
     )
     stalled_s: float = Field(
         60, gt=0, description="seconds that a peer may send nothing of a body, or take nothing of an answer"

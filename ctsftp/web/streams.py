@@ -95,7 +95,7 @@ class MemberStream(Response):
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         """Send it."""
-        with self._access.parts.streams.place(self._access.token.id):
+        with self._access.place():
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             async for chunk in self._chunks(self._text):
                 if await self._request.is_disconnected():

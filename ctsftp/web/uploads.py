@@ -16,7 +16,7 @@ from ctsftp.web.models import (
     UploadOut,
     UploadPath,
 )
-from ctsftp.web.paging import Cursor, Limit, read_cursor, unknown_cursor, write_cursor
+from ctsftp.web.paging import Cursor, Limit, page_size, read_cursor, unknown_cursor, write_cursor
 from ctsftp.web.problems import Problem
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"], responses=PROBLEMS)
@@ -38,7 +38,7 @@ async def list_uploads(
     access: Reader, client: ClientFilter = None, state: StateFilter = None, cursor: Cursor = None, limit: Limit = None
 ) -> UploadList:
     """List the uploads, newest first."""
-    size = min(limit or access.settings.page_size, access.settings.max_page_size)
+    size = page_size(access, limit)
     before = None
     if cursor is not None and not isinstance(before := read_cursor(cursor), str):
         raise unknown_cursor()

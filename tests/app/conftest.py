@@ -15,6 +15,7 @@ from ctsftp.clients.hostkeys import load_or_create_host_keys
 from ctsftp.ingest.settings import IngestSettings
 from ctsftp.settings import Settings
 from ctsftp.sftp.settings import SftpSettings
+from ctsftp.spool.settings import SpoolSettings
 from ctsftp.store import Store
 from ctsftp.web.settings import HttpSettings
 
@@ -58,4 +59,5 @@ def settings(new_folder: Path, tmp_path: Path) -> Settings:
         sftp=SftpSettings(host="127.0.0.1", port=0, drain_timeout_s=0),
         http=HttpSettings(enabled=False),
         ingest=IngestSettings(retry_first_s=0.001),
+        spool=SpoolSettings(reserve_bytes=0),
     )

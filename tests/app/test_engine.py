@@ -315,4 +315,4 @@ async def test_the_room_that_is_watched_is_what_uploads_may_take_not_what_they_l
     room = os.statvfs_result((gib, gib, 100, free_gib, free_gib, 0, 0, 0, 0, 255))
     async with Engine.open(settings) as engine:
         monkeypatch.setattr(LocalDisk, "room", lambda *_: room)
-        assert engine.spare_bytes() == spare_gib * gib
+        assert engine.room().spare_bytes == spare_gib * gib

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import time
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ import httpx
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.typing import EventDict
 
 from ctsftp.app.service import Service
 from ctsftp.clients.folder import Clients
@@ -21,6 +23,7 @@ from ctsftp.contract.codes import PAGES
 from ctsftp.contract.states import State
 from ctsftp.errors import StoreError
 from ctsftp.settings import MetricsSettings, Settings
+from ctsftp.spool.disk import LocalDisk
 from ctsftp.store.numbers import Numbers
 from ctsftp.web.settings import HttpSettings
 
@@ -197,6 +200,47 @@ async def test_a_server_is_ready_until_it_stops_or_has_no_room(settings: Setting
         service.engine.settings = settings
         await service.server.stop()
         assert await service.unready() == ["The server is stopping."]
+
+
+@pytest.mark.parametrize(
+    ("free", "free_files", "reason"),
+    [(100, 400, "uploads are refused"), (101, 300, "uploads are refused"), (101, 301, "largest file"), (900, 900, "")],
+)
+async def test_a_server_is_unready_while_uploads_are_refused_and_metrics_say_how_much_room_they_have(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, free: int, free_files: int, reason: str
+) -> None:
+    found = os.statvfs_result((1 << 20, 1 << 20, 1000, free, free, 3000, free_files, free_files, 0, 255))
+    sftp = settings.sftp.model_copy(update={"max_file_size_bytes": 700 << 20})
+    http = HttpSettings(port=0)
+    async with Service.open(settings.model_copy(update={"sftp": sftp, "http": http})) as service:
+        monkeypatch.setattr(LocalDisk, "room", lambda *_: found)
+        reasons = await service.unready()
+        assert [reason in one for one in reasons] == [True] * bool(reason)
+        scraped = await scrape(service)
+        assert value(scraped, "ctsftp_disk_spare_bytes") == (free - 100) << 20
+        assert value(scraped, "ctsftp_disk_spare_files") == free_files - 300
+
+
+async def test_a_reload_changes_the_room_of_all(settings: Settings) -> None:
+    async with Service.open(settings) as service:
+        sftp = settings.sftp.model_copy(update={"free_floor_percent": 99, "free_floor_bytes": 1 << 60})
+        await service.reload(lambda: settings.model_copy(update={"sftp": sftp}))
+        assert service.engine.room().refusal()
+        assert await service.unready() == ["The disk has no room: uploads are refused."]
+
+
+async def test_a_session_in_a_data_folder_that_is_gone_is_told_in_a_line(
+    service: Service, events: list[EventDict]
+) -> None:
+    place = service.engine.settings.data_dir
+    gone = place.rename(place.with_name("gone"))
+    async with connect(service, KEY) as connection:
+        with pytest.raises(asyncssh.SFTPError):
+            await connection.start_sftp_client()
+    gone.rename(place)
+    [failed] = [event for event in events if event["event"] == "session failed"]
+    assert failed["error"].startswith("The folders of acme could not be made")
+    assert "exc_info" not in failed
 
 
 def named(text: str) -> set[str]:

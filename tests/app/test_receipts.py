@@ -1,17 +1,21 @@
 """Receipts from a working engine: found by name and by id, whatever of them the ledger knows yet."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
 import pytest
 
+from ctsftp.app.clock import utc_now
 from ctsftp.app.engine import Engine
 from ctsftp.app.receipts import ReceiptDesk
 from ctsftp.contract.receipt import Kind
 from ctsftp.errors import DiskError, StoreError
 from ctsftp.settings import Settings
 from ctsftp.spool.home import Entry
+from ctsftp.spool.spool import Spool
 from ctsftp.store.receipts import ReceiptBook
+from ctsftp.store.records import iso
 
 from .bench import NAME, NEXT, Door, load, put, rows
 
@@ -139,3 +143,39 @@ async def test_a_database_that_fails_is_told_without_its_place(engine: Engine, m
     monkeypatch.setattr(ReceiptBook, "of_name", fail)
     with pytest.raises(DiskError, match=r"^The receipts cannot be read now: try again in a minute\.$"):
         await desk_of(engine).render("acme", f"{NAME}{Kind.TEXT}")
+
+
+async def test_a_client_that_looks_again_and_again_leaves_others_their_turn(engine: Engine) -> None:
+    desk = desk_of(engine)
+    await load(engine, NAME, rows([1]))
+    looks = [asyncio.create_task(desk.entries("acme")) for _ in range(50)]
+    await asyncio.sleep(0)
+    assert await desk.entries("globex") == []
+    assert len([look for look in looks if look.done()]) <= 3
+    assert all(await asyncio.gather(*looks))
+
+
+async def test_a_look_lists_no_folder_of_uploads_but_the_first_time(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[str] = []
+    upload_ids = Spool.upload_ids
+
+    def counted(spool: Spool, client: str) -> list[str]:
+        listed.append(client)
+        return upload_ids(spool, client)
+
+    monkeypatch.setattr(Spool, "upload_ids", counted)
+    first = put(engine.spool, NAME, rows([1]))
+    for number in range(3):
+        assert json.loads(await read(desk_of(engine, wait_s=0), f"{NAME}.json") or "")["id"] == first.id
+        first = put(engine.spool, NAME, rows([number]))
+    await desk_of(engine, wait_s=0).entries("acme")
+    assert listed == ["acme"]
+
+
+async def test_an_upload_of_a_time_when_the_clock_was_ahead_came_now(engine: Engine) -> None:
+    engine._ids.start_after("02ffffff-ffff-7fff-bfff-ffffffffffff")  # of the year 2074
+    put(engine.spool, NAME, rows([1]))
+    receipt = json.loads(await read(desk_of(engine, wait_s=0), f"{NAME}.json") or "")
+    assert receipt["received_at"] <= iso(utc_now())

@@ -2,11 +2,14 @@
 
 import asyncio
 import ctypes
+import errno
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +17,20 @@ import pytest
 from structlog.typing import EventDict
 
 from ctsftp.app.control import ControlSocket, ask
+from ctsftp.app.doctor import examine
 from ctsftp.app.engine import Engine
 from ctsftp.app.lock import DataFolderBusyError, data_lock
 from ctsftp.app.loginbook import LoginNotes
 from ctsftp.app.service import Service
 from ctsftp.app.serving import serve
+from ctsftp.contract.finding import Level
 from ctsftp.contract.states import State
-from ctsftp.errors import RefusedError, SettingsError, StoreError
+from ctsftp.errors import LostDatabaseError, RefusedError, SettingsError, StoreError
 from ctsftp.settings import Settings
 from ctsftp.sftp.server import SftpServer
 from ctsftp.sftp.settings import SftpSettings
+from ctsftp.spool.disk import LocalDisk
+from ctsftp.spool.ground import NETWORK_KINDS, file_system
 from ctsftp.store import Store
 
 from .bench import NAME, PATIENCE_S, Door, put, rows
@@ -51,6 +58,30 @@ async def test_the_start_tells_where_everything_is(settings: Settings, events: l
         "host_keys": str(settings.keys_dir / "host"),
         "database": f"sqlite+aiosqlite:///{settings.data_dir}/ctsftp.db",
     }
+
+
+async def test_a_data_folder_without_hard_links_refuses_the_start(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*_: object) -> None:
+        raise OSError(errno.EPERM, "no")
+
+    monkeypatch.setattr(LocalDisk, "link", link)
+    with pytest.raises(SettingsError, match=r"Hard links cannot be made in .*CTSFTP_DATA_DIR") as refusal:
+        async with Service.open(settings):
+            pass
+    assert "\n" not in str(refusal.value)
+    assert is_free(settings)
+
+
+async def test_a_data_folder_in_the_net_is_warned_of_and_served(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, events: list[EventDict]
+) -> None:
+    monkeypatch.setitem(NETWORK_KINDS, file_system(settings.data_dir), "NFS")
+    async with Service.open(settings):
+        pass
+    [told] = [event for event in events if event["event"] == "data folder on a disk in the net"]
+    assert (told["log_level"], "lies on NFS" in told["found"]) == ("warning", True)
 
 
 async def test_a_port_in_use_refuses_the_start_and_lets_go_of_everything(settings: Settings) -> None:
@@ -199,3 +230,57 @@ async def test_a_data_folder_deep_down_serves_its_commands_as_well(settings: Set
     deep = tmp_path.joinpath(*["a folder with quite a long name"] * 6) / "data"
     async with Service.open(settings.model_copy(update={"data_dir": deep})):
         assert await ask(deep / "control.sock", "sessions.recheck", {}) == 0
+
+
+def replaced(database: Path) -> None:
+    copy = database.with_name("copy")
+    shutil.copyfile(database, copy)
+    copy.replace(database)
+
+
+@pytest.mark.parametrize("lose", [Path.unlink, replaced])
+async def test_a_database_that_is_deleted_or_replaced_is_noticed_and_written_no_more(
+    settings: Settings, lose: Callable[[Path], None]
+) -> None:
+    async with Service.open(settings) as service:
+        await service.perform("token.add", {"name": "before", "client": None, "admin": False, "expires": None})
+        assert await service.unready() == []
+        lose(settings.data_dir / "ctsftp.db")
+        [reason] = await service.unready()
+        assert "deleted or replaced" in reason
+        with pytest.raises(LostDatabaseError, match=r"stop the server, put the file or a backup in its place"):
+            await service.perform("token.add", {"name": "lost", "client": None, "admin": False, "expires": None})
+        assert b"ctsftp_ledger_up 0.0" in await service.metrics()
+        found = [one for one in await asyncio.to_thread(examine, settings) if one.level is Level.BAD]
+        assert [one.text for one in found if one.part == "server"] == [reason]
+
+
+async def test_a_data_folder_that_is_moved_away_is_a_reason_and_no_failure(
+    settings: Settings, events: list[EventDict]
+) -> None:
+    async with Service.open(settings) as service:
+        gone = settings.data_dir.rename(settings.data_dir.with_name("gone"))
+        assert "The data folder is not there, or cannot be looked at." in await service.unready()
+        assert b"ctsftp_ledger_up 0.0" in await service.metrics()
+        settings.data_dir.mkdir()
+        assert "The data folder was moved away, and another is in its place." in await service.unready()
+        settings.data_dir.rmdir()
+        gone.rename(settings.data_dir)
+        assert await service.unready() == []
+    assert [event for event in events if event.get("exc_info")] == []
+
+
+async def test_a_start_in_a_new_folder_says_so_and_warns_where_something_was_served_before(
+    settings: Settings, events: list[EventDict]
+) -> None:
+    async with Service.open(settings):
+        pass
+    assert [event["log_level"] for event in events if "is new" in event["event"]] == ["warning"]
+    async with Service.open(settings):
+        pass
+    assert len([event for event in events if "is new" in event["event"]]) == 1
+    shutil.rmtree(settings.keys_dir)
+    shutil.rmtree(settings.data_dir)
+    async with Service.open(settings):
+        pass
+    assert [event["log_level"] for event in events if "is new" in event["event"]] == ["warning", "info"]

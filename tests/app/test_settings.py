@@ -36,7 +36,7 @@ def test_without_any_settings_the_defaults_hold_and_the_paths_are_absolute(tmp_p
         tmp_path / "keys" / "host",
     )
     assert found.database == f"sqlite+aiosqlite:///{tmp_path}/data/ctsftp.db"
-    assert (found.sftp.host, found.sftp.port, found.sftp.public_host) == ("0.0.0.0", 2022, None)  # noqa: S104
+    assert (found.sftp.host, found.sftp.port, found.sftp.public_host) == ("", 2022, None)
     assert found.sftp.max_file_size_bytes == 1 << 30
     assert (found.ingest.max_rows, found.sweep.interval_s) == (50_000_000, 1200)
 
@@ -95,12 +95,17 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("data_folder = 1", "holds 'data_folder', which is no setting"),
-        ("_env_prefix = 'X_'", "holds '_env_prefix', which is no setting"),
-        ("[ftp]\nport = 1", "holds 'ftp', which is no setting"),
-        ("[sftp]\nprot = 1", "CTSFTP_SFTP__PROT (or sftp.prot in ctsftp.toml) is wrong: there is no such setting."),
+        ("data_folder = 1", "holds 'data_folder', which is no setting. Did you mean data_dir?"),
+        ("_env_prefix = 'X_'", "holds '_env_prefix', which is no setting."),
+        ("[ftp]\nport = 1", "holds 'ftp', which is no setting. Did you mean sftp?"),
+        ("port = 22", "holds 'port', which is no setting. Did you mean sftp.port or http.port?"),
+        (
+            "[sftp]\nprot = 1",
+            "sftp.prot in ctsftp.toml) is wrong: there is no such setting. Did you mean CTSFTP_SFTP__PORT (or sftp",
+        ),
+        ("[sftp]\ndata_dir = 'x'", "Did you mean CTSFTP_DATA_DIR (or data_dir)?"),
         ("[ingest.guards]\nshrunk_form = 1", "CTSFTP_INGEST__GUARDS__SHRUNK_FORM"),
-        ("[sftp]\nport = 65536", "less than or equal to 65535"),
+        ("[sftp]\nport = 65536", "less than or equal to 65535 (it is '65536')."),
         ("[sftp]\nport = 'ssh'", "CTSFTP_SFTP__PORT (or sftp.port in ctsftp.toml) is wrong: Input should be a valid"),
         ("sftp = 5", "CTSFTP_SFTP"),
         ("data_dir = 5", "CTSFTP_DATA_DIR"),
@@ -120,7 +125,21 @@ def test_a_wrong_file_is_refused_in_one_line_that_names_the_setting(text: str, t
     ("name", "value", "told"),
     [
         ("CTSFTP_SFTP__PORT", "ssh", "The setting CTSFTP_SFTP__PORT is wrong: Input should be a valid integer"),
-        ("CTSFTP_SFTP__PROT", "1", "The setting CTSFTP_SFTP__PROT is wrong: there is no such setting."),
+        ("CTSFTP_SFTP__PORT", "ssh", "(it is 'ssh')."),
+        ("CTSFTP_SFTP__PROT", "1", "CTSFTP_SFTP__PROT is no setting. Did you mean CTSFTP_SFTP__PORT?"),
+        ("CTSFTP_SFTP", '{"prot": 1}', "there is no such setting. Did you mean CTSFTP_SFTP__PORT?"),
+        ("CTSFTP_SFTP_PORT", "2222", "CTSFTP_SFTP_PORT is no setting. Did you mean CTSFTP_SFTP__PORT?"),
+        ("CTSFTP_PORT", "2222", "Did you mean CTSFTP_SFTP__PORT or CTSFTP_HTTP__PORT?"),
+        ("CTSFTP_DATADIR", "/srv", "Did you mean CTSFTP_DATA_DIR?"),
+        ("ctsftp_keys", "/srv", "ctsftp_keys is no setting. Did you mean CTSFTP_KEYS_DIR?"),
+        ("CTSFTP_FTP__PORT", "1", "Did you mean CTSFTP_SFTP__PORT?"),
+        ("CTSFTP_INGEST__SHRUNK_FROM", "1", "Did you mean CTSFTP_INGEST__GUARDS__SHRUNK_FROM?"),
+        ("CTSFTP_INGEST_GUARDS_SHRUNK_FROM", "1", "Did you mean CTSFTP_INGEST__GUARDS__SHRUNK_FROM?"),
+        ("CTSFTP_SPOOL__KEEP_SNAPSHOTS", "1", "Did you mean CTSFTP_SWEEP__KEEP_SNAPSHOTS?"),
+        ("CTSFTP__SFTP__PORT", "1", "Did you mean CTSFTP_SFTP__PORT?"),
+        ("CTSFTP_SFTP__PORT__X", "1", "CTSFTP_SFTP__PORT__X is no setting."),
+        ("CTSFTP_", "1", "CTSFTP_ is no setting."),
+        ("CTSFTP_NONSENSE", "", "CTSFTP_NONSENSE is no setting."),
         ("CTSFTP_SFTP", "2022", "CTSFTP_SFTP"),
         ("CTSFTP_SFTP", "not json", "CTSFTP_SFTP cannot be read. Groups are set"),
         ("CTSFTP_HTTP__ALLOWED_HOSTS", "a.example", "CTSFTP_HTTP__ALLOWED_HOSTS cannot be read. Groups are set"),
@@ -141,9 +160,28 @@ def test_a_named_file_must_be_there_and_be_readable(tmp_path: Path) -> None:
     assert "is not TOML" in refusal(Path("latin.toml"))
 
 
-def test_a_place_that_may_not_be_looked_at_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CONFIG_PLACES", (Path("x" * 300),))
-    assert "cannot be looked for: File name too long" in refusal()
+def test_a_place_of_the_machine_that_may_not_be_looked_at_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CONFIG_PLACES", (Path("/" + "x" * 300),))
+    assert "cannot be looked for (File name too long)" in refusal()
+
+
+def test_a_working_folder_that_cannot_be_looked_into_holds_no_settings_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    write("[sftp]\nport = 3", "etc.toml")
+    monkeypatch.setattr(module, "CONFIG_PLACES", (Path("x" * 300), Path("etc.toml")))
+    assert read_settings().sftp.port == 3
+
+
+def test_a_working_folder_that_is_gone_is_no_fault_where_the_paths_are_whole(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert "The working folder is not there any more" in refusal()
+    assert "CTSFTP_DATA_DIR" in refusal()
+    monkeypatch.setenv("CTSFTP_DATA_DIR", "/srv/data")
+    monkeypatch.setenv("CTSFTP_KEYS_DIR", "/srv/keys")
+    assert read_settings().data_dir == Path("/srv/data")
 
 
 def test_variables_that_look_like_settings_and_are_none_are_found() -> None:
@@ -152,20 +190,37 @@ def test_variables_that_look_like_settings_and_are_none_are_found() -> None:
         "CTSFTP_DATADIR",
         "ctsftp_keys",
         "CTSFTP_FTP__PORT",
+        "CTSFTP_SFTP__PROT",
         "CTSFTP_HTTP__PORT",
         "CTSFTP_DATA_DIR",
         "ctsftp_sftp__port",
         "CTSFTP_SFTP__PORT",
+        "CTSFTP_SFTP",
         "CTSFTP_INGEST__GUARDS__FUTURE_DAYS",
         "PATH",
         "XCTSFTP_DATADIR",
+        "_CTSFTP_COMPLETE",
+        "CTSFTP_TESTS_NO_SKIP",
     ]
-    assert unknown_variables(names) == ["CTSFTP_DATADIR", "CTSFTP_FTP__PORT", "CTSFTP_SFTP_PORT", "ctsftp_keys"]
+    wrong = ["CTSFTP_DATADIR", "CTSFTP_FTP__PORT", "CTSFTP_SFTP_PORT", "CTSFTP_SFTP__PROT", "ctsftp_keys"]
+    assert unknown_variables(dict.fromkeys(names, "1")) == wrong
 
 
-def test_a_part_that_does_not_exist_yet_may_have_its_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CTSFTP_FTP__PORT", "8022")
-    assert read_settings().sftp.port == 2022
+def test_what_kubernetes_sets_for_a_service_called_ctsftp_is_nobodys_mistake() -> None:
+    links = {
+        "CTSFTP_SERVICE_HOST": "10.0.0.7",
+        "CTSFTP_SERVICE_PORT": "2022",
+        "CTSFTP_SERVICE_PORT_SFTP": "2022",
+        "CTSFTP_PORT": "tcp://10.0.0.7:2022",
+        "CTSFTP_PORT_2022_TCP": "tcp://10.0.0.7:2022",
+        "CTSFTP_PORT_2022_TCP_PROTO": "tcp",
+        "CTSFTP_PORT_2022_TCP_PORT": "2022",
+        "CTSFTP_PORT_2022_TCP_ADDR": "10.0.0.7",
+        "CTSFTP_HTTP_SERVICE_HOST": "10.0.0.8",
+        "CTSFTP_HTTP_PORT": "tcp://10.0.0.8:8022",
+    }
+    assert unknown_variables(links) == []
+    assert unknown_variables({"CTSFTP_HTTP_PORT": "8022"}) == ["CTSFTP_HTTP_PORT"]
 
 
 def test_settings_do_not_change() -> None:

@@ -1,6 +1,7 @@
 """The watch: what nothing else tells of, once until it is over; and what was cut off."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from structlog.typing import EventDict
 
-from ctsftp.app.watch import MAX_NOTED, Watch
+from ctsftp.app.watch import CUT_OFFS_EVERY_S, CUT_OFFS_TOLD, MAX_NOTED, Watch
 from ctsftp.clients.folder import Clients
 from ctsftp.clients.keys import read_public_key
 from ctsftp.contract.events import EventKind
@@ -21,6 +22,7 @@ from ctsftp.notify.settings import NotifySettings
 from ctsftp.settings import Settings
 from ctsftp.sftp.files import CutOff
 from ctsftp.spool.paths import HomePath
+from ctsftp.spool.room import Floor, Room
 from ctsftp.store import Store
 from ctsftp.store.records import Hook
 
@@ -28,6 +30,11 @@ from .bench import PATIENCE_S
 
 GIB = 1 << 30
 SECRET = "whsec_AAAA"  # noqa: S105  a test's
+
+
+def room(spare_bytes: int) -> Room:
+    found = os.statvfs_result((1, 1, 1 << 50, spare_bytes, spare_bytes, 0, 0, 0, 0, 255))
+    return Room.of(found, Floor(percent=0, bytes=0, files=0))
 
 
 class Scene:
@@ -47,7 +54,7 @@ class Scene:
             NotifySettings(**{**self._settings.model_dump(), **settings}),
             store=self.store,
             clients=self.clients,
-            spare_bytes=lambda: self.free,
+            room=lambda: room(self.free),
             now=lambda: self.now,
         )
 
@@ -199,8 +206,37 @@ async def test_a_client_that_breaks_off_again_and_again_fills_nothing(scene: Sce
         scene.watch.note_cut_off(cut_off("VIP_20260310_0900.csv", number))
     await scene.watch.flush()
     assert [data["kept_bytes"] for _, data in await scene.told()] == [MAX_NOTED - 1]
-    for number in range(MAX_NOTED + 5):
+
+
+async def test_of_a_client_s_cut_off_uploads_in_a_minute_the_first_are_told_one_by_one_and_the_others_as_one(
+    scene: Scene,
+) -> None:
+    for number in range(1000):
         scene.watch.note_cut_off(cut_off(f"{number}.txt"))
+        if number % 100 == 0:
+            await scene.watch.flush()
+    other = CutOff("zeta", HomePath(("z.txt",)), 1)
+    scene.watch.note_cut_off(other)
+    await scene.watch.flush()
+    names = [data["filename"] for _, data in await scene.told()]
+    assert len(names) == CUT_OFFS_TOLD + 1
+    assert names[-1] == "z.txt", "each client has its own"
+    scene.now += timedelta(seconds=CUT_OFFS_EVERY_S)
+    await scene.watch.flush()
+    [last] = [data for _, data in await scene.told() if "others" in data]
+    assert (last["filename"], last["others"]) == ("999.txt", 1000 - CUT_OFFS_TOLD - 1)
+    scene.watch.note_cut_off(cut_off("next.txt"))
+    await scene.watch.flush()
+    assert [data["filename"] for _, data in await scene.told()][-1] == "next.txt"
+    for number in range(CUT_OFFS_TOLD + 1):
+        scene.watch.note_cut_off(cut_off(f"last {number}.txt"))
+    await scene.watch.flush(last=True)
+    assert len([data for _, data in await scene.told()]) == CUT_OFFS_TOLD + 3 + CUT_OFFS_TOLD
+
+
+async def test_of_too_many_clients_at_once_only_some_are_remembered(scene: Scene) -> None:
+    for number in range(MAX_NOTED + 5):
+        scene.watch.note_cut_off(CutOff(f"client{number}", HomePath(("a.txt",)), 1))
     assert len(scene.watch._noted) == MAX_NOTED
 
 

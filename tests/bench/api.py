@@ -342,7 +342,7 @@ def main() -> None:
     if arguments.bare:
         serve_bare()
         return
-    with tempfile.TemporaryDirectory(dir=os.environ.get("CTSFTP_BENCH_DIR")) as folder:
+    with tempfile.TemporaryDirectory(dir=os.environ.get("CTSFTP_TESTS_BENCH_DIR")) as folder:
         sizes = SMALL if arguments.small else FULL
         found = (compare_databases if arguments.databases else run)(Path(folder), sizes)
     if arguments.json:

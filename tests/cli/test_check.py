@@ -1,5 +1,7 @@
 """`check`: the verdict without the server, as its own exit code."""
 
+import sqlite3
+
 import pytest
 
 from tests.app.bench import rows
@@ -45,8 +47,8 @@ def test_a_files_verdict_against_what_a_client_has_now(shell: Shell) -> None:
 
 def test_a_client_is_judged_by_its_own_settings(shell: Shell) -> None:
     shell.run("client", "add", "acme")
-    (shell.folder / "keys" / "clients" / "acme" / "client.toml").write_text('id_columns = ["id"]\n')
-    shell.file(FIRST, "id\n1\n")
+    (shell.folder / "keys" / "clients" / "acme" / "client.toml").write_text('id_columns = ["Member"]\n')
+    shell.file(FIRST, "member\n1\n")
     shell.run("check", FIRST, code=1)
     shell.run("check", FIRST, "--client", "acme")
 
@@ -76,3 +78,49 @@ def test_what_comes_through_a_pipe_is_judged_by_its_content(
 def test_a_stranger_of_a_client_is_refused(shell: Shell) -> None:
     shell.file(FIRST, rows([1]))
     assert "no client 'nobody'" in shell.refused("check", FIRST, "--client", "nobody", code=1)
+
+
+def test_nothing_that_is_kept_comes_out_differently_by_the_same_version(shell: Shell) -> None:
+    shell.run("client", "add", "acme")
+    shell.load(FIRST, rows([*range(1001, 1041), "x"]))
+    shell.load(SECOND, rows([1]))
+    shell.load("VIP_20260310_0902.csv", "CTUserID;A\n")
+    shell.load("VIP_20260310_0903.csv", rows([1, 2, 3]).rstrip())
+    shell.load("ready.flag", "")
+    shell.load("VIP.csv", "")
+    assert shell.json("check", "--kept") == {"judged": 6, "different": []}
+    done = shell.run("check", "--kept", "--since", "14d")
+    assert done.out == ""
+    assert "6 kept files were judged; 0 would come out differently." in done.err
+
+
+def test_what_would_come_out_differently_is_listed_and_is_the_exit_code(shell: Shell) -> None:
+    shell.run("client", "add", "acme")
+    shell.load(FIRST, rows(range(1001, 1041)))
+    footer = shell.load(SECOND, rows([*range(1001, 1031)]) + "\n30\n")
+    cut = shell.load("VIP_20260310_0902.csv", rows([*range(1001, 1041), 10]).rstrip())
+    mac = shell.load("VIP_20260310_0903.csv", "CTUserID,A\r1,x\r")
+    with sqlite3.connect(shell.folder / "data" / "ctsftp.db") as database:
+        # What an older version made of them.
+        database.execute("UPDATE uploads SET members = 31, rejected = 0 WHERE id = ?", [footer.id])
+        database.execute("UPDATE uploads SET state = 'loaded', code = NULL WHERE id IN (?, ?)", [cut.id, mac.id])
+        database.execute("UPDATE uploads SET warnings = '[]' WHERE id = ?", [cut.id])
+    database.close()
+    found = shell.json("check", "--kept", "--client", "acme", code=1)
+    assert found["judged"] == 4
+    now = [(row["id"], row["before"]["state"], row["now"]["state"], row["now"]["code"]) for row in found["different"]]
+    assert now == [
+        (footer.id, "loaded", "loaded", None),
+        (cut.id, "loaded", "held", "unfinished"),
+        (mac.id, "loaded", "rejected", "line_ends"),
+    ]
+    assert found["different"][0]["before"]["members"] == 31
+    assert found["different"][0]["now"]["members"] == 30
+    out = shell.run("check", "--kept", code=1).out
+    assert "rejected (line_ends)" in out
+    assert "loaded, 31 members, 0 rejected" in out
+
+
+@pytest.mark.parametrize("words", [(), ("--since", "1d"), (FIRST, "--kept"), ("--kept", "--since", "soon")])
+def test_check_wants_a_file_or_what_is_kept(empty_shell: Shell, words: tuple[str, ...]) -> None:
+    empty_shell.run("check", *words, code=2)

@@ -1,6 +1,6 @@
 """Clients and their keys, as an admin adds, shows and removes them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import asyncssh
 import pytest
@@ -25,7 +25,7 @@ def acme(shell: Shell) -> Shell:
 def test_a_client_is_added_with_its_keys_and_shown(shell: Shell) -> None:
     shell.file("acme.pub", OPENSSH)
     said = shell.run("client", "add", "acme", "--key", "acme.pub").err
-    assert said == f"Added acme with 1 key(s) in {shell.folder}/keys/clients/acme.\n"
+    assert said == f"Added acme with 1 key in {shell.folder}/keys/clients/acme.\n"
     assert shell.json("client", "list") == [{"client": "acme", "enabled": True, "keys": 1, "problems": []}]
     assert "acme" in shell.run("client", "list").lines[1]
 
@@ -50,7 +50,7 @@ def test_a_client_is_disabled_and_enabled(acme: Shell) -> None:
 def test_a_client_with_segments_stays_until_they_are_deleted(acme: Shell) -> None:
     acme.load(NAME, rows([1]))
     said = acme.refused("client", "remove", "acme", code=1)
-    assert said == 'acme has 1 segment(s) ("VIP"): retire and delete them first.'
+    assert said == 'acme has 1 segment ("VIP"): retire and delete them first.'
     assert Clients(acme.folder / "keys").names() == ["acme"]
     acme.run("segment", "retire", "vip")
     acme.refused("client", "remove", "acme", code=1)
@@ -62,11 +62,11 @@ def test_a_client_with_segments_stays_until_they_are_deleted(acme: Shell) -> Non
 def test_a_client_stays_until_nothing_is_bound_to_its_name(acme: Shell) -> None:
     acme.run("token", "add", "shop", "--client", "acme")
     acme.run("token", "add", "all")
-    hook = acme.json("hook", "add", "https://example.com/x", "--client", "acme")
+    hook = acme.json("hook", "add", "https://example.com/x", "--client", "acme", "--no-test")
     said = acme.refused("client", "remove", "acme", code=1)
     assert said == (
-        "acme has 1 token(s) (shop): `ctsftp token revoke` them first."
-        f" acme has 1 hook(s) ({hook['id']}): `ctsftp hook remove` them first."
+        "acme has 1 token (shop): `ctsftp token revoke` them first."
+        f" acme has 1 hook ({hook['id']}): `ctsftp hook remove` them first."
     )
     acme.run("token", "revoke", "shop")
     acme.run("hook", "remove", str(hook["id"]))
@@ -100,7 +100,7 @@ def test_the_connection_sheet_has_all_that_the_form_asks_for(acme: Shell, monkey
 
 
 def test_a_host_that_nobody_set_is_shown_as_a_guess(acme: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "(a guess: set CTSFTP_SFTP__PUBLIC_HOST)" in acme.run("client", "show", "acme").out
+    assert "(a guess: set CTSFTP_SFTP__PUBLIC_HOST for the server" in acme.run("client", "show", "acme").out
     monkeypatch.setenv("CTSFTP_SFTP__HOST", "192.0.2.7")
     assert "192.0.2.7 (a guess" in acme.run("client", "show", "acme").out
 
@@ -191,3 +191,28 @@ def test_a_revoked_key_is_gone(acme: Shell) -> None:
         f"Revoked {FINGERPRINT}.\nacme has no key left and cannot sign in: `ctsftp key add acme FILE` gives it one.\n"
     )
     assert "no key" in acme.refused("key", "revoke", "acme", FINGERPRINT, code=1)
+
+
+def test_a_key_is_warned_of_as_many_days_before_its_end_as_the_setting_says(
+    acme: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acme.file("key.pub", OPENSSH)
+    acme.run("key", "add", "acme", "key.pub", "--expires", f"{datetime.now(UTC) + timedelta(days=40):%Y-%m-%d}")
+    assert acme.run("key", "list", "acme").err == ""
+    monkeypatch.setenv("CTSFTP_NOTIFY__KEY_EXPIRY_WARNING_DAYS", "60")
+    assert acme.run("key", "list", "acme").err.startswith(f"Warning: {FINGERPRINT} expires in 39 days: ")
+    [key] = acme.json("key", "list", "acme")
+    assert key["expires_at"] == key["expires"]
+
+
+def test_what_changes_a_client_or_a_key_tells_scripts_what_it_is_now(shell: Shell) -> None:
+    shell.file("key.pub", OPENSSH)
+    client = {"client": "acme", "enabled": True, "keys": 0, "problems": []}
+    assert shell.json("client", "add", "acme") == client
+    assert shell.json("client", "disable", "acme") == client | {"enabled": False}
+    assert shell.json("client", "enable", "acme") == client
+    added = shell.json("key", "add", "acme", "key.pub", "--expires", "2999-12-31")
+    assert [added] == shell.json("key", "list", "acme")
+    revoked = shell.json("key", "revoke", "acme", FINGERPRINT)
+    assert revoked == {"client": "acme", "fingerprint": FINGERPRINT, "keys": 0}
+    assert shell.json("client", "remove", "acme") == client

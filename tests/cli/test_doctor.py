@@ -73,11 +73,6 @@ def test_where_nothing_was_ever_done_it_makes_nothing(empty_shell: Shell) -> Non
     assert list(empty_shell.folder.iterdir()) == []
 
 
-def test_a_variable_that_is_no_setting_is_named(sound: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CTSFTP_DATADIR", "/somewhere")
-    assert "CTSFTP_DATADIR is no setting" in found(sound, "settings")["text"]
-
-
 @pytest.mark.parametrize(
     ("part", "mode", "level"), [("data", 0o777, "bad"), ("data", 0o755, "warn"), ("keys", 0o777, "bad")]
 )
@@ -111,6 +106,41 @@ def test_a_line_of_authorized_keys_that_grants_nothing_is_named_with_its_number(
     keys = sound.folder / "keys" / "clients" / "acme" / "authorized_keys"
     keys.write_bytes(keys.read_bytes() + b"ssh-ed25519 nonsense\n")
     assert f"{keys}:2: " in found(sound, "clients")["text"]
+
+
+def test_what_is_wrong_with_a_whole_file_is_mended_by_the_command_that_is_named(sound: Shell) -> None:
+    keys = sound.folder / "keys" / "clients" / "acme" / "authorized_keys"
+    keys.chmod(0o666)
+    findings = [one for one in sound.json("doctor", code=1) if one["level"] != "ok"]
+    assert {one["do"] for one in findings} == {f"chmod o-w {keys}"}
+    assert "acme cannot sign in: nothing in its authorized_keys counts." in {one["text"] for one in findings}
+    refused = "INSERT INTO client_logins (client, refusal_at, refusal_address, refusal_cause) VALUES (?, ?, ?, ?)"
+    sql(sound, refused, "acme", "2026-03-10T12:00:00.000Z", "192.0.2.7", "unknown_key")
+    says = sound.json("client", "show", "acme")["refusal_says"]
+    assert "ctsftp key add" not in says
+    assert says.endswith(f"chmod o-w {keys}")
+    keys.chmod(0o640)
+    sound.run("doctor")
+
+
+def test_what_is_no_client_s_has_a_remedy_that_fits(sound: Shell) -> None:
+    clients = sound.folder / "keys" / "clients"
+    (clients / "Not A Client").mkdir()
+    assert found(sound, "clients")["do"] == "Rename it, or move it away."
+    (clients / "Not A Client").rmdir()
+    (clients / "notes").write_text("")
+    assert found(sound, "clients")["do"] == "Move it away."
+    (clients / "notes").unlink()
+    (clients / "acme" / "client.toml").write_text("enabled = 5\n")
+    assert found(sound, "clients")["do"] == f"Correct {clients / 'acme' / 'client.toml'}."
+
+
+def test_a_line_has_its_own_remedy_and_no_answer_leads_to_a_page_that_is_not_installed(sound: Shell) -> None:
+    keys = sound.folder / "keys" / "clients" / "acme" / "authorized_keys"
+    keys.write_bytes(keys.read_bytes() + b"ssh-ed25519 nonsense\n")
+    assert found(sound, "clients")["do"] == "Correct the line, or remove it."
+    sql(sound, "UPDATE alembic_version SET version_num = '0000'")
+    assert "deploy/" not in sound.run("doctor", code=1).out
 
 
 def test_a_client_that_has_no_key_cannot_sign_in(sound: Shell) -> None:
@@ -162,9 +192,17 @@ def test_a_host_key_that_was_made_after_a_client_s_last_login_names_the_client(s
     sound.run("doctor")
 
 
-def test_a_clock_that_went_back_is_bad(sound: Shell) -> None:
+def test_a_clock_that_went_back_is_bad_unless_it_is_known_to_be_right_now(
+    sound: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sql(sound, "UPDATE uploads SET received_at = '2999-01-01T00:00:00.000Z'")
-    assert found(sound, "clock")["level"] == "bad"
+    monkeypatch.setattr("ctsftp.app.doctor.is_synchronised", lambda: False)
+    finding = found(sound, "clock")
+    assert finding["level"] == "bad"
+    assert "it was ahead when that came" in finding["text"]
+    assert "If it is right, nothing is to be done." in finding["do"]
+    monkeypatch.setattr("ctsftp.app.doctor.is_synchronised", lambda: True)
+    assert "It was ahead once" in sound.run("doctor").out
 
 
 def test_too_little_room_is_told(sound: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +235,7 @@ def test_a_copy_without_its_hard_links_is_told_before_the_sweep_takes_it_for_new
     shutil.rmtree(home)
     (sound.folder / "copy").rename(home)
     finding = found(sound, "data")
-    assert (finding["level"], finding["text"].startswith("1 files in clients' homes")) == ("warn", True)
+    assert (finding["level"], finding["text"].startswith("1 file in a client's home is no upload")) == ("warn", True)
     assert "cp -a" in finding["do"]
 
 
@@ -235,7 +273,7 @@ def test_an_upload_that_failed_for_good_is_worse_than_one_that_is_tried_again(so
 
 
 def test_a_hook_that_took_nothing_for_so_long_that_events_were_given_up_is_named(sound: Shell) -> None:
-    sound.run("hook", "add", "https://example.com/events")
+    sound.run("hook", "add", "https://example.com/events", "--no-test")
     sound.load(NEXT, rows(range(1, 200)))
     assert "hooks" not in [one["part"] for one in sound.json("doctor")]
     sql(sound, "UPDATE deliveries SET state = 'dead'")
@@ -245,14 +283,14 @@ def test_a_hook_that_took_nothing_for_so_long_that_events_were_given_up_is_named
 
 
 def test_a_hook_that_fails_for_a_while_is_named(sound: Shell) -> None:
-    sound.run("hook", "add", "https://example.com/events")
+    sound.run("hook", "add", "https://example.com/events", "--no-test")
     sound.load(NEXT, rows(range(1, 200)))
     failed = "UPDATE deliveries SET attempts = 3, last_error = 'it answered 500'"
     sql(sound, failed)
     assert {one["level"] for one in sound.json("doctor")} == {"ok"}
     sql(sound, "UPDATE events SET at = ?", (NOW - timedelta(minutes=16)).isoformat())
     finding = found(sound, "hooks")
-    assert finding["text"].endswith("fails for over 15 minutes (it answered 500); 1 event(s) wait.")
+    assert finding["text"].endswith("fails for over 15 minutes (it answered 500); 1 event waits.")
     assert finding["do"] == "ctsftp hook test 1"
 
 

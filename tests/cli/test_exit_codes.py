@@ -160,6 +160,37 @@ def test_a_bad_setting_is_one_line(shell: Shell) -> None:
     assert "CTSFTP_SFTP__PORT" in shell.refused("client", "list", code=2)
 
 
+@pytest.mark.parametrize("command", [("serve",), ("sweep",), ("doctor",), ("client", "list")], ids=" ".join)
+def test_a_variable_that_is_no_setting_stops_every_command(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("CTSFTP_SFTP_PORT", "2222")
+    said = shell.refused(*command, code=2)
+    assert said == "The environment variable CTSFTP_SFTP_PORT is no setting. Did you mean CTSFTP_SFTP__PORT?"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("segmnt", "segment"), ("clients", "client"), ("docter", "doctor"), ("uplaod", "upload")]
+)
+def test_a_command_that_is_not_there_is_answered_by_the_one_that_was_meant(
+    empty_shell: Shell, typed: str, meant: str
+) -> None:
+    assert f"No such command '{typed}'. Did you mean {meant}" in empty_shell.run(typed, "list", code=2).err
+
+
+def test_a_backup_goes_to_a_pipe_and_to_a_file_and_says_so_to_scripts(shell: Shell) -> None:
+    done = shell.json("backup", "copy.db")
+    assert done == {"file": f"{shell.folder}/copy.db", "size": (shell.folder / "copy.db").stat().st_size}
+    assert not (shell.folder / "-").exists()
+    assert "leave out --json" in shell.refused("backup", "-", "--json", code=2)
+
+
+def test_a_backup_of_what_is_not_there_says_so_and_leaves_nothing(empty_shell: Shell) -> None:
+    said = empty_shell.refused("backup", "copy.db", code=1)
+    assert said == f"There is no database {empty_shell.folder}/data/ctsftp.db yet: there is nothing to back up."
+    assert list(empty_shell.folder.iterdir()) == []
+
+
 def test_a_path_that_cannot_be_is_one_line(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CTSFTP_DATA_DIR", "x" * 300)
     assert "File name too long" in shell.refused("segment", "list", code=1)

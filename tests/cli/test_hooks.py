@@ -8,7 +8,10 @@ import pytest
 from standardwebhooks import Webhook
 
 from ctsftp.app.service import Service
+from ctsftp.errors import StoreError
+from ctsftp.notify.notifier import Notifier
 from ctsftp.settings import read_settings
+from ctsftp.store.records import Hook
 from tests.app.bench import rows
 from tests.notify.receiver import receiving
 
@@ -41,16 +44,17 @@ def test_a_webhook_is_added_tested_told_and_removed(inside: Shell) -> None:
     with receiving() as receiver:
         url = f"http://127.0.0.1:{receiver.port}/hooks/secret-token"
         hook = inside.json("hook", "add", url)
+        assert (hook["delivered"], hook["error"]) == (True, None)
         inside.run("hook", "test", "1")
         inside.load(VIP, rows([1]))
         inside.load(BROKEN, "no header\n")
         asyncio.run(serve_until(inside, "delivered", 2))
     webhook = Webhook(hook["secret"])
     got = [webhook.verify(request.body, request.headers) for request in receiver.requests]
-    assert [one["type"] for one in got] == ["hook.test", "upload.loaded", "upload.rejected"]
+    assert [one["type"] for one in got] == ["hook.test", "hook.test", "upload.loaded", "upload.rejected"]
     newest, oldest = inside.json("upload", "list")
-    assert got[1]["data"] == {**oldest, "upload_id": oldest["id"]}
-    assert got[2]["data"]["code"] == newest["code"]
+    assert got[2]["data"] == {**oldest, "upload_id": oldest["id"]}
+    assert got[3]["data"]["code"] == newest["code"]
     listed = inside.json("hook", "list")
     assert [(row["id"], row["kind"], row["client"], row["events"]) for row in listed] == [(1, "webhook", None, None)]
     assert (listed[0]["pending"], listed[0]["dead"]) == (0, 0)
@@ -66,10 +70,52 @@ def test_a_webhook_is_added_tested_told_and_removed(inside: Shell) -> None:
 
 
 def test_the_secret_is_shown_once_and_the_address_may_come_by_standard_input(inside: Shell) -> None:
-    done = inside.run("hook", "add", "-", "--event", "upload.loaded", stdin=b"http://127.0.0.1:9/x\n")
+    done = inside.run("hook", "add", "-", "--event", "upload.loaded", "--no-test", stdin=b"http://127.0.0.1:9/x\n")
     assert "whsec_" in done.out
     assert "shown this once" in done.err
     assert "upload.loaded" in inside.run("hook", "list").out
+
+
+def test_a_hook_is_tested_when_it_is_added_and_what_came_back_is_said(inside: Shell) -> None:
+    with receiving(lambda number: 204 if number == 1 else 401) as receiver:
+        url = f"http://127.0.0.1:{receiver.port}/"
+        assert inside.run("hook", "add", url).err.splitlines()[1:] == [f"{url[:-1]} took the test."]
+        assert inside.run("hook", "add", url).err.splitlines()[1:] == [
+            f"{url[:-1]} did not take the test: the receiver answered with 401.",
+            "The hook is there; once it knows the secret: ctsftp hook test 2",
+        ]
+        row = inside.json("hook", "add", url)
+        assert (row["delivered"], row["error"]) == (False, "the receiver answered with 401")
+        asked = len(receiver.requests)
+        assert inside.run("hook", "add", url, "--no-test").err.splitlines()[1:] == [
+            "The hook is there; to try it: ctsftp hook test 4"
+        ]
+        row = inside.json("hook", "add", url, "--no-test")
+        assert (row["delivered"], row["error"]) == (None, None)
+        assert len(receiver.requests) == asked == 3
+    assert len(inside.json("hook", "list")) == 5
+
+
+def test_the_secret_is_shown_whatever_becomes_of_the_test(inside: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_notifier: Notifier, _hook: Hook) -> None:
+        raise StoreError("The database is locked.")
+
+    monkeypatch.setattr(Notifier, "test", fail)
+    done = inside.run("hook", "add", "http://127.0.0.1:9/")
+    assert "whsec_" in done.out
+    assert "did not take the test: The database is locked." in done.err
+    row = inside.json("hook", "add", "http://127.0.0.1:9/")
+    assert row["secret"].startswith("whsec_")
+    assert (row["delivered"], row["error"]) == (False, "The database is locked.")
+
+
+def test_the_web_address_of_a_chat_becomes_a_message_and_its_tokens_are_not_shown(inside: Shell) -> None:
+    row = inside.json(
+        "hook", "add", "https://chat.googleapis.com/v1/spaces/AAAA1/messages?key=K3y&token=T0k", "--no-test"
+    )
+    assert (row["kind"], row["secret"]) == ("message", None)
+    assert row["address"].startswith("gchat://")
+    assert "T0k" not in json.dumps(inside.json("hook", "list"))
 
 
 def test_a_test_that_is_not_taken_is_a_no(inside: Shell) -> None:
@@ -84,7 +130,7 @@ def test_a_test_that_is_not_taken_is_a_no(inside: Shell) -> None:
 def test_the_dead_are_listed_and_revived(inside: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CTSFTP_NOTIFY__MAX_ATTEMPTS", "1")
     with receiving(lambda number: 500 if number == 1 else 200) as receiver:
-        inside.run("hook", "add", f"http://127.0.0.1:{receiver.port}/")
+        inside.run("hook", "add", f"http://127.0.0.1:{receiver.port}/", "--no-test")
         inside.load(VIP, rows([1]))
         asyncio.run(serve_until(inside, "dead", 1))
         assert "answered with 500" in inside.run("hook", "deliveries", "--state", "dead").out
@@ -104,6 +150,9 @@ def test_the_dead_are_listed_and_revived(inside: Shell, monkeypatch: pytest.Monk
         (("http://127.0.0.1/",), 1, "CTSFTP_NOTIFY__ALLOW_INTERNAL=true"),
         (("http://[::ffff:127.0.0.1]/",), 1, "CTSFTP_NOTIFY__ALLOW_INTERNAL=true"),
         (("http://localhost:8022/",), 1, "CTSFTP_NOTIFY__ALLOW_INTERNAL=true"),
+        (("gotify://127.0.0.1/token", "--no-test"), 1, "CTSFTP_NOTIFY__ALLOW_INTERNAL=true"),
+        (("mailto://a:b@localhost?to=a@example.com", "--no-test"), 1, "CTSFTP_NOTIFY__ALLOW_INTERNAL=true"),
+        (("https://hooks.slack.com/", "--no-test"), 2, "copy the whole of it"),
         (("nothing://x",), 2, "neither a web address"),
         (("https://",), 2, "https://HOST/PATH"),
         (("https://192.0.2.1/", "--client", "nobody"), 1, "no client 'nobody'"),

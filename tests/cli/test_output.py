@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -142,3 +143,18 @@ def test_a_wild_file_name_with_control_characters_is_rejected_and_shown_harmless
     for command in (("upload", "list"), ("upload", "show", row.id)):
         assert is_harmless(shell.run(*command).out)
         assert is_harmless(shell.run(*command, "--json").out)
+
+
+def test_a_table_of_very_many_rows_is_printed_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """rich took half a minute for so many."""
+    rows = [{"name": f"Größe {number}", "id": number} for number in range(20_000)]
+    began = time.process_time()
+    print_table(rows, [("NAME", "name"), ("ID", "id")], empty="")
+    assert time.process_time() - began < 2
+    lines = capsys.readouterr().out.splitlines()
+    assert [lines[0], lines[1], lines[-1]] == ["NAME         ID    ", "Größe 0      0     ", "Größe 19999  19,999"]
+
+
+def test_a_wide_letter_takes_two_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table([{"name": "日本", "id": 1}, {"name": "abcd", "id": 2}], [("NAME", "name"), ("ID", "id")], empty="")
+    assert capsys.readouterr().out.splitlines() == ["NAME  ID", "日本  1 ", "abcd  2 "]

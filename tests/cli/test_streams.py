@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -90,15 +91,15 @@ def test_ctrl_c_ends_a_command_in_one_line(shell: Shell) -> None:
         os.close(writer)
 
 
-def test_serve_tells_where_it_is_what_has_no_effect_and_does_what_commands_ask(shell: Shell) -> None:
+def test_serve_tells_where_it_is_and_does_what_commands_ask(shell: Shell) -> None:
     key = asyncssh.generate_private_key("ssh-ed25519")
     shell.file("acme.pub", key.export_public_key())
     shell.run("client", "add", "acme", "--key", "acme.pub")
-    environment = {"CTSFTP_SFTP__HOST": "127.0.0.1", "CTSFTP_SFTP__PORT": "0", "CTSFTP_SFTP_PORT": "9"}
+    environment = {"CTSFTP_SFTP__HOST": "127.0.0.1", "CTSFTP_SFTP__PORT": "0"}
     with subprocess.Popen(
         [*CTSFTP, "serve", "--log-format", "json"],
         cwd=shell.folder,
-        env=shell.env | environment | {"CTSFTP_HTTP__PORT": "0", "CTSFTP_FTP__PORT": "1"},
+        env=shell.env | environment | {"CTSFTP_HTTP__PORT": "0"},
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
@@ -106,7 +107,6 @@ def test_serve_tells_where_it_is_what_has_no_effect_and_does_what_commands_ask(s
         events = []
         while not events or events[-1]["event"] != "serving":
             events.append(json.loads(process.stderr.readline()))
-        assert (events[0]["level"], events[0]["names"]) == ("warning", ["CTSFTP_FTP__PORT", "CTSFTP_SFTP_PORT"])
         serving = events[-1]
         assert (serving["host"], serving["data"], serving["keys"]) == (
             "127.0.0.1",
@@ -188,3 +188,32 @@ def test_commands_log_only_what_is_wrong_and_never_to_stdout(
     assert captured.out == ""
     [line] = captured.err.splitlines()
     assert "file not adopted" in line
+
+
+def test_a_backup_to_a_pipe_is_the_copy_itself(shell: Shell) -> None:
+    copied = subprocess.run([*CTSFTP, "backup", "-"], cwd=shell.folder, env=shell.env, capture_output=True, check=True)
+    assert copied.stdout.startswith(b"SQLite format 3\0")
+    assert copied.stderr.decode().endswith(f" to the output ({len(copied.stdout):,} bytes).\n")
+    assert not (shell.folder / "-").exists()
+
+
+def test_serve_welcomes_a_person_and_a_pipe_gets_the_log_alone(shell: Shell) -> None:
+    env = shell.env | {"CTSFTP_SFTP__HOST": "127.0.0.1", "CTSFTP_SFTP__PORT": "0", "CTSFTP_HTTP__PORT": "0"}
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([*CTSFTP, "serve"], cwd=shell.folder, env=env, stderr=theirs) as process:
+        os.close(theirs)
+        said = ""
+        while "Ctrl-C stops." not in said:
+            said += os.read(ours, 1 << 16).decode()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE_S) == 0
+    os.close(ours)
+    welcome = said[said.index("Console  ") :]
+    for words in (
+        "http://127.0.0.1:",
+        "ctsftp token add NAME --admin",
+        "SFTP     port ",
+        "0 clients: ctsftp client add",
+    ):
+        assert words in welcome
+    assert f"Data     {shell.folder}/data" in welcome

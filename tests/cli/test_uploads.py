@@ -44,7 +44,7 @@ def test_the_list_has_the_fields_that_scripts_read(shell: Shell) -> None:
         "finished_at": loaded.finished_at,
     }
     assert list(row) == list(loaded.as_json())
-    assert shell.json("upload", "show", loaded.id) == row
+    assert shell.json("upload", "show", loaded.id) == row | {"setting": None, "meaning": None}
     assert shell.json("upload", "rejects", loaded.id) == [
         {"line": 13, "value": "x", "reason": "the id is not a whole number of 1 to 19 digits"}
     ]
@@ -100,6 +100,9 @@ def test_one_upload_is_shown_with_its_meaning_and_what_to_do(held: Shell) -> Non
     out = held.run("upload", "show", row["id"]).out
     for words in (row["id"], "held", "The file has no members, and the segment has 2.", "ctsftp upload approve ID"):
         assert words in out
+    assert "ctsftp explain empty" in out
+    assert held.run("explain", "empty").out.split()[:2] == ["code", "empty"]
+    assert held.json("upload", "show", row["id"])["meaning"] == held.json("explain", "empty")["meaning"]
 
 
 def test_the_beginning_of_an_id_is_enough_where_no_other_upload_has_it(held: Shell) -> None:
@@ -109,6 +112,67 @@ def test_the_beginning_of_an_id_is_enough_where_no_other_upload_has_it(held: She
     assert held.run("upload", "approve", newest[:18]).err == f"{SECOND} is loaded.\n"
     assert held.refused("upload", "show", newest[:7], code=1).startswith(f"There is no upload {newest[:7]}: give")
     assert held.refused("upload", "show", "%" * 18, code=1).startswith("There is no upload %%")
+
+
+def test_a_file_name_is_enough_and_of_several_uploads_the_newest_that_it_is_about(held: Shell) -> None:
+    [one] = held.json("upload", "list", "--state", "held")
+    held.load(SECOND, rows([1, 2, 3]), client="acme")
+    newest = held.json("upload", "list")[0]
+    assert (newest["filename"], newest["state"]) == (SECOND, "loaded")
+    done = held.run("upload", "show", SECOND, "--json")
+    assert newest["id"] in done.err
+    assert done.err.startswith(f"This is {SECOND} of acme, loaded, which came at 20")
+    assert newest["id"] in done.out
+    held.load(SECOND, rows([]), client="acme")
+    [waits] = held.json("upload", "list", "--state", "held")
+    assert waits["id"] != one["id"]
+    done = held.run("upload", "discard", SECOND)
+    assert (waits["id"] in done.err, done.err.endswith(f"{SECOND} is discarded.\n")) == (True, True)
+    assert "is discarded" in held.run("upload", "discard", SECOND, code=1).err
+    assert held.refused("upload", "show", "nothing.csv", code=1).startswith("There is no upload nothing.csv: give")
+    assert held.json("upload", "rejects", FIRST) == []
+
+
+def test_a_segment_is_enough_for_its_newest_upload_that_waits(held: Shell) -> None:
+    [waits] = held.json("upload", "list", "--state", "held")
+    held.load("VIP_20260310_0800.csv", rows([1]))
+    newest = held.json("upload", "list")[0]
+    assert newest["state"] == "superseded"
+    assert held.json("upload", "show", "--segment", "vip")["id"] == newest["id"]
+    done = held.run("upload", "approve", "--segment", "VIP")
+    assert waits["id"] in done.err
+    said = held.refused("upload", "approve", "--segment", "vip", code=1)
+    assert said.startswith('No upload of the segment "vip" is held: ')
+    said = held.refused("upload", "retry", "--segment", "vip", code=1)
+    assert said.startswith('No upload of the segment "vip" is rejected or failed or retired: ')
+    assert 'no upload of a segment "gold"' in held.refused("upload", "show", "--segment", "gold", code=1)
+
+
+@pytest.mark.parametrize("given", [(), (FIRST, "--segment", "vip")], ids=["nothing", "both"])
+def test_one_upload_is_named_in_one_way(held: Shell, given: tuple[str, ...]) -> None:
+    assert "Name one upload" in held.run("upload", "show", *given, code=2).err
+
+
+def test_what_fits_several_uploads_lists_them_with_names_states_and_times(held: Shell) -> None:
+    newest, oldest = held.json("upload", "list")
+    said = held.refused("upload", "show", newest["id"][:8], code=2)
+    assert said.startswith(f"The ids of several uploads begin with {newest['id'][:8]}: ")
+    for row in (newest, oldest):
+        assert f"{row['id'][:18]} is {row['filename']} of acme ({row['state']}, {row['received_at']})" in said
+    held.load(FIRST, rows([1]), client="bravo")
+    for given in ((FIRST,), ("--segment", "VIP")):
+        said = held.refused("upload", "show", *given, code=2)
+        assert all(words in said for words in ("Several clients", "of acme (", "of bravo (", "Add --client"))
+        assert held.json("upload", "show", *given, "--client", "bravo")["client"] == "bravo"
+
+
+def test_what_came_for_a_retired_segment_is_applied_once_it_is_restored(shell: Shell) -> None:
+    shell.load(FIRST, rows([1, 2]))
+    shell.run("segment", "retire", "vip")
+    shell.load(SECOND, rows([1, 2, 3]))
+    assert "is retired: first ctsftp segment restore" in shell.run("upload", "retry", SECOND, code=1).err
+    shell.run("segment", "restore", "vip")
+    assert shell.run("upload", "retry", "--segment", "vip").err.endswith(f"{SECOND} is loaded.\n")
 
 
 @pytest.mark.parametrize("state", ["superseded", "held", "received", "retired"])
@@ -134,16 +198,16 @@ def test_a_held_upload_is_discarded(held: Shell) -> None:
 
 
 def test_a_rejected_upload_is_read_again(shell: Shell) -> None:
-    row = shell.load(FIRST, "id\n1\n")
+    row = shell.load(FIRST, "member\n1\n")
     assert row.code == "no_id_column"
     shell.run("client", "add", "acme")
-    (shell.folder / "keys" / "clients" / "acme" / "client.toml").write_text('id_columns = ["id"]\n')
+    (shell.folder / "keys" / "clients" / "acme" / "client.toml").write_text('id_columns = ["Member"]\n')
     assert shell.run("upload", "retry", row.id).err == f"{FIRST} is loaded.\n"
     assert shell.run("segment", "members", "vip").out == "1\n"
 
 
 def test_a_retry_that_fails_by_our_fault_says_so_and_why(shell: Shell) -> None:
-    row = shell.load(FIRST, "id\n1\n")
+    row = shell.load(FIRST, "member\n1\n")
     place = next((shell.folder / "data" / "clients" / "acme" / "uploads" / row.id).iterdir())
     place.unlink()
     place.symlink_to("/nowhere")
@@ -152,12 +216,12 @@ def test_a_retry_that_fails_by_our_fault_says_so_and_why(shell: Shell) -> None:
 
 
 def test_what_is_wrong_while_a_command_works_is_logged(shell: Shell) -> None:
-    row = shell.load(FIRST, "id\n1\n")
+    row = shell.load(FIRST, "member\n1\n")
     with sqlite3.connect(shell.folder / "data" / "ctsftp.db") as database:
         database.execute("DROP TABLE snapshot_members")
     database.close()
     shell.run("client", "add", "acme")
-    (shell.folder / "keys" / "clients" / "acme" / "client.toml").write_text('id_columns = ["id"]\n')
+    (shell.folder / "keys" / "clients" / "acme" / "client.toml").write_text('id_columns = ["Member"]\n')
     done = shell.run("upload", "retry", row.id, code=1)
     logged, said = done.err.splitlines()
     assert "load failed" in logged

@@ -1,7 +1,9 @@
+import errno
 import os
 import shutil
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,8 +12,10 @@ import asyncssh
 import pytest
 from asyncssh.packet import SSHPacket
 
+from ctsftp.clients.checks import check_host_keys
 from ctsftp.clients.files import read_small_file
-from ctsftp.clients.hostkeys import load_or_create_host_keys
+from ctsftp.clients.hostkeys import load_or_create_host_keys, was_open_until
+from ctsftp.contract.finding import Level
 from ctsftp.errors import DiskError, RefusedError
 
 NAMES = ["ssh_host_ed25519_key", "ssh_host_ecdsa_key", "ssh_host_rsa_key"]
@@ -89,7 +93,7 @@ def test_keys_that_lie_in_a_secret_store_behind_links_are_read(tmp_path: Path, f
     assert ".lock" not in [path.name for path in mount.iterdir()]
 
 
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660, 0o666])
+@pytest.mark.parametrize("mode", [0o604, 0o644, 0o606, 0o666, 0o601])
 def test_a_key_that_others_may_read_is_refused_and_left_alone(folder: Path, mode: int) -> None:
     path = folder / NAMES[1]
     path.chmod(mode)
@@ -98,6 +102,69 @@ def test_a_key_that_others_may_read_is_refused_and_left_alone(folder: Path, mode
         load_or_create_host_keys(folder)
     assert stat.S_IMODE(path.stat().st_mode) == mode
     assert path.read_bytes() == made()[NAMES[1]]
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o660, 0o610, 0o670, 0o440])
+def test_from_the_process_s_own_group_a_key_is_taken_away(folder: Path, mode: int) -> None:
+    folder.chmod(0o2770)
+    (folder / NAMES[1]).chmod(mode)
+
+    keys = load_or_create_host_keys(folder)
+
+    assert [key.was_open for key in keys] == [False, True, False]
+    assert stat.S_IMODE((folder / NAMES[1]).stat().st_mode) == mode & 0o700
+    assert [was_open_until(key.path) is not None for key in keys] == [False, True, False]
+    assert [key.was_open for key in load_or_create_host_keys(folder)] == [False] * 3
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o660])
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_key_that_another_group_may_read_is_refused_and_left_alone(folder: Path, mode: int) -> None:
+    path = folder / NAMES[1]
+    os.chown(path, -1, 12345)
+    path.chmod(mode)
+
+    with pytest.raises(RefusedError, match=f"{NAMES[1]} is a secret that others may read: chmod 600"):
+        load_or_create_host_keys(folder)
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+def test_a_key_that_cannot_be_taken_from_the_group_is_used_and_told_of(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    (folder / NAMES[0]).chmod(0o440)
+    monkeypatch.setattr(Path, "chmod", read_only)
+
+    assert [key.was_open for key in load_or_create_host_keys(folder)] == [True, False, False]
+    [finding, _] = check_host_keys(folder, serves_already=False, now=datetime.now(UTC))
+    assert NAMES[0] in finding.text
+
+
+@pytest.mark.parametrize(("days", "warned"), [(0, True), (29, True), (31, False)])
+def test_the_doctor_tells_for_a_month_of_keys_that_the_group_could_read(folder: Path, days: int, warned: bool) -> None:  # noqa: FBT001
+    for name in NAMES[1:]:
+        (folder / name).chmod(0o660)
+    load_or_create_host_keys(folder)
+    later = datetime.now(UTC) + timedelta(days=days)
+
+    found = [one for one in check_host_keys(folder, serves_already=True, now=later) if one.level is not Level.OK]
+
+    assert len(found) == warned
+    for finding in found:
+        assert (finding.level, f"{NAMES[1]}, {NAMES[2]}" in finding.text) == (Level.WARN, True)
+        assert "fsGroupChangePolicy" in finding.do
+
+
+def test_the_doctor_warns_of_what_the_group_may_read_and_changes_nothing(folder: Path) -> None:
+    (folder / NAMES[0]).chmod(0o660)
+
+    [finding, fine] = check_host_keys(folder, serves_already=True, now=datetime.now(UTC))
+
+    assert (finding.level, fine.level) == (Level.WARN, Level.OK)
+    assert stat.S_IMODE((folder / NAMES[0]).stat().st_mode) == 0o660
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")

@@ -14,14 +14,18 @@ FORM_FIELDS = (
     "Column Header",
     "Encryption/Compression",
 )
-HELD = {Code.ROLLED_BACK, Code.FUTURE, Code.EMPTY, Code.SHRUNK}
+HELD = {
+    *(Code.ROLLED_BACK, Code.FUTURE, Code.UNFINISHED, Code.FOOTER, Code.ID_TITLE),
+    *(Code.EMPTY, Code.SHRUNK),
+}
 FAILED = {Code.DISK, Code.DATABASE, Code.LOADER_DIED, Code.INTERNAL}
 
 
 def test_the_rejections_stand_in_the_order_in_which_they_are_looked_for() -> None:
     rejected = [code for code in Code if PAGES[code].kind == "rejected"]
     assert " ".join(rejected) == (
-        "name packed empty_file charset delimiter no_header no_id_column line_too_long too_large too_many_rejected"
+        "name packed empty_file charset line_ends delimiter no_header no_id_column second_header broken_quote"
+        " line_too_long too_large too_many_rejected"
     )
 
 
@@ -56,6 +60,7 @@ def test_a_fault_says_what_was_found_and_which_field_to_set() -> None:
 def test_a_warning_names_a_field_only_where_one_is_at_fault() -> None:
     assert "Field enclosure: None" in notice(Code.ENCLOSURE, "Quotes.").text
     assert notice(Code.BYTE_ORDER_MARK, "A mark.").text == "A mark."
+    assert notice(Code.LINE_ENDS, "CR CR LF.").text == "CR CR LF.", "the page's setting is that of the rejection"
 
 
 def test_the_page_holds_each_code_once_below_its_kind() -> None:
@@ -67,6 +72,7 @@ def test_the_page_holds_each_code_once_below_its_kind() -> None:
     ]
     assert "- Setting: `Encryption/Compression: None`\n" in page
     assert "- Setting: none\n" in page
+    assert page.count("\nAs a warning: ") == sum(bool(one.as_warning) for one in PAGES.values()) == 2
     assert page.endswith(".\n")
 
 

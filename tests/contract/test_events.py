@@ -133,6 +133,7 @@ def test_words_for_what_is_not_known_are_still_words() -> None:
         (OVERDUE, {"heard_at": "2026-03-10T12:00:00.000Z"}, "the last one came at 2026-03-10 12:00 UTC,"),
         (LOADED, {"members": 1_234_567}, "with 1,234,567 members"),
         (OVERDUE, {}, "15 minutes late"),
+        (EventKind.UPLOAD_CUT_OFF, {"others": 1_988}, "with 1,988 others in a minute"),
     ],
 )
 def test_the_words_say_what_to_do(kind: EventKind, data: dict[str, object], said: str) -> None:

@@ -175,7 +175,6 @@ def test_an_id_as_a_title_beside_ctuserid_is_a_title() -> None:
         (b"CTUserID,EMAIL,ctuserid", "columns 1, 3"),
         (b"CT User ID", '"CT User ID"'),
         (b"CTUserID:EMAIL", '"CTUserID:EMAIL"'),
-        (b"CTUserID\r1\r2\r", '"CTUserID\\r1\\r2"'),
         (b"caf\xe9", '"caf\ufffd"'),
         (b"<b>\x1b[2J\xe2\x80\xae", '"<b>\\x1b[2J\\u202e"'),
         (b"1.23E+10", '"1.23E+10"'),
@@ -219,10 +218,159 @@ def test_the_id_column_is_found_in_any_case_and_place(title: str, at: int) -> No
 def test_further_titles_of_a_client_count_in_any_case_and_form() -> None:
     assert header("RIID_,Cafe\u0301\n".encode(), "ctuserid", "CAFÉ").layout.id_column == 1
     assert inspect_head(b"ID\n", complete=True, id_titles=["ctuserid", "id"]) is None
-    refused = fault(b"id,CTUserID\n", id_titles=["ctuserid", "id"])
+    assert "titled CTUserID or Id;" in fault(b"x\n", id_titles=["CTUserID", "Id"]).reason
+
+
+@pytest.mark.parametrize(
+    ("titles", "wanted", "at"),
+    [
+        (b"id,CTUserID", ("CTUserID", "id"), 1),
+        (b"ID,x,ctuserid", ("CTUserID", "id"), 2),
+        (b"x,ID", ("CTUserID", "id"), 1),
+        (b"id,Member,Key", ("CTUserID", "Key", "Member"), 2),
+        (b"Member,id,CTUserID", ("CTUserID", "Member"), 2),
+        (b"id,CTUserID,id", ("CTUserID", "id"), 1),
+        (b"2024,CTUserID", ("CTUserID", "id"), 1),
+    ],
+)
+def test_the_first_title_in_the_order_of_priority_counts(titles: bytes, wanted: tuple[str, ...], at: int) -> None:
+    found = header(titles + b"\n", *wanted)
+    assert found.layout.id_column == at
+    assert found.id_title in wanted
+
+
+@pytest.mark.parametrize("line", [b"100001,Boise,ID", b"id,100001", b"ID,'100001'"])
+def test_a_first_line_that_holds_an_id_is_no_header_because_of_a_state(line: bytes) -> None:
+    assert fault(line + b"\n").code == Code.NO_HEADER
+
+
+def test_id_may_be_taken_away() -> None:
+    refused = fault(b"id\n1\n", id_titles=["CTUserID"])
     assert refused.code == Code.NO_ID_COLUMN
-    assert "titled CTUserID or id:" in refused.reason
-    assert "titled id;" in fault(b"CTUserID\n", id_titles=["id"]).reason
+    assert "titled CTUserID;" in refused.reason
+
+
+@pytest.mark.parametrize(
+    ("titles", "keys"),
+    [
+        (b"email_address", "e-mail addresses"),
+        (b"RIID_,EMAIL_ADDRESS_", "e-mail addresses"),
+        (b"third_party_id,username", "third-party ids and user names"),
+        (b"mobile_phone_number", "mobile numbers"),
+    ],
+)
+def test_a_list_of_other_keys_is_told_that_the_numeric_id_is_needed(titles: bytes, keys: str) -> None:
+    found = fault(titles + b"\nx\n")
+    assert found.code == Code.NO_ID_COLUMN
+    assert f"The numeric CrowdTwist user id is needed: {keys} cannot" in found.reason
+
+
+CR_FILES = [
+    b"CTUserID,CITY\r100001,Basel\r100002,Bern\r",
+    b"CITY,CTUserID,ZIP\rBasel,100001,4051\r",
+    b"CITY,CTUserID\rBasel,100001\r",
+    b"CTUserID\r100001\r",
+    b'"CTUserID"\r"100001"\r',
+    b'"CTUserID","CITY"\r"100001","Basel"\r',
+    b"\xef\xbb\xbfCTUserID\r100001\r",
+    b"CTUserID\r100001\r\n",
+    b"sep=,\rCTUserID\r100001",
+    b"CTUserID;CITY\r1;Basel\r",
+    b"CTUserID,\rCITY\n1,2\n",
+]
+
+
+@pytest.mark.parametrize("data", CR_FILES)
+def test_a_carriage_return_in_the_first_line_refuses_the_file(data: bytes) -> None:
+    found = fault(data)
+    assert found.code == Code.LINE_ENDS
+    assert "CR alone" in found.reason
+    assert "CSV UTF-8" in found.reason
+
+
+def test_a_file_of_over_a_mebibyte_that_ends_lines_in_cr_alone_is_told_so() -> None:
+    data = b"CTUserID,CITY\r" + b"100001,Basel\r" * 100_000
+    assert fault(data[:HEAD_BYTES], complete=False).code == Code.LINE_ENDS
+    assert inspect_head(data[:SNIFF_BYTES], complete=False) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "columns", "lines"),
+    [
+        (b'"CTUserID","AD\rDRESS"\n"1","x"\n', 2, 1),
+        (b'CTUserID,"AD\rDRESS"\n1,x\n', 2, 1),
+        (b"CTUserID,x\r\r\n1,x\n", 2, 1),
+        (b'"CTUserID","AD\nDRESS"\n"1","x"\n', 2, 2),
+        (b'\xef\xbb\xbf"AD\r\nDRE\r\nSS","CTUserID"\r\n', 2, 3),
+    ],
+)
+def test_a_title_in_quotes_may_hold_a_line_break(data: bytes, columns: int, lines: int) -> None:
+    found = header(data)
+    assert (found.layout.columns, found.lines) == (columns, lines)
+    assert data[found.size_bytes - 1 : found.size_bytes] == b"\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'"CTUserID","CITY\n"1","Basel"\n',
+        b'"CTUserID","CITY\n100001,Basel\n100002,Bern"\n',
+        b'"CTUserID","CITY\n',
+        b'"CTUserID","CITY',
+        b'"CTUserID","' + b"x\n" * 101 + b'"\n',
+        b'"CTUserID","' + b"x" * 2**19 + b"\n" + b"x" * 2**19 + b'"\n',
+        b'CTUserID,"CITY\n1,Basel"\n',
+    ],
+)
+def test_a_title_whose_quote_is_not_closed_as_it_should_be_refuses_the_file(data: bytes) -> None:
+    found = fault(data)
+    assert found.code == Code.BROKEN_QUOTE
+    assert "Field enclosure: None" in found.reason
+
+
+def test_a_title_whose_quote_is_open_at_the_end_of_the_head_needs_more_of_the_file() -> None:
+    head = b'"CTUserID","' + b"x" * SNIFF_BYTES + b"\nyy"
+    assert inspect_head(head, complete=False) is None
+    assert header(head + b'"\n').lines == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"sep=,", b"sep=;", b'"sep=,"', b"\xef\xbb\xbfsep=;", b"SEP=\t", b"\xef\xbb\xbf\xef\xbb\xbfsep=,", b"sep=|\r"],
+)
+def test_excel_s_separator_line_is_named(line: bytes) -> None:
+    found = fault(line + b"\nCTUserID,CITY\n1,x\n")
+    assert found.code == Code.NO_HEADER
+    assert "Excel" in found.reason
+    assert "sep=" in found.reason.lower()
+
+
+@pytest.mark.parametrize(
+    ("title", "named"),
+    [
+        ("\ufeff\ufeffCTUserID", "U+FEFF"),
+        ('"\ufeffCTUserID"', "U+FEFF"),
+        ("\u200bCTUserID", "U+200B"),
+        ("CTUserID\u2060", "U+2060"),
+        ("\u00a0CTUserID", "U+00A0"),
+        ("CTUserID\u00a0", "U+00A0"),
+        ("CTUser\u00adID", "U+00AD"),
+        ("\u200eCTUserID\u200f", "U+200E, U+200F"),
+        ("CTUserID\x1b", "U+001B"),
+    ],
+)
+@pytest.mark.parametrize("others", ["", ",CITY", ",id"])
+def test_invisible_characters_beside_the_title_are_named_and_no_other_column_is_taken(
+    title: str, named: str, others: str
+) -> None:
+    found = fault(f"{title}{others}\n1\n".encode())
+    assert found.code == Code.NO_ID_COLUMN
+    assert f"Invisible characters ({named})" in found.reason
+
+
+def test_a_spoiled_title_is_never_passed_over_for_the_next() -> None:
+    assert fault(b"'CTUserID',id\n").code == Code.NO_ID_COLUMN
+    assert fault(b'"CTUserID,"id"\n').code == Code.NO_ID_COLUMN
 
 
 def test_the_length_of_the_first_line_counts_mark_and_line_end() -> None:

@@ -12,6 +12,7 @@ LEGAL = {
     "loading": "loaded duplicate superseded held rejected retired failed received",
     "failed": "received",
     "rejected": "received",
+    "retired": "received",
     "held": "received discarded superseded",
     "superseded": "received",
 }
@@ -39,7 +40,11 @@ def test_only_what_waits_or_is_at_work_is_no_end_state() -> None:
 
 def test_an_end_state_is_left_only_by_an_admin() -> None:
     left = {(frm, event) for (frm, _), event in MOVES.items() if frm in END_STATES}
-    assert left == {(State.REJECTED, "`upload retry`"), (State.SUPERSEDED, "`upload approve`")}
+    assert left == {
+        (State.REJECTED, "`upload retry`"),
+        (State.RETIRED, "`upload retry`, once its segment is restored"),
+        (State.SUPERSEDED, "`upload approve`"),
+    }
 
 
 def test_every_state_is_reached_from_received() -> None:

@@ -1,5 +1,7 @@
 """The vectorised reader finds in any block what the reference finds, and reads plain lines by itself."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -8,11 +10,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ctsftp.contract import vectorised
-from ctsftp.contract.rows import Layout, Rows, read_rows
+from ctsftp.contract.records import read_rows
+from ctsftp.contract.rows import Layout, Rows
 from ctsftp.contract.vectorised import read_rows_at_once
 
+from .blocks import Reader
+
 LAYOUTS = [
-    Layout(columns=columns, id_column=id_column, enclosed=enclosed)
+    Layout(columns=columns, id_column=id_column, enclosed=enclosed, titles=("ctuserid",) * columns)
     for columns in (1, 2, 3, 5)
     for id_column in range(columns)
     for enclosed in (False, True)
@@ -24,7 +29,13 @@ IDS = st.one_of(
 SPOILED_IDS = st.sampled_from(
     [b"", b" 42", b"42\t", b'"42"', b"-5", b"+5", b"1.0", b"1E5", b"NULL", b"1_0", b"\xd9\xa3", b"\xb2", b"/", b":"]
 )
-CELLS = st.one_of(IDS, SPOILED_IDS, st.binary(max_size=6).map(lambda cell: cell.replace(b"\n", b"")))
+QUOTED = st.sampled_from(
+    [
+        *(b'"x"', b'"', b'""', b'"open', b'close"', b'5" x', b'"Jim" x', b'a "b" c', b'"a ""b"""', b'"42"', b'"42'),
+        *(b' "x"', b'"x" ', b'x "y"', b'"x\r', b'"a', b'b"', b'"""', b"\x0b", b"CTUserID"),
+    ]
+)
+CELLS = st.one_of(IDS, SPOILED_IDS, QUOTED, st.binary(max_size=6).map(lambda cell: cell.replace(b"\n", b"")))
 LINE_ENDS = st.sampled_from([b"\n", b"\n", b"\r\n", b"\r\r\n"])
 NOT_QUITE_LINES = st.lists(CELLS, max_size=7).map(b",".join)
 
@@ -45,13 +56,14 @@ def blocks(draw: st.DrawFn, layout: Layout) -> bytes:
     return bytes(block)
 
 
-def shown(found: Rows) -> dict[str, Any]:
-    """Make two findings comparable."""
-    ids = found.ids
+def shown(layout: Layout, block: bytes, read: Reader, **limits: Any) -> dict[str, Any]:
+    """Read a block, and tell all that was found."""
+    final = limits.pop("final", True)
+    found = Rows(line=7, **limits)
+    ids, rest = read(layout, block, found, final=final)
     assert (ids.dtype, ids.ndim, ids.flags.c_contiguous, ids.flags.writeable) == (np.dtype("int64"), 1, True, True)
     assert found.rows == len(ids) + found.rejected
-    facts = ("rows", "lines", "rejected", "empty_ids", "rejected_rows", "first_fault", "quoted_line")
-    return {"ids": ids.tolist(), **{name: getattr(found, name) for name in facts}}
+    return {"ids": ids.tolist(), "rest": rest, **asdict(found)}
 
 
 @given(
@@ -66,33 +78,41 @@ def shown(found: Rows) -> dict[str, Any]:
 @example((Layout(columns=2, id_column=0), b",x\n0,x\n007,x\n"), 1)
 def test_it_agrees_with_the_reference_on_every_block(drawn: tuple[Layout, bytes], keep: int) -> None:
     layout, block = drawn
-    at_once, one_by_one = (read(layout, block, 7, keep=keep) for read in (read_rows_at_once, read_rows))
-    assert shown(at_once) == shown(one_by_one)
+    for limits in ({"keep": keep}, {"lost": True}, {"final": False}, {"max_rows": 1 + keep}):
+        assert shown(layout, block, read_rows_at_once, **limits) == shown(layout, block, read_rows, **limits)
 
 
 @given(st.data())
 def test_it_agrees_on_blocks_that_are_long(data: st.DataObject) -> None:
     """The same with thousands of lines, of which some are spoiled: what is wrong at one place moves no other."""
-    layout = data.draw(st.sampled_from([one for one in LAYOUTS if not one.enclosed]))
+    layout = data.draw(st.sampled_from(LAYOUTS))
     lines = [b",".join(b"%d" % (number * 7**column) for column in range(layout.columns)) for number in range(1, 2_000)]
     spoiled = st.tuples(st.integers(0, len(lines) - 1), NOT_QUITE_LINES)
     for at, line in data.draw(st.lists(spoiled, max_size=8)):
         lines[at] = line
     block = b"".join(line + b"\n" for line in lines)
-    assert shown(read_rows_at_once(layout, block, 2)) == shown(read_rows(layout, block, 2))
+    assert shown(layout, block, read_rows_at_once) == shown(layout, block, read_rows)
 
 
 def test_lines_that_are_beyond_doubt_never_reach_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     judged = []
-    judge_line = vectorised.judge_line
+    read_record = vectorised.read_record
 
-    def note(layout: Layout, line: bytes, *rest: Any) -> int:
-        judged.append(line)
-        return judge_line(layout, line, *rest)
+    def note(layout: Layout, lines: Sequence[bytes], at: int, *rest: Any, **more: Any) -> tuple[int, int]:
+        judged.append(lines[at])
+        return read_record(layout, lines, at, *rest, **more)
 
-    monkeypatch.setattr(vectorised, "judge_line", note)
+    monkeypatch.setattr(vectorised, "read_record", note)
     monkeypatch.delattr(vectorised, "read_rows")
-    block = b"x,1\r\nx,999999999999999999\n\ny, 2\n,003\nx,y,4\nx\n\xff,5\n"
-    found = read_rows_at_once(Layout(columns=2, id_column=1), block, 2)
-    assert found.ids.tolist() == [1, 999999999999999999, 2, 3, 5]
-    assert judged == [b"", b"y, 2", b"x,y,4", b"x"]
+    block = b'x,1\r\nx,999999999999999999\n\ny, 2\n,003\nx,y,4\nx\n\xff,5\n5" x,6\n"y",7\n"Jim" x,"8"\n"a, b",9\n'
+    ids, rest = read_rows_at_once(Layout(columns=2, id_column=1), block, Rows())
+    assert (ids.tolist(), rest) == ([1, 999999999999999999, 2, 3, 5, 6, 7, 8], b"")
+    assert judged == [b"", b"y, 2", b"x,y,4", b"x", b'"a, b",9']
+
+
+def test_enclosed_lines_are_read_at_once_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged = []
+    monkeypatch.setattr(vectorised, "read_record", lambda *_, **__: judged.append(1) or (0, 0))
+    block = b'"x","1"\n"a ""b""",2\nx,"3"\n'
+    ids, _ = read_rows_at_once(Layout(columns=2, id_column=1, enclosed=True), block, Rows())
+    assert (ids.tolist(), judged) == ([1, 2, 3], [])

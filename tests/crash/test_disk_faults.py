@@ -1,6 +1,7 @@
 """A disk that fails or is full: the sender is told, what was there stays, and the server recovers by itself."""
 
 import itertools
+import json
 import os
 import shutil
 import subprocess
@@ -141,6 +142,24 @@ def test_what_is_acknowledged_before_the_disk_is_full_is_loaded_when_there_is_ro
     ward.serve.wait_for("verdict", lambda event: event["state"] == "loaded", since=seen)
     ward.loads_one()
     ward.examine()
+
+
+@pytest.mark.parametrize("serves", [True, False], ids=["served", "by commands alone"])
+def test_a_full_server_starts_deletes_and_tells(small_disk: Path, box: Box, *, serves: bool) -> None:
+    box.env["CTSFTP_SPOOL__RESERVE_BYTES"] = str(4 << 20)
+    ward = Ward(box)
+    ward.serve.stop()
+    assert (small_disk / "reserve").stat().st_size == 4 << 20
+    fill(small_disk / "ballast")
+    if serves:
+        assert [event for event in box.start().events if "reserve was released" in event["event"]]
+    found = json.loads(box.run("doctor", "--json", check=False).stdout)
+    bad = {one["part"] for one in found if one["level"] == "bad"}
+    assert ("disk" in bad, "database" in bad) == (True, False)
+    for command in (("segment", "retire", "Gold"), ("segment", "delete", "Gold"), ("sweep",)):
+        box.run(*command)
+    assert box.json("segment", "list") == []
+    assert not (small_disk / "reserve").exists()
 
 
 def fill(place: Path) -> None:

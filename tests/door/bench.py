@@ -1,13 +1,14 @@
 """Measures the door on a real `ctsftp serve`: `python -m tests.door.bench [SESSIONS]`.
 
 It prints what a put takes while 1,000 connections flood the server, what an idle signed-in session costs in memory,
-and what a put takes while so many are held.
+what a put takes while so many are held, and what it takes while others exchange keys over a finite field all the time.
 """
 
 import asyncio
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 import asyncssh
@@ -17,6 +18,7 @@ from ..e2e.conftest import Box, start_process
 FLOOD = 1000
 SESSIONS = 1000
 AT_ONCE = 20
+EXCHANGING = 15  # fewer than of whom one would have to go
 LIMITS = {
     "CTSFTP_SFTP__MAX_CONNECTIONS": "5000",
     "CTSFTP_SFTP__MAX_CONNECTIONS_PER_CLIENT": "5000",
@@ -97,6 +99,40 @@ async def hold(box: Box, count: int) -> None:
         connection.abort()
 
 
+warnings.filterwarnings("ignore", message="Diffie-Hellman over finite fields")
+
+
+async def exchange(box: Box, kex: str) -> None:
+    """Time puts while more clients than get a turn exchange keys by a slow method."""
+    counts = [0] * EXCHANGING
+
+    async def again_and_again(number: int) -> None:
+        assert box.serve is not None
+        while True:
+            connection = await asyncssh.connect(
+                "127.0.0.1",
+                box.serve.port,
+                username="acme",
+                client_keys=[str(box.folder / "acme_key")],
+                known_hosts=None,
+                config=None,
+                agent_path=None,
+                kex_algs=[kex],
+            )
+            connection.abort()
+            counts[number] += 1
+
+    began_s = time.monotonic()
+    tasks = [asyncio.create_task(again_and_again(number)) for number in range(EXCHANGING)]
+    await asyncio.sleep(1)
+    took = [await put_s(box) for _ in range(5)]
+    rate = sum(counts) / (time.monotonic() - began_s)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    say(f"put during {rate:.0f} exchanges a second by {kex}: {sorted(took)[2]:.2f} s, at most {max(took):.2f} s")
+
+
 async def main(count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         box = Box(Path(folder))
@@ -111,6 +147,8 @@ async def main(count: int) -> None:
             for addresses in (["127.0.0.2"], many):
                 for going_on in (False, True):
                     await flood(box, addresses, going_on=going_on)
+            for kex in ("curve25519-sha256", "diffie-hellman-group14-sha256", "diffie-hellman-group16-sha512"):
+                await exchange(box, kex)
             await flood(box, ["127.0.0.1"], going_on=False)  # the good sender's own address, which is trusted
         finally:
             assert box.serve is not None

@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -135,11 +135,11 @@ def test_a_second_signal_cuts_off_what_the_first_waits_for(box: Box) -> None:
     sender.stdin.close()
 
 
-def try_to_log_in(box: Box, user: str) -> None:
+def try_to_log_in(box: Box, user: str, *, options: Sequence[str] = ()) -> None:
     assert box.serve is not None
     command = [part for part in box.sftp_command("acme") if not part.startswith("acme@")]
     subprocess.run(
-        [*command, "-oBindAddress=127.0.0.2", f"{user}@127.0.0.1"],
+        [*command, "-oBindAddress=127.0.0.2", *options, f"{user}@127.0.0.1"],
         input="",
         capture_output=True,
         text=True,
@@ -163,6 +163,49 @@ def test_an_admin_sees_the_penalties_and_forgives_them(box: Box) -> None:
     assert box.run("penalty", "clear", "192.0.2.1", check=False).returncode == 1
     assert "Forgave 127.0.0.2." in box.run("penalty", "clear", "127.0.0.2").stderr
     assert json.loads(box.run("penalty", "list", "--json").stdout) == []
+
+
+def test_an_admin_sees_who_could_not_sign_in_and_why(box: Box) -> None:
+    box.add_client("acme")
+    assert "No server runs here" in box.run("login", "list", check=False).stderr
+    serve = box.start()
+    assert "Nobody has tried" in box.run("login", "list").stdout
+    try_to_log_in(box, "acme")
+    serve.wait_for("login")
+    try_to_log_in(box, "acmee")
+    assert serve.wait_for("user name is nearly a client's")["meant"] == "acme"
+    try_to_log_in(box, "acme", options=["-oKexAlgorithms=diffie-hellman-group14-sha1"])
+    assert serve.wait_for("no algorithm in common")["cause"] == "kex"
+    mismatch, nearly, login = box.json("login", "list")
+    assert (login["outcome"], nearly["outcome"], mismatch["outcome"]) == ("signed in", "refused", "no match")
+    assert (nearly["user"], nearly["meant"], nearly["cause"]) == ("acmee", "acme", "unknown_client")
+    assert login["at"].endswith("Z")
+    table = box.run("login", "list").stdout
+    assert "acmee is no client; the user name is acme" in table
+    assert "must offer one of: mlkem768x25519-sha256" in table
+    [told] = [one for one in box.json("doctor", check=False) if "could not connect" in one["text"]]
+    assert "127.0.0.2 (SSH-2.0-OpenSSH" in told["text"]
+    assert "diffie-hellman-group14-sha1" in told["text"]
+    assert (told["level"], "must offer one of" in told["do"]) == ("warn", True)  # acme signs in from there
+    try_to_log_in(box, "acme")
+    serve.wait_for("login", since=len(serve.events))
+    [told] = [one for one in box.json("doctor", check=False) if "could not connect" in one["text"]]
+    assert told["level"] == "ok"  # and has done so since
+
+
+def test_the_doctor_says_when_an_address_is_refused_from_which_clients_sign_in(box: Box) -> None:
+    box.add_client("acme")
+    serve = box.start()
+    try_to_log_in(box, "acme")
+    serve.wait_for("login")
+    assert [one for one in box.json("doctor", check=False) if one["part"] == "server" and one["level"] != "ok"] == []
+    for number in range(4):
+        try_to_log_in(box, f"user{number}")
+    serve.wait_for("address refused")
+    [told] = [one for one in box.json("doctor", check=False) if one["part"] == "server" and one["level"] != "ok"]
+    assert told["text"].startswith("127.0.0.2 is refused for another ")
+    assert told["text"].endswith("(for unknown_user); from there these clients sign in: acme.")
+    assert "ctsftp penalty clear 127.0.0.2" in told["do"]
 
 
 def test_key_list_shows_the_last_use_and_warns_of_the_expiry(box: Box) -> None:

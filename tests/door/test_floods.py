@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import asyncssh
 import pytest
-from asyncssh.constants import FX_FAILURE, FXP_OPENDIR
+from asyncssh.constants import FX_FAILURE, FX_OK, FXP_OPENDIR
 from asyncssh.packet import String
 
 from ctsftp.sftp.penalties import Offence
 
+from ..sftp.raw import RawSftp
 from ..sftp.room import ACME, Room, public_half
 from .attacker import ADDRESS, Attacker
 from .conftest import GoodSender
@@ -150,3 +151,29 @@ async def test_connections_of_one_client_leave_room_for_the_others(
     await good_sender.gets_a_file_in()
     assert len([one for one in room.server.connections if one.username == EVIL]) == 20
     assert len([one for one in room.server.connections if one.username == ACME]) == 0
+
+
+async def test_pools_of_ten_channels_on_each_of_a_clients_connections_leave_room_for_the_others(
+    room: Room, good_sender: GoodSender, strange_keys: list[asyncssh.SSHKey]
+) -> None:
+    pool = "pool"
+    room.clients.add(pool, [public_half(strange_keys[0])])
+    limits = room.server.settings
+    connections = [
+        await room.connect(username=pool, client_keys=strange_keys[:1])
+        for _ in range(limits.max_connections_per_client)
+    ]
+    channels = [raw for one in connections for raw in await asyncio.gather(*(room.raw(one) for _ in range(10)))]
+    assert (len(channels), room.server.session_count) == (200, 200)
+
+    async def put(number: int, raw: RawSftp) -> None:
+        handle = await raw.create(f"{number}.txt")
+        assert await raw.write(handle, 0, b"%d" % number) == (FX_OK, "")
+        assert await raw.close(handle) == (FX_OK, "")
+
+    puts = [asyncio.create_task(put(number, raw)) for number, raw in enumerate(channels)]
+    await good_sender.gets_a_file_in()
+    await asyncio.gather(*puts)
+    with pytest.raises(asyncssh.ChannelOpenError):
+        await room.raw(connections[0])
+    await good_sender.gets_a_file_in()

@@ -18,6 +18,8 @@ from asyncssh.constants import (
     FXP_OPEN,
     FXP_RENAME,
     FXP_STAT,
+    MSG_GLOBAL_REQUEST,
+    MSG_IGNORE,
 )
 from asyncssh.packet import String, UInt32, UInt64
 
@@ -154,6 +156,33 @@ async def test_keepalives_are_no_requests(room: Room, clock: Clock) -> None:
         await connection.wait_closed()
 
 
+async def test_a_peer_that_only_sends_what_is_ignored_is_idle(room: Room, clock: Clock) -> None:
+    await room.restart(keepalive_interval_s=0.02, keepalive_count_max=1)
+    clock.restarted()
+    raw = await room.raw()
+    connection = raw.channel.get_connection()
+    answers_no_keepalive(connection)
+    clock.turn_to(0)
+    for _ in range(10):
+        connection.send_packet(MSG_IGNORE, String(b"I am here"))
+        await asyncio.sleep(0.01)
+    assert len(room.server.connections) == 1
+    clock.turn_to(901)
+    await room.disconnected()
+    assert "Nothing was asked for in 900 s" in [entry.get("reason") for entry in room.logs]
+
+
+async def test_an_upload_during_which_only_what_is_ignored_comes_is_cut_off(room: Room, clock: Clock) -> None:
+    raw = await room.raw()
+    await raw.write(await raw.create(GOLD), 0, b"CTUserID\n")
+    clock.turn_to(0)
+    raw.channel.get_connection().send_packet(MSG_IGNORE, String(b"I am here"))
+    await raw.ask(FXP_STAT, String("/"))  # it has arrived
+    clock.turn_to(301)
+    await room.sessions_ended()
+    assert room.partial(GOLD) == b"CTUserID\n"
+
+
 async def test_an_upload_that_receives_nothing_is_cut_off(room: Room, clock: Clock) -> None:
     raw, other = await room.raw(), await room.raw()
     handle, growing = await raw.create(GOLD), await other.create("other.csv")
@@ -191,6 +220,33 @@ async def test_the_watch_looks_by_itself(room: Room) -> None:
     connection = await room.connect()
     async with asyncio.timeout(PATIENCE_S):
         await connection.wait_closed()
+
+
+def answers_no_keepalive(connection: asyncssh.SSHClientConnection) -> None:
+    """Have a client throw away the server's questions, as some libraries do with those that they do not know."""
+    connection._packet_handlers = {
+        **connection._packet_handlers,
+        MSG_GLOBAL_REQUEST: lambda *_: True,
+    }
+
+
+async def test_a_live_peer_that_answers_no_keepalive_stays(room: Room) -> None:
+    await room.restart(keepalive_interval_s=0.05, keepalive_count_max=2)
+    raw = await room.raw()
+    answers_no_keepalive(raw.channel.get_connection())
+    handle = await raw.create(GOLD)
+    for offset in range(10):
+        assert await raw.write(handle, offset, b"1") == OK
+        await asyncio.sleep(0.06)  # longer than until the next question, shorter than until the last
+    assert await raw.close(handle) == OK
+
+
+async def test_a_peer_that_is_silent_from_some_moment_on_is_gone(room: Room) -> None:
+    await room.restart(keepalive_interval_s=0.05, keepalive_count_max=2)
+    raw = await room.raw()
+    answers_no_keepalive(raw.channel.get_connection())
+    await raw.ask(FXP_STAT, String("/"))
+    await room.disconnected()
 
 
 async def test_a_peer_that_answers_no_keepalive_is_gone(room: Room) -> None:
@@ -266,6 +322,56 @@ async def test_the_number_of_files_and_folders_has_its_edge(room: Room, what: st
     }
     code, reason = (await raw.ask(*requests[what])).status()
     assert (code, "(quota_files)" in reason) == (FX_FAILURE, True)
+
+
+async def test_each_list_that_a_rename_makes_of_the_same_bytes_counts(room: Room) -> None:
+    await room.restart(quota_bytes=100)
+    await room.landed_put("list.filepart", b"CTUserID\n".ljust(60, b"1"))
+    raw = await room.raw()
+
+    async def rename(old: str, new: str) -> tuple[int, str]:
+        return (await raw.ask(FXP_RENAME, String(old), String(new))).status()
+
+    assert await rename("list.filepart", GOLD) == OK
+    for old, new in ((GOLD, "Silver_20261101_0001.csv"), (GOLD, "aside.txt"), ("aside.txt", "Tin_20261101_0001.csv")):
+        code, reason = await rename(old, new)
+        if new == "aside.txt":
+            assert code == FX_OK, "no new upload"
+        else:
+            assert (code, "(quota_bytes)" in reason) == (FX_FAILURE, True)
+    assert room.spool.measure(ACME) == (60, 2)
+
+
+@pytest.mark.parametrize("what", ["folder", "rename"])
+async def test_folders_and_renames_leave_the_floor_free_as_well(
+    room: Room, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    free = leave_free(room, monkeypatch)
+    await room.landed_put(GOLD, b"CTUserID\n1\n")
+    raw = await room.raw()
+    requests = {
+        "folder": (FXP_MKDIR, String("more"), NO_ATTRS),
+        "rename": (FXP_RENAME, String(GOLD), String("Silver_20261101_0001.csv")),
+    }
+    free(100)
+    code, reason = (await raw.ask(*requests[what])).status()
+    assert (code, "free_floor_bytes" in reason) == (FX_FAILURE, True)
+    free(101)
+    assert (await raw.ask(*requests[what])).status() == OK
+
+
+async def test_uploads_and_folders_leave_files_of_the_disk_free(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = 301
+    monkeypatch.setattr(
+        room.disk, "room", lambda _: os.statvfs_result((1024, 1024, 1000, 900, 900, 3000, files, files, 0, 255))
+    )
+    raw = await room.raw()
+    assert (await raw.ask(FXP_MKDIR, String("in"), NO_ATTRS)).status() == OK
+    files = 300
+    opening = (FXP_OPEN, String("next.csv"), UInt32(FXF_WRITE | FXF_CREAT), NO_ATTRS)
+    for request in (opening, (FXP_MKDIR, String("more"), NO_ATTRS)):
+        code, reason = (await raw.ask(*request)).status()
+        assert (code, "free_floor_files" in reason) == (FX_FAILURE, True)
 
 
 async def test_of_many_uploads_at_once_no_more_land_than_the_quota_holds(room: Room) -> None:

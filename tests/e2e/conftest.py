@@ -43,6 +43,7 @@ class Box:
             "CTSFTP_SFTP__PORT": "0",
             "CTSFTP_HTTP__PORT": "0",
             "CTSFTP_HTTP__ENABLED": "false",
+            "CTSFTP_SPOOL__RESERVE_BYTES": "0",  # hundreds of tests would hold gigabytes
             "NO_COLOR": "1",
         }
         self.serve: Serve | None = None
@@ -54,8 +55,8 @@ class Box:
             assert done.returncode == 0, done.stderr
         return done
 
-    def json(self, *args: str) -> Any:
-        return json.loads(self.run(*args, "--json").stdout)
+    def json(self, *args: str, check: bool = True) -> Any:
+        return json.loads(self.run(*args, "--json", check=check).stdout)
 
     def file(self, name: str, text: str | bytes) -> Path:
         place = self.folder / name

@@ -115,6 +115,15 @@ CASES = [
     wrong("marked UTF-16LE", Code.CHARSET, "UTF-16", CHARSET_SETTING, content=TEXT.decode().encode("utf-16")),
     wrong("marked UTF-32LE", Code.CHARSET, "UTF-32", CHARSET_SETTING, content=TEXT.decode().encode("utf-32")),
     wrong("a NUL in a row", Code.CHARSET, "Line 3", "NUL", CHARSET_SETTING, content=b"CTUserID\n1\n2\0\n"),
+    # The line ends.
+    wrong("CR alone", Code.LINE_ENDS, "CR alone", "CSV UTF-8", "Select Object", content=TEXT.replace(b"\n", b"\r")),
+    wrong(
+        "CR alone, and an LF at the end",
+        Code.LINE_ENDS,
+        "CR alone",
+        "Select Object",
+        content=TEXT.replace(b"\n", b"\r") + b"\n",
+    ),
     # The delimiter.
     wrong("tabs", Code.DELIMITER, "tabs", DELIMITER_SETTING, field_delimiter="Tab"),
     wrong("semicolons", Code.DELIMITER, "semicolons", DELIMITER_SETTING, field_delimiter="Semicolon"),
@@ -138,7 +147,22 @@ CASES = [
     # The header.
     wrong("no header", Code.NO_HEADER, "holds an id", HEADER_SETTING, column_header=False),
     wrong("no header, tabs", Code.NO_HEADER, "holds an id", HEADER_SETTING, column_header=False, field_delimiter="Tab"),
+    wrong("Excel's sep= line", Code.NO_HEADER, "Excel", "sep=;", HEADER_SETTING, content=b"sep=;\n" + TEXT),
     # The id column.
+    wrong(
+        "a doubled byte-order mark",
+        Code.NO_ID_COLUMN,
+        "U+FEFF",
+        "CTUserID",
+        content=b"\xef\xbb\xbf\xef\xbb\xbf" + TEXT,
+    ),
+    wrong(
+        "e-mail addresses alone",
+        Code.NO_ID_COLUMN,
+        "numeric CrowdTwist user id is needed",
+        "e-mail addresses",
+        source=sql("EMAIL_ADDRESS_ AS email_address"),
+    ),
     wrong(
         "no field selected",
         Code.NO_ID_COLUMN,
@@ -165,6 +189,30 @@ CASES = [
     wrong("single quotes", Code.NO_ID_COLUMN, "'CTUserID'", ENCLOSURE_SETTING, field_enclosure="Single quote"),
     wrong("a blank first line", Code.NO_ID_COLUMN, "blank", "CTUserID", content=b"\r\n" + TEXT),
     # What only the rest of the file shows.
+    wrong(
+        "two exports in one file",
+        Code.SECOND_HEADER,
+        "Line 32",
+        "Two exports",
+        "Select Object",
+        content=b"CTUserID,ZIP\n" + b"1001,4051\n" * 30 + b"ZIP,CTUserID\n" + b"4051,1002\n" * 30,
+        at_close=False,
+    ),
+    wrong(
+        "a title whose quote is not closed",
+        Code.BROKEN_QUOTE,
+        "title",
+        ENCLOSURE_SETTING,
+        content=b'"CTUserID","CITY\n"1","Basel"\n',
+    ),
+    wrong(
+        "a value whose quote is not closed",
+        Code.BROKEN_QUOTE,
+        "line 3 ",
+        ENCLOSURE_SETTING,
+        content=b'"CTUserID","CITY"\n"1","Basel"\n"2","Bern\n',
+        at_close=False,
+    ),
     wrong(
         "a long line",
         Code.LINE_TOO_LONG,

@@ -31,7 +31,7 @@ FILE = f"VIP_{stamp(1)}.csv"
 MEASURE = """
 import json, resource, sys
 from pathlib import Path
-from ctsftp.contract.header import ID_TITLES
+from ctsftp.contract.titles import ID_TITLES
 from ctsftp.ingest.reading import read_file
 
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

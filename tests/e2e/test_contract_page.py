@@ -24,5 +24,5 @@ async def test_an_upload_is_shown_with_the_words_of_its_codes_page(sender: Sende
     row = await sender.put(f"VIP_{stamp(2)}.csv", ids())
     shown = await sender.server.cli("upload", "show", row["id"])
     page = PAGES[Code.EMPTY]
-    for words in (row["reason"], page.meaning, page.sender, page.admin, "deploy/codes.md#empty"):
+    for words in (row["reason"], page.meaning, page.sender, page.admin, "ctsftp explain empty"):
         assert words in shown

@@ -22,7 +22,7 @@ def listening(box: Box, receiver: Receiver) -> str:
     box.env["CTSFTP_NOTIFY__ALLOW_INTERNAL"] = "true"
     box.env["CTSFTP_NOTIFY__RETRY_FIRST_S"] = "0.01"
     box.add_client("acme")
-    secret: str = box.json("hook", "add", f"http://127.0.0.1:{receiver.port}/")["secret"]
+    secret: str = box.json("hook", "add", f"http://127.0.0.1:{receiver.port}/", "--no-test")["secret"]
     box.start()
     return secret
 

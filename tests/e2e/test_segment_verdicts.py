@@ -155,6 +155,18 @@ async def test_a_retired_segment_has_no_members_and_takes_no_files_until_it_is_r
     assert sender.members("VIP") == [3]
 
 
+@exercises((State.RETIRED, State.RECEIVED))
+async def test_what_came_for_a_retired_segment_is_read_again_once_it_is_restored(sender: Sender) -> None:
+    await load(sender, 1, 1, 2)
+    await sender.on_segment("retire", "VIP")
+    retired = await sender.put(f"VIP_{stamp(2)}.csv", ids(3, 3))
+    with pytest.raises(RefusedError, match='first ctsftp segment restore "VIP" --client'):
+        await sender.do("upload.retry", upload_id=retired["id"])
+    await sender.on_segment("restore", "VIP")
+    assert (await sender.do("upload.retry", upload_id=retired["id"]))["state"] == State.LOADED
+    assert sender.members("VIP") == [3]
+
+
 async def test_a_segment_is_deleted_once_retired_and_the_same_files_make_it_anew(sender: Sender) -> None:
     await load(sender, 1, 1)
     await load(sender, 2, 2)
@@ -207,15 +219,50 @@ async def test_guards_are_a_clients_and_a_segments_own(sender: Sender) -> None:
     assert verdict(await sender.put(f"daily winners_{days_ahead(1)}.csv", ids(*MANY))) == (State.HELD, Code.FUTURE)
 
 
-async def test_a_clients_own_titles_for_the_id_column_count_beside_the_contracts(sender: Sender) -> None:
+async def test_a_clients_own_titles_for_the_id_column_replace_id_and_ctuserid_comes_first(sender: Sender) -> None:
     sender.configure('id_columns = ["id", "Mitglied"]')
     for day, title in enumerate(("ID", "mitglied", "ctuserid"), 1):
         row = await sender.put(f"VIP_{stamp(day)}.csv", f"city,{title}\nBasel,{day}\n".encode())
         assert row["state"] == State.LOADED
         assert sender.members("VIP") == [day]
     both = await sender.put(f"VIP_{stamp(4)}.csv", b"id,CTUserID\n1,2\n")
-    assert verdict(both) == (State.REJECTED, Code.NO_ID_COLUMN)
-    assert "columns 1, 2" in both["reason"]
+    assert verdict(both) == (State.LOADED, None)
+    assert sender.members("VIP") == [2]
+
+
+async def test_an_empty_list_of_titles_takes_id_away(sender: Sender) -> None:
+    sender.configure("id_columns = []")
+    row = await sender.put(f"VIP_{stamp(1)}.csv", b"id\n1\n")
+    assert verdict(row) == (State.REJECTED, Code.NO_ID_COLUMN)
+
+
+@exercises(Code.ID_TITLE)
+async def test_ids_under_another_title_than_the_list_s_wait_until_one_is_approved(sender: Sender) -> None:
+    await load(sender, 1, 1, 2)
+    other = await sender.put(f"VIP_{stamp(2)}.csv", ids(1, 2, 3, header="ID"))
+    assert verdict(other) == (State.HELD, Code.ID_TITLE)
+    assert "CTUserID; this file has only id" in other["reason"]
+    assert (await sender.do("upload.approve", upload_id=other["id"]))["state"] == State.LOADED
+    assert verdict(await sender.put(f"VIP_{stamp(3)}.csv", ids(1, 2, header="id"))) == (State.LOADED, None)
+
+
+@exercises(Code.UNFINISHED)
+async def test_a_list_that_may_be_cut_off_waits_where_the_client_s_lists_end_with_a_line_break(sender: Sender) -> None:
+    await load(sender, 1, 1001, 1002)
+    cut = await sender.put(f"VIP_{stamp(2)}.csv", b"CTUserID\n1001\n1002\n10")
+    assert verdict(cut) == (State.HELD, Code.UNFINISHED)
+    assert '"10"' in cut["reason"]
+    assert sender.members("VIP") == [1001, 1002]
+    assert (await sender.do("upload.approve", upload_id=cut["id"]))["state"] == State.LOADED
+    assert verdict(await sender.put(f"Gold_{stamp(1)}.csv", b"CTUserID\n7")) == (State.LOADED, None)
+
+
+@exercises(Code.FOOTER)
+async def test_a_last_row_that_may_be_a_count_waits(sender: Sender) -> None:
+    held = await sender.put(f"VIP_{stamp(1)}.csv", ids(*range(100_001, 100_031), 30))
+    assert verdict(held) == (State.HELD, Code.FOOTER)
+    assert (await sender.do("upload.approve", upload_id=held["id"]))["state"] == State.LOADED
+    assert 30 in sender.members("VIP")
 
 
 async def test_two_clients_have_segments_of_the_same_name_side_by_side(sender: Sender) -> None:

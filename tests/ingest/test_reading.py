@@ -12,8 +12,9 @@ import pytest
 
 from ctsftp.clients.config import ClientConfig
 from ctsftp.contract.codes import Code
-from ctsftp.contract.header import ID_TITLES
 from ctsftp.contract.reader import CsvReader
+from ctsftp.contract.titles import ID_TITLES
+from ctsftp.contract.verdict import Signs
 from ctsftp.ingest.reading import BLOCK_BYTES, IDS_AT_ONCE, Reading, id_titles, read_file, read_in_thread
 
 from .bench import rows
@@ -168,6 +169,23 @@ def test_a_disk_that_fails_is_told_as_it_is(path: Path) -> None:
         read_file(path, id_titles=ID_TITLES, max_rows=1)
 
 
-def test_a_client_may_have_further_titles_for_its_id_column() -> None:
-    assert id_titles(ClientConfig()) == {"ctuserid"}
-    assert id_titles(ClientConfig(id_columns=("id", "Member"))) == {"ctuserid", "id", "Member"}
+def test_a_client_may_have_other_titles_for_its_id_column_than_id() -> None:
+    assert id_titles(ClientConfig()) == ("CTUserID", "id")
+    assert id_titles(ClientConfig(id_columns=("Member", "id"))) == ("CTUserID", "Member", "id")
+    assert id_titles(ClientConfig(id_columns=())) == ("CTUserID",)
+
+
+def test_what_only_the_segment_s_history_can_judge_is_told(path: Path) -> None:
+    found = read(path, rows(range(1001, 1031)) + "30")
+    assert found.signs.id_title == "CTUserID"
+    assert found.signs.last_row == "30"
+    assert "30, is the number of rows" in found.signs.footer
+    assert read(path, "ID,x\n" + "1,y\n").signs.id_title == "id"
+    assert read(path, "x\n1\n").signs == Signs(id_title="")
+
+
+def test_a_footer_is_no_member_and_its_row_is_accounted_for(path: Path) -> None:
+    found = read(path, rows(range(1001, 1031)) + "\n30\n")
+    assert found.ids.tolist() == list(range(1001, 1031))
+    assert (found.rows, found.rejected) == (31, 1)
+    assert found.rows == found.members + found.duplicates + found.rejected

@@ -12,10 +12,12 @@ from structlog.typing import EventDict
 
 from ctsftp.contract.states import State
 from ctsftp.errors import DiskError, StoreError
+from ctsftp.ingest.holdings import Holdings
 from ctsftp.ingest.queue import UploadQueue
 from ctsftp.ingest.settings import SweepSettings
 from ctsftp.ingest.sweeper import Sweeper
 from ctsftp.spool.paths import HomePath
+from ctsftp.spool.removal import Removal
 from ctsftp.spool.settings import SpoolSettings
 from ctsftp.spool.spool import StoredUpload
 
@@ -47,6 +49,7 @@ class Broom:
             retention=SpoolSettings(),
             max_file_size_bytes=MAX_SIZE_BYTES,
             now=bench.clock,
+            count=Holdings(bench.store).count,
         )
 
     async def _load(self, upload: StoredUpload) -> None:
@@ -235,16 +238,46 @@ async def test_one_file_that_cannot_be_deleted_keeps_no_other_from_it(
     await bench.loader.load(stuck)
     await bench.load("B.csv", "x")
     bench.clock.advance(days=15)
-    remove = bench.spool.remove_upload
-
-    def refuse_the_first(upload: StoredUpload) -> None:
-        if upload.id == stuck.id:
-            raise DiskError("the disk failed")
-        remove(upload)
-
-    bench.spool.remove_upload = refuse_the_first  # type: ignore[method-assign]
+    (stuck.path.parent / "put here by hand").mkdir()
     assert (await broom.sweeper.sweep()).uploads_deleted == 1
     assert "upload not deleted" in [event["event"] for event in events]
+
+
+async def test_an_admin_has_a_turn_between_two_batches_of_deletions(
+    bench: Bench, broom: Broom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads = [bench.put(f"{number}.txt", "x") for number in range(20)]
+    for upload in uploads:
+        await bench.loader.load(upload)
+    bench.clock.advance(days=15)
+    monkeypatch.setattr("ctsftp.ingest.sweeper.DELETE_FOR_S", 0)  # one at a time
+    sweeping = asyncio.create_task(broom.sweeper.sweep())
+    left = []
+    while not sweeping.done():
+        async with broom.sweeper.deleting:
+            left.append(len(await asyncio.to_thread(bench.spool.upload_ids, "acme")))
+    assert (await sweeping).uploads_deleted == 20
+    assert len(set(left)) > 10, "it came in between again and again"
+
+
+async def test_what_an_admin_sends_back_while_files_are_deleted_stays(
+    bench: Bench, broom: Broom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads = [bench.put("VIP.csv", "x") for _ in range(3)]
+    for upload in uploads:
+        await bench.loader.load(upload)
+    bench.clock.advance(days=15)
+    removal = bench.spool.removal
+
+    def retry_after_the_look(client: str, upload_ids: list[str]) -> Removal:
+        looked = removal(client, upload_ids)
+        asyncio.run_coroutine_threadsafe(bench.store.ledger.retry(uploads[1].id), loop).result()
+        return looked
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(bench.spool, "removal", retry_after_the_look)
+    assert (await broom.sweeper.sweep()).uploads_deleted == 2
+    assert [upload.path.exists() for upload in uploads] == [False, True, False]
 
 
 async def test_partials_that_nobody_resumed_are_deleted(bench: Bench, broom: Broom) -> None:

@@ -37,7 +37,7 @@ def webhooks(settings: NotifySettings) -> Webhooks:
 
 @pytest.fixture
 def messages() -> Messages:
-    return Messages()
+    return Messages(allow_internal=True)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ SEGMENTS = 5  # a connection
 ROWS = (1, 10, 100, 1_000, 10_000)
 UPLOADS = CLIENTS * CONNECTIONS * SEGMENTS * 2
 
-SOAK_S = float(os.environ.get("CTSFTP_SOAK_S", "1800"))
+SOAK_S = float(os.environ.get("CTSFTP_TESTS_SOAK_S", "1800"))
 SOAK_SENDERS = 8
 # The sizes of the lists are random: no guard is to hold one that shrank.
 SOAK_CONFIG = "[guards]\nshrunk_ratio = 0.0\n"
@@ -172,7 +172,7 @@ class Soak:
 @pytest.mark.soak
 @pytest.mark.timeout(SOAK_S + 300)
 async def test_memory_and_descriptors_stay_flat_however_long_senders_come_and_go(tmp_path: Path, post: Post) -> None:
-    """CTSFTP_SOAK_S shortens it; the first quarter warms up. Run with --log-cli-level=INFO to see the figures."""
+    """CTSFTP_TESTS_SOAK_S shortens it; the first quarter warms up. Run with --log-cli-level=INFO to see the figures."""
     soak = Soak(post, tmp_path, seed=20261123)
     began = time.monotonic()
     number = 0

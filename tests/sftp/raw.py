@@ -24,6 +24,7 @@ from asyncssh.packet import Byte, SSHPacket, String, UInt32, UInt64
 
 PATIENCE_S = 20.0
 NO_ATTRS = UInt32(0)
+INIT = UInt32(3)
 
 
 @dataclass
@@ -54,12 +55,14 @@ class RawSftp:
         self._next = 0
 
     @classmethod
-    async def open(cls, connection: asyncssh.SSHClientConnection, **options: object) -> "RawSftp":
-        """Ask for the sftp subsystem and for version 3."""
+    async def open(
+        cls, connection: asyncssh.SSHClientConnection, *, init: bytes = INIT, **options: object
+    ) -> "RawSftp":
+        """Ask for the sftp subsystem and for version 3, which is what any INIT is to be answered with."""
         writer, reader, _ = await connection.open_session(subsystem="sftp", encoding=None, **options)
         raw = cls(writer.channel, writer)
         raw.reader = reader
-        raw.send_bytes(Byte(FXP_INIT) + UInt32(3))
+        raw.send_bytes(Byte(FXP_INIT) + init)
         packet = await raw._packet()
         assert packet.get_byte() == FXP_VERSION
         assert packet.get_uint32() == 3

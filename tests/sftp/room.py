@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, MutableMapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -189,6 +189,7 @@ class Room:
         self.cut_offs: Heard[CutOff] = Heard()
         self.logins: Heard[Login] = Heard()
         self.refusals: Heard[LoginRefused] = Heard()
+        self.mismatches: Heard[str] = Heard()
         self.ended: Heard[Session] = Heard()
         self.faults: dict[str, Fault] = {}
         self.receipts: dict[str, list[ReceiptFile]] = {}
@@ -243,13 +244,14 @@ class Room:
     async def connect(self, **options: Any) -> asyncssh.SSHClientConnection:
         """Sign in with asyncssh's client."""
         defaults: dict[str, Any] = {
+            "host": "127.0.0.1",
             "username": ACME,
             "client_keys": [self.user_key],
             "known_hosts": None,
             "config": None,
             "agent_path": None,
         }
-        connection = await asyncssh.connect("127.0.0.1", self.server.port, **{**defaults, **options})
+        connection = await asyncssh.connect(port=self.server.port, **{**defaults, **options})
         self.connections.append(connection)
         return connection
 
@@ -332,6 +334,7 @@ class Room:
                 host_keys=[self.host_key],
                 spool=self.spool,
                 tasks=tasks,
+                key_expiry_warning=timedelta(days=30),
                 now=lambda: self.now,
                 is_upload_name=lambda name: read_name(name) is not None,
                 inspect=self._inspect,
@@ -340,6 +343,7 @@ class Room:
                 receipts=ReceiptSource(self._receipt_entries, self._render_receipt),
                 on_login=self.logins,
                 on_refusal=self.refusals,
+                on_mismatch=self.mismatches,
             )
             ended = self.server._session_ended
 

@@ -404,3 +404,11 @@ def test_the_keys_of_a_client_are_parsed_once_as_long_as_the_file_says_the_same(
     room.clients.get(ACME)
     after = folder._parse_keys.cache_info()
     assert (after.hits, after.misses) == (before.hits + 1, before.misses)
+
+
+async def test_an_address_that_is_not_this_machine_s_is_a_setting_to_change(room: Room) -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        await room.second().start(host="192.0.2.1")
+    (error,) = caught.value.exceptions
+    assert isinstance(error, SettingsError)
+    assert "192.0.2.1 is no address of this machine, so set CTSFTP_SFTP__HOST to one that is" in str(error)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctsftp.sftp.penalties import Offence, Penalties, source_of
+from ctsftp.sftp.penalties import EARLY_ENDS_PER_S, EarlyEnds, Offence, Penalties, source_of
 from ctsftp.sftp.settings import PenaltySettings
 
 HOST = "203.0.113.7"
@@ -127,3 +127,22 @@ def test_whatever_comes_the_table_keeps_its_bounds(steps: list[tuple[int, float,
 
 def found_left(table: Penalties, address: str, now_s: float) -> float:
     return next(one.seconds_left for one in table.current(now_s) if one.source == address)
+
+
+@pytest.mark.parametrize(("per_s", "excused"), [(1, True), (2.5, True), (4.9, True), (5.1, False), (100, False)])
+def test_early_ends_are_excused_as_long_as_there_are_few_in_a_second(per_s: float, excused: bool) -> None:  # noqa: FBT001
+    ends = EarlyEnds(10)
+    answers = [ends.excuses(HOST, number / per_s) for number in range(100)]
+    assert answers == [True] * 5 + [excused] * 95
+
+
+def test_early_ends_count_by_source_and_those_of_the_last_second_alone_are_kept() -> None:
+    ends = EarlyEnds(3)
+    for number in range(10):
+        assert ends.excuses(f"203.0.113.{number}", 0)
+    assert len(ends._times_s) == 3
+    for _ in range(EARLY_ENDS_PER_S):
+        assert ends.excuses("2001:db8::1", 0)
+    assert not ends.excuses("2001:db8::2", 0)
+    assert ends.excuses(HOST, 2)
+    assert len(ends._times_s) == 1

@@ -4,16 +4,30 @@ import asyncio
 import inspect
 import socket
 import struct
+from hashlib import sha256
 
 import pytest
+from asyncssh import kex, kex_dh
 from asyncssh.channel import SSHChannel
-from asyncssh.connection import SSHConnection
-from asyncssh.constants import DISC_BY_APPLICATION, FX_BAD_MESSAGE, FX_FAILURE, FX_OK, FXF_CREAT, FXF_WRITE, FXP_CLOSE
+from asyncssh.connection import SSHConnection, SSHServerConnection
+from asyncssh.constants import (
+    DISC_BY_APPLICATION,
+    FX_BAD_MESSAGE,
+    FX_FAILURE,
+    FX_OK,
+    FXF_CREAT,
+    FXF_WRITE,
+    FXP_CLOSE,
+    MSG_IGNORE,
+    MSG_KEXINIT,
+)
 from asyncssh.packet import Byte, String, UInt32
 from asyncssh.sftp import SFTPHandler, SFTPServerHandler
 
 from ctsftp.contract.codes import Code, Fault
+from ctsftp.sftp.exchange import GROUP_BITS, BoundedGroupExchange
 from ctsftp.sftp.handler import REQUESTS, FilesHandler
+from ctsftp.sftp.negotiation import GROUP_EXCHANGE
 
 from .raw import RawSftp
 from .room import GOLD, PATIENCE_S, Room
@@ -366,6 +380,26 @@ async def test_what_came_before_the_end_is_worked_off_before_it(room: Room) -> N
     assert ended["error"] is None
 
 
+async def test_a_connection_has_the_parts_that_key_exchange_and_keepalives_stand_on(room: Room) -> None:
+    """Without one of them slow exchanges would not wait, failures not be told, and live peers be ended."""
+    connection = await room.connect()
+    [served] = room.server.connections
+    for name in ("_kex_algs", "_server_host_key_algs", "_mac_algs"):
+        assert all(isinstance(one, bytes) for one in getattr(served.ssh, name))
+    assert asyncio.iscoroutinefunction(SSHServerConnection._packet_handlers[MSG_KEXINIT])
+    assert served.ssh._packet_handlers[MSG_KEXINIT] is not SSHServerConnection._packet_handlers[MSG_KEXINIT]
+    served.ssh._keepalive_count = 2
+    connection.send_packet(MSG_IGNORE, String(b""))
+    await room.raw(connection)
+    assert served.ssh._keepalive_count == 0
+
+
+def test_asyncssh_gives_the_group_exchange_to_the_class_of_the_house() -> None:
+    assert kex._kex_handlers[GROUP_EXCHANGE.encode()] == (BoundedGroupExchange, sha256, ())
+    assert {bits for bits, _, _ in kex_dh._dh_gex_groups} >= set(GROUP_BITS)
+    assert set(BoundedGroupExchange._packet_handlers) == set(kex_dh._KexDHGex._packet_handlers)
+
+
 async def test_if_asyncssh_called_its_packet_method_by_another_name_nothing_would_land(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -387,3 +421,24 @@ async def test_a_session_ends_with_an_exit_status_that_says_whether_all_went_wel
         raw.channel.write_eof()
         await raw.channel.wait_closed()
         assert raw.channel.get_exit_status() == status
+
+
+@pytest.mark.parametrize("version", [3, 4, 5, 6, 7])
+@pytest.mark.parametrize(
+    "pairs", [b"", String(b"newline@vandyke.com") + String(b"\r\n") + String(b"x@y") + String(b"")]
+)
+async def test_an_init_of_a_newer_version_is_answered_with_version_3(room: Room, version: int, pairs: bytes) -> None:
+    raw = await RawSftp.open(await room.connect(), init=UInt32(version) + pairs)
+    assert raw.extensions[b"posix-rename@openssh.com"] == b"1"
+    handle = await raw.create(GOLD)
+    assert await raw.write(handle, 0, LIST) == (FX_OK, "")
+    assert await raw.close(handle) == (FX_OK, "")
+
+
+@pytest.mark.parametrize("init", [b"", b"\xff", UInt32(3) + b"x", UInt32(6) + String(b"alone"), UInt32(4) + UInt32(99)])
+async def test_a_broken_init_ends_the_session_alone(room: Room, init: bytes) -> None:
+    connection = await room.connect()
+    with pytest.raises(asyncio.IncompleteReadError):
+        await RawSftp.open(connection, init=init)
+    await room.sessions_ended()
+    await room.raw(connection)

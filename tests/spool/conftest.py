@@ -14,8 +14,8 @@ from .bench import Client
 def client_on(tmp_path: Path) -> Callable[..., Client]:
     """Make a client on a disk of the test's own, or with other options of the spool."""
 
-    def make(disk: Disk | None = None, **spool_options: object) -> Client:
-        return Client(tmp_path / "clients", disk or LocalDisk(), **spool_options)
+    def make(disk: Disk | None = None, *, folder: str = "clients", **spool_options: object) -> Client:
+        return Client(tmp_path / folder, disk or LocalDisk(), **spool_options)
 
     return make
 

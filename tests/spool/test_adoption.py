@@ -242,3 +242,54 @@ def test_a_local_users_file_that_may_not_be_linked_is_adopted_overwritten_and_re
     assert client.publish_renamed("c.tmp", "c.csv")
     assert [client.see(name) for name in ("a.csv", "b.csv", "c.tmp")] == [b"by hand", b"sent", b"by hand"]
     assert client.strangers() == client.staging() == []
+
+
+def test_a_file_that_is_linked_into_a_home_becomes_an_upload_of_its_own_bytes(client: Client) -> None:
+    client.put("b.csv", b"sent")
+    outside = client.folder.parent / "outside.csv"
+    outside.write_bytes(b"abc")
+    client.by_hand("a.csv").hardlink_to(outside)
+    assert client.strangers() == ["/a.csv"]
+    upload = client.adopt("a.csv")
+    assert upload
+    outside.write_bytes(b"changed")
+    assert client.see("a.csv") == upload.path.read_bytes() == b"abc"
+    assert (client.strangers(), client.adopt("a.csv"), client.staging()) == ([], None, [])
+
+
+@pytest.mark.parametrize("new", ["b.csv", "b.tmp"])
+def test_an_upload_by_the_rename_of_a_linked_file_is_a_copy(client: Client, new: str) -> None:
+    place, outside = client.by_hand("a.tmp"), client.folder.parent / "outside.csv"
+    outside.write_bytes(b"abc")
+    place.hardlink_to(outside)
+    upload = client.publish_renamed("a.tmp", new)
+    client.rename("a.tmp", new)
+    outside.write_bytes(b"changed")
+    assert client.see(new) == upload.path.read_bytes() == b"abc"
+    assert client.strangers() == []
+
+
+@pytest.mark.parametrize("remembered", [True, False], ids=["of this process", "of an earlier one"])
+def test_an_upload_that_is_linked_elsewhere_as_well_is_no_stranger(
+    client_on: Callable[..., Client], *, remembered: bool
+) -> None:
+    client = client_on()
+    upload = client.put("a.tmp", b"abc")
+    (client.folder.parent / "backup").hardlink_to(upload.path)
+    client = client if remembered else client_on()
+    renamed = client.publish_renamed("a.tmp", "a.csv")
+    assert renamed.path.samefile(upload.path)
+    assert (client.strangers(), client.adopt("a.tmp")) == ([], None)
+
+
+def test_an_upload_too_old_to_be_looked_for_is_renamed_as_a_copy(
+    client_on: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = client_on().put("a.tmp", b"abc")
+    monkeypatch.setattr("ctsftp.spool.spool.RECENT_UPLOADS", 2)
+    client = client_on()
+    for name in ("1.csv", "2.csv", "3.csv"):
+        client.put(name, b"x")
+    upload = client.publish_renamed("a.tmp", "a.csv")
+    assert (upload.path.read_bytes(), upload.path.samefile(old.path)) == (b"abc", False)
+    assert len(client.spool._recent_uploads) == 2

@@ -11,6 +11,7 @@ import pytest
 from ctsftp.errors import LimitError
 from ctsftp.spool.paths import HomePath
 from ctsftp.spool.quota import GRANT_BYTES, MEASURE_INTERVAL_S, PARTS, REFUSE_AFTER_S, Account, Allowance, Share
+from ctsftp.spool.room import Floor
 from ctsftp.spool.spool import Spool
 from ctsftp.spool.staging import StagedFile
 
@@ -20,8 +21,10 @@ KIB = 1024
 PLENTY = 1 << 50
 
 
-def allowance(*, size: int = PLENTY, files: int = 1000, percent: float = 0, floor: int = 0) -> Allowance:
-    return Allowance(bytes=size, files=files, floor_percent=percent, floor_bytes=floor)
+def allowance(
+    *, size: int = PLENTY, files: int = 1000, percent: float = 0, floor: int = 0, floor_files: int = 0
+) -> Allowance:
+    return Allowance(bytes=size, files=files, floor=Floor(percent=percent, bytes=floor, files=floor_files))
 
 
 def disk(total: int, free: int) -> Callable[[], os.statvfs_result]:
@@ -218,6 +221,19 @@ def test_a_client_has_its_uploads_its_partials_and_its_folders(client_on: Callab
     assert spool.measure("acme") == (150, 4)
     spool.publish_renamed("acme", HomePath(("a.csv",)), HomePath(("c.csv",)), replace=False)
     assert spool.measure("acme") == (150, 5)  # its bytes are shared
+
+
+def test_each_list_of_the_same_bytes_counts_with_what_the_database_holds(client_on: Callable[..., Client]) -> None:
+    client = client_on(listed_bytes={"acme": 1000}.__getitem__)
+    spool = client.spool
+    client.put("list.filepart", b"x" * 50)
+    assert spool.measure("acme") == (1050, 1)
+    for number, added in ((1, 0), (2, 50), (3, 50)):
+        old = "list.filepart" if number == 1 else f"VIP_20260310_000{number - 1}.csv"
+        assert spool.bytes_of_rename("acme", HomePath((old,))) == added
+        client.publish_renamed(old, f"VIP_20260310_000{number}.csv")
+        client.rename(old, f"VIP_20260310_000{number}.csv")
+        assert spool.measure("acme") == (1000 + 50 * number, 1 + number)
 
 
 def test_a_write_beyond_the_quota_poisons_the_file_and_a_shorter_one_goes_through(

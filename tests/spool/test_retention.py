@@ -1,11 +1,19 @@
 """What goes when its time has come, and what a restart clears, and nothing else."""
 
+import os
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from ctsftp.errors import DiskError
+from ctsftp.spool.disk import LocalDisk
+from ctsftp.spool.ids import UploadIds
+from ctsftp.spool.paths import HomePath
+from ctsftp.spool.spool import StoredUpload
 
 from .bench import Client, at, uploads_of
 
@@ -102,3 +110,125 @@ def test_an_empty_spool_has_nothing_to_clear(client: Client) -> None:
     assert client.spool.clear_staging() == 0
     assert client.spool.drop_old_partials("acme", keep_days=3) == 0
     assert uploads_of(client.spool) == []
+
+
+class CountingDisk(LocalDisk):
+    """Counts what is asked of it, and the looks at one folder."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.looks: Counter[str] = Counter()
+
+    def names(self, path: Path) -> list[str]:
+        self.calls += 1
+        self.looks[path.name] += 1
+        return super().names(path)
+
+    def lstat(self, path: Path) -> os.stat_result:
+        self.calls += 1
+        return super().lstat(path)
+
+
+def remove_all(client: Client, uploads: Iterable[StoredUpload], between: Callable[[], object] = lambda: None) -> int:
+    deleted, left = 0, [upload.id for upload in uploads]
+    with client.spool.removal("acme", left) as removal:
+        while left:
+            between()
+            gone, left = removal.remove(left, for_s=0)  # one at a time
+            deleted += gone
+    return deleted
+
+
+@pytest.mark.parametrize("kind", ["put", "renamed", "backed up elsewhere"])
+def test_many_uploads_go_with_one_look_at_the_home(client_on: Callable[..., Client], kind: str) -> None:
+    def calls_for(count: int, folder: str) -> int:
+        disk = CountingDisk()
+        client = client_on(disk, folder=folder)
+        uploads = [client.put(f"{number}.tmp", b"x") for number in range(count)]
+        for number, upload in enumerate(uploads[:count]):
+            if kind == "renamed":
+                uploads.append(client.publish_renamed(f"{number}.tmp", f"{number}.csv"))
+                client.rename(f"{number}.tmp", f"{number}.csv")
+            elif kind == "backed up elsewhere":
+                (client.folder.parent.parent / f"{folder}-{number}").hardlink_to(upload.path)
+        disk.calls, disk.looks = 0, Counter()
+        assert remove_all(client, uploads) == len(uploads)
+        assert disk.looks["home"] == 1
+        assert disk.looks["uploads"] <= 1
+        assert (client.names(), client.strangers(), client.uploads()) == ([], [], {})
+        return disk.calls
+
+    few, many = calls_for(20, "few"), calls_for(80, "many")
+    assert many <= 4 * few, "four times as many take four times as long"
+
+
+@pytest.mark.parametrize("how", ["file", "folder", "twice"])
+def test_a_name_that_was_moved_after_the_look_goes_as_well(client: Client, how: str) -> None:
+    client.home.make_folder(at("in"))
+    client.home.make_folder(at("in/deep"))
+    upload, other = client.put("in/deep/a.txt", b"abc"), client.put("b.txt", b"other")
+
+    def move() -> None:
+        if how == "folder":
+            client.rename("in", "out")
+        else:
+            client.rename("in/deep/a.txt", "c.txt")
+            if how == "twice":
+                client.rename("c.txt", "d.txt")
+                client.home.remove_folder(at("in/deep"))
+
+    assert remove_all(client, [upload], between=move) == 1
+    assert client.strangers() == []
+    assert client.uploads() == {other.id: b"other"}
+    assert [name for name in client.names() if name.endswith(".txt")] == ["b.txt"]
+
+
+def test_a_file_that_became_another_upload_after_the_look_keeps_its_name(client: Client) -> None:
+    upload, second = client.put("a.tmp", b"abc"), client.put("b.tmp", b"abc")
+    client.publish_renamed("b.tmp", "b.csv")  # so that who shares bytes is found out at the first of them
+    made: list[StoredUpload] = []
+
+    def publish() -> None:
+        if not made:
+            made.append(client.publish_renamed("a.tmp", "a.csv"))
+            client.rename("a.tmp", "a.csv")
+
+    assert remove_all(client, [second, upload], between=publish) == 2
+    assert client.see("a.csv") == client.uploads()[made[0].id] == b"abc"
+    assert client.strangers() == []
+
+
+def test_the_spool_stops_between_files(client: Client) -> None:
+    uploads = [client.put(f"{number}.csv", b"x") for number in range(3)]
+    client.break_off("cut.csv", b"x")
+    client.spool.stop()
+    with client.spool.removal("acme", [upload.id for upload in uploads]) as removal:
+        assert removal.remove([upload.id for upload in uploads], for_s=1) == (0, [])
+    assert len(client.uploads()) == 3
+    assert client.spool.drop_old_partials("acme", keep_days=0) == 0
+    assert client.strangers() == []
+    client.by_hand("z.csv").write_bytes(b"abc")
+    assert client.adopt("z.csv") is None
+    assert list(client.spool.of_each_client("look", len)) == []
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_uploads_expire_within_a_minute() -> None:
+    """In memory: of a disk, its own speed would be measured, and what else uses it."""
+    with TemporaryDirectory(dir="/dev/shm") as folder:
+        client = Client(Path(folder), LocalDisk())
+        ids, home = UploadIds(), client.home
+        old = [ids.next() for _ in range(100_000)]
+        for number, upload_id in enumerate(old):
+            place = client.folder / "uploads" / upload_id / f"{number}.csv"
+            place.parent.mkdir()
+            place.touch()
+            home.file(HomePath((place.name,))).hardlink_to(place)
+        began = time.monotonic()
+        with client.spool.removal("acme", old) as removal:
+            left = old
+            while left:
+                _, rest = removal.remove(left[:500], for_s=0.2)
+                left = rest + left[500:]
+        assert time.monotonic() - began < 60
+        assert (client.uploads(), client.names()) == ({}, [])

@@ -1,5 +1,6 @@
 """A segment whose job stops is reported overdue once, and back once, under a controlled clock."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from ctsftp.contract.freshness import Expectation
 from ctsftp.contract.states import State
 from ctsftp.store import Store
-from ctsftp.store.records import Hook
+from ctsftp.store.records import Hook, iso
 
 from .conftest import Feed, StandingClock, digest
 
@@ -130,3 +131,34 @@ async def test_the_doctor_sees_what_is_overdue_where_no_server_runs_to_tell_of_i
     assert await store.checks.waiting(heard_at + timedelta(hours=26)) == []
     (finding,) = await store.checks.waiting(heard_at + timedelta(hours=28))
     assert "is overdue since 2026-03-11T15:00:00.000Z" in finding.text
+
+
+async def test_an_upload_that_bears_a_time_of_the_future_came_now(
+    store: Store, feed: Feed, clock: StandingClock
+) -> None:
+    """Its id goes on from those that were made while the clock was ahead."""
+    ahead = feed.new()
+    await store.ledger.receive(replace(ahead, received_at=clock() + timedelta(days=400)))
+    assert (await store.ledger.upload(ahead.id)).received_at == iso(clock())
+
+
+async def test_silence_is_noticed_again_after_the_clock_was_ahead_once(
+    store: Store, feed: Feed, clock: StandingClock, hook: Hook
+) -> None:
+    clock.advance(hours=400 * 24)
+    await feed.load([1])
+    await store.segments.expect("acme", "vip", DAY_AND_A_BIT)
+    clock.advance(hours=-400 * 24)
+    assert await look(store, clock, 27) == 0
+    assert await look(store, clock, 2) == 1
+    assert await told(store, hook) == ["segment.overdue"]
+
+
+async def test_a_list_that_comes_after_the_clock_was_ahead_once_is_a_sign_of_life_of_now(
+    store: Store, feed: Feed, clock: StandingClock
+) -> None:
+    clock.advance(hours=400 * 24)
+    await feed.load([1])
+    clock.advance(hours=-400 * 24)
+    await feed.load([2], stamp="20260311_0900")
+    assert (await store.segments.segment("acme", "vip")).heard_at == iso(clock())

@@ -18,6 +18,23 @@ async def test_a_gate_is_open_to_the_members_of_any_of_its_segments(feed: Feed) 
     assert [one.segments for one in await gates.gates()] == [["Other"]]
 
 
+async def test_gates_are_listed_in_pages_and_by_segment(feed: Feed) -> None:
+    gates = feed.store.gates
+    for client in ("acme", "bolt"):
+        await feed.load([1], title="VIP", client=client)
+    await feed.load([1], title="Gold")
+    places = [("acme", "a", "1"), ("acme", "a", "B"), ("acme", "a", "a"), ("acme", "b", "1"), ("bolt", "a", "1")]
+    for client, kind, item in places:
+        await gates.set(client, kind, item, ["vip", *(["gold"] if kind == "b" else [])])
+    paged: list[tuple[str, str, str]] = []
+    while page := await gates.gates(limit=2, after=paged[-1] if paged else None):
+        paged += [(one.client, one.kind, one.item) for one in page]
+    assert paged == places
+    assert [one.segments for one in await gates.gates(segment_key="gold")] == [["Gold", "VIP"]]
+    assert [one.client for one in await gates.gates(segment_key="vip", client="bolt")] == ["bolt"]
+    assert await gates.gates(segment_key="none") == []
+
+
 async def test_what_a_member_may_see_is_told_by_client_and_kind(feed: Feed) -> None:
     gates = feed.store.gates
     await feed.load([1], title="VIP")

@@ -188,14 +188,12 @@ async def test_what_is_read_again_begins_anew(store: Store, feed: Feed) -> None:
     assert await store.ledger.rejects(upload_id) == []
 
 
-async def test_an_upload_is_found_by_the_beginning_of_its_id(store: Store, feed: Feed) -> None:
+async def test_uploads_are_found_by_the_beginning_of_their_ids_newest_first(store: Store, feed: Feed) -> None:
     first, second = await feed.receive(), await feed.receive()
-    assert await store.ledger.full_id(first) == first
-    with pytest.raises(RefusedError, match=f"begin with {first[:-1]}, as {second} and {first} do"):
-        await store.ledger.full_id(first[:-1])
-    for lost in (first[:7], "%" * 8, "_" * 8, "019c0001"):
-        with pytest.raises(NotFoundError, match=f"There is no upload {lost}"):
-            await store.ledger.full_id(lost)
+    assert [one.id for one in await store.ledger.beginning_with(first)] == [first]
+    assert [one.id for one in await store.ledger.beginning_with(first[:-1].upper())] == [second, first]
+    for lost in ("%" * 8, "_" * 8, "019c0001"):
+        assert await store.ledger.beginning_with(lost) == []
 
 
 async def test_a_failed_upload_is_due_when_its_time_has_come(store: Store, feed: Feed, clock: StandingClock) -> None:

@@ -1,11 +1,12 @@
 """What a person sees at a glance, by one statement for all segments, uploads and clients."""
 
+from ctsftp.contract.freshness import Expectation
 from ctsftp.contract.states import State
 from ctsftp.store import Store
-from ctsftp.store.overview import TREND_SIZES, Waiting
+from ctsftp.store.overview import TREND_SIZES, SegmentTotals, Waiting
 from ctsftp.store.records import Logins
 
-from .conftest import Feed
+from .conftest import Feed, StandingClock
 
 
 async def test_a_trend_is_the_sizes_of_the_kept_snapshots_old_to_new(store: Store, feed: Feed) -> None:
@@ -16,6 +17,24 @@ async def test_a_trend_is_the_sizes_of_the_kept_snapshots_old_to_new(store: Stor
     trends = await store.overview.trends(None)
     assert trends == {sizes["acme"]: list(range(4, TREND_SIZES + 4)), sizes["other"]: [1]}
     assert await store.overview.trends("other") == {sizes["other"]: [1]}
+    assert await store.overview.trends_of(await store.segments.segments()) == trends
+    assert await store.overview.trends_of(await store.segments.segments(client="other", limit=9)) == {
+        sizes["other"]: [1]
+    }
+    assert await store.overview.trends_of([]) == {}
+
+
+async def test_segments_are_counted_by_what_they_ask_for(store: Store, feed: Feed, clock: StandingClock) -> None:
+    for title in ("A", "B", "C"):
+        await feed.load([1], title=title)
+    await feed.load([1], client="other")
+    await store.segments.retire("acme", "c")
+    await store.segments.expect("acme", "b", Expectation(3600, 0))
+    clock.advance(hours=2)
+    await store.segments.report_overdue()
+    assert await store.overview.totals(None) == SegmentTotals(in_use=3, overdue=1, retired=1)
+    assert await store.overview.totals("other") == SegmentTotals(in_use=1, overdue=0, retired=0)
+    assert await store.overview.totals("nobody") == SegmentTotals(in_use=0, overdue=0, retired=0)
 
 
 async def test_the_sizes_over_time_outlive_the_snapshots(store: Store, feed: Feed) -> None:

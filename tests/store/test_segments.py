@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ctsftp.contract.freshness import Expectation
 from ctsftp.errors import NotFoundError, RefusedError
 from ctsftp.store import Store
 
@@ -29,6 +30,56 @@ async def test_segments_are_listed_by_client_and_title(feed: Feed) -> None:
     listed = [(one.client, one.title) for one in await feed.store.segments.segments()]
     assert listed == [("acme", "A"), ("acme", "B"), ("bolt", "A")]
     assert [one.title for one in await feed.store.segments.segments(client="acme")] == ["A", "B"]
+
+
+async def test_a_page_goes_on_behind_the_last_in_the_order_of_all(feed: Feed) -> None:
+    segments = feed.store.segments
+    for client, title in [("bolt", "A"), *(("acme", title) for title in ("a b", "B-c", "Z", "_y", "ä", "Ab", "a-c"))]:
+        await feed.load([1], client=client, title=title)
+    listed = await segments.segments()
+    names = [(one.client, one.title) for one in listed]
+    assert names == sorted(names)  # by the characters' numbers, whatever the database's locale
+    paged = listed[:0]
+    while page := await segments.segments(limit=3, after=(paged[-1].client, paged[-1].title) if paged else None):
+        assert len(page) <= 3
+        paged += page
+    assert paged == listed
+    assert (
+        await segments.segments(limit=9, client="acme", after=("acme", "a b"))
+        == listed[names.index(("acme", "a b")) + 1 : -1]
+    )
+    assert await segments.segments(limit=9, client="acme", after=("zeta", "")) == []
+    assert await segments.segments(limit=9, client="bolt", after=("acme", "Z")) == listed[-1:]
+
+
+async def test_a_page_holds_what_is_searched_for(feed: Feed) -> None:
+    for client, title in (("acme", "VIP 100%"), ("acme", "Gold"), ("gold", "Any")):
+        await feed.load([1], client=client, title=title)
+
+    async def found(search: str) -> list[str]:
+        return [one.title for one in await feed.store.segments.segments(limit=9, search=search)]
+
+    assert await found("GOLD") == ["Gold", "Any"]
+    assert await found("p_1") == ["VIP 100%"]
+    assert await found("0%") == ["VIP 100%"]
+    assert await found("%g") == []
+
+
+async def test_those_in_need_are_overdue_or_have_an_upload_that_is_held(feed: Feed, clock: StandingClock) -> None:
+    segments = feed.store.segments
+    for title in ("Calm", "Held", "Late", "Retired"):
+        await feed.load([1], title=title)
+    for title in ("Held", "Retired", "New"):
+        await feed.held(title=title, stamp="20260311_0900")
+    await segments.retire("acme", "retired")
+    await segments.expect("acme", "late", Expectation(3600, 0))
+    clock.advance(hours=2)
+    assert [one.title for one in await segments.in_need(limit=9)] == ["Held"]
+    await segments.report_overdue()
+    assert [one.title for one in await segments.in_need(limit=9, client="acme")] == ["Held", "Late"]
+    assert [one.title for one in await segments.in_need(limit=9, search="late")] == ["Late"]
+    assert [one.title for one in await segments.in_need(limit=1)] == ["Held"]
+    assert await segments.in_need(limit=9, client="other") == []
 
 
 async def test_a_name_is_resolved_among_one_client_or_all(feed: Feed) -> None:

@@ -33,7 +33,7 @@ class Consumer:
         answer = await self.page(**query)
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
-        self.held -= set(found["exited"])
+        self.held -= set(found["left"])
         self.held |= set(found["entered"])
         self.cursor = found["cursor"]
         self.pages += 1
@@ -72,7 +72,7 @@ async def test_a_consumer_that_follows_loads_rollbacks_and_retirements_ends_with
         await _catch_up(consumer, limit=5, pages=10_000)
         assert consumer.held == now
         last = await consumer.take()
-        assert (last["entered"], last["exited"], last["more"]) == ([], [], False)
+        assert (last["entered"], last["left"], last["more"]) == ([], [], False)
 
 
 async def _something(desk: Desk, chance: random.Random) -> str:
@@ -115,12 +115,12 @@ async def test_without_a_cursor_the_feed_begins_with_nobody(desk: Desk) -> None:
     await desk.load("VIP", [1, 2, 3])
     consumer = Consumer(await desk.reader())
     first = await consumer.take(limit=2)
-    assert (first["old"], first["new"], first["entered"], first["exited"], first["more"]) == (None, 1, [1, 2], [], True)
+    assert (first["old"], first["new"], first["entered"], first["left"], first["more"]) == (None, 1, [1, 2], [], True)
     await consumer.follow()
     assert consumer.held == {1, 2, 3}
     await desk.load("VIP", [2, 3, 4])
     second = await consumer.take()
-    assert (second["old"], second["new"], second["entered"], second["exited"]) == (1, 2, [4], [1])
+    assert (second["old"], second["new"], second["entered"], second["left"]) == (1, 2, [4], [1])
 
 
 async def test_a_load_between_two_pages_waits_for_the_pages_to_arrive(desk: Desk) -> None:
@@ -140,13 +140,13 @@ async def test_two_snapshots_of_the_history_are_compared(desk: Desk) -> None:
         await desk.load("VIP", ids)
     reader = await desk.reader()
     found = (await reader.get(f"{PLACE}?from=1&to=2")).json()
-    assert (found["old"], found["new"], found["entered"], found["exited"]) == (1, 2, [3], [1])
+    assert (found["old"], found["new"], found["entered"], found["left"]) == (1, 2, [3], [1])
     found = (await reader.get(f"{PLACE}?from=3&to=1&limit=2")).json()
-    assert (found["entered"], found["exited"], found["more"]) == ([1, 2], [], True)
+    assert (found["entered"], found["left"], found["more"]) == ([1, 2], [], True)
     found = (await reader.get(PLACE, params={"cursor": found["cursor"]})).json()
-    assert (found["entered"], found["exited"], found["more"]) == ([], [3, 4], False)
+    assert (found["entered"], found["left"], found["more"]) == ([], [3, 4], False)
     found = (await reader.get(f"{PLACE}?from=2&to=2")).json()
-    assert (found["old"], found["new"], found["entered"], found["exited"]) == (2, 2, [], [])
+    assert (found["old"], found["new"], found["entered"], found["left"]) == (2, 2, [], [])
     assert "kept are 1, 2, 3" in problem(await reader.get(f"{PLACE}?from=4"), 404, "not-found")
 
 
@@ -188,3 +188,11 @@ async def test_a_cursor_from_before_a_restore_does_not_go_on_in_a_list_that_got_
     await desk.load("VIP", [3])
     assert (await desk.store.segments.segment("acme", "vip")).snapshot_id == before
     problem(await consumer.page(), 410, "gone")
+
+
+async def test_who_left_is_told_by_the_name_of_before_too(desk: Desk) -> None:
+    reader = await desk.reader()
+    for ids in ([1, 2], [2]):
+        await desk.load("VIP", ids)
+    found = (await reader.get("/v1/segments/acme/VIP/changes?from=1&to=2")).json()
+    assert found["left"] == found["exited"] == [1]

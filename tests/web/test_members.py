@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from ctsftp.contract.rows import MAX_ID
+from ctsftp.web import members
 
 from .conftest import Desk, problem
 
@@ -66,6 +67,17 @@ async def test_a_batch_is_asked_of_all_segments(desk: Desk, reader: httpx.AsyncC
     bound = await desk.reader("acme")
     assert (await bound.post("/v1/batch", json=body)).json() == {"items": own}
     assert (await bound.post("/v1/batch", json={"ct_user_ids": [9]})).json() == {"items": []}
+
+
+async def test_a_batch_asks_every_page_of_the_segments(
+    desk: Desk, reader: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(members, "SEGMENTS_AT_ONCE", 1)
+    answer = (await reader.post("/v1/batch", json={"ct_user_ids": [1, 2]})).json()
+    listed = (await reader.get("/v1/segments")).json()["items"]
+    assert [(one["client"], one["segment"]) for one in answer["items"]] == [
+        (one["client"], one["segment"]) for one in listed
+    ]
 
 
 async def test_a_batch_that_is_too_long_is_refused(reader: httpx.AsyncClient) -> None:

@@ -5,6 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
+
+from ctsftp.contract.codes import Code
+from ctsftp.web import examples, models
 
 from .conftest import Desk
 
@@ -48,3 +52,37 @@ async def test_schemathesis_finds_nothing_that_the_document_does_not_say(
     printed, _ = await process.communicate()
     assert process.returncode == 0, printed.decode()
     assert "a request failed" not in [event["event"] for event in desk.events]
+
+
+async def test_the_examples_of_the_document_are_records(desk: Desk) -> None:
+    document = (await desk.http().get("/v1/openapi.json")).json()
+    shown = {
+        name: schema["examples"][0]
+        for name, schema in document["components"]["schemas"].items()
+        if "examples" in schema
+    }
+    assert set(shown) >= {"SegmentOut", "SnapshotOut", "UploadOut", "GateOut", "RejectedOut", "Notice"}
+    for name, example in shown.items():
+        getattr(models, name)(**example)
+        assert set(example) == set(document["components"]["schemas"][name]["properties"])
+    assert shown["Notice"]["code"] in set(Code)
+
+
+async def test_the_document_says_how_large_a_page_may_be(desk: Desk) -> None:
+    document = (await desk.http().get("/v1/openapi.json")).json()
+    most = {
+        path: parameter["schema"]["anyOf"][0]["maximum"]
+        for path, operations in document["paths"].items()
+        for parameter in operations.get("get", {}).get("parameters", [])
+        if parameter["name"] == "limit"
+    }
+    changes = "/v1/segments/{client}/{segment}/changes"
+    assert most == {"/v1/segments": 1_000, "/v1/uploads": 1_000, "/v1/gates": 1_000, changes: 100_000}
+
+
+def test_a_field_that_an_answer_forgets_is_a_mistake() -> None:
+    for name, model in vars(models).items():
+        if isinstance(model, type) and issubclass(model, models.Output):
+            assert model.model_config["extra"] == "forbid", name
+    with pytest.raises(ValidationError, match="new_field"):
+        models.SegmentOut(**examples.SEGMENT.as_json(), new_field=1)  # type: ignore[call-arg]

@@ -82,3 +82,12 @@ async def test_a_segment_of_any_name_has_an_address(
 
 def _quoted(title: str) -> bytes:
     return "".join(f"%{byte:02X}" for byte in title.encode()).encode()
+
+
+async def test_a_segment_is_told_as_the_command_line_tells_it(desk: Desk, admin: httpx.AsyncClient) -> None:
+    await desk.load("VIP", [1])
+    await desk.service.perform("segment.expect", {"name": "VIP", "client": "acme", "every_s": 86_400, "grace_s": 7_200})
+    segment = (await desk.store.segments.segments())[0].as_json()
+    assert segment["overdue_at"]
+    assert (await admin.get("/v1/segments")).json()["items"] == [segment]
+    assert (await admin.get("/v1/segments/acme/VIP")).json() == segment

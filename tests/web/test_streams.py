@@ -118,6 +118,20 @@ class TestFewPlaces:
         assert (await listing).text == CSV
         assert (await reader.get(PLACE)).text == CSV
 
+    async def test_a_batch_for_all_segments_takes_a_place_too(
+        self, reader: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        door = Door(monkeypatch)
+        listing = asyncio.create_task(reader.get(PLACE))
+        await door.reached.wait()
+        answer = await reader.post("/v1/batch", json={"ct_user_ids": [1]})
+        problem(answer, 503, "busy")
+        assert answer.headers["retry-after"]
+        door.open.set()
+        assert (await listing).text == CSV
+        for _ in range(2):
+            assert (await reader.post("/v1/batch", json={"ct_user_ids": [1]})).json()["items"][0]["members"] == [1]
+
     async def test_a_reader_that_takes_nothing_loses_its_place(
         self, desk: Desk, reader: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -1,0 +1,53 @@
+"""`ctsftp login`: who signed in at a running server, who was refused, and who had no algorithm in common with it."""
+
+from datetime import datetime
+from typing import Any
+
+import click
+
+from ctsftp.app.work import perform
+from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.output import Column, iso_time, json_option, print_json, print_table, short_time
+from ctsftp.errors import RefusedError
+
+COLUMNS: list[Column] = [
+    ("LAST", lambda row: short_time(row["at"])),
+    ("TIMES", "times"),
+    ("ADDRESS", "address"),
+    ("USER", lambda row: row["user"] or None),
+    ("OUTCOME", "outcome"),
+    ("KEYS", lambda row: row["keys"] or None),
+    ("SOFTWARE", lambda row: row["software"] or None),
+    ("WHY", lambda row: " ".join(filter(None, (row["text"], row["help"]))) or None),
+]
+
+
+@click.group("login")
+def command() -> None:
+    """See who signed in lately, who was refused, and why.
+
+    \b
+    Example: ctsftp login list
+    """
+
+
+@command.command("list")
+@json_option
+@pass_edge
+def list_(edge: Edge, as_json: bool) -> None:
+    """List the logins of late, those refused, and the senders without an algorithm in common; the newest first.
+
+    A user name that is nearly a client's is shown with the client that it was meant for. The running server remembers
+    500 of each kind, and forgets them when it stops; a client's sheet (client show) has its last login for good.
+
+    \b
+    Example: ctsftp login list --json
+    """
+    rows: list[dict[str, Any]] | None = perform(edge.settings, "login.list", {})
+    if rows is None:
+        raise RefusedError("No server runs here, and only a running one remembers: `ctsftp client show NAME` has more.")
+    rows = [{**row, "at": iso_time(datetime.fromisoformat(row["at"]))} for row in rows]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows, COLUMNS, empty="Nobody has tried to sign in since the server started.", spare=["SOFTWARE"])

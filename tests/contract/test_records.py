@@ -1,0 +1,273 @@
+"""Lines that are no rows by themselves: breaks inside a line, records of several lines, quotes, and later headers."""
+
+import pytest
+
+from ctsftp.contract.codes import Code
+from ctsftp.contract.reasons import BROKEN_QUOTE, INNER_BREAK, MOVED_ID, OPEN_QUOTE
+from ctsftp.contract.rows import Layout
+
+from .blocks import Found, read_block
+
+ONE = Layout(columns=1, id_column=0)
+FIRST_OF_TWO = Layout(columns=2, id_column=0)
+SECOND_OF_TWO = Layout(columns=2, id_column=1)
+ENCLOSED = Layout(columns=2, id_column=1, enclosed=True)
+
+
+def ids(layout: Layout, block: bytes) -> list[int]:
+    members: list[int] = read_block(layout, block, 2).ids.tolist()
+    return members
+
+
+def refusal(found: Found) -> tuple[Code, str]:
+    assert found.found.fault is not None
+    return found.found.fault.code, found.found.fault.reason
+
+
+# Line ends.
+
+
+def test_carriage_returns_right_before_the_line_feed_belong_to_the_line_end() -> None:
+    assert ids(FIRST_OF_TWO, b"1,x\r\r\n2,y\r\r\r\n3,z\r\n") == [1, 2, 3]
+    assert read_block(FIRST_OF_TWO, b"1,x\r\n2,y\r\r\n3,z\r\r\n", 7).found.crs_line == 8
+    assert read_block(FIRST_OF_TWO, b"1,x\r\n", 7).found.crs_line == 0
+
+
+@pytest.mark.parametrize(
+    ("layout", "line", "values"),
+    [
+        (FIRST_OF_TWO, b"1,x\r2,y\r3,z", ["1,x", "2,y", "3,z"]),
+        (FIRST_OF_TWO, b"1\r,x", ["1", ",x"]),
+        (FIRST_OF_TWO, b"\r1,x\r \r2,y", ["1,x", "2,y"]),
+        (SECOND_OF_TWO, b"x,1\ry,2\r", ["x,1", "y,2"]),
+        (ONE, b"1\r2", ["1", "2"]),
+        (ONE, b"1\x0b2\x0c3", ["1", "2", "3"]),
+        (ONE, b"1\xc2\x852\xe2\x80\xa83\xe2\x80\xa94", ["1", "2", "3", "4"]),
+        (FIRST_OF_TWO, b"1,x\x0b2,y", ["1,x", "2,y"]),
+        (SECOND_OF_TWO, b"x,1\x1ey,2", ["x,1", "y,2"]),
+        (ENCLOSED, b'"x","1"\r"y","2"', ['"x","1"', '"y","2"']),
+        (ENCLOSED, b"x,1\ry,2", ["x,1", "y,2"]),
+    ],
+)
+def test_every_piece_between_breaks_of_another_kind_is_a_rejected_row(
+    layout: Layout, line: bytes, values: list[str]
+) -> None:
+    rejected = read_block(layout, line + b"\n", 7)
+    assert rejected.rows == rejected.rejected == len(values)
+    assert [row.value for row in rejected.rejected_rows] == values
+    assert {row.line for row in rejected.rejected_rows} == {7}
+    assert {row.reason for row in rejected.rejected_rows} <= {INNER_BREAK, BROKEN_QUOTE}
+
+
+def test_a_break_of_another_kind_in_a_row_that_is_right_is_a_part_of_the_value() -> None:
+    assert ids(FIRST_OF_TWO, b"1,x\x0by\n2,\xe2\x80\xa8\n") == [1, 2]
+    assert ids(SECOND_OF_TWO, b"x\x0c,2\n") == [2]
+
+
+def test_a_carriage_return_in_a_quoted_value_is_a_part_of_it() -> None:
+    assert ids(ENCLOSED, b'"x\ry","5"\n') == [5]
+    assert ids(FIRST_OF_TWO, b'5,"x\ry"\n') == [5]
+    assert ids(SECOND_OF_TWO, b'"x\r12,y",5\n') == [5]
+    assert ids(FIRST_OF_TWO, b'5,"x\ry"\n6,5" screen\n') == [6]
+
+
+# Enclosed files: RFC 4180.
+
+
+@pytest.mark.parametrize("line", [b'"x","5', b'"""', b'"'])
+def test_a_quote_that_is_never_closed_refuses_an_enclosed_file(line: bytes) -> None:
+    found = read_block(ENCLOSED, b'"x","1"\n' + line + b"\n", 2)
+    code, reason = refusal(found)
+    assert code == Code.BROKEN_QUOTE
+    assert "line 3 " in reason
+    assert "Field enclosure: None" in reason
+    assert found.ids.tolist() == [1]
+
+
+def test_a_quote_that_is_closed_by_the_next_row_s_costs_both_rows() -> None:
+    found = read_block(ENCLOSED, b'"x","1"\n"y","2\n"z","3"\n"x","4"\n', 2)
+    assert found.ids.tolist() == [1, 4]
+    assert [row.line for row in found.rejected_rows] == [3, 4]
+
+
+def test_a_line_that_may_be_the_rest_of_a_broken_value_is_no_row() -> None:
+    layout = Layout(columns=2, id_column=0, enclosed=True)
+    found = read_block(layout, b'"1","a "b\n12,x\n\ny"\n"2","c"\n3,x\n', 2)
+    assert found.ids.tolist() == [2, 3]
+    assert [row.line for row in found.rejected_rows] == [2, 3, 5]
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r\r\n"])
+def test_a_record_of_an_enclosed_file_may_take_several_lines(line_end: bytes) -> None:
+    lines = [b'"a","1"', b'"b', b"12,77", b"", b'c ""d""","2"', b'"d","3"', b'"x"']
+    found = read_block(ENCLOSED, b"".join(line + line_end for line in lines), 2)
+    assert found.ids.tolist() == [1, 2, 3]
+    assert [row.line for row in found.rejected_rows] == [8]
+
+
+def test_a_record_of_several_lines_is_trusted_only_if_it_is_whole() -> None:
+    for record in (b'"x\ny","5","6"\n', b'"x\ny"\n', b'"x","5\n6"\n'):
+        found = read_block(ENCLOSED, record, 2)
+        assert (found.ids.tolist(), found.rejected) == ([], 2)
+    assert read_block(ENCLOSED, b'"x\ny",""\n', 2).empty_ids == 1
+
+
+@pytest.mark.parametrize(("lines", "expected"), [(100, [5]), (101, [])])
+def test_a_record_takes_a_hundred_lines_at_most(lines: int, expected: list[int]) -> None:
+    found = read_block(ENCLOSED, b'"x' + b"\n" * (lines - 1) + b'","5"\n', 2)
+    assert found.ids.tolist() == expected
+    assert (found.found.fault is None) is bool(expected)
+
+
+def test_a_record_takes_a_mebibyte_at_most() -> None:
+    half = b"x" * 2**19
+    assert ids(ENCLOSED, b'"' + half + b'\n","5"\n') == [5]
+    assert refusal(read_block(ENCLOSED, b'"' + half + b"\n" + half + b'","5"\n', 2))[0] == Code.BROKEN_QUOTE
+
+
+# Of a plain file the whole decides what quotes are.
+
+SPAN = b'1001,"Flat 3\n12,Main Street"\n'
+LONG_SPAN = b'1001,"Flat 3\n12,Main Street\nBasel"\n'
+
+
+@pytest.mark.parametrize("rest", [b"", b"7,x\n", b'7,"x"\n8,"a ""b"", c"\n', b'7, "x" \n'])
+@pytest.mark.parametrize("span", [SPAN, LONG_SPAN, b'1001, "Flat\n12,Main"  \n'])
+def test_if_all_quotes_are_as_rfc_4180_has_them_a_span_is_one_record(span: bytes, rest: bytes) -> None:
+    found = read_block(FIRST_OF_TWO, span + rest, 2)
+    assert found.ids.tolist()[-1] == 1001
+    assert 12 not in found.ids.tolist()
+    assert found.rejected == 0
+
+
+@pytest.mark.parametrize("rest", [b'7,5" screen\n', b'7,"Jim" Smith\n', b'7,John "JJ" Doe\n', b'7,"x"y"\n'])
+def test_if_quotes_stand_otherwise_too_and_no_line_is_wrong_the_lines_of_a_span_are_rows(rest: bytes) -> None:
+    assert sorted(ids(FIRST_OF_TWO, SPAN + rest)) == [7, 12, 1001]
+
+
+@pytest.mark.parametrize("rest", [b'7,5" screen\n', b'7,"Jim" Smith\n'])
+def test_if_neither_is_so_the_lines_of_the_spans_are_rejected(rest: bytes) -> None:
+    found = read_block(FIRST_OF_TWO, SPAN + rest + LONG_SPAN, 2)
+    assert found.ids.tolist() == [7]
+    assert [row.line for row in found.rejected_rows] == [2, 3, 5, 6, 7]
+    assert {row.reason for row in found.rejected_rows} == {OPEN_QUOTE}
+
+
+def test_a_quote_that_stands_otherwise_in_the_last_line_of_a_span_counts() -> None:
+    found = read_block(FIRST_OF_TWO, b'1001,"Flat\n12,Main",5" x\nBasel\n', 2)
+    assert found.ids.tolist() == []
+    assert found.rejected == 3
+
+
+def test_a_cell_that_begins_with_a_quote_which_nothing_closes_is_ordinary() -> None:
+    assert sorted(ids(FIRST_OF_TWO, b'1,"open\n2,"again\n3,x\n4,5" screen\n')) == [1, 2, 3, 4]
+    rows = b"".join(b"%d,x\n" % one for one in range(100, 300))
+    assert len(ids(FIRST_OF_TWO, b'1,"open\n' + rows)) == 201
+    assert ids(SECOND_OF_TWO, b'"open,5\nx" y,6\n') == [5, 6]
+    assert ids(FIRST_OF_TWO, b'5,"open\n') == [5]
+
+
+def test_a_value_of_more_than_a_hundred_lines_refuses_the_file() -> None:
+    found = read_block(FIRST_OF_TWO, b'1,"text\n' + b"Basel\n12,x\n" * 60 + b'end"\n', 2)
+    assert refusal(found)[0] == Code.BROKEN_QUOTE
+
+
+def test_a_span_that_the_end_of_the_file_cuts_off_is_rejected() -> None:
+    found = read_block(FIRST_OF_TWO, b'7,x\n1001,"Flat 3\n12,Main Str\n', 2)
+    assert found.ids.tolist() == [7]
+    assert [row.line for row in found.rejected_rows] == [3, 4]
+
+
+def test_ten_thousand_lines_wait_for_the_end_and_one_more_refuses_the_file() -> None:
+    assert len(ids(FIRST_OF_TWO, SPAN * 5_000)) == 5_000
+    code, reason = refusal(read_block(FIRST_OF_TWO, SPAN * 5_001, 2))
+    assert code == Code.BROKEN_QUOTE
+    assert "10,000 lines" in reason
+
+
+def test_an_empty_id_before_a_value_of_several_lines_is_an_empty_id() -> None:
+    found = read_block(FIRST_OF_TWO, b',"Flat 3\nBasel"\n', 2)
+    assert (found.rows, found.empty_ids, found.first_fault) == (1, 1, None)
+
+
+def test_blank_lines_between_quotes_are_no_rows() -> None:
+    found = read_block(FIRST_OF_TWO, b'1,"x\n\ny"\n2,5" z\n', 2)
+    assert (found.ids.tolist(), found.rejected, found.lines) == ([2], 2, 4)
+
+
+def test_an_id_behind_a_quoted_value_with_a_comma_is_trusted_only_if_it_comes_first() -> None:
+    assert ids(FIRST_OF_TWO, b'5,"Doe, Jane"\n') == [5]
+    last = Layout(columns=3, id_column=2)
+    for line in (b'"Doe, Jane",12', b'"Doe, Jane",12,5'):
+        found = read_block(last, line + b"\n", 2)
+        assert found.ids.tolist() == []
+        assert found.rejected_rows[0].reason.endswith(MOVED_ID)
+
+
+# A later header.
+
+TITLED = Layout(columns=3, id_column=0, titles=("ctuserid", "zip", "state"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"CTUserID,ZIP,STATE",
+        b'"ctuserid","Zip","STATE"',
+        b"\xef\xbb\xbfCTUserID,ZIP,STATE",
+        b"\x1aCTUserID,ZIP,STATE",
+        b" CTUSERID , zip, state ",
+    ],
+)
+def test_the_same_titles_again_are_a_rejected_row(line: bytes) -> None:
+    found = read_block(TITLED, line + b"\n5,x,y\n", 2)
+    assert (found.ids.tolist(), found.rejected) == ([5], 1)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"ZIP,CTUserID,STATE",
+        b"STATE,ZIP,x",
+        b"ZIP,CTUserID",
+        b'"STATE","CTUserID"',
+        b"x,y,z,CTUserID",
+        b"ZIP;CTUserID",
+        b"ZIP,CTUserID\xe2\x80\x8b,STATE",
+        b"ZIP,id,EMAIL",
+        b"CTUserID,EMAIL,STATE",
+        b"100030CTUserID,ZIP,STATE",
+        b"100030,40ZIP,CTUserID,STATE",
+        b"100030,4051\xef\xbb\xbfSTATE,CTUserID,ZIP",
+        b"100030,Basel,7STATE,ctuserid,zip",
+    ],
+)
+def test_other_titles_refuse_the_file(line: bytes) -> None:
+    found = read_block(TITLED, b"100001,4051,BS\n" + line + b"\n4051,100031,BS\n", 2)
+    code, reason = refusal(found)
+    assert code == Code.SECOND_HEADER
+    assert "Line 3 " in reason
+    assert found.ids.tolist() == [100001]
+
+
+def test_titles_behind_what_is_left_of_a_row_refuse_the_file_also_without_ctuserid() -> None:
+    layout = Layout(columns=2, id_column=0, titles=("id", "city"))
+    assert refusal(read_block(layout, b"100001,7CITY,id\n7,100002\n", 2))[0] == Code.SECOND_HEADER
+
+
+@pytest.mark.parametrize("line", [b",83702,ID", b"NULL,83702,id", b",Garden State,ID", b",x,my zip", b"zip,state,42,x"])
+def test_a_lone_title_among_values_is_a_value(line: bytes) -> None:
+    found = read_block(TITLED, line + b"\n5,x,CTUserID\n6,zip,state\n", 2)
+    assert found.found.fault is None
+    assert found.ids.tolist() == [5, 6]
+
+
+def test_titles_in_a_broken_row_of_an_enclosed_file_refuse_it() -> None:
+    layout = Layout(columns=2, id_column=1, enclosed=True, titles=("zip", "ctuserid"))
+    assert refusal(read_block(layout, b'"1","2"\n"4051"CTUserID,ZIP\n', 2))[0] == Code.SECOND_HEADER
+
+
+def test_titles_between_quotes_that_turn_out_to_be_ordinary_refuse_the_file() -> None:
+    layout = Layout(columns=2, id_column=0, titles=("ctuserid", "zip"))
+    block = b'1,"a\nZIP,CTUserID\n4051,"2\n7,b"\n8,5" x\n'
+    assert refusal(read_block(layout, block, 2))[0] == Code.SECOND_HEADER
