@@ -28,6 +28,7 @@ from asyncssh.constants import (
 )
 
 from ctsftp.sftp.budget import IdleBudget, LoginBudget, cost_of
+from ctsftp.sftp.standing import Standing
 from ctsftp.sftp.turns import Turns
 from ctsftp.sftp.wire import Arrived, join_small
 
@@ -53,6 +54,8 @@ class SshConnection(SSHServerConnection):
         super().__init__(loop, options)
         self.answerable = asyncio.Event()  # while the peer reads, and no key exchange runs
         self.login_budget = LoginBudget(keys)
+        self.standing = Standing.STRANGER
+        self.owner = ""
         self._idle_budget = IdleBudget(loop.time())
         self._turns = turns
         self._inpbuf: Any = Arrived(b"")
@@ -63,11 +66,6 @@ class SshConnection(SSHServerConnection):
         self._ended = False
         self._received_bytes = 0
         self._exchange_deadline: asyncio.TimerHandle | None = None
-
-    @property
-    def signed_in(self) -> bool:
-        """Whether the peer has signed in."""
-        return self._auth_complete
 
     def data_received(self, data: bytes, datatype: int | None = None) -> None:  # noqa: ARG002  asyncssh's
         """Keep what arrived until it is this connection's turn."""
