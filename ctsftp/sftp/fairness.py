@@ -32,11 +32,15 @@ class FairShare:
         self._requests_left = REQUESTS_A_TURN
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    async def turn(self) -> None:
-        """Wait until the client may have one more request answered: the sessions take turns."""
+    def answers_now(self) -> bool:
+        """Tell whether one more request may be answered in this turn; if not, wait for `turn`."""
         if self._requests_left:
             self._requests_left -= 1
-            return
+            return True
+        return False
+
+    async def turn(self) -> None:
+        """Wait until one more request may be answered; the sessions take turns."""
         loop = asyncio.get_running_loop()
         if not self._waiting:
             loop.call_soon(self._next_turn)

@@ -111,7 +111,8 @@ class FilesHandler(SFTPServerHandler):
         """
         packet = await self._read_packet()
         self.files.requests += 1
-        await self.files.share.turn()
+        if not self.files.share.answers_now():
+            await self.files.share.turn()
         await self._until_writable()
         return _of_version_3(packet) if self.files.requests == 1 else packet
 
