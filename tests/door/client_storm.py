@@ -21,6 +21,7 @@ from asyncssh.constants import (
     FXP_WRITE,
     MSG_CHANNEL_FAILURE,
     MSG_CHANNEL_SUCCESS,
+    MSG_KEXINIT,
     MSG_REQUEST_FAILURE,
     MSG_REQUEST_SUCCESS,
     MSG_UNIMPLEMENTED,
@@ -28,7 +29,7 @@ from asyncssh.constants import (
 from asyncssh.packet import String, UInt32, UInt64
 
 from ..sftp.raw import NO_ATTRS, RawSftp
-from .floods import CHANNEL_OPENED, CLIENTS, take_any
+from .floods import CHANNEL_OPENED, CLIENTS, begin_key_exchange, take_any
 
 CONNECTIONS, CHANNELS, AT_ONCE = 20, 10, 5
 A_TURN = 50  # packets
@@ -72,10 +73,24 @@ async def work(peer: asyncssh.SSHClientConnection, raw: RawSftp, kind: str) -> N
     elif kind not in {"opens", "listings"}:
         throwing = asyncio.create_task(throw_away(raw))
         throwing.add_done_callback(lambda task: task.cancelled() or task.exception())
+    await ask_for_ever(peer, raw, kind, handle)
+
+
+async def reads_during_a_key_exchange(peer: asyncssh.SSHClientConnection, channels: list[RawSftp]) -> None:
+    """Begin a key exchange, never end it, and ask meanwhile."""
+    handles = [await raw.read_handle(FILE) for raw in channels]
+    take_any(peer, MSG_KEXINIT)
+    begin_key_exchange(peer)
+    pairs = zip(channels, handles, strict=True)
+    await asyncio.gather(*(ask_for_ever(peer, raw, "reads", handle) for raw, handle in pairs))
+
+
+async def ask_for_ever(peer: asyncssh.SSHClientConnection, raw: RawSftp, kind: str, handle: bytes) -> None:
     while not peer.is_closed():
         for _ in range(1 if kind in {"opens", "listings"} else A_TURN):
             await one_more(raw, kind, handle)
         await raw._writer.drain()
+        await asyncio.sleep(0)  # a drain that need not wait lets nobody else go on
 
 
 async def throw_away(raw: RawSftp) -> None:
@@ -118,6 +133,8 @@ async def rage(port: int, key: str, kind: str, address: str, turns: asyncio.Sema
         channels = [await RawSftp.open(peer) for _ in range(CHANNELS)]
     if kind == "new keys":
         await new_keys(peer)
+    elif kind == "reads during a key exchange":
+        await reads_during_a_key_exchange(peer, channels)
     elif kind in WORK:
         await asyncio.gather(*(work(peer, raw, kind) for raw in channels))
     else:

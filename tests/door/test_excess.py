@@ -1,8 +1,10 @@
 """Peers that send for nothing, before and after the login: it costs them the connection, and nobody else anything."""
 
 import asyncio
+from pathlib import Path
 
 import asyncssh
+import paramiko
 import pytest
 from asyncssh.channel import SSHChannel
 from asyncssh.constants import (
@@ -269,6 +271,36 @@ async def test_a_client_of_openssh_with_keepalives_and_new_keys_all_the_time_is_
     stock.file(GOLD, b"CTUserID\n" + b"".join(b"%07d\n" % number for number in range(1_000_000)))
     done = await stock.batch(f"put {GOLD}", options=("-o", "RekeyLimit=1M", "-o", "ServerAliveInterval=1"))
     assert done.code == 0, done.err
+    assert not room.server.penalties()
+
+
+async def test_paramiko_with_a_small_window_and_keepalives_is_served(room: Room, key_file: Path) -> None:
+    """It asks for a keepalive each second, waits for the answer to each of its requests, and opens small windows."""
+
+    def put_and_get() -> None:
+        with paramiko.SSHClient() as ssh:
+            ssh.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+            ssh.connect(
+                "127.0.0.1",
+                room.server.port,
+                ACME,
+                key_filename=str(key_file),
+                allow_agent=False,
+                look_for_keys=False,
+            )
+            transport = ssh.get_transport()
+            assert transport is not None
+            transport.set_keepalive(1)
+            transport.default_window_size = 64 << 10
+            with ssh.open_sftp() as sftp:
+                with sftp.open(GOLD, "wb") as file:
+                    file.write(b"CTUserID\n" + b"1234567\n" * 60_000)
+                with sftp.open(GOLD, "rb") as file:
+                    while file.read(1 << 13):
+                        pass
+
+    await asyncio.to_thread(put_and_get)
+    assert await room.landed.one()
     assert not room.server.penalties()
 
 
