@@ -211,9 +211,14 @@ async def test_big_honest_pushes_at_once_and_the_slowest_line_earn_nothing(servi
     assert serving.json("penalty", "list") == []
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("kind", ["reads during a key exchange", "reads that nobody takes"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("reads during a key exchange", marks=pytest.mark.slow),
+        pytest.param("reads that nobody takes", marks=pytest.mark.soak),
+    ],
+)
 async def test_what_an_attack_took_is_given_back_when_it_is_over(serving: Box, feeling: Feeling, kind: str) -> None:
     """Six such attacks took a gigabyte, which stayed."""
     assert serving.serve is not None
