@@ -79,8 +79,10 @@ class Door:
 
     def sign_in(self, connection: "Connection", client: str) -> bool:
         """Count a login, and know its address from now on, unless the client has as many connections as it may."""
+        if not self._crowd.sign_in(connection, client):
+            return False
         self._known.note(connection.address, self._clock_s())
-        return self._crowd.sign_in(connection, client)
+        return True
 
     def leave(self, connection: "Connection") -> None:
         """Count a connection no longer."""

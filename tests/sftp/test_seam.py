@@ -352,6 +352,9 @@ def test_asyncssh_has_the_parts_that_bounded_work_stands_on() -> None:
     packet = inspect.getsource(SSHConnection._recv_packet)
     assert "self._recv_handler = lambda: False" in packet  # by which a packet is seen whose answer takes time
     assert "self._finish_recv_packet, pkttype, seq, is_async=True" in packet
+    finish = inspect.getsource(SSHConnection._finish_recv_packet)
+    assert "self._recv_seq = (seq + 1) & 0xffffffff" in finish  # which is done in its place for data
+    assert "self._recv_handler = self._recv_pkthdr" in finish
     assert "self._inpbuf = b''" in inspect.getsource(SSHConnection._cleanup)
     assert "self._deferred_packets.append" in inspect.getsource(SSHConnection.send_packet)
     assert "self._kex_complete = False" in inspect.getsource(SSHConnection._send_kexinit)
