@@ -7,6 +7,7 @@ database is closed; the lock is let go.
 
 import asyncio
 import os
+import resource
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
@@ -52,6 +53,7 @@ FIRST_START = timedelta(days=1)
 
 # A probe that waits longer has given up.
 READY_TIMEOUT_S = 2
+OTHER_DESCRIPTORS = 1_000  # besides senders': HTTP, the database, threads that read lists
 
 T = TypeVar("T")
 
@@ -212,7 +214,7 @@ class Service:
             case "penalty.list":
                 return [asdict(penalty) for penalty in self.server.penalties()]
             case "server.faults":
-                return await self.unready() + self.remarks()
+                return await self.unready() + self.remarks() + self._few_descriptors()
             case "login.list":
                 found = self.server.attempts.as_json()
                 return [one | {"text": one["text"] or CAUSES.get(one["cause"], "")} for one in found]
@@ -273,6 +275,16 @@ class Service:
         if self._lines is None or self._lines.trouble is None:
             return []
         return [f"The log cannot be written ({self._lines.trouble}): lost: {some(self._lines.lost, 'line')}."]
+
+    def _few_descriptors(self) -> list[str]:
+        """Tell of a limit on open files that one client could reach alone."""
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = self.server.settings.descriptors + OTHER_DESCRIPTORS
+        if limit == resource.RLIM_INFINITY or limit >= wanted:
+            return []
+        text = f"The server may have {limit:,} files open, and connections and one client's files may be {wanted:,}"
+        do = "raise LimitNOFILE (systemd) or ulimit -n, or lower max_connections_per_client, max_channels or"
+        return [f"{text}: {do} max_open_handles."]
 
     async def _ask_database(self) -> list[str]:
         try:

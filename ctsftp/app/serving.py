@@ -17,8 +17,10 @@ from ctsftp.app.service import Service
 from ctsftp.app.supervisor import Supervisor
 from ctsftp.settings import Settings
 
-M_MMAP_THRESHOLD = -3  # of mallopt(3)
+M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1  # of mallopt(3)
 LARGE_BLOCK_BYTES = 1 << 20
+# Of smaller ones so much is kept: glibc's 128 KiB would be given back and taken again for each read of a socket.
+KEPT_BYTES = 4 << 20
 
 log = structlog.get_logger()
 
@@ -120,4 +122,6 @@ def _give_large_blocks_back() -> None:
     by itself: after some lists of a million members, 130 MB more than are in use.
     """
     with suppress(AttributeError):  # another C library
-        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
+        libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)

@@ -2,7 +2,8 @@
 
 Pure: chance is an argument. Before a login there is random early drop, as in OpenSSH's MaxStartups, with one
 difference: the one that has to go is drawn from all that have not signed in, the newcomer among them. A flood that
-sits on its connections would otherwise shut out everybody; so its own give way, and who signs in quickly gets in.
+sits on its connections would otherwise shut out everybody; so its own give way, and who signs in quickly gets in. A
+known source (`standing.py`) gives way only where there is no stranger to do so.
 """
 
 from collections import Counter
@@ -45,31 +46,25 @@ class Admission(Generic[T]):
         self._draw = draw
         self._sources: dict[T, str] = {}
         self._waiting: dict[T, str] = {}
+        self._strangers: dict[T, None] = {}  # of those that wait
         self._by_source: Counter[str] = Counter()
         self._waiting_by_source: Counter[str] = Counter()
         self._by_client: Counter[str] = Counter()
         self._clients: dict[T, str] = {}
 
-    def arrive(self, who: T, source: str, *, trusted: bool) -> Arrival[T]:
+    def arrive(self, who: T, source: str, *, trusted: bool, known: bool) -> Arrival[T]:
         """Count a newcomer, and tell who has to go; a newcomer that has to go is not counted.
 
         A `trusted` source has no limits of its own: it may be a proxy, with everybody behind it.
         """
-        limits = self.limits
-        if len(self._sources) >= limits.max_connections:
-            return Arrival(Crowd.CONNECTIONS, who)
-        if not trusted:
-            if self._by_source[source] >= limits.max_connections_per_address:
-                return Arrival(Crowd.ADDRESS, who)
-            if self._waiting_by_source[source] >= limits.unauthenticated_per_address:
-                return Arrival(Crowd.UNAUTHENTICATED_ADDRESS, who)
-        too_many = self._chance() * 100 < self._drop_percent(len(self._waiting))
-        leaves = self._draw([*self._waiting, who]) if too_many else None
+        limit = self._limit_reached(source, trusted=trusted)
+        if limit is None or (limit is Crowd.CONNECTIONS and known and self._strangers):
+            leaves = self._draw(self._drawn_from(who, known=known)) if limit or self._is_one_too_many() else None
+        else:
+            leaves = who
         if leaves != who:
-            self._sources[who] = self._waiting[who] = source
-            self._by_source[source] += 1
-            self._waiting_by_source[source] += 1
-        return Arrival(Crowd.UNAUTHENTICATED, leaves) if too_many else Arrival()
+            self._count(who, source, known=known)
+        return Arrival() if leaves is None else Arrival(limit or Crowd.UNAUTHENTICATED, leaves)
 
     def sign_in(self, who: T, client: str) -> bool:
         """Count a login, once; return False, and count none, where the client has as many connections as it may."""
@@ -90,7 +85,33 @@ class Admission(Generic[T]):
         if (client := self._clients.pop(who, None)) is not None:
             _less(self._by_client, client)
 
+    def _limit_reached(self, source: str, *, trusted: bool) -> Crowd | None:
+        limits = self.limits
+        if not trusted:
+            if self._by_source[source] >= limits.max_connections_per_address:
+                return Crowd.ADDRESS
+            if self._waiting_by_source[source] >= limits.unauthenticated_per_address:
+                return Crowd.UNAUTHENTICATED_ADDRESS
+        return Crowd.CONNECTIONS if len(self._sources) >= limits.max_connections else None
+
+    def _is_one_too_many(self) -> bool:
+        return self._chance() * 100 < self._drop_percent(len(self._waiting))
+
+    def _drawn_from(self, who: T, *, known: bool) -> list[T]:
+        """List those of whom one may have to go: strangers, and nobody else as long as there are any."""
+        if known:
+            return [*self._strangers] or [*self._waiting, who]
+        return [*self._strangers, who]
+
+    def _count(self, who: T, source: str, *, known: bool) -> None:
+        self._sources[who] = self._waiting[who] = source
+        if not known:
+            self._strangers[who] = None
+        self._by_source[source] += 1
+        self._waiting_by_source[source] += 1
+
     def _wait_no_more(self, who: T) -> None:
+        self._strangers.pop(who, None)
         if (source := self._waiting.pop(who, None)) is not None:
             _less(self._waiting_by_source, source)
 

@@ -3,25 +3,26 @@
 Refusals are cheap and come in floods, so they are told to the admin in sums: the first at once, the others together.
 """
 
-import asyncio
 import random
-from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from socket import socket
 from typing import TYPE_CHECKING
 
 import structlog
 from asyncssh import DISC_TOO_MANY_CONNECTIONS
 
 from ctsftp.clients.addresses import matches
-from ctsftp.sftp.admission import Admission
+from ctsftp.sftp.admission import Admission, Crowd
 from ctsftp.sftp.penalties import EarlyEnds, Offence, Penalties, Penalty, source_of
 from ctsftp.sftp.settings import SftpSettings
+from ctsftp.sftp.standing import KnownAddresses, Standing
+from ctsftp.sftp.sums import Sums
 
 if TYPE_CHECKING:
     from ctsftp.sftp.login import Connection
 
-TELL_INTERVAL_S = 10.0
 PENALTY = "penalty"
 
 # What the peer is told (RFC 4253, section 4.2, allows lines before the version): one text for all that wait.
@@ -40,8 +41,8 @@ class Door:
             settings, chance=random.SystemRandom().random, draw=random.SystemRandom().choice
         )
         self._settings = settings
-        self._turned_away: Counter[str] = Counter()
-        self._telling: asyncio.TimerHandle | None = None
+        self._refused = Sums("connection refused", "connections refused")
+        self._known = KnownAddresses()
         self.penalties = Penalties(settings.penalties)
         self._early_ends = EarlyEnds(settings.penalties.max_sources)
 
@@ -50,27 +51,38 @@ class Door:
         self._settings = self._crowd.limits = settings
         self.penalties.settings = settings.penalties
 
-    def answer_to(self, address: str) -> bytes | None:
-        """Tell a newcomer's address what it gets instead of a connection, where it has a penalty."""
+    def is_closed_to(self, peer: socket, address: str) -> bool:
+        """Turn a newcomer away if its address has a penalty: that costs next to nothing."""
         if not self._refuses(address):
-            return None
-        self._tell_of(PENALTY, address)
-        return f"{NOT_NOW}\r\n".encode()
+            return False
+        self._end(peer, address, PENALTY, NOT_NOW)
+        return True
+
+    def refuse(self, peer: socket, address: str, limit: Crowd) -> None:
+        """Turn a newcomer away where too many come."""
+        self._end(peer, address, limit, TRY_LATER)
 
     def arrive(self, connection: "Connection") -> bool:
         """Let a connection begin, or end it; another one may have to go in its place."""
         if self._refuses(connection.address):
             self._turn_away(connection, PENALTY, NOT_NOW)
             return False
-        trusted = self._trusts(connection.address)
-        arrival = self._crowd.arrive(connection, source_of(connection.address), trusted=trusted)
+        arrival = self._crowd.arrive(
+            connection,
+            source_of(connection.address),
+            trusted=self._trusts(connection.address),
+            known=self.standing(connection.address) is Standing.KNOWN,
+        )
         if arrival.limit and arrival.leaves:
             self._turn_away(arrival.leaves, arrival.limit, TRY_LATER)
         return arrival.leaves is not connection
 
     def sign_in(self, connection: "Connection", client: str) -> bool:
-        """Count a login, unless the client has as many connections as it may."""
-        return self._crowd.sign_in(connection, client)
+        """Count a login, and know its address from now on, unless the client has as many connections as it may."""
+        if not self._crowd.sign_in(connection, client):
+            return False
+        self._known.note(connection.address, self._clock_s())
+        return True
 
     def leave(self, connection: "Connection") -> None:
         """Count a connection no longer."""
@@ -81,6 +93,12 @@ class Door:
         if self.penalties.earn(address, offence, self._clock_s(), share) and not self._trusts(address):
             wait_s = self.penalties.refused_s(address, self._clock_s())
             log.warning("address refused", address=address, offence=str(offence), for_s=round(wait_s))
+            self._known.forget(address)
+
+    def standing(self, address: str) -> Standing:
+        """Tell how well an address is known, before anybody signed in."""
+        known = self._trusts(address) or self._known.knows(address, self._clock_s())
+        return Standing.KNOWN if known else Standing.STRANGER
 
     def excuses(self, address: str) -> bool:
         """Tell whether a connection of an address may end before its KEXINIT: now and then, as a health check does."""
@@ -93,9 +111,7 @@ class Door:
 
     def close(self) -> None:
         """Tell what is untold; closing twice is fine."""
-        if self._telling:
-            self._telling.cancel()
-            self._tell()
+        self._refused.close()
 
     def _trusts(self, address: str) -> bool:
         trusted = self._settings.trusted_addresses
@@ -104,6 +120,11 @@ class Door:
     def _refuses(self, address: str) -> bool:
         return bool(self.penalties.refused_s(address, self._clock_s())) and not self._trusts(address)
 
+    def _end(self, peer: socket, address: str, cause: str, text: str) -> None:
+        with peer, suppress(OSError):
+            peer.send(f"{text}\r\n".encode())
+        self._refused.tell(cause, address=address)
+
     def _turn_away(self, connection: "Connection", cause: str, text: str) -> None:
         connection.turned_away = True
         if connection.greeted:
@@ -111,17 +132,4 @@ class Door:
         else:
             connection.ssh._send(f"{text}\r\n".encode())  # noqa: SLF001  there is no public way before the version
             connection.ssh.abort()
-        self._tell_of(cause, connection.address)
-
-    def _tell_of(self, cause: str, address: str) -> None:
-        if self._telling:
-            self._turned_away[cause] += 1
-            return
-        log.warning("connection refused", cause=cause, address=address)
-        self._telling = asyncio.get_running_loop().call_later(TELL_INTERVAL_S, self._tell)
-
-    def _tell(self) -> None:
-        self._telling = None
-        if self._turned_away:
-            log.warning("connections refused", **{str(cause): count for cause, count in self._turned_away.items()})
-            self._turned_away.clear()
+        self._refused.tell(cause, address=connection.address)

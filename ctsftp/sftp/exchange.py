@@ -1,7 +1,8 @@
 """Key exchange: which methods are offered, how often the costly ones are done, and who hears when nothing is in common.
 
-An exchange over a finite field takes 2 to 8 ms of the event loop, so no more than `FINITE_FIELD_PER_S` are done in a
-second, one after the other; a connection waits for its turn before its KEXINIT is worked off. Rests on asyncssh's table
+An exchange takes 1 ms of the event loop, and one over a finite field 2 to 8 ms. So no more than `FINITE_FIELD_PER_S` of
+those are done in a second, one after the other, and strangers' (`standing.py`) of all kinds have paces of their own; a
+connection waits for its turn before its KEXINIT is worked off. Rests on asyncssh's table
 `_packet_handlers`, on `_kex_algs`, `_server_host_key_algs` and `_mac_algs`; the group exchange on `_KexDHGex` and
 `_kex_handlers`.
 """
@@ -10,7 +11,7 @@ import asyncio
 import warnings
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncssh
 from asyncssh import kex, kex_dh
@@ -19,6 +20,10 @@ from asyncssh.packet import MPInt, SSHPacket
 
 from ctsftp.sftp.ciphers import CIPHERS
 from ctsftp.sftp.negotiation import GROUP_EXCHANGE, Kind, Mismatch, Offer, is_finite_field, mismatch, read_offer
+from ctsftp.sftp.standing import Standing
+
+if TYPE_CHECKING:
+    from ctsftp.sftp.seam import SshConnection
 
 # The last four are for senders that know nothing newer (RFC 9142 says MUST of group 14, SHOULD of the others).
 KEX_ALGORITHMS = (
@@ -32,6 +37,8 @@ KEX_ALGORITHMS = (
     "diffie-hellman-group16-sha512",
 )
 FINITE_FIELD_PER_S = 20
+STRANGERS_FINITE_FIELD_PER_S = 10
+STRANGERS_EXCHANGES_PER_S = 100
 # Of the groups that a peer may ask for by their size: a smaller one is broken, a larger one takes 17 ms or more.
 GROUP_BITS = (2048, 3072, 4096)
 # cryptography, which asyncssh does them with, will drop them one day, and says so at each: then they leave the list.
@@ -55,14 +62,29 @@ class Pace:
                 self._next_s = self._loop.time() + self._interval_s
 
 
+class Paces:
+    """Those of one server, by who exchanges keys and how."""
+
+    def __init__(self) -> None:
+        self.finite_field = Pace(FINITE_FIELD_PER_S)
+        self._strangers = Pace(STRANGERS_EXCHANGES_PER_S)
+        self._strangers_finite_field = Pace(STRANGERS_FINITE_FIELD_PER_S)
+
+    def of(self, standing: Standing, *, finite_field: bool) -> Pace | None:
+        """Give the line that a peer waits in; None: in none."""
+        if standing is Standing.STRANGER:
+            return self._strangers_finite_field if finite_field else self._strangers
+        return self.finite_field if finite_field else None
+
+
 def attend_exchanges(
-    ssh: asyncssh.SSHServerConnection,
-    pace: Pace,
+    ssh: "SshConnection",
+    paces: Paces,
     *,
     heard: Callable[[], None],
     failed: Callable[[Mismatch | None], None],
 ) -> None:
-    """Have each KEXINIT of a new connection `heard`, those over a finite field wait, and failures told."""
+    """Have each KEXINIT of a new connection `heard`, wait for its turn, and failures told."""
     conn: Any = ssh
     negotiate = conn._packet_handlers[MSG_KEXINIT]  # noqa: SLF001
 
@@ -79,7 +101,7 @@ def attend_exchanges(
             Kind.MAC: _names(conn._mac_algs),  # noqa: SLF001
             Kind.COMPRESSION: ("none",),
         }
-        if is_finite_field(offer, ours[Kind.KEX]):
+        if pace := paces.of(conn.standing, finite_field=is_finite_field(offer, ours[Kind.KEX])):
             await pace.turn(is_gone=conn.is_closed)
         if conn.is_closed():
             return

@@ -1,15 +1,20 @@
 """What one client may take of the server, all its sessions together, so that enough is left for the others.
 
 An open listing or receipt is kept in memory until it was read or closed: 29 bytes of OPENDIR may cost 20 MB. And
-whatever waits for the disk waits in a thread: who asks for many copies of large files could have them all.
+whatever waits for the disk waits in a thread: who asks for many copies of large files could have them all. What is
+answered at once (READ, WRITE) is answered so many times in a turn of the event loop, however many sessions ask.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 
 from asyncssh import SFTPName
 
 from ctsftp.errors import LimitError
+
+# Of all sessions of a client; the largest READ takes 1 ms.
+REQUESTS_A_TURN = 32
 
 # Measured: what asyncssh and we keep of one entry that was not read yet.
 ENTRY_BYTES = 256
@@ -24,6 +29,24 @@ class FairShare:
         self.listing = asyncio.Lock()
         self._view_bytes = view_bytes
         self._taken_bytes = 0
+        self._requests_left = REQUESTS_A_TURN
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    def answers_now(self) -> bool:
+        """Tell whether one more request may be answered in this turn; if not, wait for `turn`."""
+        if self._requests_left:
+            self._requests_left -= 1
+            return True
+        return False
+
+    async def turn(self) -> None:
+        """Wait until one more request may be answered; the sessions take turns."""
+        loop = asyncio.get_running_loop()
+        if not self._waiting:
+            loop.call_soon(self._next_turn)
+        waiting = loop.create_future()
+        self._waiting.append(waiting)
+        await waiting
 
     def take(self, bytes_: int) -> None:
         """Take memory for what is opened; LimitError where the client has too much of it."""
@@ -37,6 +60,16 @@ class FairShare:
     def give_back(self, bytes_: int) -> None:
         """Give memory back."""
         self._taken_bytes -= bytes_
+
+    def _next_turn(self) -> None:
+        self._requests_left = REQUESTS_A_TURN
+        while self._waiting and self._requests_left:
+            waiting = self._waiting.popleft()
+            if not waiting.done():  # its session has ended
+                self._requests_left -= 1
+                waiting.set_result(None)
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._next_turn)
 
 
 class Listing:

@@ -91,7 +91,7 @@ class ClientFiles(SFTPServer):
         self._home = home
         self._context = context
         self._spool = context.spool
-        self._share = context.share
+        self.share = context.share
         self._receipts = Receipts(client, context.receipts)
         self._writing: set[StagedFile] = set()
         self._syncing: set[StagedFile] = set()
@@ -136,7 +136,7 @@ class ClientFiles(SFTPServer):
             file_obj.close()
         elif isinstance(file_obj, ReceiptFile):
             self._receipt_bytes -= len(file_obj.data)
-            self._share.give_back(len(file_obj.data))
+            self.share.give_back(len(file_obj.data))
         elif self.explicit_close:
             staged = _writing(file_obj)
             self._writing.remove(staged)
@@ -158,7 +158,7 @@ class ClientFiles(SFTPServer):
             self._reading.pop().close()
         while self._listings:
             self._listings.pop().close()
-        self._share.give_back(self._receipt_bytes)
+        self.share.give_back(self._receipt_bytes)
         self._receipt_bytes = 0
 
     def read(self, file_obj: object, offset: int, size: int) -> bytes:
@@ -231,7 +231,7 @@ class ClientFiles(SFTPServer):
         """List a folder, for `close` to forget; raises at once if it is not there."""
         place = self._path(path)
         entries = await self._entries(place)
-        listing = Listing(map(_name, entries), len(entries), self._share)
+        listing = Listing(map(_name, entries), len(entries), self.share)
         self._listings.add(listing)
         return listing
 
@@ -281,7 +281,7 @@ class ClientFiles(SFTPServer):
     async def _entries(self, place: HomePath) -> list[Entry]:
         if is_receipt(place):
             return await self._receipts.entries(place)
-        async with self._share.listing:
+        async with self.share.listing:
             entries = await self._in_thread(self._home.entries, place)
         if not place.parts:  # a folder of that name that a local user made is covered
             entries = [folder_entry(), *(entry for entry in entries if entry.name != FOLDER.name)]
@@ -308,13 +308,13 @@ class ClientFiles(SFTPServer):
 
     async def _open_receipt(self, place: HomePath) -> ReceiptFile:
         receipt = await self._receipts.open(place)
-        self._share.take(len(receipt.data))
+        self.share.take(len(receipt.data))
         self._receipt_bytes += len(receipt.data)
         return receipt
 
     async def _in_thread(self, work: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
         """Wait for the disk in one of the threads that this client may have."""
-        async with self._share.threads:
+        async with self.share.threads:
             return await asyncio.to_thread(work, *args, **more)
 
     async def _to_the_end(self, work: Coroutine[None, None, T]) -> T:

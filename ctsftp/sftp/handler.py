@@ -7,7 +7,6 @@ packet is being processed is `explicit_close` true. This rests on `_process_pack
 ours, every CLOSE fails and no file is published. Tests hold both.
 """
 
-import asyncio
 import functools
 import struct
 from collections.abc import Awaitable, Callable
@@ -43,7 +42,6 @@ from ctsftp.sftp.status import is_expected, sftp_error
 
 SFTP_VERSION = 3
 INIT_HEAD = struct.Struct("!BI")  # type, version; pairs of strings follow
-REQUESTS_A_TURN = 64
 PACKET_HEAD_BYTES = 1024  # what a packet has besides data: type, number, handle, offset, lengths
 
 # Links, copy-data and byte ranges are left out: nothing in a home may name another file's bytes.
@@ -104,21 +102,18 @@ class FilesHandler(SFTPServerHandler):
         self.explain = explain
         self.ended_well = False
         self._until_writable = until_writable
-        self._in_a_row = 0
 
     async def recv_packet(self) -> SSHPacket:
-        """Read a request once the answers to earlier ones are on their way, and it is this session's turn.
+        """Read a request; give it out when it is its client's turn, and earlier answers are on their way.
 
         asyncssh would keep whatever a peer asks for and does not read: 29 bytes of READ cost 256 KiB.
         And where many small requests have piled up, it would answer them all before any other session's.
         """
-        await self._until_writable()
-        self._in_a_row += 1
-        if self._in_a_row > REQUESTS_A_TURN:
-            self._in_a_row = 1
-            await asyncio.sleep(0)
         packet = await self._read_packet()
         self.files.requests += 1
+        if not self.files.share.answers_now():
+            await self.files.share.turn()
+        await self._until_writable()
         return _of_version_3(packet) if self.files.requests == 1 else packet
 
     async def _read_packet(self) -> SSHPacket:

@@ -35,7 +35,7 @@ class Listener:
     async def open(cls, host: str, port: int, arrived: Callable[[socket.socket, str], None]) -> "Listener":
         """Listen on every address of a host, on one port; OSError if one cannot be had."""
         found = await asyncio.get_running_loop().getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
         sockets: list[socket.socket] = []
         try:

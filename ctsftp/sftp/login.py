@@ -20,8 +20,9 @@ from ctsftp.sftp.budget import NOTICED_SHARE
 from ctsftp.sftp.ciphers import prefer_gcm
 from ctsftp.sftp.exchange import attend_exchanges
 from ctsftp.sftp.negotiation import Mismatch
-from ctsftp.sftp.penalties import Offence
+from ctsftp.sftp.penalties import Offence, source_of
 from ctsftp.sftp.proxy import await_header
+from ctsftp.sftp.standing import Standing
 
 if TYPE_CHECKING:
     from ctsftp.clients.folder import Client
@@ -115,7 +116,7 @@ class Connection(asyncssh.SSHServer):
         """Note the peer: once the connection is lost it can no longer be asked."""
         self.ssh = cast("SshConnection", conn)
         self.ssh.on_excess = self._note_excess
-        attend_exchanges(conn, self._server.pace, heard=self._note_software, failed=self._note_mismatch)
+        attend_exchanges(self.ssh, self._server.paces, heard=self._note_software, failed=self._note_mismatch)
         prefer_gcm(conn)
         peer = conn.get_extra_info("peername")
         self.address = peer[0] if peer else ""
@@ -126,7 +127,7 @@ class Connection(asyncssh.SSHServer):
             self._server.connections.add(self)
             await_header(conn, arrived=self._behind_balancer, timeout_s=settings.proxy_header_timeout_s)
         else:
-            self.greeted = self._server.arrive(self)
+            self.greeted = self._arrive()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell of a login that never came to be."""
@@ -203,6 +204,7 @@ class Connection(asyncssh.SSHServer):
         if self.client is None or self.key is None:
             return
         self.signed_in = True
+        self.ssh.standing, self.ssh.owner = Standing.SIGNED_IN, self.client.name
         if not self._server.sign_in(self, self.client.name):
             return
         key = self.key.key
@@ -277,7 +279,11 @@ class Connection(asyncssh.SSHServer):
         if address is not None:
             self.address = address
             self.blameless = False
-        self._server.arrive(self)
+        self._arrive()
+
+    def _arrive(self) -> bool:
+        self.ssh.standing, self.ssh.owner = self._server.door.standing(self.address), source_of(self.address)
+        return self._server.arrive(self)
 
     def _note_software(self) -> None:
         self._introduced = True

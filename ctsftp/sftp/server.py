@@ -5,10 +5,10 @@ connections are closed; what was still open becomes partials, and publishing tha
 """
 
 import asyncio
+import random
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ import asyncssh
 import structlog
 from asyncssh.connection import SSHServerConnectionOptions
 
+from ctsftp.clients.addresses import matches
 from ctsftp.clients.authorized_keys import Refusal
 from ctsftp.clients.folder import Client, Clients
 from ctsftp.contract.listening import cannot_listen, cause
@@ -25,17 +26,19 @@ from ctsftp.errors import CtsftpError, SettingsError
 from ctsftp.sftp.attempts import UNKNOWN_KIND, Attempts
 from ctsftp.sftp.ciphers import CIPHERS
 from ctsftp.sftp.door import Door
-from ctsftp.sftp.exchange import FINITE_FIELD_PER_S, KEX_ALGORITHMS, Pace
+from ctsftp.sftp.exchange import KEX_ALGORITHMS, Paces
 from ctsftp.sftp.fairness import FairShare
 from ctsftp.sftp.files import CutOff, FilesContext, Inspect, Landed
 from ctsftp.sftp.listener import Listener
 from ctsftp.sftp.login import Connection, Login, LoginRefused
 from ctsftp.sftp.negotiation import Mismatch
+from ctsftp.sftp.newcomers import Newcomers
 from ctsftp.sftp.penalties import Penalty
 from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.seam import SshConnection
 from ctsftp.sftp.session import Session
 from ctsftp.sftp.settings import SftpSettings
+from ctsftp.sftp.standing import Standing
 from ctsftp.sftp.turns import Turns
 from ctsftp.sftp.watch import Watch
 from ctsftp.spool.quota import Allowance
@@ -88,7 +91,7 @@ class SftpServer:
         self.clock_s = asyncio.get_running_loop().time
         self.door = Door(settings, clock_s=self.clock_s)
         self.attempts = Attempts(clients, now=now)
-        self.pace = Pace(FINITE_FIELD_PER_S)
+        self.paces = Paces()
         self._host_keys = host_keys
         self._spool = spool
         self._tasks = tasks
@@ -111,6 +114,7 @@ class SftpServer:
         self._listeners: dict[str, Listener] = {}
         self._options: SSHServerConnectionOptions
         self._turns = Turns()
+        self._newcomers = Newcomers(begin=self._begin, refuse=self.door.refuse, draw=random.SystemRandom().choice)
         self._stopping = False
 
     @property
@@ -187,6 +191,7 @@ class SftpServer:
         self._stopping = True
         for listener in self._listeners.values():
             listener.close()
+        self._newcomers.close()
         for session in self._sessions:
             session.refuse_new()
         await self._drain()
@@ -313,11 +318,17 @@ class SftpServer:
             log.warning("not listening on IPv6", host=ANY_IPV6, port=self.port, error=cause(exc))
 
     def _accept(self, peer: socket.socket, address: str) -> None:
-        """Make a connection of a newcomer, unless its address has a penalty: that costs next to nothing."""
-        if answer := self.door.answer_to(address):
-            with peer, suppress(OSError):
-                peer.send(answer)
+        """Make a connection of a newcomer: at once where it is known, or a balancer, of strangers so many a second."""
+        if self.door.is_closed_to(peer, address):
+            return
+        if self.door.standing(address) is Standing.STRANGER and not matches(self.settings.proxy_addresses, address):
+            self._newcomers.add(peer, address, self.settings)
         else:
+            self._spawn(self._connect(peer))
+
+    def _begin(self, peer: socket.socket, address: str) -> None:
+        """Make a connection of a stranger whose turn it is; its address may have earned a penalty meanwhile."""
+        if not self.door.is_closed_to(peer, address):
             self._spawn(self._connect(peer))
 
     async def _connect(self, peer: socket.socket) -> None:

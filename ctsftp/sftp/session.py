@@ -16,7 +16,7 @@ from asyncssh.stream import SSHServerStreamSession
 from ctsftp.errors import CtsftpError
 from ctsftp.sftp.files import ClientFiles, FilesContext
 from ctsftp.sftp.handler import FilesHandler
-from ctsftp.sftp.wire import join_small
+from ctsftp.sftp.wire import JOINED_BYTES, join_small
 from ctsftp.spool.staging import StagedFile
 
 EXIT_BROKEN_OFF = 1
@@ -115,6 +115,8 @@ class Session(SSHServerStreamSession[bytes]):
     def data_received(self, data: bytes, datatype: int | None) -> None:
         """Keep what came in few pieces: a reader takes them from the front of a list."""
         super().data_received(data, datatype)
+        if len(data) >= JOINED_BYTES:
+            return
         waiting = self._recv_buf[datatype]
         if len(waiting) > 1 and isinstance(waiting[-2], bytes) and (joined := join_small(waiting[-2], data)):
             waiting[-2:] = [joined]
@@ -179,8 +181,10 @@ class Session(SSHServerStreamSession[bytes]):
 
     async def _until_writable(self) -> None:
         """Wait while the peer takes no answers: no window, a full socket, or a key exchange."""
-        await self._channel_writable.wait()
-        await self._answerable.wait()
+        if not self._channel_writable.is_set():
+            await self._channel_writable.wait()
+        if not self._answerable.is_set():
+            await self._answerable.wait()
 
     def _explain(self, reason: str) -> None:
         """Say a reason on stderr to OpenSSH, whose sftp shows the words of a status code and never its text."""

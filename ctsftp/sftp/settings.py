@@ -106,3 +106,9 @@ class SftpSettings(BaseModel):
     def floor(self) -> Floor:
         """What uploads leave free of the disk."""
         return Floor(percent=self.free_floor_percent, bytes=self.free_floor_bytes, files=self.free_floor_files)
+
+    @property
+    def descriptors(self) -> int:
+        """How many sockets and files may be open: one for each connection, and all that one client may open alone."""
+        a_client = min(self.max_connections, self.max_connections_per_client) * self.max_channels
+        return self.max_connections + a_client * self.max_open_handles

@@ -11,10 +11,11 @@ log = structlog.get_logger()
 
 
 class Sums:
-    """One kind of event, by the name under which the log has it."""
+    """One kind of event, by the name under which the log has it; `events` where their sum has another."""
 
-    def __init__(self, event: str) -> None:
+    def __init__(self, event: str, events: str | None = None) -> None:
         self._event = event
+        self._events = events or event
         self._counts: Counter[str] = Counter()
         self._telling: asyncio.TimerHandle | None = None
 
@@ -35,5 +36,5 @@ class Sums:
     def _tell(self) -> None:
         self._telling = None
         if self._counts:
-            log.warning(self._event, times=self._counts.total(), **self._counts)
+            log.warning(self._events, times=self._counts.total(), **self._counts)
             self._counts.clear()

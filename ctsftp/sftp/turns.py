@@ -1,8 +1,9 @@
-"""Whose turn it is: the work that connections make is done in bounded pieces, one connection after another.
+"""Whose turn it is: the work that connections make is done in bounded pieces, one client after another.
 
 Each turn of the event loop serves those that wait, for so long in all and so long each, and then everything else has
 its turn: HTTP, the disk's answers, the senders whose packets are there. So a thousand peers that send as fast as they
-can leave a good sender its place. Who has not signed in waits in a line of its own, which has a share of each turn.
+can leave a good sender its place. Who has signed in, who did so lately, and strangers wait in lines of their own, each
+with its share of a turn. In a line, a client has one place with all its connections, and a stranger's address too.
 """
 
 import asyncio
@@ -10,42 +11,53 @@ from collections import deque
 from time import perf_counter
 from typing import Protocol
 
+from ctsftp.sftp.standing import Standing
+
 # Of a turn of the event loop. One packet may take longer (a key exchange, 3 ms), and then is alone in its turn.
-SIGNED_IN_S = 0.004
-STRANGERS_S = 0.002
+SHARES_S = {Standing.SIGNED_IN: 0.004, Standing.KNOWN: 0.002, Standing.STRANGER: 0.001}
 EACH_S = 0.001
 
 
 class Waiting(Protocol):
     """A connection whose packets wait."""
 
-    @property
-    def signed_in(self) -> bool:
-        """Whether it has signed in."""
+    standing: Standing
+    owner: str  # a client that has signed in; before, an address
 
     def work(self, until_s: float) -> bool:
         """Do what waits, up to a time of `perf_counter`; return whether more waits."""
 
 
 class _Line:
-    """Those that wait, and the time that they may still take in this turn."""
+    """Those that wait, by their owners, and the time that they may still take in this turn."""
 
     def __init__(self, share_s: float) -> None:
         self.share_s = self.left_s = share_s
-        self.waiting: deque[Waiting] = deque()
+        self._owners: deque[str] = deque()
+        self._waiting: dict[str, deque[Waiting]] = {}
 
-    def serve(self) -> None:
-        """Begin a turn: let them work, one after another, until its time is over."""
-        self.left_s = self.share_s
-        while self.waiting and self.left_s > 0:
-            self.let_work(self.waiting.popleft())
+    def __bool__(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._owners)
 
-    def let_work(self, who: Waiting) -> None:
-        """Let one work; it waits again if it has more."""
-        began_s = perf_counter()
-        if who.work(began_s + min(EACH_S, self.left_s)):
-            self.waiting.append(who)
-        self.left_s -= perf_counter() - began_s
+    def add(self, who: Waiting) -> None:
+        """Let one wait behind the others of its owner, and its owner behind the others."""
+        if others := self._waiting.get(who.owner):
+            others.append(who)
+        else:
+            self._waiting[who.owner] = deque([who])
+            self._owners.append(who.owner)
+
+    def next(self) -> Waiting:
+        """Take the one whose turn it is; its owner comes again when all others had a turn."""
+        owner = self._owners.popleft()
+        others = self._waiting[owner]
+        who = others.popleft()
+        if others:
+            self._owners.append(owner)
+        else:
+            del self._waiting[owner]
+        return who
 
 
 class Turns:
@@ -53,8 +65,7 @@ class Turns:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._signed_in = _Line(SIGNED_IN_S)
-        self._strangers = _Line(STRANGERS_S)
+        self._lines = {standing: _Line(share_s) for standing, share_s in SHARES_S.items()}
         self._coming = False
 
     def add(self, who: Waiting) -> None:
@@ -62,15 +73,25 @@ class Turns:
         if not self._coming:
             self._coming = True
             self._loop.call_soon(self._serve)
-        line = self._signed_in if who.signed_in else self._strangers
-        if line.waiting or line.left_s <= 0:
-            line.waiting.append(who)
+        line = self._lines[who.standing]
+        if line or line.left_s <= 0:
+            line.add(who)
         else:
-            line.let_work(who)
+            self._let_work(who, line)
 
     def _serve(self) -> None:
-        self._signed_in.serve()
-        self._strangers.serve()
-        self._coming = bool(self._signed_in.waiting or self._strangers.waiting)
+        """Begin a turn: in each line let them work, one after another, until its time is over."""
+        for line in self._lines.values():
+            line.left_s = line.share_s
+            while line and line.left_s > 0:
+                self._let_work(line.next(), line)
+        self._coming = any(self._lines.values())
         if self._coming:
             self._loop.call_soon(self._serve)
+
+    def _let_work(self, who: Waiting, line: _Line) -> None:
+        """Let one work; it waits again if it has more, where it stands by now."""
+        began_s = perf_counter()
+        if who.work(began_s + min(EACH_S, line.left_s)):
+            self._lines[who.standing].add(who)
+        line.left_s -= perf_counter() - began_s

@@ -37,12 +37,14 @@ class Arrived:
 
     def __getitem__(self, wanted: slice) -> "bytes | Arrived":
         """Give `[start:stop]` as bytes, within what is here; `[start:]` is what is left once those before are gone."""
-        start = wanted.start or 0
-        if wanted.stop is None:
+        start, stop, gone = wanted.start or 0, wanted.stop, self._start
+        if stop is None:
             return self._cut(start)
-        start, stop = start + self._start, wanted.stop + self._start
-        if stop <= len(self._pieces[0]):
-            return self._pieces[0][start:stop]
+        start += gone
+        stop += gone
+        first = self._pieces[0]
+        if stop <= len(first):
+            return first[start:stop]
         found = []
         for piece in self._pieces:
             found.append(piece[max(start, 0) : max(stop, 0)])
@@ -59,8 +61,10 @@ class Arrived:
         return beginning.find(wanted, start)
 
     def _cut(self, count: int) -> "Arrived":
+        pieces = self._pieces
         self._length -= count
-        self._start += count
-        while self._pieces and self._start >= len(self._pieces[0]):
-            self._start -= len(self._pieces.popleft())
+        gone = self._start + count
+        while pieces and gone >= len(pieces[0]):
+            gone -= len(pieces.popleft())
+        self._start = gone
         return self

@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import errno
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -22,7 +23,7 @@ from ctsftp.app.doctor import examine
 from ctsftp.app.engine import Engine
 from ctsftp.app.lock import DataFolderBusyError, data_lock
 from ctsftp.app.loginbook import LoginNotes
-from ctsftp.app.service import Service
+from ctsftp.app.service import OTHER_DESCRIPTORS, Service
 from ctsftp.app.serving import serve
 from ctsftp.clients.hostkeys import load_or_create_host_keys
 from ctsftp.contract.finding import Level
@@ -330,3 +331,15 @@ async def test_a_start_in_a_new_folder_says_so_and_warns_where_something_was_ser
     async with Service.open(settings):
         pass
     assert [event["log_level"] for event in events if "is new" in event["event"]] == ["warning", "info"]
+
+
+async def test_a_limit_on_open_files_that_one_client_could_reach_is_told(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Service.open(settings) as service:
+        wanted = service.server.settings.descriptors + OTHER_DESCRIPTORS
+        assert service.server.settings.descriptors == 200 + 20 * 10 * 64
+        for limit, told in ((wanted, False), (resource.RLIM_INFINITY, False), (wanted - 1, True)):
+            monkeypatch.setattr(resource, "getrlimit", lambda _, limit=limit: (limit, limit))
+            faults = await service.perform("server.faults", {})
+            assert any("LimitNOFILE" in fault for fault in faults) is told

@@ -1,11 +1,10 @@
 """Peers that send for nothing, before and after the login: it costs them the connection, and nobody else anything."""
 
 import asyncio
-import os
-from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
 import asyncssh
+import paramiko
 import pytest
 from asyncssh.channel import SSHChannel
 from asyncssh.constants import (
@@ -13,14 +12,7 @@ from asyncssh.constants import (
     FXP_STAT,
     MSG_CHANNEL_DATA,
     MSG_CHANNEL_FAILURE,
-    MSG_CHANNEL_OPEN,
-    MSG_CHANNEL_OPEN_CONFIRMATION,
-    MSG_CHANNEL_OPEN_FAILURE,
-    MSG_CHANNEL_REQUEST,
     MSG_CHANNEL_SUCCESS,
-    MSG_CHANNEL_WINDOW_ADJUST,
-    MSG_DEBUG,
-    MSG_GLOBAL_REQUEST,
     MSG_IGNORE,
     MSG_KEXINIT,
     MSG_REQUEST_FAILURE,
@@ -29,7 +21,7 @@ from asyncssh.constants import (
     MSG_USERAUTH_FAILURE,
     MSG_USERAUTH_REQUEST,
 )
-from asyncssh.packet import Boolean, Byte, NameList, String, UInt32, UInt64
+from asyncssh.packet import Byte, String, UInt32, UInt64
 
 from ctsftp.sftp import seam
 from ctsftp.sftp.budget import IDLE_PACKETS, LOGIN_PACKETS
@@ -40,8 +32,7 @@ from ..sftp.stock import StockSftp
 from .attacker import ADDRESS, Attacker, RawSsh, slow_line
 from .bursts import BURSTS, EXCESSES
 from .conftest import GoodSender
-
-CHANNEL_OPENED = (MSG_CHANNEL_OPEN_CONFIRMATION, MSG_CHANNEL_OPEN_FAILURE)
+from .floods import CHANNEL_OPENED, CLIENTS, Flood, begin_key_exchange, take_any
 
 
 async def refused_for_excess(room: Room) -> None:
@@ -142,59 +133,6 @@ async def test_what_a_stranger_sends_while_its_request_is_looked_up_is_not_read(
 
 # After the login.
 
-Flood = Callable[[asyncssh.SSHClientConnection, int], None]
-
-
-def packets(pkttype: int, *fields: bytes) -> Flood:
-    return lambda peer, _channel: peer.send_packet(pkttype, *fields)
-
-
-def on_channel(pkttype: int, *fields: bytes) -> Flood:
-    return lambda peer, channel: peer.send_packet(pkttype, UInt32(channel), *fields)
-
-
-CLIENTS: dict[str, Flood] = {
-    "ignored packets": packets(MSG_IGNORE, String(b"x")),
-    "debug messages": packets(MSG_DEBUG, Boolean(value=False), String(""), String("")),
-    "not implemented": packets(MSG_UNIMPLEMENTED, UInt32(1)),
-    "kinds that nobody knows": packets(192),
-    "keepalives": packets(MSG_GLOBAL_REQUEST, String("keepalive@openssh.com"), Boolean(value=True)),
-    "requests to forward": packets(
-        MSG_GLOBAL_REQUEST, String("tcpip-forward"), Boolean(value=True), String(""), UInt32(0)
-    ),
-    "global requests that nobody knows": packets(MSG_GLOBAL_REQUEST, String("x"), Boolean(value=False)),
-    "proofs of host keys": packets(
-        MSG_GLOBAL_REQUEST, String("hostkeys-prove-00@openssh.com"), Boolean(value=True), String("x")
-    ),
-    "channels to other hosts": packets(
-        MSG_CHANNEL_OPEN,
-        String("direct-tcpip"),
-        UInt32(7),
-        UInt32(1 << 20),
-        UInt32(32_768),
-        String("127.0.0.1"),
-        UInt32(22),
-        String("x"),
-        UInt32(1),
-    ),
-    "more channels than there may be": packets(
-        MSG_CHANNEL_OPEN, String("session"), UInt32(7), UInt32(1 << 20), UInt32(32_768)
-    ),
-    "channels of small packets": packets(MSG_CHANNEL_OPEN, String("session"), UInt32(7), UInt32(1 << 20), UInt32(1)),
-    "variables": on_channel(MSG_CHANNEL_REQUEST, String("env"), Boolean(value=True), String("A"), String("B" * 100)),
-    "commands": on_channel(MSG_CHANNEL_REQUEST, String("exec"), Boolean(value=True), String("id")),
-    "terminals": on_channel(
-        MSG_CHANNEL_REQUEST, String("pty-req"), Boolean(value=True), String("x"), UInt32(1) * 4, String(b"\0")
-    ),
-    "data without bytes": on_channel(MSG_CHANNEL_DATA, String(b"")),
-    "windows of a byte": on_channel(MSG_CHANNEL_WINDOW_ADJUST, UInt32(1)),
-}
-
-
-def take_any(handler: Any, *kinds: int) -> None:
-    """Let a connection or channel of asyncssh's client take such packets for good, which would end it else."""
-    handler._packet_handlers = {**handler._packet_handlers, **dict.fromkeys(kinds, lambda *_: True)}
-
 
 @pytest.mark.parametrize("flood", CLIENTS.values(), ids=CLIENTS)
 async def test_a_client_that_sends_packets_without_work_is_disconnected_and_refused(
@@ -259,19 +197,6 @@ async def test_what_comes_in_single_bytes_is_kept_in_few_pieces(room: Room, monk
     connection.ssh.answerable.set()
     for _ in range(200):
         await raw.answer()
-
-
-KEX_LISTS = [
-    [b"curve25519-sha256"],
-    [b"ssh-ed25519"],
-    *([[b"aes128-gcm@openssh.com"]] * 2),
-    *([[b"hmac-sha2-256"]] * 2),
-]
-
-
-def begin_key_exchange(peer: asyncssh.SSHClientConnection) -> None:
-    lists = b"".join(map(NameList, [*KEX_LISTS, [b"none"], [b"none"], [], []]))
-    peer.send_packet(MSG_KEXINIT, os.urandom(16), lists, Boolean(value=False), UInt32(0))
 
 
 @pytest.mark.parametrize("by", ["client", "server"])
@@ -346,6 +271,36 @@ async def test_a_client_of_openssh_with_keepalives_and_new_keys_all_the_time_is_
     stock.file(GOLD, b"CTUserID\n" + b"".join(b"%07d\n" % number for number in range(1_000_000)))
     done = await stock.batch(f"put {GOLD}", options=("-o", "RekeyLimit=1M", "-o", "ServerAliveInterval=1"))
     assert done.code == 0, done.err
+    assert not room.server.penalties()
+
+
+async def test_paramiko_with_a_small_window_and_keepalives_is_served(room: Room, key_file: Path) -> None:
+    """It asks for a keepalive each second, waits for the answer to each of its requests, and opens small windows."""
+
+    def put_and_get() -> None:
+        with paramiko.SSHClient() as ssh:
+            ssh.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+            ssh.connect(
+                "127.0.0.1",
+                room.server.port,
+                ACME,
+                key_filename=str(key_file),
+                allow_agent=False,
+                look_for_keys=False,
+            )
+            transport = ssh.get_transport()
+            assert transport is not None
+            transport.set_keepalive(1)
+            transport.default_window_size = 64 << 10
+            with ssh.open_sftp() as sftp:
+                with sftp.open(GOLD, "wb") as file:
+                    file.write(b"CTUserID\n" + b"1234567\n" * 60_000)
+                with sftp.open(GOLD, "rb") as file:
+                    while file.read(1 << 13):
+                        pass
+
+    await asyncio.to_thread(put_and_get)
+    assert await room.landed.one()
     assert not room.server.penalties()
 
 

@@ -23,6 +23,9 @@ from asyncssh.constants import (
 )
 from asyncssh.packet import String, UInt32, UInt64
 
+from ctsftp.sftp.penalties import Offence
+from ctsftp.sftp.standing import Standing
+
 from ..sftp.raw import NO_ATTRS, RawSftp
 from ..sftp.room import ACME, GOLD, PATIENCE_S, Room
 from ..sftp.stock import StockSftp
@@ -428,3 +431,12 @@ async def test_a_person_with_the_stock_sftp_is_told_which_limit_it_was(room: Roo
     done = await stock.batch(f"put {GOLD}")
     assert done.code == 1
     assert "is larger than the limit of 100000 bytes" in done.err
+
+
+async def test_an_address_is_known_after_a_login_and_no_more_after_an_excess(room: Room) -> None:
+    door = room.server.door
+    assert door.standing(ADDRESS) is Standing.STRANGER
+    await room.connect(local_addr=(ADDRESS, 0))
+    assert door.standing(ADDRESS) is Standing.KNOWN
+    door.blame(ADDRESS, Offence.EXCESS)
+    assert door.standing(ADDRESS) is Standing.STRANGER

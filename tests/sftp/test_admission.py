@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctsftp.sftp.admission import Admission, Crowd
+from ctsftp.sftp.admission import Admission, Arrival, Crowd
 from ctsftp.sftp.settings import SftpSettings
 
 HOST = "203.0.113.7"
@@ -23,8 +23,10 @@ def admission(*, chance: float = 1.0, draw: int = -1, **limits: Any) -> Admissio
     return Admission(SftpSettings(**limits), chance=lambda: chance, draw=drawn)
 
 
-def arrive(crowd: Admission[int], who: int, source: str | None = None, *, trusted: bool = False) -> Crowd | None:
-    return crowd.arrive(who, source or f"203.0.113.{who % 250}", trusted=trusted).limit
+def arrive(
+    crowd: Admission[int], who: int, source: str | None = None, *, trusted: bool = False, known: bool = False
+) -> Crowd | None:
+    return crowd.arrive(who, source or f"203.0.113.{who % 250}", trusted=trusted, known=known).limit
 
 
 def test_so_many_connections_in_all() -> None:
@@ -95,10 +97,30 @@ def test_who_has_to_go_may_be_another_one_that_has_not_signed_in() -> None:
     arrive(crowd, 2)
     crowd.sign_in(1, "acme")
     arrive(crowd, 3)
-    gone = crowd.arrive(4, HOST, trusted=False)
+    gone = crowd.arrive(4, HOST, trusted=False, known=False)
     assert (gone.limit, gone.leaves) == (Crowd.UNAUTHENTICATED, 2)  # 1 has signed in
     crowd.leave(2)
     assert crowd.sign_in(4, "acme")
+
+
+def test_of_known_sources_none_has_to_go_while_there_are_strangers() -> None:
+    crowd = admission(chance=0.0, draw=0, unauthenticated_start=2, unauthenticated_full=2)
+    arrive(crowd, 1, known=True)
+    arrive(crowd, 2)
+    assert crowd.arrive(3, HOST, trusted=False, known=True) == Arrival(Crowd.UNAUTHENTICATED, 2)
+    crowd.leave(2)
+    assert crowd.arrive(4, HOST, trusted=False, known=False) == Arrival(Crowd.UNAUTHENTICATED, 4)
+    assert crowd.arrive(5, HOST, trusted=False, known=True) == Arrival(Crowd.UNAUTHENTICATED, 1)  # no stranger is left
+
+
+def test_a_known_source_takes_the_place_of_a_stranger_where_there_are_as_many_as_there_may_be() -> None:
+    crowd = admission(draw=0, max_connections=2)
+    arrive(crowd, 1)
+    arrive(crowd, 2)
+    crowd.sign_in(1, "acme")
+    assert crowd.arrive(3, HOST, trusted=False, known=True) == Arrival(Crowd.CONNECTIONS, 2)
+    crowd.leave(2)
+    assert crowd.arrive(4, HOST, trusted=False, known=True) == Arrival(Crowd.CONNECTIONS, 4)
 
 
 def test_a_newcomer_that_has_to_go_is_not_counted() -> None:
@@ -116,7 +138,7 @@ def test_when_all_have_left_nothing_is_counted(steps: list[tuple[str, int]]) -> 
     here: set[int] = set()
     for step, who in steps:
         if step == "arrive" and who not in here:
-            arrival = crowd.arrive(who, f"203.0.113.{who % 4}", trusted=False)
+            arrival = crowd.arrive(who, f"203.0.113.{who % 4}", trusted=False, known=who % 3 == 0)
             if arrival.leaves is not None and arrival.leaves != who:
                 crowd.leave(arrival.leaves)
                 here.discard(arrival.leaves)
@@ -130,5 +152,5 @@ def test_when_all_have_left_nothing_is_counted(steps: list[tuple[str, int]]) -> 
         assert len(here) == len(crowd._sources) <= 12
     for who in range(31):
         crowd.leave(who)
-    assert [crowd._sources, crowd._waiting, crowd._clients] == [{}, {}, {}]
+    assert [crowd._sources, crowd._waiting, crowd._strangers, crowd._clients] == [{}, {}, {}, {}]
     assert [crowd._by_source, crowd._waiting_by_source, crowd._by_client] == [Counter()] * 3

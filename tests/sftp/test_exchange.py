@@ -47,7 +47,7 @@ async def test_who_leaves_the_line_costs_the_others_no_time() -> None:
 
 
 async def test_slow_exchanges_wait_for_their_turn_and_others_do_not(room: Room) -> None:
-    room.server.pace = Pace(2)
+    room.server.paces.finite_field = Pace(2)
     began_s = monotonic()
     slow = [asyncio.create_task(room.connect(kex_algs=[SLOW])) for _ in range(4)]
     await room.logins.one()  # the first did not wait
@@ -64,7 +64,7 @@ async def test_the_pace_is_that_of_the_house(room: Room) -> None:
 
 
 async def test_new_session_keys_wait_for_a_turn_as_well(room: Room) -> None:
-    room.server.pace = pace = CountingPace(1000)
+    room.server.paces.finite_field = pace = CountingPace(1000)
     connection = await room.connect(kex_algs=[SLOW], rekey_bytes=100_000)
     async with connection.start_sftp_client() as sftp, sftp.open("large.csv", "wb") as file:
         await file.write(b"x" * 500_000)
@@ -73,7 +73,7 @@ async def test_new_session_keys_wait_for_a_turn_as_well(room: Room) -> None:
 
 
 async def test_whoever_is_turned_away_while_it_waits_costs_the_others_no_time(room: Room) -> None:
-    room.server.pace = pace = CountingPace(1)
+    room.server.paces.finite_field = pace = CountingPace(1)
     await room.connect(kex_algs=[SLOW])
     waiting = [asyncio.create_task(room.connect(kex_algs=[SLOW])) for _ in range(20)]
     while pace.count < 21:  # noqa: ASYNC110  nothing else tells
@@ -95,7 +95,7 @@ async def test_what_appliances_know_is_spoken(room: Room, kex: list[str]) -> Non
 
 
 async def test_whoever_knows_something_better_gets_it(room: Room) -> None:
-    room.server.pace = pace = CountingPace(1)
+    room.server.paces.finite_field = pace = CountingPace(1)
     await room.connect()
     assert pace.count == 0
 

@@ -29,7 +29,7 @@ from asyncssh.constants import (
 from asyncssh.packet import String, UInt32, UInt64
 
 from ctsftp.contract.codes import Code, Fault
-from ctsftp.sftp.handler import REQUESTS_A_TURN
+from ctsftp.sftp.fairness import REQUESTS_A_TURN
 from ctsftp.sftp.receipts import ReceiptFile
 from ctsftp.sftp.session import Session
 

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ import asyncssh
 import pytest
 from asyncssh.constants import FX_OK
 
+from ctsftp.clients import folder
 from ctsftp.clients.authorized_keys import Refusal
 from ctsftp.clients.folder import Client
-from ctsftp.errors import DiskError, SettingsError
+from ctsftp.errors import DiskError, NotFoundError, SettingsError
 from ctsftp.sftp.login import Login
 
 from .room import ACME, GOLD, PATIENCE_S, Room, public_half
@@ -393,6 +395,31 @@ async def test_a_port_in_use_is_a_setting_to_change(room: Room) -> None:
         f"Port {room.server.port} on 127.0.0.1 cannot be listened on (Address already in use): "
         "stop what uses it, or set CTSFTP_SFTP__PORT to another one, and start the server again."
     )
+
+
+@pytest.mark.parametrize("name", [ACME, "nobody", "no.name"])
+async def test_the_first_answer_takes_as_long_for_a_client_as_for_a_stranger(room: Room, name: str) -> None:
+    """By its time a stranger could tell which names are clients, and how many keys they have."""
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    clock = iter((100.0, 100.013))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("ctsftp.sftp.server.asyncio.sleep", sleep)
+        patched.setattr(room.server, "clock_s", lambda: next(clock))
+        with suppress(NotFoundError):
+            await room.server.read_client_on_a_tick(name)
+    assert waits == [pytest.approx(0.007)]
+
+
+def test_the_keys_of_a_client_are_parsed_once_as_long_as_the_file_says_the_same(room: Room) -> None:
+    room.clients.get(ACME)
+    before = folder._parse_keys.cache_info()
+    room.clients.get(ACME)
+    after = folder._parse_keys.cache_info()
+    assert (after.hits, after.misses) == (before.hits + 1, before.misses)
 
 
 async def test_an_address_that_is_not_this_machine_s_is_a_setting_to_change(room: Room) -> None:

@@ -8,8 +8,10 @@ from hashlib import sha256
 
 import pytest
 from asyncssh import kex, kex_dh
-from asyncssh.connection import SSHServerConnection
+from asyncssh.channel import SSHChannel
+from asyncssh.connection import SSHConnection, SSHServerConnection
 from asyncssh.constants import (
+    DISC_BY_APPLICATION,
     FX_BAD_MESSAGE,
     FX_FAILURE,
     FX_OK,
@@ -340,6 +342,45 @@ def test_asyncssh_has_the_parts_that_the_seam_stands_on() -> None:
     ]
     assert "self._process_packet(pkttype, pktid, packet)" in inspect.getsource(SFTPHandler.recv_packets)
     assert set(REQUESTS) <= set(SFTPServerHandler._packet_handlers)
+
+
+def test_asyncssh_has_the_parts_that_bounded_work_stands_on() -> None:
+    """What `ctsftp/sftp/seam.py` takes the place of, or calls."""
+    parse = inspect.getsource(SSHConnection._recv_data)
+    assert "while self._inpbuf and self._recv_handler():" in parse
+    assert "self._send_disconnect(exc.code, exc.reason, exc.lang)" in parse
+    packet = inspect.getsource(SSHConnection._recv_packet)
+    assert "self._recv_handler = lambda: False" in packet  # by which a packet is seen whose answer takes time
+    assert "self._finish_recv_packet, pkttype, seq, is_async=True" in packet
+    finish = inspect.getsource(SSHConnection._finish_recv_packet)
+    assert "self._recv_seq = (seq + 1) & 0xffffffff" in finish  # which is done in its place for data
+    assert "self._recv_handler = self._recv_pkthdr" in finish
+    assert "self._inpbuf = b''" in inspect.getsource(SSHConnection._cleanup)
+    assert "self._deferred_packets.append" in inspect.getsource(SSHConnection.send_packet)
+    assert "self._kex_complete = False" in inspect.getsource(SSHConnection._send_kexinit)
+    assert "self._kex_complete = True" in inspect.getsource(SSHConnection.send_newkeys)
+    assert "self._recv_buf.append((data, datatype))" in inspect.getsource(SSHChannel._accept_data)
+    assert "'starting'" in inspect.getsource(SSHChannel.__init__)
+
+
+async def test_a_connection_that_is_over_keeps_nothing(room: Room) -> None:
+    peer = await room.connect()
+    (connection,) = room.server.connections
+    connection.ssh.data_received(b"x")
+    peer.abort()
+    await room.disconnected()
+    assert not connection.ssh._inpbuf
+    assert not connection.ssh._deferred_packets
+    assert connection.ssh.answerable.is_set()
+
+
+async def test_what_came_before_the_end_is_worked_off_before_it(room: Room) -> None:
+    """A peer that says goodbye and leaves is not one whose connection was lost."""
+    peer = await room.connect()
+    peer.disconnect(DISC_BY_APPLICATION, "done")
+    await room.disconnected()
+    (ended,) = [entry for entry in room.logs if entry["event"] == "connection ended"]
+    assert ended["error"] is None
 
 
 async def test_a_connection_has_the_parts_that_key_exchange_and_keepalives_stand_on(room: Room) -> None:
