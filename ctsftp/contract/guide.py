@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ctsftp.contract.codes import PAGES, Code, advised_setting, harmless
+from ctsftp.contract.counting import some
 from ctsftp.contract.places import Places
 from ctsftp.contract.receipt import MAX_NAME_BYTES, TEXT_WIDTH, Receipt
 from ctsftp.contract.states import State
@@ -82,7 +83,7 @@ def _to_change_of_loaded(receipt: Receipt) -> str:
     settings = [advised_setting(one.get("text"), None) for one in receipt.warnings]
     changes = [setting for setting in dict.fromkeys(settings) if setting]
     if receipt.rejected and receipt.rows:
-        changes.append(f"{receipt.rejected:,} of {receipt.rows:,} rows, which were rejected: see its receipt")
+        changes.append(f"{receipt.rejected:,} of {some(receipt.rows, 'row')}, rejected: see its receipt")
     return "; ".join(changes) or _NOTHING
 
 
