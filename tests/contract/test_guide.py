@@ -60,7 +60,7 @@ def test_nothing_in_a_name_forges_a_line() -> None:
 @pytest.mark.parametrize(
     ("changes", "found"),
     [
-        ({"rejected": 12}, "12 of 300 rows, which were rejected: see its receipt"),
+        ({"rejected": 12}, "12 of 300 rows, rejected: see its receipt"),
         ({"warnings": [{"text": FAULT.reason}, {"text": FAULT.reason}, {}]}, "Field delimiter: Comma"),
         ({"state": State.HELD, "code": "shrunk"}, PAGES[Code.SHRUNK].sender[:-1]),
         ({"state": State.HELD, "code": "of long ago"}, "see its receipt"),
