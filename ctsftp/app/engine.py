@@ -15,15 +15,18 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from ctsftp.app.answers import Answers, answer_to
 from ctsftp.app.clock import utc_now
 from ctsftp.app.lock import Pulse, data_lock
 from ctsftp.app.node import check_clock, node_name, until_taken_up, watch_decisions
+from ctsftp.app.touches import Touches
 from ctsftp.clients.config import ClientConfig
 from ctsftp.clients.folder import Clients
 from ctsftp.contract.codes import Fault
 from ctsftp.contract.finding import Level
 from ctsftp.contract.names import SegmentFile, read_name
-from ctsftp.contract.states import State
+from ctsftp.contract.states import REFUSED_STATES, State
+from ctsftp.contract.verdict import Verdict
 from ctsftp.errors import CtsftpError, DiskError, NotFoundError, RefusedError, SettingsError
 from ctsftp.ingest.holdings import Holdings
 from ctsftp.ingest.inspection import inspect
@@ -32,6 +35,7 @@ from ctsftp.ingest.queue import Lane, UploadQueue
 from ctsftp.ingest.reading import Reading
 from ctsftp.ingest.sweeper import Sweeper
 from ctsftp.settings import Settings
+from ctsftp.sftp.files import Answer, Awaited
 from ctsftp.sftp.settings import SftpSettings
 from ctsftp.spool.disk import LocalDisk
 from ctsftp.spool.ground import check_ground
@@ -90,6 +94,8 @@ class Engine:
             size=settings.ingest.queue_size,
             is_large=self._is_large,
         )
+        self.answers = Answers()
+        self.touches = Touches(self._tell_of_empty)
         self.loader = Loader(
             settings.ingest,
             store=store,
@@ -97,6 +103,8 @@ class Engine:
             now=utc_now,
             try_again=self._try_again,
             told=self._hear,
+            judged=self._answer,
+            quietly=self.touches.ends_quietly,
             spare_bytes=self._spare_for_lists,
         )
         self.sweeper = Sweeper(
@@ -172,10 +180,10 @@ class Engine:
         """Tell the sender at CLOSE what the first bytes show."""
         return inspect(upload, self.config_of(upload.client))
 
-    def landed(self, upload: StoredUpload) -> None:
-        """Queue an upload that was just acknowledged; what does not fit is the sweep's."""
+    def landed(self, upload: StoredUpload) -> Awaited | None:
+        """Queue an upload that has just landed, and give the answer to come; what does not fit is the sweep's."""
         self.watch.landed(upload)
-        self.queue.offer(upload)
+        return self.answers.expect(upload.id) if self.queue.offer(upload) else None
 
     async def find_file(self, upload_id: str) -> StoredUpload | None:
         """Find the file of an upload in the ledger; `RefusedError` if it is no longer kept.
@@ -239,11 +247,41 @@ class Engine:
 
     async def _load(self, upload: StoredUpload) -> None:
         began = time.monotonic()
-        await self.loader.load(upload)
+        try:
+            await self.loader.load(upload)
+        finally:
+            self.answers.tell(upload.id, None)
         seconds = time.monotonic() - began
         self.watch.loaded(seconds)
         self.changed(upload.client)
         log.info("load ended", upload=upload.id, client=upload.client, seconds=round(seconds, 3))
+
+    def _tell_of_empty(self, upload: StoredUpload) -> None:
+        self.tasks.create_task(self._tell_when_rejected(upload))
+
+    async def _tell_when_rejected(self, upload: StoredUpload) -> None:
+        try:
+            await self.queue.wait_for([upload.id])
+            await self.store.ledger.tell_of_refusal(upload.id)
+        except CtsftpError as exc:
+            log.warning("nobody was told of an empty file", upload=upload.id, client=upload.client, error=str(exc))
+
+    async def _answer(self, upload: StoredUpload, verdict: Verdict) -> None:
+        """Put the home right, then tell the sender that waits."""
+        self.answers.tell(upload.id, await asyncio.to_thread(self._settle, upload, verdict))
+
+    def _settle(self, upload: StoredUpload, verdict: Verdict) -> Answer | None:
+        """Let an upload stand in the home, or take a refused one out of it; give what its sender is told."""
+        try:
+            config = self.config_of(upload.client)
+            if verdict.state in REFUSED_STATES and config.refuse_at_close:
+                self.spool.hide(upload)
+            else:
+                self.spool.settle(upload)
+        except (CtsftpError, OSError) as exc:
+            log.warning("home not put right", upload=upload.id, client=upload.client, error=str(exc))
+            return None
+        return answer_to(upload, verdict, config)
 
     def _hear(self, upload: StoredUpload, state: State, code: str | None, reading: Reading | None) -> None:
         if reading:

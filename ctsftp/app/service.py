@@ -32,6 +32,7 @@ from ctsftp.clients.hostkeys import HostKey, load_or_create_host_keys
 from ctsftp.contract.names import read_name
 from ctsftp.errors import CtsftpError, LostDatabaseError
 from ctsftp.settings import Settings
+from ctsftp.sftp.files import Touch
 from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.server import SftpServer
 from ctsftp.web.access import Parts, Streams
@@ -129,6 +130,7 @@ class Service:
                 is_upload_name=lambda name: read_name(name) is not None,
                 inspect=engine.inspect,
                 landed=engine.landed,
+                touch=Touch(engine.touches.begins, engine.touches.filled, engine.touches.stayed),
                 cut_off=watch.note_cut_off,
                 receipts=ReceiptSource(desk.entries, desk.render),
                 key_expiry_warning=timedelta(days=settings.notify.key_expiry_warning_days),

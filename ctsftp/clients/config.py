@@ -46,6 +46,8 @@ class ClientConfig(BaseModel):
     id_columns: Annotated[tuple[Title, ...], Field(strict=False, max_length=MAX_ID_COLUMNS)] | None = None
     allow_sha1: bool = False
     refuse_at_close: bool = True
+    held_is_failure: bool = False
+    touch_first: bool = False
     max_rows: PositiveInt | None = None
     max_file_size_bytes: PositiveInt | None = None
     quota_bytes: PositiveInt | None = None

@@ -13,6 +13,7 @@ from ctsftp.store.publishing import Judge
 from ctsftp.store.store import Store
 
 IGNORED = Verdict(State.IGNORED, reason="It is no segment file: its name does not end in .csv, or begins with a dot.")
+TOUCHED = Verdict(State.IGNORED, reason="It is empty: the list is expected to come under its name (touch_first).")
 
 
 def judge_of(

@@ -7,7 +7,7 @@ stopping (back to `received`, as if nothing had happened).
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -22,11 +22,11 @@ from ctsftp.contract.rows import Ids
 from ctsftp.contract.states import State
 from ctsftp.contract.verdict import Verdict, change_notice
 from ctsftp.errors import CtsftpError, DiskError, StoreError
-from ctsftp.ingest.judging import IGNORED, ends_lines, guards_for, judge_of
+from ctsftp.ingest.judging import IGNORED, TOUCHED, ends_lines, guards_for, judge_of
 from ctsftp.ingest.reading import Reading, id_titles, read_in_thread
 from ctsftp.ingest.settings import IngestSettings
 from ctsftp.spool.spool import StoredUpload
-from ctsftp.store.records import Facts, NewUpload, Uncounted, Upload
+from ctsftp.store.records import Facts, NewUpload, Outcome, Uncounted, Upload
 from ctsftp.store.snapshots import bytes_to_write
 from ctsftp.store.store import Store
 
@@ -38,6 +38,13 @@ log = structlog.get_logger()
 
 # Hears each verdict: the upload, its state and code, and what was read of it.
 Told = Callable[[StoredUpload, State, str | None, Reading | None], None]
+
+# Hears, once, what a sender that waits is told: a verdict that is in the ledger, or that a list is to load.
+Judged = Callable[[StoredUpload, Verdict], Awaitable[None]]
+
+
+async def _unheard(_upload: StoredUpload, _verdict: Verdict) -> None:
+    pass
 
 
 class Loader:
@@ -52,6 +59,8 @@ class Loader:
         now: Callable[[], datetime],
         try_again: Callable[[StoredUpload, float], None],
         told: Told = lambda *_: None,
+        judged: Judged = _unheard,
+        quietly: Callable[[StoredUpload], bool] = lambda _: False,
         spare_bytes: Callable[[], int] = lambda: sys.maxsize,
     ) -> None:
         self._settings = settings
@@ -60,6 +69,8 @@ class Loader:
         self._now = now
         self._try_again = try_again
         self._told = told
+        self._judged = judged
+        self._quietly = quietly
         # What the disk of the database has above the floor.
         self._spare_bytes = spare_bytes
         # What each load that is under way was promised of it.
@@ -115,6 +126,8 @@ class Loader:
             await self._end(upload, State.IGNORED, IGNORED)
         elif isinstance(name, Fault):
             await self._end(upload, State.REJECTED, name)
+        elif row.size == 0 and (await asyncio.to_thread(self._config_of, upload.client)).touch_first:
+            await self._end(upload, State.IGNORED, TOUCHED)
         else:
             async with self._one_suspect if row.deaths else nullcontext():
                 await self._store.ledger.move(upload.id, State.LOADING)
@@ -167,11 +180,12 @@ class Loader:
             facts = await self._store.segments.facts_for(upload.client, name.key)
             twin = await self._store.ledger.twin(upload.client, upload.filename, other_than=upload.id)
             verdict, snapshot = judge(), None
-            state = verdict(facts, twin, approved).state
-            if facts and state is State.HELD:
+            expected = verdict(facts, twin, approved)
+            if facts and expected.state is State.HELD:
                 verdict = judge(changes=await self._changes_if_approved(upload.client, name.key, reading.ids))
-            elif state is State.LOADED:
+            elif expected.state is State.LOADED:
                 await self._require_room(upload, bytes_to_write(reading.members))
+                await self._judged(upload, expected)
                 snapshot = await self._store.snapshots.begin(upload.id, reading.members)
                 await self._store.snapshots.add_members(snapshot, reading.ids)
             outcome = await self._store.snapshots.publish(
@@ -182,8 +196,17 @@ class Loader:
                 **_facts(reading),
             )
         self._tell(upload, outcome.state, outcome.code, reading)
+        await self._judged(upload, await self._as_told(upload, reading, outcome))
         if outcome.uncounted:
             await self.count_changes(outcome.uncounted)
+
+    async def _as_told(self, upload: StoredUpload, reading: Reading, outcome: Outcome) -> Verdict:
+        """Give the verdict as its sender is told it: of what is held already, sent again, that it is held."""
+        if outcome.state is State.DUPLICATE:
+            with suppress(CtsftpError):
+                if held := await self._store.ledger.held_twin(upload.client, upload.filename, reading.sha256):
+                    return _verdict(State.HELD, *held)
+        return _verdict(outcome.state, outcome.code, outcome.reason)
 
     async def _require_room(self, upload: StoredUpload, needed_bytes: int) -> None:
         """Promise a load room for what it writes to the database; DiskError if that would go below the floor.
@@ -241,9 +264,11 @@ class Loader:
             upload.id,
             state,
             rejects=reading.rejected_rows if reading else (),
+            quietly=facts["code"] is Code.EMPTY_FILE and self._quietly(upload),
             **facts,
         )
         self._tell(upload, state, why.code if why else None, reading)
+        await self._judged(upload, _verdict(state, facts["code"], facts["reason"]))
 
     async def _failed(self, upload: StoredUpload, code: Code, reason: str) -> None:
         """Note a fault of ours, in the ledger if it can be had, and try again later; the wait doubles each time."""
@@ -288,6 +313,10 @@ class Loader:
             rejected=reading.rejected if reading else None,
         )
         self._told(upload, state, code, reading)
+
+
+def _verdict(state: State, code: str | None, reason: str | None) -> Verdict:
+    return Verdict(state, Code(code) if code else None, reason or "")
 
 
 def _facts(reading: Reading) -> Facts:

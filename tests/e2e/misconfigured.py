@@ -27,7 +27,7 @@ HEADER_SETTING = "Column Header: True"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A wrong export: the code, what the answer must say, and whether the first bytes show it.
+    """A wrong export: the code, and what the answer must say.
 
     `job` holds what is wrong in the form; `spoil` is what happens to the file on its way.
     """
@@ -37,7 +37,6 @@ class Case:
     says: tuple[str, ...]
     job: ExportJob = RIGHT
     content: bytes | None = None
-    at_close: bool = True
     client_toml: str = ""
 
     def export(self) -> ExportFile:
@@ -54,10 +53,10 @@ def export(job: ExportJob = RIGHT) -> ExportFile:
         connection.close()
 
 
-def wrong(id_: str, code: Code, *says: str, content: bytes | None = None, at_close: bool = True, **form: Any) -> Case:
+def wrong(id_: str, code: Code, *says: str, content: bytes | None = None, **form: Any) -> Case:
     """Describe an export whose form differs from the right one in these fields."""
     client_toml = form.pop("client_toml", "")
-    return Case(id_, code, says, replace(RIGHT, **form), content, at_close, client_toml)
+    return Case(id_, code, says, replace(RIGHT, **form), content, client_toml)
 
 
 def sql(columns: str, *, where: str = "CTUserID IS NOT NULL") -> SqlQuery:
@@ -196,7 +195,6 @@ CASES = [
         "Two exports",
         "Select Object",
         content=b"CTUserID,ZIP\n" + b"1001,4051\n" * 30 + b"ZIP,CTUserID\n" + b"4051,1002\n" * 30,
-        at_close=False,
     ),
     wrong(
         "a title whose quote is not closed",
@@ -211,7 +209,6 @@ CASES = [
         "line 3 ",
         ENCLOSURE_SETTING,
         content=b'"CTUserID","CITY"\n"1","Basel"\n"2","Bern\n',
-        at_close=False,
     ),
     wrong(
         "a long line",
@@ -220,7 +217,6 @@ CASES = [
         "1,048,576 bytes",
         "Select Object",
         source=sql("CTUserID, printf('%.*c', 1048576, 'x') AS NOTES", where="RIID_ < 7000003"),
-        at_close=False,
     ),
     wrong("a long header", Code.LINE_TOO_LONG, "Line 1", "1,048,576 bytes", content=b"CTUserID," + b"x" * 1_048_576),
     wrong(
@@ -228,7 +224,6 @@ CASES = [
         Code.TOO_LARGE,
         "more than 20 rows",
         "Select Object",
-        at_close=False,
         client_toml="max_rows = 20\n",
     ),
     wrong(
@@ -237,7 +232,6 @@ CASES = [
         "a comma in a value",
         "Select Object",
         source=sql("CITY_, CTUserID"),
-        at_close=False,
     ),
     wrong(
         "line breaks in a column",
@@ -245,7 +239,6 @@ CASES = [
         "line break",
         "Select Object",
         source=sql("CTUserID, 'Main Street 1' || char(10) || CITY_ AS ADDRESS"),
-        at_close=False,
     ),
     wrong(
         "ids as Excel shows them",
@@ -254,7 +247,6 @@ CASES = [
         "spreadsheet",
         "Select Object",
         source=sql("'1.23E+10' AS CTUserID"),
-        at_close=False,
     ),
     wrong(
         "e-mail addresses for ids",
@@ -263,6 +255,5 @@ CASES = [
         "whole number",
         "Select Object",
         source=sql("EMAIL_ADDRESS_ AS CTUserID"),
-        at_close=False,
     ),
 ]
