@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 
 BEATS_A_LEASE = 5
 RESERVE_INTERVAL_S = 5
+FORESEEN_AT_ONCE = 8
+SHORT_BYTES = 1 << 20
 
 log = structlog.get_logger()
 
@@ -95,6 +97,7 @@ class Engine:
             is_large=self._is_large,
         )
         self.answers = Answers()
+        self._foreseeing = asyncio.Semaphore(FORESEEN_AT_ONCE)
         self.touches = Touches(self._tell_of_empty)
         self.loader = Loader(
             settings.ingest,
@@ -183,7 +186,22 @@ class Engine:
     def landed(self, upload: StoredUpload) -> Awaited | None:
         """Queue an upload that has just landed, and give the answer to come; what does not fit is the sweep's."""
         self.watch.landed(upload)
-        return self.answers.expect(upload.id) if self.queue.offer(upload) else None
+        if not self.queue.offer(upload) or read_name(upload.filename) is None:
+            return None
+        if self.queue.is_next(upload) and self._is_short(upload):
+            self.tasks.create_task(self._foresee(upload))
+        return self.answers.expect(upload.id)
+
+    async def _foresee(self, upload: StoredUpload) -> None:
+        """Answer the sender of a short list that is to load at once: its load may have to wait for those of others."""
+        try:
+            async with self._foreseeing:
+                if self.answers.is_awaited(upload.id) and await self.loader.is_to_load(upload):
+                    self.answers.tell(upload.id, None)
+        except (CtsftpError, OSError):
+            return  # its load will tell
+        except Exception:
+            log.exception("list not foreseen", upload=upload.id, client=upload.client)
 
     async def find_file(self, upload_id: str) -> StoredUpload | None:
         """Find the file of an upload in the ledger; `RefusedError` if it is no longer kept.
@@ -287,6 +305,12 @@ class Engine:
         if reading:
             self.holdings.add(upload.client, state, reading)
         self.watch.told(upload, state, code, reading)
+
+    def _is_short(self, upload: StoredUpload) -> bool:
+        try:
+            return upload.path.stat().st_size <= SHORT_BYTES
+        except OSError:  # the loader will say so
+            return False
 
     def _is_large(self, upload: StoredUpload) -> bool:
         try:

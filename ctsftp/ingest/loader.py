@@ -26,11 +26,13 @@ from ctsftp.ingest.judging import IGNORED, TOUCHED, ends_lines, guards_for, judg
 from ctsftp.ingest.reading import Reading, id_titles, read_in_thread
 from ctsftp.ingest.settings import IngestSettings
 from ctsftp.spool.spool import StoredUpload
+from ctsftp.store.publishing import Judge
 from ctsftp.store.records import Facts, NewUpload, Outcome, Uncounted, Upload
 from ctsftp.store.snapshots import bytes_to_write
 from ctsftp.store.store import Store
 
 MAX_DOUBLINGS = 16
+NOT_APPROVED = False
 MAX_INTERNAL_FAULTS = 3
 SHOWN_FAULT_CHARACTERS = 200
 
@@ -152,21 +154,22 @@ class Loader:
 
     async def _load_segment_file(self, upload: StoredUpload, name: SegmentFile, *, approved: bool) -> None:
         await self._require_room(upload, 1)
-        config = await asyncio.to_thread(self._config_of, upload.client)
-        limit = self._settings.max_rows
-        reading = await read_in_thread(
-            upload.path, id_titles=id_titles(config), max_rows=min(limit, config.max_rows or limit)
-        )
+        config, reading = await self._read(upload)
         if reading.fault:
             await self._end(upload, State.REJECTED, reading.fault, reading)
         else:
             await self._judge_and_publish(upload, name, config, reading, approved=approved)
 
-    async def _judge_and_publish(
-        self, upload: StoredUpload, name: SegmentFile, config: ClientConfig, reading: Reading, *, approved: bool
-    ) -> None:
-        """Judge; write a new snapshot if it is to load; judge again in the transaction that publishes it."""
-        judge = partial(
+    async def _read(self, upload: StoredUpload) -> tuple[ClientConfig, Reading]:
+        config = await asyncio.to_thread(self._config_of, upload.client)
+        limit = self._settings.max_rows
+        max_rows = min(limit, config.max_rows or limit)
+        return config, await read_in_thread(upload.path, id_titles=id_titles(config), max_rows=max_rows)
+
+    async def _judge_of(
+        self, upload: StoredUpload, name: SegmentFile, config: ClientConfig, reading: Reading
+    ) -> Callable[..., Judge]:
+        return partial(
             judge_of,
             name,
             reading,
@@ -175,6 +178,28 @@ class Loader:
             upload_id=upload.id,
             ends_lines=await ends_lines(self._store, upload.client, reading),
         )
+
+    async def is_to_load(self, upload: StoredUpload) -> bool:
+        """Judge an upload that no other of its segment is before, without a word in the ledger.
+
+        Its load says it in the end; but a sender that waits need not wait until a worker has time.
+        """
+        name = read_name(upload.filename)
+        if not isinstance(name, SegmentFile):
+            return False
+        config, reading = await self._read(upload)
+        if reading.fault:
+            return False
+        judge = await self._judge_of(upload, name, config, reading)
+        facts = await self._store.segments.facts_for(upload.client, name.key)
+        twin = await self._store.ledger.twin(upload.client, upload.filename, other_than=upload.id)
+        return judge()(facts, twin, NOT_APPROVED).state is State.LOADED
+
+    async def _judge_and_publish(
+        self, upload: StoredUpload, name: SegmentFile, config: ClientConfig, reading: Reading, *, approved: bool
+    ) -> None:
+        """Judge; write a new snapshot if it is to load; judge again in the transaction that publishes it."""
+        judge = await self._judge_of(upload, name, config, reading)
         outcome = None
         while outcome is None:  # judged not to load, and then to load: another node has changed the segment
             facts = await self._store.segments.facts_for(upload.client, name.key)

@@ -267,6 +267,8 @@ def twin(conn: Connection, client: str, filename: str, *, other_than: str) -> st
     after a newer one was loaded, and clocks may go back.
     """
     same_name = sa.and_(uploads.c.client == client, uploads.c.filename == filename, uploads.c.id != other_than)
+    if not conn.execute(sa.select(sa.exists().where(same_name))).scalar_one():
+        return None  # as of nearly every file
     same_segment = sa.and_(segments.c.client == uploads.c.client, segments.c.key == uploads.c.segment_key)
     its_snapshot = sa.and_(snapshots.c.segment_id == segments.c.id, snapshots.c.upload_id == uploads.c.id)
     newest_first = (uploads.c.finished_at.desc(), uploads.c.id.desc())
