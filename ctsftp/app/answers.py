@@ -24,10 +24,6 @@ class Answers:
         """Give the answer to come; call it in the same step as the upload is queued."""
         return self._awaited.setdefault(upload_id, asyncio.get_running_loop().create_future())
 
-    def is_awaited(self, upload_id: str) -> bool:
-        """Whether it is not told yet."""
-        return upload_id in self._awaited
-
     def tell(self, upload_id: str, answer: Answer | None) -> None:
         """Tell the answer; only the first one counts."""
         awaited = self._awaited.pop(upload_id, None)

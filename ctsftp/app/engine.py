@@ -8,7 +8,7 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -51,7 +51,8 @@ if TYPE_CHECKING:
 
 BEATS_A_LEASE = 5
 RESERVE_INTERVAL_S = 5
-FORESEEN_AT_ONCE = 8
+SENDERS_FIRST_S = 0.5  # that a load is put off, at most
+FORESEEN_BESIDE_LOADS = 2
 SHORT_BYTES = 1 << 20
 
 log = structlog.get_logger()
@@ -97,7 +98,8 @@ class Engine:
             is_large=self._is_large,
         )
         self.answers = Answers()
-        self._foreseeing = asyncio.Semaphore(FORESEEN_AT_ONCE)
+        self._foreseeing: set[str] = set()
+        self._foreseen = asyncio.Event()
         self.touches = Touches(self._tell_of_empty)
         self.loader = Loader(
             settings.ingest,
@@ -189,19 +191,30 @@ class Engine:
         if not self.queue.offer(upload) or read_name(upload.filename) is None:
             return None
         if self.queue.is_next(upload) and self._is_short(upload):
+            self._foreseeing.add(upload.id)
             self.tasks.create_task(self._foresee(upload))
         return self.answers.expect(upload.id)
 
     async def _foresee(self, upload: StoredUpload) -> None:
         """Answer the sender of a short list that is to load at once: its load may have to wait for those of others."""
         try:
-            async with self._foreseeing:
-                if self.answers.is_awaited(upload.id) and await self.loader.is_to_load(upload):
-                    self.answers.tell(upload.id, None)
+            if await self.loader.is_to_load(upload):
+                self.answers.tell(upload.id, None)
         except (CtsftpError, OSError):
             return  # its load will tell
         except Exception:
             log.exception("list not foreseen", upload=upload.id, client=upload.client)
+        finally:
+            self._foreseeing.discard(upload.id)
+            self._foreseen.set()
+
+    async def _let_senders_go_first(self) -> None:
+        """Begin no load while many senders wait to hear that theirs will load, but for no longer than a moment."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SENDERS_FIRST_S):
+                while len(self._foreseeing) > FORESEEN_BESIDE_LOADS:
+                    self._foreseen.clear()
+                    await self._foreseen.wait()
 
     async def find_file(self, upload_id: str) -> StoredUpload | None:
         """Find the file of an upload in the ledger; `RefusedError` if it is no longer kept.
@@ -266,6 +279,7 @@ class Engine:
     async def _load(self, upload: StoredUpload) -> None:
         began = time.monotonic()
         try:
+            await self._let_senders_go_first()
             await self.loader.load(upload)
         finally:
             self.answers.tell(upload.id, None)

@@ -23,7 +23,7 @@ from ctsftp.contract.states import State
 from ctsftp.contract.verdict import Verdict, change_notice
 from ctsftp.errors import CtsftpError, DiskError, StoreError
 from ctsftp.ingest.judging import IGNORED, TOUCHED, ends_lines, guards_for, judge_of
-from ctsftp.ingest.reading import Reading, id_titles, read_in_thread
+from ctsftp.ingest.reading import Reading, id_titles, read_file, read_in_thread
 from ctsftp.ingest.settings import IngestSettings
 from ctsftp.spool.spool import StoredUpload
 from ctsftp.store.publishing import Judge
@@ -162,9 +162,17 @@ class Loader:
 
     async def _read(self, upload: StoredUpload) -> tuple[ClientConfig, Reading]:
         config = await asyncio.to_thread(self._config_of, upload.client)
-        limit = self._settings.max_rows
-        max_rows = min(limit, config.max_rows or limit)
+        max_rows = self._max_rows(config)
         return config, await read_in_thread(upload.path, id_titles=id_titles(config), max_rows=max_rows)
+
+    def _read_at_once(self, upload: StoredUpload) -> tuple[ClientConfig, Reading]:
+        """Read a short list, which takes no longer than to look for a reason to stop."""
+        config = self._config_of(upload.client)
+        return config, read_file(upload.path, id_titles=id_titles(config), max_rows=self._max_rows(config))
+
+    def _max_rows(self, config: ClientConfig) -> int:
+        limit = self._settings.max_rows
+        return min(limit, config.max_rows or limit)
 
     async def _judge_of(
         self, upload: StoredUpload, name: SegmentFile, config: ClientConfig, reading: Reading
@@ -187,7 +195,7 @@ class Loader:
         name = read_name(upload.filename)
         if not isinstance(name, SegmentFile):
             return False
-        config, reading = await self._read(upload)
+        config, reading = await asyncio.to_thread(self._read_at_once, upload)
         if reading.fault:
             return False
         judge = await self._judge_of(upload, name, config, reading)
