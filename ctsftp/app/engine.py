@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 BEATS_A_LEASE = 5
 RESERVE_INTERVAL_S = 5
 SENDERS_FIRST_S = 0.5  # that a load is put off, at most
-FORESEEN_BESIDE_LOADS = 2
+FORESEEN_BESIDE_LOADS = 1
 SHORT_BYTES = 1 << 20
 
 log = structlog.get_logger()

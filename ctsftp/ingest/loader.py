@@ -20,7 +20,7 @@ from ctsftp.contract.ids import unix_ms_of
 from ctsftp.contract.names import SegmentFile, read_name
 from ctsftp.contract.rows import Ids
 from ctsftp.contract.states import State
-from ctsftp.contract.verdict import Verdict, change_notice
+from ctsftp.contract.verdict import SegmentFacts, Verdict, change_notice
 from ctsftp.errors import CtsftpError, DiskError, StoreError
 from ctsftp.ingest.judging import IGNORED, TOUCHED, ends_lines, guards_for, judge_of
 from ctsftp.ingest.reading import Reading, id_titles, read_file, read_in_thread
@@ -187,6 +187,9 @@ class Loader:
             ends_lines=await ends_lines(self._store, upload.client, reading),
         )
 
+    async def _facts_and_twin(self, upload: StoredUpload, name: SegmentFile) -> tuple[SegmentFacts | None, str | None]:
+        return await self._store.segments.facts_and_twin(upload.client, name.key, upload.filename, other_than=upload.id)
+
     async def is_to_load(self, upload: StoredUpload) -> bool:
         """Judge an upload that no other of its segment is before, without a word in the ledger.
 
@@ -199,8 +202,7 @@ class Loader:
         if reading.fault:
             return False
         judge = await self._judge_of(upload, name, config, reading)
-        facts = await self._store.segments.facts_for(upload.client, name.key)
-        twin = await self._store.ledger.twin(upload.client, upload.filename, other_than=upload.id)
+        facts, twin = await self._facts_and_twin(upload, name)
         return judge()(facts, twin, NOT_APPROVED).state is State.LOADED
 
     async def _judge_and_publish(
@@ -210,8 +212,7 @@ class Loader:
         judge = await self._judge_of(upload, name, config, reading)
         outcome = None
         while outcome is None:  # judged not to load, and then to load: another node has changed the segment
-            facts = await self._store.segments.facts_for(upload.client, name.key)
-            twin = await self._store.ledger.twin(upload.client, upload.filename, other_than=upload.id)
+            facts, twin = await self._facts_and_twin(upload, name)
             verdict, snapshot = judge(), None
             expected = verdict(facts, twin, approved)
             if facts and expected.state is State.HELD:
