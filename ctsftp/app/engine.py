@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 BEATS_A_LEASE = 5
 RESERVE_INTERVAL_S = 5
+TOLD_WITHIN_S = 10
 SENDERS_FIRST_S = 0.5  # that a load is put off, at most
 FORESEEN_BESIDE_LOADS = 1
 SHORT_BYTES = 1 << 20
@@ -100,6 +101,7 @@ class Engine:
         self.answers = Answers()
         self._foreseeing: set[str] = set()
         self._foreseen = asyncio.Event()
+        self._lenient: set[str] = set()  # clients whose last upload was one of `refuse_at_close = false`
         self.touches = Touches(self._tell_of_empty)
         self.loader = Loader(
             settings.ingest,
@@ -183,17 +185,27 @@ class Engine:
 
     def inspect(self, upload: StoredUpload) -> Fault | None:
         """Tell the sender at CLOSE what the first bytes show."""
-        return inspect(upload, self.config_of(upload.client))
+        config = self.config_of(upload.client)
+        if config.refuse_at_close:
+            self._lenient.discard(upload.client)
+        else:
+            self._lenient.add(upload.client)
+        return inspect(upload, config)
 
     def landed(self, upload: StoredUpload) -> Awaited | None:
         """Queue an upload that has just landed, and give the answer to come; what does not fit is the sweep's."""
         self.watch.landed(upload)
-        if not self.queue.offer(upload) or read_name(upload.filename) is None:
+        if not self.queue.offer(upload) or not self._is_answered(upload):
             return None
         if self.queue.is_next(upload) and self._is_short(upload):
             self._foreseeing.add(upload.id)
             self.tasks.create_task(self._foresee(upload))
         return self.answers.expect(upload.id)
+
+    def _is_answered(self, upload: StoredUpload) -> bool:
+        """Whether anything but OK can be said of an upload while its sender waits."""
+        waits = self.settings.sftp.verdict_wait_s > 0 and upload.client not in self._lenient
+        return waits and read_name(upload.filename) is not None
 
     async def _foresee(self, upload: StoredUpload) -> None:
         """Answer the sender of a short list that is to load at once: its load may have to wait for those of others."""
@@ -293,7 +305,9 @@ class Engine:
 
     async def _tell_when_rejected(self, upload: StoredUpload) -> None:
         try:
-            await self.queue.wait_for([upload.id])
+            with suppress(TimeoutError):  # the server may be stopping, and the load with it
+                async with asyncio.timeout(TOLD_WITHIN_S):
+                    await self.queue.wait_for([upload.id])
             await self.store.ledger.tell_of_refusal(upload.id)
         except CtsftpError as exc:
             log.warning("nobody was told of an empty file", upload=upload.id, client=upload.client, error=str(exc))
