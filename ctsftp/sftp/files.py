@@ -464,10 +464,13 @@ class ClientFiles(SFTPServer):
             log.warning("refused file still shown", client=self.client, upload=upload.id, error=str(exc))
 
     async def _answer(self, path: HomePath, fault: Fault | None, awaited: Awaited | None) -> None:
-        """Raise the reason if the upload is refused; of one that is taken and not applied, show a line."""
+        """Raise the reason if the upload is refused; of one that is taken and not applied, show a line.
+
+        Also what the first bytes refuse waits until the ledger says so, but is refused if it does not in time.
+        """
+        answer = await self._wait_for(awaited) if awaited else None
         if fault:
             self._refuse(path, fault.reason)
-        answer = await self._wait_for(awaited) if awaited else None
         if answer and answer.refusal:
             self._refuse(path, answer.refusal)
         if answer and answer.note:

@@ -8,6 +8,8 @@ enabled = true
 id_columns = ["id", " Member ID "]
 allow_sha1 = true
 refuse_at_close = false
+held_is_failure = true
+touch_first = true
 max_rows = 1_000_000
 max_file_size_bytes = 5_000_000_000
 
@@ -26,6 +28,8 @@ def test_an_absent_file_says_the_defaults() -> None:
     assert ClientConfig().enabled
     assert ClientConfig().refuse_at_close
     assert not ClientConfig().allow_sha1
+    assert not ClientConfig().held_is_failure
+    assert not ClientConfig().touch_first
 
 
 def test_everything_that_a_file_can_say_is_read() -> None:
@@ -36,6 +40,8 @@ def test_everything_that_a_file_can_say_is_read() -> None:
         id_columns=("id", "Member ID"),
         allow_sha1=True,
         refuse_at_close=False,
+        held_is_failure=True,
+        touch_first=True,
         max_rows=1_000_000,
         max_file_size_bytes=5_000_000_000,
         guards=Guards(shrunk_ratio=0.25, shrunk_from=10, future_days=0),

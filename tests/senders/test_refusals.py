@@ -97,6 +97,7 @@ def test_every_refusal_is_heard_at_the_put_itself(
         file = case.export()
         with pytest.raises((AssertionError, OSError)) as told:
             make(account).put(account.file(f"{code}.data", file.data), file.filename)
+        account.state(file.filename)
         [(_, state, found, reason)] = post.select(
             "SELECT filename, state, code, reason FROM uploads WHERE client = ?", account.client
         )
