@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -35,7 +35,7 @@ from ctsftp.ingest.queue import Lane, UploadQueue
 from ctsftp.ingest.reading import Reading
 from ctsftp.ingest.sweeper import Sweeper
 from ctsftp.settings import Settings
-from ctsftp.sftp.files import Answer, Awaited
+from ctsftp.sftp.files import Answer, Ask, Awaited
 from ctsftp.sftp.settings import SftpSettings
 from ctsftp.spool.disk import LocalDisk
 from ctsftp.spool.ground import check_ground
@@ -99,7 +99,7 @@ class Engine:
             is_large=self._is_large,
         )
         self.answers = Answers()
-        self._foreseeing: set[str] = set()
+        self._foreseeing: set[asyncio.Task[None]] = set()
         self._foreseen = asyncio.Event()
         self._lenient: set[str] = set()  # clients whose last upload was one of `refuse_at_close = false`
         self.touches = Touches(self._tell_of_empty)
@@ -156,7 +156,7 @@ class Engine:
                         yield engine
                     finally:
                         engine.spool.stop()
-                        for task in working:
+                        for task in (*working, *engine._foreseeing):
                             task.cancel()
             finally:
                 await store.close()
@@ -192,15 +192,23 @@ class Engine:
             self._lenient.add(upload.client)
         return inspect(upload, config)
 
-    def landed(self, upload: StoredUpload) -> Awaited | None:
+    def landed(self, upload: StoredUpload) -> Ask | None:
         """Queue an upload that has just landed, and give the answer to come; what does not fit is the sweep's."""
         self.watch.landed(upload)
         if not self.queue.offer(upload) or not self._is_answered(upload):
             return None
+        return partial(self._expect, upload)
+
+    def _expect(self, upload: StoredUpload) -> Awaited:
         if self.queue.is_next(upload) and self._is_short(upload):
-            self._foreseeing.add(upload.id)
-            self.tasks.create_task(self._foresee(upload))
+            foresight = self.tasks.create_task(self._foresee(upload))
+            self._foreseeing.add(foresight)
+            foresight.add_done_callback(self._foreseen_one)
         return self.answers.expect(upload.id)
+
+    def _foreseen_one(self, foresight: asyncio.Task[None]) -> None:
+        self._foreseeing.discard(foresight)
+        self._foreseen.set()
 
     def _is_answered(self, upload: StoredUpload) -> bool:
         """Whether anything but OK can be said of an upload while its sender waits."""
@@ -216,9 +224,6 @@ class Engine:
             return  # its load will tell
         except Exception:
             log.exception("list not foreseen", upload=upload.id, client=upload.client)
-        finally:
-            self._foreseeing.discard(upload.id)
-            self._foreseen.set()
 
     async def _let_senders_go_first(self) -> None:
         """Begin no load while many senders wait to hear that theirs will load, but for no longer than a moment."""

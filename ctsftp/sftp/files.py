@@ -60,9 +60,10 @@ class Answer:
     note: str = ""
 
 
-# Takes over an upload that has landed; gives the answer to come, None where it will not come soon.
 Awaited = asyncio.Future[Answer | None]
-Landed = Callable[[StoredUpload], Awaited | None]
+# Takes over an upload that has landed; gives what to ask, at once, for the answer to come; None where it is OK.
+Ask = Callable[[], Awaited]
+Landed = Callable[[StoredUpload], Ask | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -435,8 +436,8 @@ class ClientFiles(SFTPServer):
         self._end_touch(staged.target)
         if fault and fault.code is Code.EMPTY_FILE:
             self._begin_touch(upload, staged.target)
-        awaited = self._hand_on(upload, staged.target, fault)
-        await self._answer(staged.target, fault, awaited)
+        ask = self._hand_on(upload, staged.target, fault)
+        await self._answer(staged.target, fault, ask)
 
     def _begin_touch(self, upload: StoredUpload, path: HomePath) -> None:
         """Note a list without a byte: programs make a name so, and write to it later. People hear of it at the end."""
@@ -463,12 +464,12 @@ class ClientFiles(SFTPServer):
         except CtsftpError as exc:
             log.warning("refused file still shown", client=self.client, upload=upload.id, error=str(exc))
 
-    async def _answer(self, path: HomePath, fault: Fault | None, awaited: Awaited | None) -> None:
+    async def _answer(self, path: HomePath, fault: Fault | None, ask: Ask | None) -> None:
         """Raise the reason if the upload is refused; of one that is taken and not applied, show a line.
 
         Also what the first bytes refuse waits until the ledger says so, but is refused if it does not in time.
         """
-        answer = await self._wait_for(awaited) if awaited else None
+        answer = await self._wait_for(ask()) if ask else None
         if fault:
             self._refuse(path, fault.reason)
         if answer and answer.refusal:
@@ -514,8 +515,8 @@ class ClientFiles(SFTPServer):
         await self._in_thread(self._account_for_rename, old)
         upload, fault = await self._in_thread(self._publish_renamed, old, new, replace=replace)
         self._end_touch(new)
-        awaited = self._hand_on(upload, new, fault)
-        await self._answer(new, fault, awaited)
+        ask = self._hand_on(upload, new, fault)
+        await self._answer(new, fault, ask)
         await self._in_thread(self._move_in_home, old, new, replace=replace)
 
     def _publish_renamed(self, old: HomePath, new: HomePath, *, replace: bool) -> tuple[StoredUpload, Fault | None]:
@@ -540,11 +541,11 @@ class ClientFiles(SFTPServer):
             log.exception("upload could not be inspected", client=self.client, upload=upload.id)
             return None
 
-    def _hand_on(self, upload: StoredUpload, path: HomePath, fault: Fault | None) -> Awaited | None:
-        awaited = self._context.landed(upload)
+    def _hand_on(self, upload: StoredUpload, path: HomePath, fault: Fault | None) -> Ask | None:
+        ask = self._context.landed(upload)
         refused = fault.code.value if fault else None
         log.info("upload landed", client=self.client, upload=upload.id, path=str(path), refused=refused)
-        return awaited
+        return ask
 
     async def _cut_off(self, staged: StagedFile) -> None:
         try:

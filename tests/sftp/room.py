@@ -27,7 +27,7 @@ from .raw import RawSftp
 
 if TYPE_CHECKING:
     from ctsftp.contract.codes import Fault
-    from ctsftp.sftp.files import Answer, CutOff
+    from ctsftp.sftp.files import Answer, Ask, CutOff
 
 PATIENCE_S = 20.0
 ACME = "acme"
@@ -320,12 +320,12 @@ class Room:
     def _inspect(self, upload: StoredUpload) -> "Fault | None":
         return self.inspect(upload)  # which a test may have replaced
 
-    def _land(self, upload: StoredUpload) -> "asyncio.Future[Answer | None] | None":
+    def _land(self, upload: StoredUpload) -> "Ask | None":
         answer = self.answers.get(upload.filename)
         if answer is None:
             self.spool.settle(upload)
         self.landed(upload)
-        return answer
+        return (lambda: answer) if answer else None
 
     async def _receipt_entries(self, client: str) -> list[Entry]:
         return [receipt.entry for receipt in self.receipts.get(client, [])]
