@@ -8,16 +8,18 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import structlog
 
+from ctsftp.app.answers import Answers, answer_to
 from ctsftp.app.clock import utc_now
 from ctsftp.app.lock import Pulse, data_lock
 from ctsftp.app.node import check_clock, node_name, until_taken_up, watch_decisions
+from ctsftp.app.touches import Touches
 from ctsftp.clients.config import ClientConfig
 from ctsftp.clients.folder import Clients
 from ctsftp.contract.codes import Fault
@@ -25,7 +27,8 @@ from ctsftp.contract.counting import some
 from ctsftp.contract.finding import Level
 from ctsftp.contract.names import SegmentFile, read_name
 from ctsftp.contract.places import Named, Places
-from ctsftp.contract.states import State
+from ctsftp.contract.states import REFUSED_STATES, State
+from ctsftp.contract.verdict import Verdict
 from ctsftp.errors import CtsftpError, DiskError, NotFoundError, RefusedError, SettingsError
 from ctsftp.ingest.holdings import Holdings
 from ctsftp.ingest.inspection import inspect
@@ -35,6 +38,7 @@ from ctsftp.ingest.queue import Lane, UploadQueue
 from ctsftp.ingest.reading import Reading
 from ctsftp.ingest.sweeper import Sweeper
 from ctsftp.settings import Settings
+from ctsftp.sftp.files import Answer, Ask, Awaited
 from ctsftp.sftp.settings import SftpSettings
 from ctsftp.spool.disk import LocalDisk
 from ctsftp.spool.ground import check_ground
@@ -50,6 +54,10 @@ if TYPE_CHECKING:
 
 BEATS_A_LEASE = 5
 RESERVE_INTERVAL_S = 5
+TOLD_WITHIN_S = 10
+SENDERS_FIRST_S = 0.5  # that a load is put off, at most
+FORESEEN_BESIDE_LOADS = 1
+SHORT_BYTES = 1 << 20
 
 log = structlog.get_logger()
 
@@ -93,6 +101,11 @@ class Engine:
             size=settings.ingest.queue_size,
             is_large=self._is_large,
         )
+        self.answers = Answers()
+        self._foreseeing: set[asyncio.Task[None]] = set()
+        self._foreseen = asyncio.Event()
+        self._lenient: set[str] = set()  # clients whose last upload was one of `refuse_at_close = false`
+        self.touches = Touches(self._tell_of_empty)
         self.loader = Loader(
             settings.ingest,
             store=store,
@@ -101,6 +114,8 @@ class Engine:
             now=utc_now,
             try_again=self._try_again,
             told=self._hear,
+            judged=self._answer,
+            quietly=self.touches.ends_quietly,
             spare_bytes=self._spare_for_lists,
         )
         self.sweeper = Sweeper(
@@ -145,7 +160,7 @@ class Engine:
                         yield engine
                     finally:
                         engine.spool.stop()
-                        for task in working:
+                        for task in (*working, *engine._foreseeing):
                             task.cancel()
             finally:
                 await store.close()
@@ -164,6 +179,10 @@ class Engine:
     def inspect(self, upload: StoredUpload) -> Fault | None:
         """Tell the sender at CLOSE what the first bytes show."""
         config = self.config_of(upload.client)
+        if config.refuse_at_close:
+            self._lenient.discard(upload.client)
+        else:
+            self._lenient.add(upload.client)
         return inspect(upload, config, name_upload(upload, config, self.spool))
 
     def is_upload_name(self, client: str, path: str) -> bool:
@@ -177,10 +196,46 @@ class Engine:
     def _name(self, upload: StoredUpload) -> Named:
         return name_upload(upload, self.config_of(upload.client), self.spool)
 
-    def landed(self, upload: StoredUpload) -> None:
-        """Queue an upload that was just acknowledged; what does not fit is the sweep's."""
+    def landed(self, upload: StoredUpload) -> Ask | None:
+        """Queue an upload that has just landed, and give the answer to come; what does not fit is the sweep's."""
         self.watch.landed(upload)
-        self.queue.offer(upload)
+        if not self.queue.offer(upload) or not self._is_answered(upload):
+            return None
+        return partial(self._expect, upload)
+
+    def _expect(self, upload: StoredUpload) -> Awaited:
+        if self.queue.is_next(upload) and self._is_short(upload):
+            foresight = self.tasks.create_task(self._foresee(upload))
+            self._foreseeing.add(foresight)
+            foresight.add_done_callback(self._foreseen_one)
+        return self.answers.expect(upload.id)
+
+    def _foreseen_one(self, foresight: asyncio.Task[None]) -> None:
+        self._foreseeing.discard(foresight)
+        self._foreseen.set()
+
+    def _is_answered(self, upload: StoredUpload) -> bool:
+        """Whether anything but OK can be said of an upload while its sender waits."""
+        waits = self.settings.sftp.verdict_wait_s > 0 and upload.client not in self._lenient
+        return waits and read_name(upload.filename) is not None
+
+    async def _foresee(self, upload: StoredUpload) -> None:
+        """Answer the sender of a short list that is to load at once: its load may have to wait for those of others."""
+        try:
+            if await self.loader.is_to_load(upload):
+                self.answers.tell(upload.id, None)
+        except (CtsftpError, OSError):
+            return  # its load will tell
+        except Exception:
+            log.exception("list not foreseen", upload=upload.id, client=upload.client)
+
+    async def _let_senders_go_first(self) -> None:
+        """Begin no load while many senders wait to hear that theirs will load, but for no longer than a moment."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SENDERS_FIRST_S):
+                while len(self._foreseeing) > FORESEEN_BESIDE_LOADS:
+                    self._foreseen.clear()
+                    await self._foreseen.wait()
 
     async def find_file(self, upload_id: str) -> StoredUpload | None:
         """Find the file of an upload in the ledger; `RefusedError` if it is no longer kept.
@@ -245,16 +300,55 @@ class Engine:
 
     async def _load(self, upload: StoredUpload) -> None:
         began = time.monotonic()
-        await self.loader.load(upload)
+        try:
+            await self._let_senders_go_first()
+            await self.loader.load(upload)
+        finally:
+            self.answers.tell(upload.id, None)
         seconds = time.monotonic() - began
         self.watch.loaded(seconds)
         self.changed(upload.client)
         log.info("load ended", upload=upload.id, client=upload.client, seconds=round(seconds, 3))
 
+    def _tell_of_empty(self, upload: StoredUpload) -> None:
+        self.tasks.create_task(self._tell_when_rejected(upload))
+
+    async def _tell_when_rejected(self, upload: StoredUpload) -> None:
+        try:
+            with suppress(TimeoutError):  # the server may be stopping, and the load with it
+                async with asyncio.timeout(TOLD_WITHIN_S):
+                    await self.queue.wait_for([upload.id])
+            await self.store.ledger.tell_of_refusal(upload.id)
+        except CtsftpError as exc:
+            log.warning("nobody was told of an empty file", upload=upload.id, client=upload.client, error=str(exc))
+
+    async def _answer(self, upload: StoredUpload, verdict: Verdict) -> None:
+        """Put the home right, then tell the sender that waits."""
+        self.answers.tell(upload.id, await asyncio.to_thread(self._settle, upload, verdict))
+
+    def _settle(self, upload: StoredUpload, verdict: Verdict) -> Answer | None:
+        """Let an upload stand in the home, or take a refused one out of it; give what its sender is told."""
+        try:
+            config = self.config_of(upload.client)
+            if verdict.state in REFUSED_STATES and config.refuse_at_close:
+                self.spool.hide(upload)
+            else:
+                self.spool.settle(upload)
+        except (CtsftpError, OSError) as exc:
+            log.warning("home not put right", upload=upload.id, client=upload.client, error=str(exc))
+            return None
+        return answer_to(upload, verdict, config)
+
     def _hear(self, upload: StoredUpload, state: State, code: str | None, reading: Reading | None) -> None:
         if reading:
             self.holdings.add(upload.client, state, reading)
         self.watch.told(upload, state, code, reading)
+
+    def _is_short(self, upload: StoredUpload) -> bool:
+        try:
+            return upload.path.stat().st_size <= SHORT_BYTES
+        except OSError:  # the loader will say so
+            return False
 
     def _is_large(self, upload: StoredUpload) -> bool:
         try:

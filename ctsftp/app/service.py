@@ -35,6 +35,7 @@ from ctsftp.contract.guide import render_readme
 from ctsftp.errors import CtsftpError, DiskError, LostDatabaseError
 from ctsftp.ingest.approval import Approvals
 from ctsftp.settings import Settings
+from ctsftp.sftp.files import Touch
 from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.server import SftpServer
 from ctsftp.spool.room import Room
@@ -149,6 +150,7 @@ class Service:
                 is_upload_name=engine.is_upload_name,
                 inspect=engine.inspect,
                 landed=engine.landed,
+                touch=Touch(engine.touches.begins, engine.touches.filled, engine.touches.stayed),
                 cut_off=watch.note_cut_off,
                 receipts=ReceiptSource(desk.entries, desk.details, desk.render),
                 key_expiry_warning=timedelta(days=settings.notify.key_expiry_warning_days),

@@ -56,6 +56,8 @@ class ClientConfig(BaseModel):
     refuse_at_close: bool = True
     directories: Annotated[tuple[Folder, ...], Field(strict=False, max_length=MAX_DIRECTORIES)] | None = None
     temporary_names: Annotated[tuple[NameBeginning, ...], Field(strict=False, max_length=MAX_TEMPORARY_NAMES)] = ()
+    held_is_failure: bool = False
+    touch_first: bool = False
     max_rows: PositiveInt | None = None
     max_file_size_bytes: PositiveInt | None = None
     quota_bytes: PositiveInt | None = None

@@ -65,6 +65,9 @@ END_STATES = frozenset(
     }
 )
 
+# Where nothing of a file counts, and its sender is told so.
+REFUSED_STATES = frozenset({State.REJECTED, State.RETIRED})
+
 
 def check_move(frm: State, to: State) -> None:
     """Raise IllegalMoveError unless the table has that move."""

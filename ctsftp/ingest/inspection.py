@@ -19,4 +19,6 @@ def inspect(upload: StoredUpload, config: ClientConfig, name: Named) -> Fault | 
     with upload.path.open("rb", buffering=0) as file:
         head = file.read(HEAD_BYTES)
         complete = not file.read(1)
+    if config.touch_first and not head:
+        return None
     return inspect_head(head, complete=complete, id_titles=id_titles(config))

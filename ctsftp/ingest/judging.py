@@ -17,6 +17,7 @@ IGNORED = Verdict(
     reason="It is no list: its name does not end in .csv, its name or its folder is a temporary one, or it is the"
     " companion of a list. It is judged when it is renamed to a list's name.",
 )
+TOUCHED = Verdict(State.IGNORED, reason="It is empty: the list is expected to come under its name (touch_first).")
 
 
 def judge_of(

@@ -7,7 +7,7 @@ stopping (back to `received`, as if nothing had happened).
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -20,17 +20,19 @@ from ctsftp.contract.ids import unix_ms_of
 from ctsftp.contract.names import SegmentFile, read_name
 from ctsftp.contract.places import Elsewhere, Named, directory_notice
 from ctsftp.contract.states import State
-from ctsftp.contract.verdict import Verdict, change_notice
+from ctsftp.contract.verdict import SegmentFacts, Verdict, change_notice
 from ctsftp.errors import CtsftpError, DiskError, StoreError
-from ctsftp.ingest.judging import IGNORED, ends_lines, guards_for, judge_of
-from ctsftp.ingest.reading import Reading, id_titles, read_in_thread
+from ctsftp.ingest.judging import IGNORED, TOUCHED, ends_lines, guards_for, judge_of
+from ctsftp.ingest.reading import Reading, id_titles, read_file, read_in_thread
 from ctsftp.ingest.settings import IngestSettings
 from ctsftp.spool.spool import StoredUpload
-from ctsftp.store.records import Facts, NewUpload, Uncounted, Upload
+from ctsftp.store.publishing import Judge
+from ctsftp.store.records import Facts, NewUpload, Outcome, Uncounted, Upload
 from ctsftp.store.snapshots import bytes_to_write
 from ctsftp.store.store import Store
 
 MAX_DOUBLINGS = 16
+NOT_APPROVED = False
 MAX_INTERNAL_FAULTS = 3
 SHOWN_FAULT_CHARACTERS = 200
 
@@ -38,6 +40,13 @@ log = structlog.get_logger()
 
 # Hears each verdict: the upload, its state and code, and what was read of it.
 Told = Callable[[StoredUpload, State, str | None, Reading | None], None]
+
+# Hears, once, what a sender that waits is told: a verdict that is in the ledger, or that a list is to load.
+Judged = Callable[[StoredUpload, Verdict], Awaitable[None]]
+
+
+async def _unheard(_upload: StoredUpload, _verdict: Verdict) -> None:
+    pass
 
 
 class Loader:
@@ -53,6 +62,8 @@ class Loader:
         now: Callable[[], datetime],
         try_again: Callable[[StoredUpload, float], None],
         told: Told = lambda *_: None,
+        judged: Judged = _unheard,
+        quietly: Callable[[StoredUpload], bool] = lambda _: False,
         spare_bytes: Callable[[], int] = lambda: sys.maxsize,
     ) -> None:
         self._settings = settings
@@ -63,6 +74,8 @@ class Loader:
         self._now = now
         self._try_again = try_again
         self._told = told
+        self._judged = judged
+        self._quietly = quietly
         # What the disk of the database has above the floor.
         self._spare_bytes = spare_bytes
         # What each load that is under way was promised of it.
@@ -123,6 +136,8 @@ class Loader:
             await self._end(upload, State.IGNORED, IGNORED)
         elif isinstance(name, Fault):
             await self._end(upload, State.REJECTED, name)
+        elif row.size == 0 and (await asyncio.to_thread(self._config_of, upload.client)).touch_first:
+            await self._end(upload, State.IGNORED, TOUCHED)
         else:
             async with self._one_suspect if row.deaths else nullcontext():
                 await self._store.ledger.move(upload.id, State.LOADING)
@@ -159,11 +174,7 @@ class Loader:
 
     async def _load_segment_file(self, upload: StoredUpload, found: SegmentFile | Elsewhere, *, approved: bool) -> None:
         await self._require_room(upload, 1)
-        config = await asyncio.to_thread(self._config_of, upload.client)
-        limit = self._settings.max_rows
-        reading = await read_in_thread(
-            upload.path, id_titles=id_titles(config), max_rows=min(limit, config.max_rows or limit)
-        )
+        config, reading = await self._read(upload)
         name = found.file if isinstance(found, Elsewhere) else found
         if isinstance(found, Elsewhere):
             reading.notices.append(directory_notice(upload.directory))
@@ -172,11 +183,24 @@ class Loader:
         else:
             await self._judge_and_publish(upload, name, config, reading, approved=approved)
 
-    async def _judge_and_publish(
-        self, upload: StoredUpload, name: SegmentFile, config: ClientConfig, reading: Reading, *, approved: bool
-    ) -> None:
-        """Judge; write a new snapshot if it is to load; judge again in the transaction that publishes it."""
-        judge = partial(
+    async def _read(self, upload: StoredUpload) -> tuple[ClientConfig, Reading]:
+        config = await asyncio.to_thread(self._config_of, upload.client)
+        max_rows = self._max_rows(config)
+        return config, await read_in_thread(upload.path, id_titles=id_titles(config), max_rows=max_rows)
+
+    def _read_at_once(self, upload: StoredUpload) -> tuple[ClientConfig, Reading]:
+        """Read a short list, which takes no longer than to look for a reason to stop."""
+        config = self._config_of(upload.client)
+        return config, read_file(upload.path, id_titles=id_titles(config), max_rows=self._max_rows(config))
+
+    def _max_rows(self, config: ClientConfig) -> int:
+        limit = self._settings.max_rows
+        return min(limit, config.max_rows or limit)
+
+    async def _judge_of(
+        self, upload: StoredUpload, name: SegmentFile, config: ClientConfig, reading: Reading
+    ) -> Callable[..., Judge]:
+        return partial(
             judge_of,
             name,
             reading,
@@ -185,13 +209,38 @@ class Loader:
             upload_id=upload.id,
             ends_lines=await ends_lines(self._store, upload.client, reading),
         )
+
+    async def _facts_and_twin(self, upload: StoredUpload, name: SegmentFile) -> tuple[SegmentFacts | None, str | None]:
+        return await self._store.segments.facts_and_twin(upload.client, name.key, upload.filename, other_than=upload.id)
+
+    async def is_to_load(self, upload: StoredUpload) -> bool:
+        """Judge an upload that no other of its segment is before, without a word in the ledger.
+
+        Its load says it in the end; but a sender that waits need not wait until a worker has time.
+        """
+        name, unread = await self._read_name(upload)
+        if unread or not isinstance(name, SegmentFile):
+            return False
+        config, reading = await asyncio.to_thread(self._read_at_once, upload)
+        if reading.fault:
+            return False
+        judge = await self._judge_of(upload, name, config, reading)
+        facts, twin = await self._facts_and_twin(upload, name)
+        return judge()(facts, twin, NOT_APPROVED).state is State.LOADED
+
+    async def _judge_and_publish(
+        self, upload: StoredUpload, name: SegmentFile, config: ClientConfig, reading: Reading, *, approved: bool
+    ) -> None:
+        """Judge; write a new snapshot if it is to load; judge again in the transaction that publishes it."""
+        judge = await self._judge_of(upload, name, config, reading)
         outcome = None
         while outcome is None:  # judged not to load, and then to load: another node has changed the segment
-            facts = await self._store.segments.facts_for(upload.client, name.key)
-            twin = await self._store.ledger.twin(upload.client, upload.filename, other_than=upload.id)
+            facts, twin = await self._facts_and_twin(upload, name)
             verdict, snapshot = judge(), None
-            if verdict(facts, twin, approved).state is State.LOADED:
+            expected = verdict(facts, twin, approved)
+            if expected.state is State.LOADED:
                 await self._require_room(upload, bytes_to_write(reading.members))
+                await self._judged(upload, expected)
                 snapshot = await self._store.snapshots.begin(upload.id, reading.members)
                 await self._store.snapshots.add_members(snapshot, reading.ids)
             outcome = await self._store.snapshots.publish(
@@ -202,8 +251,17 @@ class Loader:
                 **_facts(reading),
             )
         self._tell(upload, outcome.state, outcome.code, reading)
+        await self._judged(upload, await self._as_told(upload, reading, outcome))
         if outcome.uncounted:
             await self.count_changes(outcome.uncounted)
+
+    async def _as_told(self, upload: StoredUpload, reading: Reading, outcome: Outcome) -> Verdict:
+        """Give the verdict as its sender is told it: of what is held already, sent again, that it is held."""
+        if outcome.state is State.DUPLICATE:
+            with suppress(CtsftpError):
+                if held := await self._store.ledger.held_twin(upload.client, upload.filename, reading.sha256):
+                    return _verdict(State.HELD, *held)
+        return _verdict(outcome.state, outcome.code, outcome.reason)
 
     async def _require_room(self, upload: StoredUpload, needed_bytes: int) -> None:
         """Promise a load room for what it writes to the database; DiskError if that would go below the floor.
@@ -253,9 +311,11 @@ class Loader:
             upload.id,
             state,
             rejects=reading.rejected_rows if reading else (),
+            quietly=facts["code"] is Code.EMPTY_FILE and self._quietly(upload),
             **facts,
         )
         self._tell(upload, state, why.code if why else None, reading)
+        await self._judged(upload, _verdict(state, facts["code"], facts["reason"]))
 
     async def _failed(self, upload: StoredUpload, code: Code, reason: str) -> None:
         """Note a fault of ours, in the ledger if it can be had, and try again later; the wait doubles each time."""
@@ -300,6 +360,10 @@ class Loader:
             rejected=reading.rejected if reading else None,
         )
         self._told(upload, state, code, reading)
+
+
+def _verdict(state: State, code: str | None, reason: str | None) -> Verdict:
+    return Verdict(state, Code(code) if code else None, reason or "")
 
 
 def _facts(reading: Reading) -> Facts:

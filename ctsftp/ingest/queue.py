@@ -53,6 +53,11 @@ class UploadQueue:
         """Whether an upload waits or is being worked on."""
         return upload_id in self._waiting or upload_id in self._working
 
+    def is_next(self, upload: StoredUpload) -> bool:
+        """Whether no other upload of its lane waits before it, or is being worked on."""
+        lane = self._lane_of(upload)
+        return lane in self._ready and self._lanes[lane][0].id == upload.id
+
     def offer(self, upload: StoredUpload) -> bool:
         """Queue an upload, once; False if the queue is full.
 

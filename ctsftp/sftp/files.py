@@ -16,7 +16,7 @@ import structlog
 from asyncssh import SFTPAttrs, SFTPName, SFTPServer, SFTPVFSAttrs, SSHServerChannel
 from asyncssh.constants import FXF_APPEND, FXF_CREAT, FXF_EXCL, FXF_TRUNC, FXF_WRITE
 
-from ctsftp.contract.codes import Fault
+from ctsftp.contract.codes import Code, Fault
 from ctsftp.errors import CtsftpError, FileRefusedError, LimitError, NoSuchPathError, PathRefusedError
 from ctsftp.sftp.fairness import FairShare, Listing
 from ctsftp.sftp.receipts import (
@@ -28,6 +28,7 @@ from ctsftp.sftp.receipts import (
     is_receipt,
     require_changeable,
 )
+from ctsftp.sftp.refusals import Refusals
 from ctsftp.sftp.settings import SftpSettings
 from ctsftp.spool.home import Entry, Home, OpenFile
 from ctsftp.spool.paths import HomePath, read_path
@@ -48,8 +49,21 @@ P = ParamSpec("P")
 log = structlog.get_logger()
 
 Inspect = Callable[[StoredUpload], Fault | None]
-Landed = Callable[[StoredUpload], None]
 Handle = StagedFile | OpenFile | ReceiptFile
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a sender is told of a verdict: a `refusal` makes its CLOSE fail, a `note` is shown to a person."""
+
+    refusal: str = ""
+    note: str = ""
+
+
+Awaited = asyncio.Future[Answer | None]
+# Takes over an upload that has landed; gives what to ask, at once, for the answer to come; None where it is OK.
+Ask = Callable[[], Awaited]
+Landed = Callable[[StoredUpload], Ask | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +75,25 @@ class CutOff:
     kept_bytes: int
 
 
+def _nobody(_upload: StoredUpload) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """Who hears of a list that was closed without a byte: when it `begins`, and then either of the other two.
+
+    It is `filled` by a list of its name, or `stayed` empty until its session ended.
+    """
+
+    begins: Callable[[StoredUpload], None] = _nobody
+    filled: Callable[[StoredUpload], None] = _nobody
+    stayed: Callable[[StoredUpload], None] = _nobody
+
+
+NOBODY = Touch()
+
+
 @dataclass(frozen=True, slots=True)
 class FilesContext:
     """What a session's files are given: the spool, the limits, and what `app` and the server want to hear."""
@@ -70,9 +103,11 @@ class FilesContext:
     max_file_size_bytes: int
     allowance: Allowance
     share: FairShare
+    refusals: Refusals
     is_upload_name: Callable[[str, str], bool]
     inspect: Inspect
     landed: Landed
+    touch: Touch
     cut_off: Callable[[CutOff], None]
     receipts: ReceiptSource
     upload_ended: Callable[[], None]
@@ -81,7 +116,15 @@ class FilesContext:
 class ClientFiles(SFTPServer):
     """One session's view of its client's home; keeps a registry of its open handles."""
 
-    def __init__(self, channel: SSHServerChannel[bytes], client: str, home: Home, context: FilesContext) -> None:
+    def __init__(
+        self,
+        channel: SSHServerChannel[bytes],
+        client: str,
+        home: Home,
+        context: FilesContext,
+        *,
+        note: Callable[[str], None],
+    ) -> None:
         super().__init__(channel)
         self.explicit_close = False
         self.requests = 0
@@ -93,7 +136,11 @@ class ClientFiles(SFTPServer):
         self._spool = context.spool
         self.share = context.share
         self._receipts = Receipts(client, context.receipts)
+        self._refusals = context.refusals
+        self._note = note  # shows a person a line
+        self._stopping: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._writing: set[StagedFile] = set()
+        self._touched: dict[HomePath, StoredUpload] = {}  # closed without a byte, and refused
         self._syncing: set[StagedFile] = set()
         self._reading: set[OpenFile] = set()
         self._listings: set[Listing] = set()
@@ -110,6 +157,12 @@ class ClientFiles(SFTPServer):
     def uploads(self) -> Iterable[StagedFile]:
         """The files that this session is writing."""
         return self._writing
+
+    def refuse_new(self) -> None:
+        """Let no new file be opened for writing, and answer what waits for a verdict: the server is stopping."""
+        self.refuses_new = True
+        if not self._stopping.done():
+            self._stopping.set_result(None)
 
     async def open(self, path: bytes, pflags: int, attrs: SFTPAttrs) -> Handle:  # noqa: ARG002  modes are ours
         """Open a file; modes that the client wishes for are ignored."""
@@ -140,7 +193,7 @@ class ClientFiles(SFTPServer):
         elif self.explicit_close:
             staged = _writing(file_obj)
             self._writing.remove(staged)
-            await self._land(self._publish(staged))
+            await self._land(self._close(staged))
         else:
             raise EOFError("The session ended with open uploads.")
 
@@ -154,6 +207,8 @@ class ClientFiles(SFTPServer):
             await asyncio.wait(self._unfinished)
         while self._writing:
             await self._cut_off(self._writing.pop())
+        while self._touched:
+            self._context.touch.stayed(self._touched.popitem()[1])
         while self._reading:
             self._reading.pop().close()
         while self._listings:
@@ -185,9 +240,11 @@ class ClientFiles(SFTPServer):
 
     async def stat(self, path: bytes) -> SFTPAttrs:
         """Describe a file or a folder; a new file is there for its own session from its OPEN on (sshfs looks then)."""
-        place = self._path(path)
+        place = self._path(path, stays_in=True)
         if is_receipt(place):
             return _attrs(await self._receipts.stat(place))
+        if reason := self._refusals.reason(place):
+            raise NoSuchPathError(reason)
         try:
             return _attrs(await self._in_thread(self._home.stat, place))
         except NoSuchPathError:
@@ -207,25 +264,23 @@ class ClientFiles(SFTPServer):
     async def setstat(self, path: bytes, attrs: SFTPAttrs) -> None:
         """Set a file's times; accept modes and owners without a change (Java clients fail otherwise)."""
         place = self._changeable(path)
-        try:
-            found = await self._in_thread(self._home.stat, place)
-        except NoSuchPathError:
-            if staged := self._being_written(place):
-                await self.fsetstat(staged, attrs)
-                return
-            raise
+        if staged := self._being_written(place):
+            self.fsetstat(staged, attrs)
+            return
+        found = await self._in_thread(self._home.stat, place)
         if attrs.size not in {None, found.size}:
             raise PathRefusedError(f"{place} is complete and stays as it is: send the new file whole.")
-        if attrs.mtime is not None:
-            accessed = attrs.mtime if attrs.atime is None else attrs.atime
-            await self._in_thread(self._home.set_times, place, accessed, attrs.mtime)
+        if times := _times(attrs):
+            await self._in_thread(self._home.set_times, place, *times)
 
     lsetstat = setstat
 
-    async def fsetstat(self, file_obj: object, attrs: SFTPAttrs) -> None:
-        """Cut or extend the file that is being written; its times are those of its CLOSE."""
+    def fsetstat(self, file_obj: object, attrs: SFTPAttrs) -> None:
+        """Cut or extend the file that is being written, or set the times that it keeps when it is closed."""
         if attrs.size is not None:
             _writing(file_obj).truncate(attrs.size)
+        if isinstance(file_obj, StagedFile) and (times := _times(attrs)):
+            file_obj.set_times(*times)
 
     async def listing(self, path: bytes) -> Listing:
         """List a folder, for `close` to forget; raises at once if it is not there."""
@@ -242,6 +297,7 @@ class ClientFiles(SFTPServer):
     async def mkdir(self, path: bytes, attrs: SFTPAttrs) -> None:  # noqa: ARG002  modes are ours
         """Make a folder."""
         place = self._changeable(path)
+        self._refusals.forget(place)
         await self._in_thread(self._account_for_one)
         await self._in_thread(self._home.make_folder, place)
 
@@ -251,11 +307,11 @@ class ClientFiles(SFTPServer):
 
     async def rename(self, oldpath: bytes, newpath: bytes) -> None:
         """Rename; what stands at the new path already is never replaced (SFTP version 3)."""
-        await self._land(self._rename(self._changeable(oldpath), self._changeable(newpath), replace=False))
+        await self._move(self._changeable(oldpath), self._changeable(newpath), replace=False)
 
     async def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
         """Rename, replacing a file at the new path (OpenSSH's PROTOCOL, section 4.3)."""
-        await self._land(self._rename(self._changeable(oldpath), self._changeable(newpath), replace=True))
+        await self._move(self._changeable(oldpath), self._changeable(newpath), replace=True)
 
     def format_user(self, uid: int | None) -> str:  # noqa: ARG002  all files are the client's
         """Name the owner in long listings."""
@@ -267,7 +323,7 @@ class ClientFiles(SFTPServer):
 
     def realpath(self, path: bytes) -> bytes:
         """Write a path out from the root."""
-        return str(self._path(path)).encode()
+        return str(self._path(path, stays_in=True)).encode()
 
     async def statvfs(self, path: bytes) -> SFTPVFSAttrs:  # noqa: ARG002  all homes are on one disk
         """Tell how much room there is."""
@@ -287,8 +343,9 @@ class ClientFiles(SFTPServer):
             entries = [folder_entry(), *(entry for entry in entries if entry.name != FOLDER.name)]
         return entries
 
-    def _path(self, raw: bytes) -> HomePath:
-        return read_path(raw, max_bytes=self.limits.max_path_bytes, max_depth=self.limits.max_path_depth)
+    def _path(self, raw: bytes, *, stays_in: bool = False) -> HomePath:
+        limits = self.limits
+        return read_path(raw, max_bytes=limits.max_path_bytes, max_depth=limits.max_path_depth, stays_in=stays_in)
 
     def _changeable(self, raw: bytes) -> HomePath:
         """Read the path of something that the client wants to write or change."""
@@ -343,6 +400,7 @@ class ClientFiles(SFTPServer):
     async def _open_to_write(self, place: HomePath, pflags: int) -> StagedFile:
         staged = await self._in_thread(self._stage, place, pflags)
         self._writing.add(staged)
+        self._refusals.forget(place)
         return staged
 
     def _stage(self, place: HomePath, pflags: int) -> StagedFile:
@@ -362,13 +420,87 @@ class ClientFiles(SFTPServer):
             share.settle(None)
             raise
 
+    async def _close(self, staged: StagedFile) -> None:
+        """End a file that its client closed: publish it, unless its client only looked, or only made its name."""
+        if staged.is_as_it_was:
+            await self._in_thread(self._spool.put_back, self.client, staged)
+            if staged.times:
+                await self._in_thread(self._home.set_times, staged.target, *staged.times)
+        else:
+            await self._publish(staged)
+            self._refusals.forget(staged.target)
+
     async def _publish(self, staged: StagedFile) -> None:
-        """Make the upload durable, hand it on, and raise the reason if its first bytes refuse it."""
-        upload = await self._in_thread(self._spool.publish, self.client, staged)
-        fault = await self._in_thread(self._inspect, upload)
-        self._hand_on(upload, staged.target, fault)
+        """Make the upload durable, hand it on, and raise the reason if it is refused."""
+        upload, fault = await self._in_thread(self._publish_and_inspect, staged)
+        self._end_touch(staged.target)
+        if fault and fault.code is Code.EMPTY_FILE:
+            self._begin_touch(upload, staged.target)
+        ask = self._hand_on(upload, staged.target, fault)
+        await self._answer(staged.target, fault, ask)
+
+    def _begin_touch(self, upload: StoredUpload, path: HomePath) -> None:
+        """Note a list without a byte: programs make a name so, and write to it later. People hear of it at the end."""
+        if len(self._touched) >= self.limits.max_open_handles:
+            self._context.touch.stayed(self._touched.pop(next(iter(self._touched))))
+        self._touched[path] = upload
+        self._context.touch.begins(upload)
+
+    def _end_touch(self, path: HomePath) -> None:
+        if upload := self._touched.pop(path, None):
+            self._context.touch.filled(upload)
+
+    def _publish_and_inspect(self, staged: StagedFile) -> tuple[StoredUpload, Fault | None]:
+        upload = self._spool.publish(self.client, staged)
+        fault = self._inspect(upload)
         if fault:
-            raise FileRefusedError(fault.reason)
+            self._hide(upload)
+        return upload, fault
+
+    def _hide(self, upload: StoredUpload) -> None:
+        """Take a refused upload out of the home; if that fails, its verdict is told nevertheless."""
+        try:
+            self._spool.hide(upload)
+        except CtsftpError as exc:
+            log.warning("refused file still shown", client=self.client, upload=upload.id, error=str(exc))
+
+    async def _answer(self, path: HomePath, fault: Fault | None, ask: Ask | None) -> None:
+        """Raise the reason if the upload is refused; of one that is taken and not applied, show a line.
+
+        Also what the first bytes refuse waits until the ledger says so, but is refused if it does not in time.
+        """
+        answer = await self._wait_for(ask()) if ask else None
+        if fault:
+            self._refuse(path, fault.reason)
+        if answer and answer.refusal:
+            self._refuse(path, answer.refusal)
+        if answer and answer.note:
+            self._note(answer.note)
+
+    async def _wait_for(self, awaited: Awaited) -> Answer | None:
+        """Wait for a verdict, in no thread, for as long as the limit, and not at all once the server is stopping."""
+        if self.limits.verdict_wait_s:
+            await asyncio.wait(
+                (awaited, self._stopping),
+                timeout=self.limits.verdict_wait_s,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        return awaited.result() if awaited.done() else None
+
+    def _refuse(self, path: HomePath, reason: str) -> None:
+        self._refusals.note(path, reason)
+        raise FileRefusedError(reason)
+
+    async def _move(self, old: HomePath, new: HomePath, *, replace: bool) -> None:
+        """Move a file or a folder, or the name at which a file that is open will be published."""
+        if self._being_written(old) and not await self._in_thread(self._home.find, old):
+            await self._in_thread(self._home.move_target, old, new, replace=replace)
+            for staged in self._writing:
+                if staged.target == old:
+                    staged.target = new
+        else:
+            await self._land(self._rename(old, new, replace=replace))
+        self._refusals.forget(new)
 
     async def _rename(self, old: HomePath, new: HomePath, *, replace: bool) -> None:
         """Move a file; one that gets an upload's name is a new upload of the same bytes.
@@ -378,17 +510,18 @@ class ClientFiles(SFTPServer):
         """
         is_file = not (await self._in_thread(self._home.stat, old)).is_folder
         if not (is_file and await self._in_thread(self._context.is_upload_name, self.client, str(new))):
-            await self._in_thread(self._move, old, new, replace=replace)
+            await self._in_thread(self._move_in_home, old, new, replace=replace)
             return
         await self._in_thread(self._account_for_rename, old)
-        upload = await self._in_thread(self._spool.publish_renamed, self.client, old, new, replace=replace)
-        fault = None
-        try:
-            if fault := await self._in_thread(self._inspect, upload):
-                raise FileRefusedError(fault.reason)
-            await self._in_thread(self._move, old, new, replace=replace)
-        finally:
-            self._hand_on(upload, new, fault)
+        upload, fault = await self._in_thread(self._publish_renamed, old, new, replace=replace)
+        self._end_touch(new)
+        ask = self._hand_on(upload, new, fault)
+        await self._answer(new, fault, ask)
+        await self._in_thread(self._move_in_home, old, new, replace=replace)
+
+    def _publish_renamed(self, old: HomePath, new: HomePath, *, replace: bool) -> tuple[StoredUpload, Fault | None]:
+        upload = self._spool.publish_renamed(self.client, old, new, replace=replace)
+        return upload, self._inspect(upload)
 
     def _account_for_one(self) -> None:
         self._spool.account(self.client).add_file(self._context.allowance)
@@ -408,10 +541,11 @@ class ClientFiles(SFTPServer):
             log.exception("upload could not be inspected", client=self.client, upload=upload.id)
             return None
 
-    def _hand_on(self, upload: StoredUpload, path: HomePath, fault: Fault | None) -> None:
-        self._context.landed(upload)
+    def _hand_on(self, upload: StoredUpload, path: HomePath, fault: Fault | None) -> Ask | None:
+        ask = self._context.landed(upload)
         refused = fault.code.value if fault else None
         log.info("upload landed", client=self.client, upload=upload.id, path=str(path), refused=refused)
+        return ask
 
     async def _cut_off(self, staged: StagedFile) -> None:
         try:
@@ -422,7 +556,7 @@ class ClientFiles(SFTPServer):
             log.info("upload cut off", client=self.client, path=str(staged.target), kept_bytes=kept)
             self._context.cut_off(CutOff(self.client, staged.target, kept))
 
-    def _move(self, old: HomePath, new: HomePath, *, replace: bool) -> None:
+    def _move_in_home(self, old: HomePath, new: HomePath, *, replace: bool) -> None:
         self._home.rename(old, new, replace=replace)
         self._home.sync(new.parent)
         if old.parent != new.parent:
@@ -438,6 +572,13 @@ def _writing(file_obj: object) -> StagedFile:
     if not isinstance(file_obj, StagedFile):
         raise PathRefusedError("The file is open for reading only.")
     return file_obj
+
+
+def _times(attrs: SFTPAttrs) -> tuple[int, int] | None:
+    """Read when a file was used and changed, if its client sets that."""
+    if attrs.mtime is None:
+        return None
+    return (attrs.mtime if attrs.atime is None else attrs.atime), attrs.mtime
 
 
 def _attrs(entry: Entry) -> SFTPAttrs:

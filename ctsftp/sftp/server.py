@@ -28,13 +28,14 @@ from ctsftp.sftp.ciphers import CIPHERS
 from ctsftp.sftp.door import Door
 from ctsftp.sftp.exchange import KEX_ALGORITHMS, Paces
 from ctsftp.sftp.fairness import FairShare
-from ctsftp.sftp.files import CutOff, FilesContext, Inspect, Landed
+from ctsftp.sftp.files import NOBODY, CutOff, FilesContext, Inspect, Landed, Touch
 from ctsftp.sftp.listener import Listener
 from ctsftp.sftp.login import Connection, Login, LoginRefused
 from ctsftp.sftp.negotiation import Mismatch
 from ctsftp.sftp.newcomers import Newcomers
 from ctsftp.sftp.penalties import Penalty
 from ctsftp.sftp.receipts import ReceiptSource
+from ctsftp.sftp.refusals import Refusals
 from ctsftp.sftp.seam import SshConnection
 from ctsftp.sftp.session import Session
 from ctsftp.sftp.settings import SftpSettings
@@ -79,6 +80,7 @@ class SftpServer:
         on_login: Callable[[Login], None],
         on_refusal: Callable[[LoginRefused], None],
         on_mismatch: Callable[[str], None],
+        touch: Touch = NOBODY,
     ) -> None:
         self.settings = settings
         self.clients = clients
@@ -98,10 +100,12 @@ class SftpServer:
         self._is_upload_name = is_upload_name
         self._inspect = inspect
         self._landed = landed
+        self._touch = touch
         self._cut_off = cut_off
         self._receipts = receipts
         self._sessions: dict[Session, Connection] = {}
         # A client's as long as it has a session.
+        self._refusals: dict[str, Refusals] = {}
         self._shares: WeakValueDictionary[str, FairShare] = WeakValueDictionary()
         self._upload_ended = asyncio.Event()
         self._hurrying = False
@@ -351,9 +355,11 @@ class SftpServer:
                 floor=self.settings.floor,
             ),
             share=self._share(client.name),
+            refusals=self._refusals.setdefault(client.name, Refusals(self.clock_s)),
             is_upload_name=self._is_upload_name,
             inspect=self._inspect,
             landed=self._landed,
+            touch=self._touch,
             cut_off=self._cut_off,
             receipts=self._receipts,
             upload_ended=self._upload_ended.set,

@@ -83,7 +83,7 @@ class Session(SSHServerStreamSession[bytes]):
         """Let no new file be opened for writing: the server is stopping."""
         self._refuses_new = True
         if self._files:
-            self._files.refuses_new = True
+            self._files.refuse_new()
 
     def shell_requested(self) -> bool:
         """Give no shell, but a sentence: of a request that fails, ssh tells nothing but that."""
@@ -162,8 +162,9 @@ class Session(SSHServerStreamSession[bytes]):
     async def _speak(self, reader: SSHReader[bytes], writer: SSHWriter[bytes]) -> bool:
         """Answer until the peer is done; False if it said something that cannot be gone on from."""
         home = await asyncio.to_thread(self._context.spool.home, self.client)
-        self._files = ClientFiles(self._channel, self.client, home, self._context)
-        self._files.refuses_new = self._refuses_new
+        self._files = ClientFiles(self._channel, self.client, home, self._context, note=self._explain)
+        if self._refuses_new:
+            self._files.refuse_new()
         handler = FilesHandler(self._files, reader, writer, until_writable=self._until_writable, explain=self._explain)
         await handler.run()
         return handler.ended_well

@@ -96,6 +96,11 @@ class SftpSettings(BaseModel):
     keepalive_interval_s: float = Field(30, gt=0, description="seconds between questions to a silent peer")
     keepalive_count_max: int = Field(3, ge=1, description="unanswered questions before it counts as gone")
     receipts_shown: int = Field(100, ge=1, le=500, description="uploads whose receipts a listing of /receipts shows")
+    verdict_wait_s: float = Field(
+        5,
+        ge=0,
+        description="seconds that the answer to a CLOSE waits for the verdict; 0: only the first bytes can be refused",
+    )
     receipt_wait_s: float = Field(5, ge=0, description="seconds that a look at a receipt waits for the verdict")
     rekey_bytes: int = Field(1 << 30, ge=1 << 16, description="bytes sent after which new session keys are agreed on,")
     rekey_interval_s: float = Field(3600, ge=1, description="or seconds")

@@ -272,6 +272,13 @@ class Home:
                 self.drop_partial(old)
                 self.drop_partial(new)
 
+    def move_target(self, old: HomePath, new: HomePath, *, replace: bool) -> None:
+        """Check that a file which is being written may stand at `new`; forget what was cut off at `old`."""
+        with self.lock, _answered(old, "renamed"):
+            self.check_target(old, new, replace=replace)
+            self.find_writable(new)
+            self.drop_partial(old)
+
     def check_target(self, old: HomePath, new: HomePath, *, replace: bool) -> None:
         """Raise unless something at `old` may be moved to `new`."""
         if not old.parts or new.parts[: len(old.parts)] == old.parts != new.parts:

@@ -60,11 +60,18 @@ class Landing:
             raise IncompleteError(f"{file.name} was replaced while it was being renamed: try again.")
         self._sync()
 
-    def show(self, target: HomePath, staged: Path, *, instead_of: os.stat_result | None = None) -> None:
+    def show(
+        self,
+        target: HomePath,
+        staged: Path,
+        *,
+        instead_of: os.stat_result | None = None,
+        keep_covered: bool = False,
+    ) -> Path | None:
         """Link the upload into the home in one step, so that a reader sees the old file or the new one.
 
         `staged` is a free name in staging. `instead_of` says what must stand at `target` still, byte
-        for byte; else `IncompleteError`.
+        for byte; else `IncompleteError`. Gives where the file that it replaced is kept, if that is asked for.
         """
         shown = self._home.file(target)
         with self._home.lock:
@@ -78,9 +85,10 @@ class Landing:
             self._disk.rename(staged, shown)
         self._home.sync(target.parent)
         self._home.drop_partial(target)
-        if self._covered:
+        if self._covered and not keep_covered:
             with contextlib.suppress(OSError):  # the next start clears staging
                 self._disk.unlink(self._covered)
+        return self._covered if keep_covered else None
 
     def _make_folder(self) -> None:
         """Make the upload's folder and those in it; one that is there belongs to another upload, which must stay."""

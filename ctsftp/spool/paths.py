@@ -40,8 +40,13 @@ class HomePath:
         return "/" + "/".join(self.parts)
 
 
-def read_path(raw: bytes, *, max_bytes: int = MAX_PATH_BYTES, max_depth: int = MAX_DEPTH) -> HomePath:
-    """Read a path that a client sent; raise `PathRefusedError` with the reason if it cannot be."""
+def read_path(
+    raw: bytes, *, max_bytes: int = MAX_PATH_BYTES, max_depth: int = MAX_DEPTH, stays_in: bool = False
+) -> HomePath:
+    """Read a path that a client sent; raise `PathRefusedError` with the reason if it cannot be.
+
+    `stays_in`: above the root is the root again, as on any system, rather than a path that cannot be.
+    """
     if len(raw) > max_bytes:
         raise PathRefusedError(f"The path is longer than {max_bytes} bytes: use a shorter one.")
     try:
@@ -51,9 +56,9 @@ def read_path(raw: bytes, *, max_bytes: int = MAX_PATH_BYTES, max_depth: int = M
     parts: list[str] = []
     for name in text.split("/"):
         if name == "..":
-            if not parts:
+            if not parts and not stays_in:
                 raise PathRefusedError("The path leads out of your home folder, which is / here.")
-            parts.pop()
+            parts = parts[:-1]
         elif name not in {"", "."}:
             check_name(name)
             parts.append(name)

@@ -45,6 +45,7 @@ from ctsftp.spool.paths import HomePath
 from ctsftp.spool.quota import Account, Share
 from ctsftp.spool.removal import LINKS_OF_ONE_UPLOAD, Removal
 from ctsftp.spool.staging import StagedFile
+from ctsftp.spool.unjudged import Unjudged
 
 COPY_BLOCK_BYTES = 1 << 20
 PLACE_LOCKS = 64
@@ -106,6 +107,7 @@ class Spool:
         self._recent_uploads: dict[tuple[str, int], StoredUpload] = {}
         self._recent_ids: dict[str, deque[str]] = {}
         self._recent_lock = threading.Lock()
+        self._unjudged = Unjudged(disk)
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -217,6 +219,7 @@ class Spool:
             max_size_bytes=max_size_bytes,
             seed_bytes=seed_bytes,
             shown=found is None,
+            stands=found is not None and not truncate,
             share=share,
         )
         if seed_bytes and share:
@@ -232,6 +235,7 @@ class Spool:
     def publish(self, client: str, staged: StagedFile) -> StoredUpload:
         """Turn a file that its client closed into an upload; when this returns it is durable.
 
+        What it replaced in the home is kept until `settle` or `hide` is told its verdict.
         Raises what makes the CLOSE fail. A file that is incomplete is then a partial, if its bytes
         can be trusted; one that could not be stored is gone, and what stood at its path is there still.
         """
@@ -240,9 +244,24 @@ class Spool:
         except CtsftpError:
             self.cut_off(client, staged)
             raise
-        upload = self._land(client, staged, staged.target)
+        upload = self._land(client, staged, staged.target, keep_covered=True)
         staged.settle(staged.size_bytes)
         return upload
+
+    def settle(self, upload: StoredUpload) -> None:
+        """Let an upload stand where it shows: it was not refused."""
+        self._unjudged.settle((upload.client, upload.id))
+
+    def hide(self, upload: StoredUpload) -> None:
+        """Take a refused upload out of the home; a file that it replaced there stands there again."""
+        self._unjudged.hide((upload.client, upload.id), upload.path, self.home(upload.client))
+
+    def put_back(self, client: str, staged: StagedFile) -> None:
+        """Forget a file that was opened and not changed; what was cut off at its place is there again."""
+        if staged.seed_bytes:
+            self.cut_off(client, staged)
+        else:
+            self._forget(staged)
 
     def publish_renamed(self, client: str, old: HomePath, new: HomePath, *, replace: bool) -> StoredUpload:
         """Make a complete file that gets a segment file's name an upload of the same bytes, without moving it yet."""
@@ -255,6 +274,7 @@ class Spool:
             landing.share(home.file(old), found)
             home.note_shared(found.st_ino, upload.id)
         self._remember(upload)
+        self._unjudged.note((client, upload.id), new)
         return upload
 
     def cut_off(self, client: str, staged: StagedFile) -> int:
@@ -286,9 +306,11 @@ class Spool:
         if found.st_size > max_size_bytes:
             raise LimitError(f"{path} is larger than the limit of {max_size_bytes} bytes.")
         try:
-            return self._land(client, self._copied(client, home, path, found), path, instead_of=found)
+            upload = self._land(client, self._copied(client, home, path, found), path, instead_of=found)
         except PeerError:  # written, moved or removed in the meantime: the next sweep looks again
             return None
+        self._unjudged.note((client, upload.id), path)
+        return upload
 
     def strangers(self, client: str, *, quiet_s: int) -> list[HomePath]:
         """List the files in a home that are no upload's and were quiet for `quiet_s` seconds.
@@ -419,7 +441,13 @@ class Spool:
         return None
 
     def _land(
-        self, client: str, staged: StagedFile, path: HomePath, *, instead_of: os.stat_result | None = None
+        self,
+        client: str,
+        staged: StagedFile,
+        path: HomePath,
+        *,
+        instead_of: os.stat_result | None = None,
+        keep_covered: bool = False,
     ) -> StoredUpload:
         """Make a sealed file an upload to `path` that stands in the home where the file was meant for."""
         try:
@@ -429,11 +457,13 @@ class Spool:
                 self._landing(client, home, path) as (upload, landing),
             ):
                 landing.take(staged.path)
-                landing.show(staged.target, staged.path, instead_of=instead_of)
+                covered = landing.show(staged.target, staged.path, instead_of=instead_of, keep_covered=keep_covered)
         except BaseException:
             self._forget(staged)
             raise
         self._remember(upload)
+        if keep_covered:
+            self._unjudged.note((client, upload.id), staged.target, covered)
         return upload
 
     @contextlib.contextmanager
@@ -490,6 +520,7 @@ class Spool:
         except BaseException:
             self._forget(staged)
             raise
+        staged.changed = False
 
     def _remember(self, upload: StoredUpload) -> None:
         """Remember an upload that just landed: it is the one that is renamed most often."""

@@ -19,6 +19,7 @@ class StagedFile:
     error, whatever the client does next (OpenSSH's client sends CLOSE after a failed write).
     One that begins with a seed that its client was not `shown` (a complete file stands before it) is whole only if the
     client itself writes all of it, or on to the seed's end or beyond: else it may mean to change what it saw.
+    One that `stands` began as a copy of the complete file at its place.
     A handle belongs to one session, whose requests come one after another; only `sync` may run beside them.
     """
 
@@ -32,10 +33,15 @@ class StagedFile:
         max_size_bytes: int,
         seed_bytes: int = 0,
         shown: bool = True,
+        stands: bool = False,
         share: Share | None = None,
     ) -> None:
         self.path = path
         self.target = target
+        self.seed_bytes = seed_bytes
+        self.changed = False  # by its client: a write, or a size that it set
+        self._stands = stands
+        self.times: tuple[float, float] | None = None
         self._share = share
         self.fault: CtsftpError | None = None
         self.writes = 0
@@ -61,6 +67,11 @@ class StagedFile:
             raise IncompleteError(f"{self.target} was closed already.")
         return self._fd
 
+    @property
+    def is_as_it_was(self) -> bool:
+        """Whether this is a complete file that was opened, and neither emptied nor changed: its client only looked."""
+        return self._stands and not self.changed and self.fault is None
+
     def begin_append(self, shown_bytes: int) -> None:
         """Expect a client that appends to what is here, and was shown a file of `shown_bytes`.
 
@@ -79,6 +90,7 @@ class StagedFile:
             self._settle_append(offset, *self._append_to)
         offset += self._shift_bytes
         self.writes += 1
+        self.changed = True
         if offset + len(data) > self._granted_bytes:
             self._ask_for_room(offset + len(data))
         try:
@@ -98,6 +110,7 @@ class StagedFile:
 
     def truncate(self, size: int) -> None:
         """Cut or extend the file; bytes that it gains this way are a hole until they are written."""
+        self.changed = True
         if self.fault:
             raise self.fault
         if size > self._max_size_bytes:
@@ -114,6 +127,12 @@ class StagedFile:
         if self._append_to:  # what follows is appended to what is left
             kept, shown = self._append_to
             self._append_to = (min(kept, size), min(shown, size))
+
+    def set_times(self, accessed_s: float, modified_s: float) -> None:
+        """Set the file's times, which it keeps when it is closed, whatever is written until then."""
+        self.times = accessed_s, modified_s
+        with translated(f"{self.target} could not be given its times"):
+            self._disk.set_times(self.path, accessed_s, modified_s)
 
     def stat(self) -> os.stat_result:
         """Describe the file as it is now."""
@@ -150,6 +169,8 @@ class StagedFile:
                     " send it again whole."
                 )
             )
+        if self.times:
+            self.set_times(*self.times)
         self.sync()
         self.close()
         self.size_bytes = size

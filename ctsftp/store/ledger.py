@@ -20,6 +20,7 @@ from ctsftp.store.database import Database
 from ctsftp.store.moves import keep_rejected_rows, move, state_of, warnings_column
 from ctsftp.store.records import Clock, Facts, NewUpload, Upload, iso
 from ctsftp.store.tables import is_mine, rejected_rows, segments, snapshots, uploads
+from ctsftp.store.telling import tell_of_move
 
 MAX_DEATHS = 3
 # Failed uploads that are taken up again in one transaction, and ids that are listed.
@@ -66,13 +67,23 @@ class Ledger:
         to: State,
         *,
         rejects: Sequence[RejectedRow] = (),
+        quietly: bool = False,
         **facts: Unpack[Facts],
     ) -> None:
-        """Move an upload that makes no snapshot to the state in which it ends or waits."""
+        """Move an upload that makes no snapshot to the state in which it ends or waits; `quietly`: tell nobody yet."""
 
         def work(conn: Connection) -> None:
-            move(conn, upload_id, to, now=self._clock(), **facts)
+            move(conn, upload_id, to, now=self._clock(), quietly=quietly, **facts)
             keep_rejected_rows(conn, upload_id, rejects)
+
+        await self._database.write(work)
+
+    async def tell_of_refusal(self, upload_id: str) -> None:
+        """Tell of an upload that was rejected quietly, if it is rejected still."""
+
+        def work(conn: Connection) -> None:
+            if state_of(conn, upload_id) is State.REJECTED:
+                tell_of_move(conn, upload_id, State.REJECTED, now=self._clock(), is_first=True)
 
         await self._database.write(work)
 
@@ -106,6 +117,17 @@ class Ledger:
     async def twin(self, client: str, filename: str, *, other_than: str) -> str | None:
         """Tell the sha256 of the newest other upload of this name that was applied or is held, if any."""
         return await self._database.read(lambda conn: twin(conn, client, filename, other_than=other_than))
+
+    async def held_twin(self, client: str, filename: str, sha256: str) -> tuple[str | None, str | None] | None:
+        """Tell the code and the reason with which the same name and bytes are held, None if they are not."""
+        same = sa.and_(uploads.c.client == client, uploads.c.filename == filename, uploads.c.sha256 == sha256)
+        query = sa.select(uploads.c.code, uploads.c.reason).where(same, uploads.c.state == State.HELD).limit(1)
+
+        def work(conn: Connection) -> tuple[str | None, str | None] | None:
+            found = conn.execute(query).first()
+            return (found.code, found.reason) if found else None
+
+        return await self._database.read(work)
 
     async def ends_lines(self, client: str) -> bool:
         """Tell whether lists of this client were applied, each of which ended with a line break."""
@@ -275,6 +297,8 @@ def twin(conn: Connection, client: str, filename: str, *, other_than: str) -> st
     after a newer one was loaded, and clocks may go back.
     """
     same_name = sa.and_(uploads.c.client == client, uploads.c.filename == filename, uploads.c.id != other_than)
+    if not conn.execute(sa.select(sa.exists().where(same_name))).scalar_one():
+        return None  # as of nearly every file
     same_segment = sa.and_(segments.c.client == uploads.c.client, segments.c.key == uploads.c.segment_key)
     its_snapshot = sa.and_(snapshots.c.segment_id == segments.c.id, snapshots.c.upload_id == uploads.c.id)
     newest_first = (uploads.c.finished_at.desc(), uploads.c.id.desc())

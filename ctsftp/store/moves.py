@@ -23,9 +23,10 @@ def move(
     *,
     now: datetime,
     expect: State | None = None,
+    quietly: bool = False,
     **facts: Unpack[Facts],
 ) -> bool:
-    """Move an upload to a state, note the facts about it, and tell of it, in the connection's transaction.
+    """Move an upload to a state, note the facts and, unless `quietly`, tell of it, in the connection's transaction.
 
     False, and nothing is done, if the upload is in another state than `expect`. An illegal move raises
     what `check_move` raises, an unknown upload `NotFoundError`, counts that do not add up ValueError.
@@ -48,7 +49,8 @@ def move(
         values["id_title"] = None
         conn.execute(rejected_rows.delete().where(rejected_rows.c.upload_id == upload_id))
     conn.execute(uploads.update().where(uploads.c.id == upload_id).values(values | _columns(facts)))
-    tell_of_move(conn, upload_id, to, now=now, is_first=is_first)
+    if not quietly:
+        tell_of_move(conn, upload_id, to, now=now, is_first=is_first)
     return True
 
 

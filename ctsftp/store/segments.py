@@ -18,7 +18,7 @@ from ctsftp.contract.states import State
 from ctsftp.contract.timeline import StepKind
 from ctsftp.contract.verdict import SegmentFacts
 from ctsftp.errors import NotFoundError, RefusedError
-from ctsftp.store import publishing
+from ctsftp.store import ledger, publishing
 from ctsftp.store.changes import compare
 from ctsftp.store.database import Database
 from ctsftp.store.gates import gates_of
@@ -81,6 +81,17 @@ class Segments:
     async def facts_for(self, client: str, key: str) -> SegmentFacts | None:
         """Tell what the judge needs to know about a segment, None if there is none."""
         return await self._database.read(lambda conn: publishing.facts_for(conn, client, key))
+
+    async def facts_and_twin(
+        self, client: str, key: str, filename: str, *, other_than: str
+    ) -> tuple[SegmentFacts | None, str | None]:
+        """Tell what the judge needs to know about a segment and about other uploads of a file's name, by one look."""
+        return await self._database.read(
+            lambda conn: (
+                publishing.facts_for(conn, client, key),
+                ledger.twin(conn, client, filename, other_than=other_than),
+            )
+        )
 
     async def member_segments(self, ct_user_id: int) -> list[Segment]:
         """List the segments in use that a member is in, of all clients."""

@@ -10,6 +10,8 @@ allow_sha1 = true
 refuse_at_close = false
 directories = ["/in/lists", "upload/"]
 temporary_names = ["new-", "incoming"]
+held_is_failure = true
+touch_first = true
 max_rows = 1_000_000
 max_file_size_bytes = 5_000_000_000
 
@@ -28,6 +30,8 @@ def test_an_absent_file_says_the_defaults() -> None:
     assert ClientConfig().enabled
     assert ClientConfig().refuse_at_close
     assert not ClientConfig().allow_sha1
+    assert not ClientConfig().held_is_failure
+    assert not ClientConfig().touch_first
 
 
 def test_everything_that_a_file_can_say_is_read() -> None:
@@ -40,6 +44,8 @@ def test_everything_that_a_file_can_say_is_read() -> None:
         refuse_at_close=False,
         directories=("/in/lists", "upload/"),
         temporary_names=("new-", "incoming"),
+        held_is_failure=True,
+        touch_first=True,
         max_rows=1_000_000,
         max_file_size_bytes=5_000_000_000,
         guards=Guards(shrunk_ratio=0.25, shrunk_from=10, future_days=0),

@@ -23,7 +23,7 @@ from ctsftp.settings import Settings
 from tests.e2e.conftest import PATIENCE_S, Box
 
 AT_ONCE = IngestSettings(retry_after_death_s=1e-9)  # what a dead server was loading waits for nothing here
-END_STATES = {"loaded", "duplicate", "superseded"}  # what the senders of these tests send can end in no other
+END_STATES = {"loaded", "duplicate", "superseded"}  # what the senders of these tests send rightly ends in no other
 
 
 class Fault(NamedTuple):
@@ -42,13 +42,14 @@ class Sent:
     name: str
     ids: tuple[int, ...]
     order: int
+    wrong: bool = False  # as many rows as it has ids are none
     data: bytes = field(init=False, repr=False)
     digest: str = field(init=False)
     acknowledged: bool = False
     refused: bool = False
 
     def __post_init__(self) -> None:
-        self.data = csv_of(self.ids)
+        self.data = csv_of(self.ids) + b"x,n\n" * (len(self.ids) if self.wrong else 0)
         self.digest = hashlib.sha256(self.data).hexdigest()
 
 
@@ -60,10 +61,10 @@ class Journal:
         self.acknowledged = 0
         self._lock = threading.Lock()
 
-    def begin(self, client: str, segment: str, name: str, ids: Iterable[int]) -> Sent:
+    def begin(self, client: str, segment: str, name: str, ids: Iterable[int], *, wrong: bool = False) -> Sent:
         """Note a file before its first byte goes out; one segment's files must be sent one after another."""
         with self._lock:
-            sent = Sent(client, segment, name, tuple(sorted(set(ids))), len(self._sent))
+            sent = Sent(client, segment, name, tuple(sorted(set(ids))), len(self._sent), wrong)
             self._sent.append(sent)
             return sent
 
@@ -153,13 +154,14 @@ def _ledger_faults(ledger: list[tuple[object, ...]], journal: Journal) -> Iterat
         if by_digest[sent.digest] > 1:
             yield Fault("twice", f"{sent.name} is {by_digest[sent.digest]} times in the ledger")
         if row is None:
-            if sent.acknowledged:
-                yield Fault("lost", f"{sent.name} was acknowledged and is not in the ledger")
+            if sent.acknowledged or (sent.wrong and sent.refused):
+                yield Fault("lost", f"{sent.name} was answered and is not in the ledger")
             continue
-        count = len(sent.ids)
-        if row[1:3] != (sent.client, sent.name) or row[3] not in END_STATES:
+        count, wrong = len(sent.ids), len(sent.ids) if sent.wrong else 0
+        ends = {"rejected"} if sent.wrong else END_STATES
+        if row[1:3] != (sent.client, sent.name) or row[3] not in ends:
             yield Fault("unfinished", f"{sent.name} is {row}")
-        if row[4:8] != (count, count, 0, 0):
+        if row[4:8] != (count + wrong, count, 0, wrong):
             yield Fault("wrong_counts", f"{sent.name} has {count} members: {row}")
     for row in ledger:
         if row[8] is not None and row[8] not in sent_digests:
@@ -196,7 +198,8 @@ def _segment_faults(db: Any, ledger: list[tuple[object, ...]], journal: Journal)
     for sent in journal.all():
         by_segment.setdefault((sent.client, sent.segment), []).append(sent)
     for (client, segment), all_sent in by_segment.items():
-        counting = [sent for sent in all_sent if sent.acknowledged or sent.digest in arrived]
+        right = [sent for sent in all_sent if not sent.wrong]
+        counting = [sent for sent in right if sent.acknowledged or sent.digest in arrived]
         newest = max(counting, key=lambda sent: sent.order, default=None)
         query = "SELECT ct_user_id FROM segment_members WHERE client = ? AND segment = ? ORDER BY 1"
         ids = _ids(db, query, client, segment)

@@ -27,6 +27,7 @@ VERSIONS_A_DAY = 10_000
 KILLS_A_ROUND = 50
 MOST_ACKNOWLEDGED_BEFORE_A_KILL = 12
 FIRST_ID_BITS = 24
+WRONG_SHARE = 0.1  # of the lists: their senders are refused once the ledger says so
 ROWS = (1, 2_000, 2_000, 20_000)
 SYNC_EVERY_BYTES = 50_000  # so that the larger lists are synced while they arrive
 NO_GUARD = "[guards]\nshrunk_ratio = 0.0\n"  # the sizes are random
@@ -70,7 +71,8 @@ class Load:
             name = earlier
         self.latest[client, segment] = name
         first = self.files << FIRST_ID_BITS
-        return self.journal.begin(client, segment, name, range(first, first + self.chance.choice(ROWS)))
+        ids = range(first, first + self.chance.choice(ROWS))
+        return self.journal.begin(client, segment, name, ids, wrong=self.chance.random() < WRONG_SHARE)
 
     async def run_until_killed(self) -> None:
         """Serve until so many were acknowledged, and a moment longer; then kill."""
@@ -81,8 +83,15 @@ class Load:
             await self.answered.wait_for(lambda: self.journal.acknowledged >= goal)
         await asyncio.sleep(self.chance.random() * 0.1)  # no event: the moment of the kill is to be any
         self.serving.clear()
+        told = [sent.digest for sent in self.journal.all() if sent.wrong and sent.refused]
         await asyncio.to_thread(serve.stop, signal.SIGKILL)
+        assert set(told) <= self.rejected(), "a sender was refused, and the ledger does not say so"
         self.loading += self.count_loading()
+
+    def rejected(self) -> set[str]:
+        """Give the digests of what the ledger rejects, as the dead server left it."""
+        with closing(sqlite3.connect(f"file:{self.box.folder / 'data' / 'ctsftp.db'}?mode=ro", uri=True)) as db:
+            return {digest for (digest,) in db.execute("SELECT sha256 FROM uploads WHERE state = 'rejected'")}
 
     def count_loading(self) -> int:
         """Count what the server was loading when it died, and leave everything as it is."""

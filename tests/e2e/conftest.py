@@ -98,13 +98,13 @@ class Box:
         ]
         return ["sftp", *options, "-b", "-", f"{client}@127.0.0.1"]
 
-    def put(self, client: str, name: str, text: str | bytes) -> dict[str, Any]:
-        """Put a file and give the event of its verdict."""
+    def put(self, client: str, name: str, text: str | bytes, *, refused: bool = False) -> dict[str, Any]:
+        """Put a file, which is `refused` or not, and give the event of its verdict."""
         assert self.serve is not None
         self.file(name, text)
         seen = self.serve.mark()
         done = self.sftp(client, f'put "{name}"')
-        assert done.returncode == 0, done.stderr
+        assert (done.returncode != 0) is refused, done.stderr
         return self.serve.wait_for("verdict", lambda event: event["file"] == name, since=seen)
 
 

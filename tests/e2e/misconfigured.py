@@ -28,7 +28,7 @@ HEADER_SETTING = "Column Header: True"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A wrong export: the code, what the answer must say, and whether the first bytes show it.
+    """A wrong export: the code, and what the answer must say.
 
     `job` holds what is wrong in the form; `spoil` is what happens to the file on its way.
     """
@@ -38,7 +38,6 @@ class Case:
     says: tuple[str, ...]
     job: ExportJob = RIGHT
     content: bytes | None = None
-    at_close: bool = True
     client_toml: str = ""
     directory: str = ""
 
@@ -57,10 +56,10 @@ def export(job: ExportJob = RIGHT) -> ExportFile:
         connection.close()
 
 
-def wrong(id_: str, code: Code, *says: str, content: bytes | None = None, at_close: bool = True, **form: Any) -> Case:
+def wrong(id_: str, code: Code, *says: str, content: bytes | None = None, **form: Any) -> Case:
     """Describe an export whose form differs from the right one in these fields."""
     client_toml, directory = form.pop("client_toml", ""), form.pop("directory", "")
-    return Case(id_, code, says, replace(RIGHT, **form), content, at_close, client_toml, directory)
+    return Case(id_, code, says, replace(RIGHT, **form), content, client_toml, directory)
 
 
 def sql(columns: str, *, where: str = "CTUserID IS NOT NULL") -> SqlQuery:
@@ -208,7 +207,6 @@ CASES = [
         "Two exports",
         "Select Object",
         content=b"CTUserID,ZIP\n" + b"1001,4051\n" * 30 + b"ZIP,CTUserID\n" + b"4051,1002\n" * 30,
-        at_close=False,
     ),
     wrong(
         "a title whose quote is not closed",
@@ -223,7 +221,6 @@ CASES = [
         "line 3 ",
         ENCLOSURE_SETTING,
         content=b'"CTUserID","CITY"\n"1","Basel"\n"2","Bern\n',
-        at_close=False,
     ),
     wrong(
         "a long line",
@@ -232,7 +229,6 @@ CASES = [
         "1,048,576 bytes",
         "Select Object",
         source=sql("CTUserID, printf('%.*c', 1048576, 'x') AS NOTES", where="RIID_ < 7000003"),
-        at_close=False,
     ),
     wrong("a long header", Code.LINE_TOO_LONG, "Line 1", "1,048,576 bytes", content=b"CTUserID," + b"x" * 1_048_576),
     wrong(
@@ -240,7 +236,6 @@ CASES = [
         Code.TOO_LARGE,
         "more than 20 rows",
         "Select Object",
-        at_close=False,
         client_toml="max_rows = 20\n",
     ),
     wrong(
@@ -249,7 +244,6 @@ CASES = [
         "a comma in a value",
         "Select Object",
         source=sql("CITY_, CTUserID"),
-        at_close=False,
     ),
     wrong(
         "line breaks in a column",
@@ -257,7 +251,6 @@ CASES = [
         "line break",
         "Select Object",
         source=sql("CTUserID, 'Main Street 1' || char(10) || CITY_ AS ADDRESS"),
-        at_close=False,
     ),
     wrong(
         "ids as Excel shows them",
@@ -266,7 +259,6 @@ CASES = [
         "spreadsheet",
         "Select Object",
         source=sql("'1.23E+10' AS CTUserID"),
-        at_close=False,
     ),
     wrong(
         "e-mail addresses for ids",
@@ -275,6 +267,5 @@ CASES = [
         "whole number",
         "Select Object",
         source=sql("EMAIL_ADDRESS_ AS CTUserID"),
-        at_close=False,
     ),
 ]

@@ -30,7 +30,7 @@ def test_a_put_file_is_a_segment_that_the_command_line_and_plain_sql_show(box: B
 
 
 def test_the_ledger_and_the_segment_list_tell_scripts_all_that_is_promised(acme: Box) -> None:
-    acme.put("acme", "VIP_20261123_0900.csv", rows(1, 2, 2) + "9,x,Basel\r\n")
+    acme.put("acme", "VIP_20261123_0900.csv", rows(1, 2, 2) + "9,x,Basel\r\n", refused=True)
     [upload] = acme.json("upload", "list")
     assert {name: upload[name] for name in ("client", "filename", "segment", "stamp", "state", "code", "reason")} == {
         "client": "acme",

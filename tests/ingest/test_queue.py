@@ -240,3 +240,19 @@ async def test_a_large_upload_that_is_offered_while_it_is_worked_on_is_large_the
         work.gate.set()
         await queue.wait_for()
     assert work.begun == ["0001", "0002", "0001"]
+
+
+async def test_an_upload_is_next_if_no_other_of_its_lane_waits_before_it_or_is_worked_on() -> None:
+    work = Work()
+    work.gate.clear()
+    queue = queue_of(work)
+    first, second, other = upload(1), upload(2), upload(3, "gold")
+    for one in (first, second, other):
+        queue.offer(one)
+    assert [queue.is_next(one) for one in (first, second, other)] == [True, False, True]
+    async with running(queue):
+        await work.has_begun(2)
+        assert not any(queue.is_next(one) for one in (first, second, other))
+        work.gate.set()
+        await queue.wait_for()
+    assert not queue.is_next(second)

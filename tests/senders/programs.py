@@ -97,6 +97,18 @@ class OpenSsh:
         self.batch(f"put {file} {name}", f"rm {name}")
 
 
+class Scp:
+    """OpenSSH's scp, which speaks SFTP since its version 9.0."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._scp = require_program("scp")
+
+    def put(self, file: Path, name: str) -> None:
+        options = ssh_options(self._account)
+        self._account.execute(self._scp, "-s", *options, str(file), f"{self._account.client}@{HOST}:{name}")
+
+
 class Lftp:
     """lftp, over OpenSSH's ssh."""
 
@@ -196,21 +208,41 @@ class Curl:
         self.run(name, "--upload-file", str(file), "--quote", f"-rm /{name}")
 
 
-class Psftp:
-    """PuTTY's psftp; it reads keys of PuTTY's own form."""
+class Putty:
+    """What PuTTY's programs have in common: they read keys of PuTTY's own form."""
+
+    name: str
 
     def __init__(self, account: Account) -> None:
         self._account = account
-        self._psftp = require_program("psftp")
+        self._program = require_program(self.name)
         self._key = account.folder / "key.ppk"
         account.execute(require_program("puttygen"), str(account.keys.ed25519), "-O", "private", "-o", str(self._key))
 
-    def batch(self, *commands: str) -> str:
-        script = self._account.file("psftp.txt", "".join(f"{command}\n" for command in commands).encode())
-        options = ["-batch", "-P", str(self._account.port), "-i", str(self._key), "-b", str(script)]
+    def execute(self, *arguments: str) -> str:
+        options = ["-batch", "-P", str(self._account.port), "-i", str(self._key)]
         for fingerprint in host_fingerprints(self._account):
             options += ["-hostkey", fingerprint]
-        return self._account.execute(self._psftp, *options, f"{self._account.client}@{HOST}")
+        return self._account.execute(self._program, *options, *arguments)
+
+
+class Pscp(Putty):
+    """PuTTY's pscp."""
+
+    name = "pscp"
+
+    def put(self, file: Path, name: str) -> None:
+        self.execute("-sftp", str(file), f"{self._account.client}@{HOST}:{name}")
+
+
+class Psftp(Putty):
+    """PuTTY's psftp."""
+
+    name = "psftp"
+
+    def batch(self, *commands: str) -> str:
+        script = self._account.file("psftp.txt", "".join(f"{command}\n" for command in commands).encode())
+        return self.execute("-b", str(script), f"{self._account.client}@{HOST}")
 
     def put(self, file: Path, name: str) -> None:
         self.batch(f"put {file} {name}")

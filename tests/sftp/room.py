@@ -27,7 +27,7 @@ from .raw import RawSftp
 
 if TYPE_CHECKING:
     from ctsftp.contract.codes import Fault
-    from ctsftp.sftp.files import CutOff
+    from ctsftp.sftp.files import Answer, Ask, CutOff
 
 PATIENCE_S = 20.0
 ACME = "acme"
@@ -192,6 +192,7 @@ class Room:
         self.mismatches: Heard[str] = Heard()
         self.ended: Heard[Session] = Heard()
         self.faults: dict[str, Fault] = {}
+        self.answers: dict[str, asyncio.Future[Answer | None]] = {}  # that are awaited, by file name
         self.receipts: dict[str, list[ReceiptFile]] = {}
         self.receipt_details: dict[str, list[ReceiptFile]] = {}
         self.inspect: Callable[[StoredUpload], Fault | None] = lambda upload: self.faults.get(upload.filename)
@@ -320,6 +321,13 @@ class Room:
     def _inspect(self, upload: StoredUpload) -> "Fault | None":
         return self.inspect(upload)  # which a test may have replaced
 
+    def _land(self, upload: StoredUpload) -> "Ask | None":
+        answer = self.answers.get(upload.filename)
+        if answer is None:
+            self.spool.settle(upload)
+        self.landed(upload)
+        return (lambda: answer) if answer else None
+
     async def _receipt_entries(self, client: str) -> list[Entry]:
         return [receipt.entry for receipt in self.receipts.get(client, [])]
 
@@ -343,7 +351,7 @@ class Room:
                 now=lambda: self.now,
                 is_upload_name=lambda _client, path: Places().read(path) is not None,
                 inspect=self._inspect,
-                landed=self.landed,
+                landed=self._land,
                 cut_off=self.cut_offs,
                 receipts=ReceiptSource(self._receipt_entries, self._receipt_details, self._render_receipt),
                 on_login=self.logins,

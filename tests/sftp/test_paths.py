@@ -98,6 +98,8 @@ BAD_PATHS = {
     "too deep": b"x/" * 40,
     "endless": b"/" * 5000,
 }
+OUT_OF_THE_HOME = {"one up", "up and down", "from the root", "deeper"}
+LOOKS = {"stat", "lstat", "realpath"}  # for which the root's parent is the root
 ASK: dict[str, Callable[[RawSftp, bytes], Awaitable[tuple[int, str]]]] = {}
 
 
@@ -138,10 +140,24 @@ async def test_paths_out_of_the_home_and_names_that_cannot_be_are_refused(room: 
     raw = await room.raw()
     before = tree(room.folder)
     for label, path in BAD_PATHS.items():
+        if request_ in LOOKS and label in OUT_OF_THE_HOME:
+            continue
         code, reason = await ASK[request_](raw, path)
         assert code == FX_PERMISSION_DENIED, label
         assert reason, label
     assert tree(room.folder) == before
+
+
+async def test_above_the_root_is_the_root_for_who_only_looks(room: Room) -> None:
+    await room.landed_put(GOLD, LIST)
+    sftp = await room.sftp()
+    for up in ("/..", "..", "folder/../..", "/../.."):
+        assert await sftp.realpath(up) == "/"
+        for look in (sftp.stat, sftp.lstat):
+            assert (await look(up)).type == asyncssh.FILEXFER_TYPE_DIRECTORY
+            assert (await look(f"{up}/{GOLD}")).size == len(LIST)
+    with pytest.raises(asyncssh.SFTPNoSuchFile):
+        await sftp.stat("/../etc/passwd")
 
 
 async def test_stock_sftp_shows_why_a_path_is_refused(room: Room, stock: StockSftp) -> None:

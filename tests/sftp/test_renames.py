@@ -117,5 +117,6 @@ async def test_a_rename_completes_though_the_connection_is_lost_while_it_is_awai
     raw.channel.get_connection().abort()
     await room.disconnected()
     gate.open()
-    upload = (await room.landed.first(2))[-1]
+    await room.sessions_ended(2)
+    upload = room.landed.all[-1]
     assert upload.path.read_bytes() == LIST == room.home(GOLD)

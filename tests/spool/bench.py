@@ -48,7 +48,9 @@ class Client:
         return self.open(path, truncate=False, append=append)
 
     def publish(self, staged: StagedFile) -> StoredUpload:
-        return self.spool.publish("acme", staged)
+        upload = self.spool.publish("acme", staged)
+        self.spool.settle(upload)
+        return upload
 
     def cut_off(self, staged: StagedFile) -> int:
         return self.spool.cut_off("acme", staged)
