@@ -64,7 +64,7 @@ async def test_held_is_failure_fails_a_held_list_and_the_same_again(sender: Send
     for _ in range(2):
         held = await push(sender, named(2), ids(1, 2))
         assert not held.ok
-        assert "The file has 2 members, and the segment has 200." in held.output
+        assert "The file has 2 members, and the segment had 200." in held.output
     assert (await push(sender, named(1), ids(*MANY))).ok
     assert [row["state"] for row in await sender.ledger()] == ["duplicate", "duplicate", "held", "loaded"]
 

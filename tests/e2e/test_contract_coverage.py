@@ -13,7 +13,13 @@ from ctsftp.contract.states import MOVES, State
 from .inprocess import Move
 from .misconfigured import CASES
 
-MODULES = ["test_contract_table", "test_contract_content", "test_segment_verdicts", "test_segment_faults"]
+MODULES = [
+    "test_answers",
+    "test_contract_table",
+    "test_contract_content",
+    "test_segment_verdicts",
+    "test_segment_faults",
+]
 
 
 def exercised() -> Iterator[Code | Move]:
