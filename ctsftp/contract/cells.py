@@ -18,7 +18,10 @@ _QUOTED_CELL = re.compile(rb'(?:^|(?<=,))"[^"]*+(?:""[^"]*+)*+"(?=,|$)')
 # A quoted cell up to the quote that closes it, which is missing where the cell is open at the end of the line.
 _FROM_OPENING = re.compile(rb'"[^"]*+(?:""[^"]*+)*+("?)')
 _FROM_WITHIN = re.compile(rb'[^"]*+(?:""[^"]*+)*+("?)')
-_BLANKS = re.compile(rb"[ \t]*+")
+# Around quotes a control or an invisible character is no text: a no-break or zero-width space, a byte-order mark.
+_BLANKS = re.compile(
+    rb"(?:[ \t\x01-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2\xa0|\xe2\x80[\x8b-\x8f]|\xe2\x81\xa0|\xef\xbb\xbf)*+"
+)
 
 
 @dataclass(slots=True)

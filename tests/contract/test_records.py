@@ -71,6 +71,13 @@ def test_a_carriage_return_in_a_quoted_value_is_a_part_of_it() -> None:
     assert ids(FIRST_OF_TWO, b'5,"x\ry"\n6,5" screen\n') == [6]
 
 
+@pytest.mark.parametrize("mark", [b"\x1a", b"\x0b", b"\x7f", "\u200b".encode(), "\u00a0 ".encode(), "\ufeff".encode()])
+def test_a_value_is_closed_where_an_invisible_character_stands_behind_its_quote(mark: bytes) -> None:
+    """Else its last line was a row, and a member that nobody exported."""
+    assert ids(FIRST_OF_TWO, b'100001,"7,8\n9,10"' + mark + b"\n5,x\n") == [5, 100001]
+    assert ids(FIRST_OF_TWO, b"100001," + mark + b'"7,8\n9,10"\n5,x\n') == [5, 100001]
+
+
 # Enclosed files: RFC 4180.
 
 

@@ -95,9 +95,11 @@ def test_every_refusal_is_heard_at_the_put_itself(
     for code, case in FIRST_CASES.items():
         account = post.open_account(tmp_path, case.client_toml)
         file = case.export()
+        home = post.box.folder / "data" / "clients" / account.client / "home"
+        (home / case.directory).mkdir(parents=True, exist_ok=True)
         with pytest.raises((AssertionError, OSError)) as told:
             make(account).put(account.file(f"{code}.data", file.data), file.filename)
-        account.state(file.filename)
+        account.state(Path(file.filename).name)
         [(_, state, found, reason)] = post.select(
             "SELECT filename, state, code, reason FROM uploads WHERE client = ?", account.client
         )
