@@ -163,6 +163,11 @@ class _Block(Sequence[bytes]):
             sure[line[_ends_cell(beyond) | _is_blank(beyond)]] = False
 
 
+# Space, tab, control characters, and each byte of the invisible characters that UTF-8 writes in two or three.
+_BLANK_BYTES: _Flags = np.zeros(256, dtype=np.bool_)
+_BLANK_BYTES[[SPACE, *range(LINE_FEED), *range(LINE_FEED + 1, SPACE), 0x7F]] = True
+_BLANK_BYTES[[*b"\xc2\xa0\xe2\x80\x81\x8b\x8c\x8d\x8e\x8f\xef\xbb\xbf"]] = True
+
 NO_LINES: _Positions = np.empty(0, dtype=np.intp)
 
 
@@ -178,7 +183,8 @@ def _ends_cell(text: _Bytes) -> _Flags:
 
 
 def _is_blank(text: _Bytes) -> _Flags:
-    found: _Flags = (text == SPACE) | (text == TAB)
+    """Tell which bytes may be a part of what `cells` passes over around quotes."""
+    found: _Flags = _BLANK_BYTES[text]
     return found
 
 

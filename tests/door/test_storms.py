@@ -25,7 +25,7 @@ KINDS = ("small ignored packets", "key exchanges", "lists of algorithms", "nothi
 PUT_S, HEALTH_S, MEMORY_MIB = 1.0, 0.3, 300
 LARGE_HOME = 17_800
 GIVEN_BACK_WITHIN_MIB = 20
-SHORT = ("channels to other hosts", "new keys", "reads", "listings")
+SHORT = ("channels to other hosts", "reads", "listings")
 CLIENT_KINDS = [
     pytest.param(kind, marks=pytest.mark.slow if kind in SHORT else pytest.mark.soak)
     for kind in (*CLIENTS, "new keys", *WORK)
@@ -215,7 +215,7 @@ async def test_big_honest_pushes_at_once_and_the_slowest_line_earn_nothing(servi
 @pytest.mark.parametrize(
     "kind",
     [
-        pytest.param("reads during a key exchange", marks=pytest.mark.slow),
+        pytest.param("reads during a key exchange", marks=pytest.mark.soak),
         pytest.param("reads that nobody takes", marks=pytest.mark.soak),
     ],
 )

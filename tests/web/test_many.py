@@ -18,7 +18,8 @@ from ctsftp.store.tables import segments, snapshots, timeline, uploads
 
 from .conftest import Desk
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+# Bars in milliseconds: for a machine that does nothing else.
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(300)]
 
 SEGMENTS = 20_000
 AT_ONCE = 400
