@@ -16,7 +16,6 @@ from .browser import DESKTOP, PHONE, chromium, is_cut
 
 __all__ = ["box", "host_keys"]
 
-pytestmark = pytest.mark.slow
 
 BLIND_MS = 5_000
 AWAY, ENDED = "The server has not answered", "You are no longer signed in"
@@ -87,6 +86,7 @@ async def window(box: Box, browser: Browser) -> AsyncIterator[Window]:
     await context.close()
 
 
+@pytest.mark.slow
 async def test_a_page_survives_a_server_that_is_killed_and_started_again(window: Window) -> None:
     await window.fill_a_gate()
     window.send(signal.SIGKILL)
@@ -106,6 +106,7 @@ async def test_a_page_survives_a_server_that_is_killed_and_started_again(window:
     await window.the_gate_is_set()
 
 
+@pytest.mark.slow
 async def test_a_page_that_shows_news_shows_those_it_missed(window: Window) -> None:
     window.send(signal.SIGKILL)
     await window.sees(AWAY)
@@ -117,6 +118,7 @@ async def test_a_page_that_shows_news_shows_those_it_missed(window: Window) -> N
     await expect(window.page.get_by_role("row", name="Gold")).to_contain_text("3", timeout=BLIND_MS)
 
 
+@pytest.mark.slow
 async def test_a_page_knows_when_nothing_answers_though_nothing_was_closed(window: Window) -> None:
     await window.fill_a_gate()
     window.send(signal.SIGSTOP)
@@ -131,6 +133,7 @@ async def test_a_page_knows_when_nothing_answers_though_nothing_was_closed(windo
     await window.the_gate_is_set()
 
 
+@pytest.mark.soak  # of seven runs one found the click without effect: the reason is not known yet
 async def test_a_page_whose_session_ended_says_so_and_goes_on_after_a_new_sign_in(window: Window) -> None:
     await window.fill_a_gate()
     await asyncio.to_thread(window.box.run, "token", "revoke", "maria")
@@ -150,6 +153,7 @@ async def test_a_page_whose_session_ended_says_so_and_goes_on_after_a_new_sign_i
     await window.the_gate_is_set()
 
 
+@pytest.mark.slow
 async def test_without_a_script_a_click_of_an_ended_session_is_told_and_nothing_typed_is_lost(
     window: Window, browser: Browser
 ) -> None:
