@@ -68,6 +68,15 @@ def test_the_ids_of_a_plain_export_are_read() -> None:
     assert (found.fault, found.notices, found.rejected_rows) == (None, [], [])
 
 
+def test_quotes_of_both_kinds_set_the_rows_between_those_that_open_and_close_aside_and_say_so() -> None:
+    rows = b"".join(b"%d,Basel\n" % one for one in range(1, 41))
+    found = read(b"CTUserID,CITY\n" + rows + b'41,5" screen\n42,"Flat 3\n12,Main,Street"\n')
+    assert (found.ids, found.rejected) == ([*range(1, 42)], 2)
+    [told] = found.notices
+    assert (told.code, "(line 43)" in told.text, "(line 42)" in told.text) == (Code.ENCLOSURE, True, True)
+    assert "the rows between the former were rejected" in told.text
+
+
 def test_a_header_alone_is_a_list_without_members() -> None:
     assert read(b"CTUserID\n") == Result([], None, 0, 0, 0, 0)
     assert read(b"CTUserID\n\n\r\n \n").rows == 0
