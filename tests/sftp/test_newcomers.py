@@ -66,6 +66,7 @@ async def test_after_a_pause_some_begin_at_once(sockets: ExitStack, monkeypatch:
     street.newcomers.close()
 
 
+@pytest.mark.soak  # by the real clock: on a busy machine one more may begin at once
 async def test_addresses_take_turns_at_the_pace_of_the_house(
     sockets: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
