@@ -46,7 +46,6 @@ from ctsftp.spool.ids import UploadIds
 from ctsftp.spool.reserve import Reserve
 from ctsftp.spool.room import Room
 from ctsftp.spool.spool import Spool, StoredUpload
-from ctsftp.store.records import Uncounted
 from ctsftp.store.store import Store
 
 if TYPE_CHECKING:
@@ -150,8 +149,8 @@ class Engine:
                 async with asyncio.TaskGroup() as tasks:
                     engine = cls(settings, store, tasks, watch or Watch())
                     await engine._begin_pulse(by)
-                    uncounted = await engine._recover()
-                    working = [tasks.create_task(work) for work in (engine.queue.run(), engine._count(uncounted))]
+                    await engine._recover()
+                    working = [tasks.create_task(engine.queue.run())]
                     if store.node:
                         working.append(tasks.create_task(watch_decisions(store, engine.spool, engine.queue)))
                     if engine.pulse:
@@ -364,8 +363,8 @@ class Engine:
             self.pulse = Pulse(self.settings.data_dir, by or self.store.node)
             await asyncio.to_thread(self.pulse.begin)
 
-    async def _recover(self) -> list[Uncounted]:
-        """Put right what a dead process left; give what it had yet to count."""
+    async def _recover(self) -> None:
+        """Put right what a dead process left."""
         cleared = await asyncio.to_thread(self.spool.clear_staging)
         of_each = self.spool.of_each_client("recover", lambda client: max(self.spool.upload_ids(client), default=""))
         newest = await asyncio.to_thread(lambda: max(of_each, default=""))
@@ -375,12 +374,6 @@ class Engine:
             self._ids.start_after(newest)
         await self.store.recover(wait_s=self.settings.ingest.retry_after_death_s)
         log.info("recovered", staging_files_deleted=cleared)
-        return await self.store.snapshots.uncounted()
-
-    async def _count(self, uncounted: list[Uncounted]) -> None:
-        """Count what a dead process had yet to; figures that cannot be had stay unknown until the next start."""
-        for snapshot in uncounted:
-            await self.loader.count_changes(snapshot)
 
 
 def config_of(clients: Clients, client: str) -> ClientConfig:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ctsftp.clients.config import ClientConfig
 from ctsftp.contract.codes import Code, Fault, Notice, fault
 from ctsftp.contract.reader import CsvReader, RejectedRow
+from ctsftp.contract.rows import NO_IDS
 from ctsftp.contract.titles import CONTRACT_TITLE, ID_TITLES
 from ctsftp.contract.verdict import NO_SIGNS, Signs
 from ctsftp.lists import is_scattered
@@ -23,13 +24,14 @@ IDS_AT_ONCE = 100_000  # compared with their neighbours: bounds the memory beyon
 Ids = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reading:
     """What a file holds. `ids` are its members, ascending, each once; rows = members + duplicates + rejected."""
 
     sha256: str
     size: int
     rows: int
+    members: int
     duplicates: int
     rejected: int
     ids: Ids
@@ -38,10 +40,9 @@ class Reading:
     rejected_rows: list[RejectedRow] = field(default_factory=list)
     signs: Signs = NO_SIGNS
 
-    @property
-    def members(self) -> int:
-        """How many members the file names."""
-        return len(self.ids)
+    def drop_ids(self) -> None:
+        """Let go of the ids, which are the memory that a load takes, once they are written."""
+        self.ids = NO_IDS
 
 
 async def read_in_thread(path: Path, *, id_titles: tuple[str, ...], max_rows: int) -> Reading:
@@ -86,6 +87,7 @@ def read_file(
         sha256=digest.hexdigest(),
         size=size,
         rows=reader.rows,
+        members=len(members),
         duplicates=duplicates,
         rejected=reader.rejected,
         ids=members,

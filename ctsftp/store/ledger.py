@@ -8,7 +8,7 @@ from typing import Unpack
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ctsftp.contract.codes import Code, Notice
+from ctsftp.contract.codes import Code
 from ctsftp.contract.ids import next_tick
 from ctsftp.contract.ids import upload_id as id_of
 from ctsftp.contract.names import SegmentFile
@@ -17,7 +17,7 @@ from ctsftp.contract.rows import RejectedRow
 from ctsftp.contract.states import END_STATES, State
 from ctsftp.errors import RefusedError
 from ctsftp.store.database import Database
-from ctsftp.store.moves import keep_rejected_rows, move, state_of, warnings_column
+from ctsftp.store.moves import keep_rejected_rows, move, state_of
 from ctsftp.store.records import Clock, Facts, NewUpload, Upload, iso
 from ctsftp.store.tables import is_mine, rejected_rows, segments, snapshots, uploads
 from ctsftp.store.telling import tell_of_move
@@ -314,14 +314,6 @@ def twin(conn: Connection, client: str, filename: str, *, other_than: str) -> st
     last = gone if kept is None or (gone and gone.finished_at > kept.finished_at) else kept
     found = [row for row in (last, held) if row]
     return max(found, key=lambda row: row.id).sha256 if found else None
-
-
-def add_warnings(conn: Connection, upload_id: str, notices: Sequence[Notice]) -> None:
-    """Add to the warnings of an upload, whatever its state."""
-    state_of(conn, upload_id, to_change=True)
-    known = read_upload(conn, upload_id).warnings
-    changed = {"warnings": known + warnings_column(notices)}
-    conn.execute(uploads.update().where(uploads.c.id == upload_id).values(changed))
 
 
 def _came_later(conn: Connection, upload: Upload, name: SegmentFile) -> bool:

@@ -321,7 +321,7 @@ def test_damage_among_the_members_is_found(sound: Shell) -> None:
     place = sound.folder / "data" / "ctsftp.db"
     with closing(sqlite3.connect(place)) as connection:
         query = "SELECT rootpage, (SELECT page_size FROM pragma_page_size) FROM sqlite_master WHERE name = ?"
-        page, size = connection.execute(query, ("snapshot_members",)).fetchone()
+        page, size = connection.execute(query, ("member_rows",)).fetchone()
     content = bytearray(place.read_bytes())
     content[(page - 1) * size : page * size] = bytes(size)
     place.write_bytes(content)
