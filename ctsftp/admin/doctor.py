@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from ctsftp.admin.control import ask, is_answered
+from ctsftp.admin.work import run
 from ctsftp.app.clock import is_synchronised, utc_now
-from ctsftp.app.control import ask, is_answered
 from ctsftp.app.sheet import ANY_ADDRESS
 from ctsftp.app.temporary import not_renamed
-from ctsftp.app.work import run
 from ctsftp.clients.checks import check_clients, check_host_keys, made_at
 from ctsftp.clients.folder import Clients
 from ctsftp.contract.codes import harmless

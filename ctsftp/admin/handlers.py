@@ -9,8 +9,8 @@ from typing import Any
 
 import structlog
 
+from ctsftp.admin.names import resolve_segment
 from ctsftp.app.engine import Engine
-from ctsftp.app.segments import resolve_segment
 from ctsftp.contract.events import EventKind
 from ctsftp.contract.freshness import Expectation
 from ctsftp.contract.names import segment_key

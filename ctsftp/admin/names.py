@@ -1,4 +1,8 @@
-"""Finding an upload by what a person types: its id or the beginning of it, its file's name, or its segment."""
+"""Finding what a person names.
+
+An upload by its id or the beginning of it, its file's name, or its segment; a segment by its title or its underscore
+form, in any case.
+"""
 
 from collections.abc import Collection, Sequence
 
@@ -7,13 +11,25 @@ from ctsftp.contract.names import segment_key
 from ctsftp.contract.states import State
 from ctsftp.errors import AmbiguousError, NotFoundError
 from ctsftp.store.ledger import SHORTEST_BEGINNING
-from ctsftp.store.records import Upload
+from ctsftp.store.records import Segment, Upload
 from ctsftp.store.store import Store
 
 # Where an upload waits for a decision; one that is superseded has been decided, by a newer one.
 WAITING = frozenset({State.HELD, State.REJECTED, State.FAILED, State.RETIRED})
 SHOWN = 5  # candidates that are listed
 SHORT_ID = 18  # of an id, what no other upload is likely to share: the millisecond of its CLOSE and a counter
+
+
+async def resolve_segment(store: Store, name: str, client: str | None) -> Segment:
+    """Find the one segment of that name in an open store."""
+    found = await store.segments.resolve_segment(segment_key(name), client=client)
+    if not found:
+        whose = f"The client {client} has" if client else "There is"
+        raise NotFoundError(f'{whose} no segment "{name}": `ctsftp segment list` shows them all.')
+    if len(found) > 1:
+        clients = ", ".join(segment.client for segment in found)
+        raise AmbiguousError(f'Several clients have a segment "{found[0].title}": add --client, one of {clients}.')
+    return found[0]
 
 
 async def resolve_upload(

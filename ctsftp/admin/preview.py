@@ -12,10 +12,10 @@ from stat import S_ISDIR
 from tempfile import NamedTemporaryFile
 from typing import Any
 
+from ctsftp.admin.query import query
+from ctsftp.admin.work import run
 from ctsftp.app.clock import utc_now
 from ctsftp.app.engine import config_of
-from ctsftp.app.query import query
-from ctsftp.app.work import run
 from ctsftp.clients.config import ClientConfig
 from ctsftp.clients.folder import Clients
 from ctsftp.contract.states import State
@@ -26,7 +26,8 @@ from ctsftp.ingest.replay import replay
 from ctsftp.settings import Settings
 from ctsftp.spool.disk import LocalDisk
 from ctsftp.spool.ids import UploadIds
-from ctsftp.spool.spool import Spool, StoredUpload
+from ctsftp.spool.spool import Spool
+from ctsftp.spool.stored import StoredUpload
 from ctsftp.store.records import IfApproved, Upload
 from ctsftp.store.store import Store
 

@@ -4,10 +4,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
+from ctsftp.admin.names import resolve_segment
+from ctsftp.admin.work import run
 from ctsftp.app.clock import utc_now
-from ctsftp.app.work import run
 from ctsftp.errors import NotFoundError, RefusedError
 from ctsftp.settings import Settings
+from ctsftp.store.records import Segment
 from ctsftp.store.store import Store
 
 T = TypeVar("T")
@@ -31,6 +33,11 @@ def query(settings: Settings, work: Callable[[Store], Awaitable[T]], *, missing:
             await store.close()
 
     return run(read())
+
+
+def find_segment(settings: Settings, name: str, client: str | None) -> Segment:
+    """Find the one segment of that name; `AmbiguousError` lists the clients where several have one."""
+    return query(settings, lambda store: resolve_segment(store, name, client))
 
 
 def _is_there(database: Path) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from ctsftp.app.control import ask
+from ctsftp.admin.control import ask
 from ctsftp.errors import NotFoundError, RefusedError
 from ctsftp.settings import Settings
 
@@ -45,8 +45,8 @@ async def _perform(settings: Settings, operation: str, arguments: dict[str, Any]
             " command to the server's."
         )
     _refuse_foreign_root(settings)
+    from ctsftp.admin.handlers import perform_on  # noqa: PLC0415
     from ctsftp.app.engine import Engine  # noqa: PLC0415  SQLAlchemy and numpy cost a third of a second
-    from ctsftp.app.operations import perform_on  # noqa: PLC0415
 
     async with Engine.open(settings) as engine:
         return await perform_on(engine, operation, arguments)

@@ -27,7 +27,8 @@ from ctsftp.errors import DiskError, StoreError
 from ctsftp.ingest.queue import UploadQueue
 from ctsftp.sftp.receipts import ReceiptFile
 from ctsftp.spool.home import Entry
-from ctsftp.spool.spool import Spool, StoredUpload
+from ctsftp.spool.spool import Spool
+from ctsftp.spool.stored import StoredUpload
 from ctsftp.store.records import iso
 from ctsftp.store.store import Store
 

@@ -10,7 +10,7 @@ from typing import IO
 
 from rich.progress import Progress
 
-from ctsftp.app.segments import resolve_segment
+from ctsftp.admin.names import resolve_segment
 from ctsftp.cli.output import error_console, plain
 from ctsftp.errors import RefusedError
 from ctsftp.store.export import PageForm

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
+from ctsftp.admin.names import resolve_segment
+from ctsftp.admin.query import find_segment, query
+from ctsftp.admin.work import perform
 from ctsftp.app.clock import utc_now
-from ctsftp.app.query import query
-from ctsftp.app.segments import find_segment, resolve_segment
-from ctsftp.app.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.exporting import export, output_file
 from ctsftp.cli.output import Column, Row, json_option, print_facts, print_json, print_table, say, short_time

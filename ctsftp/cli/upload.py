@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from ctsftp.app.query import query
-from ctsftp.app.uploads import SHORT_ID, resolve_upload, resolve_upload_of
-from ctsftp.app.work import perform
+from ctsftp.admin.names import SHORT_ID, resolve_upload, resolve_upload_of
+from ctsftp.admin.query import query
+from ctsftp.admin.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.main import EXIT_NO
 from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
@@ -214,7 +214,7 @@ def _decide(edge: Edge, operation: str, upload_id: str, *, well: Collection[Stat
 
 
 async def _facts(settings: Settings, store: Store, upload_id: str) -> tuple[Upload, list[Period], IfApproved | None]:
-    from ctsftp.app.preview import if_approved  # noqa: PLC0415  numpy costs most commands more than their work
+    from ctsftp.admin.preview import if_approved  # noqa: PLC0415  numpy costs most commands more than their work
 
     upload = await store.ledger.upload(upload_id)
     return upload, await store.timeline.periods_of(upload_id), await if_approved(settings, store, upload)

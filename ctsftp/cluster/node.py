@@ -7,16 +7,17 @@ import asyncio
 import re
 import secrets
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
 from ctsftp.contract.states import State
 from ctsftp.errors import CtsftpError, SettingsError
-from ctsftp.ingest.queue import UploadQueue
 from ctsftp.spool.disk import LocalDisk
-from ctsftp.spool.spool import Spool
+from ctsftp.spool.stored import StoredUpload
 from ctsftp.store.store import Store
 
 # Of two files with one stamp the later is the correction: the nodes' clocks say which.
@@ -29,6 +30,16 @@ TAKEN_UP_WITHIN_S = 10
 log = structlog.get_logger()
 
 NAME = re.compile(r"[\w.-]{1,100}")
+
+
+class Queue(Protocol):
+    """The uploads that this node is to load."""
+
+    def __contains__(self, upload_id: str) -> bool:
+        """Tell whether an upload waits for its turn, or is being loaded."""
+
+    def offer(self, upload: StoredUpload) -> bool:
+        """Queue an upload, unless it is there or the queue is full."""
 
 
 def node_name(data_dir: Path) -> str:
@@ -77,13 +88,16 @@ async def check_clock(store: Store) -> None:
         )
 
 
-async def watch_decisions(store: Store, spool: Spool, queue: UploadQueue) -> None:
-    """Queue what an admin sent back to `received` by another node, and keep an eye on the clock; for ever."""
+async def watch_decisions(store: Store, find_file: Callable[[str, str], StoredUpload | None], queue: Queue) -> None:
+    """Queue what an admin sent back to `received` by another node, and keep an eye on the clock; for ever.
+
+    `find_file` finds the file of a client's upload by the upload's id; it blocks.
+    """
     rounds = 0
     while True:
         try:
             for client, upload_id in await store.ledger.waiting(WATCHED_AT_ONCE):
-                if upload_id not in queue and (upload := await asyncio.to_thread(spool.upload, client, upload_id)):
+                if upload_id not in queue and (upload := await asyncio.to_thread(find_file, client, upload_id)):
                     queue.offer(upload)
             if rounds % (CLOCK_INTERVAL_S / WATCH_INTERVAL_S) == 0:
                 await check_clock(store)

@@ -17,6 +17,7 @@ import asyncssh
 import structlog
 import tomlkit
 
+from ctsftp.admin.administration import open_service
 from ctsftp.app.service import Service
 from ctsftp.clients.folder import Clients
 from ctsftp.clients.hostkeys import load_or_create_host_keys
@@ -62,7 +63,7 @@ class Stage:
             folder = Path(name)
             settings = _settings(folder, port=0)
             _add_client(folder, settings)
-            async with Service.open(settings) as service:
+            async with open_service(settings) as service:
                 settings = _settings(folder, port=service.server.port)
                 host_key = _host_key(settings)
                 _write_for_visitors(folder, settings, host_key)

@@ -12,9 +12,9 @@ from typing import Final
 
 import httpx
 
+from ctsftp.admin.sheet import connection_sheet
+from ctsftp.admin.work import run
 from ctsftp.app.clock import utc_now
-from ctsftp.app.sheet import connection_sheet
-from ctsftp.app.work import run
 from ctsftp.cli.output import Column, print_facts, print_table
 from ctsftp.cli.segment import COLUMNS as SEGMENT_COLUMNS
 from ctsftp.cli.upload import COLUMNS as UPLOAD_COLUMNS

@@ -25,7 +25,7 @@ from ctsftp.errors import CtsftpError, DiskError, StoreError
 from ctsftp.ingest.judging import IGNORED, TOUCHED, ends_lines, guards_for, judge_of
 from ctsftp.ingest.reading import Reading, id_titles, read_file, read_in_thread
 from ctsftp.ingest.settings import IngestSettings
-from ctsftp.spool.spool import StoredUpload
+from ctsftp.spool.stored import StoredUpload
 from ctsftp.store.publishing import Judge
 from ctsftp.store.records import Facts, NewUpload, Outcome, Uncounted, Upload
 from ctsftp.store.snapshots import bytes_to_write

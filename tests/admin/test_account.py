@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from ctsftp.app import account as module
-from ctsftp.app.account import Account, account_for, acting_as, become
+from ctsftp.admin import account as module
+from ctsftp.admin.account import Account, account_for, acting_as, become
 from ctsftp.app.lock import data_lock
 from ctsftp.errors import RefusedError, SettingsError
 

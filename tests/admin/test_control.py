@@ -13,12 +13,15 @@ import pytest
 from structlog.typing import EventDict
 
 from ctsftp import errors
-from ctsftp.app.control import KINDS, MAX_LINE_BYTES, ControlSocket, ask
-from ctsftp.app.lock import DataFolderBusyError
+from ctsftp.admin.control import KINDS, MAX_LINE_BYTES, ControlSocket, ask
 from ctsftp.contract.states import IllegalMoveError
 from ctsftp.errors import CtsftpError, RefusedError, SettingsError, UsageError
 
 PATIENCE_S = 20.0
+
+
+class WrongPortError(SettingsError):
+    """An error that the other side does not know."""
 
 
 async def echo(operation: str, arguments: dict[str, Any]) -> Any:
@@ -121,7 +124,7 @@ async def test_every_error_keeps_its_class_and_its_text(place: Path, kind: type[
     assert type(told.value) is kind
 
 
-@pytest.mark.parametrize(("raised", "told"), [(DataFolderBusyError, UsageError), (IllegalMoveError, RefusedError)])
+@pytest.mark.parametrize(("raised", "told"), [(WrongPortError, SettingsError), (IllegalMoveError, RefusedError)])
 async def test_an_error_from_elsewhere_keeps_its_nearest_kind(
     place: Path, raised: type[CtsftpError], told: type[CtsftpError]
 ) -> None:

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from ctsftp.app.doctor import examine
+from ctsftp.admin.doctor import examine
 from ctsftp.app.engine import Engine
 from ctsftp.contract.finding import Finding, Level
 from ctsftp.settings import Settings
 from ctsftp.spool.disk import LocalDisk
 from ctsftp.spool.ground import NETWORK_KINDS, file_system
-
-from .bench import NAME, load, rows
+from tests.app.bench import NAME, load, rows
 
 
 def found(settings: Settings, part: str) -> list[Finding]:

@@ -5,16 +5,15 @@ import sqlite3
 
 import pytest
 
+from ctsftp.admin.handlers import OPERATIONS, perform_on
 from ctsftp.app.engine import Engine
-from ctsftp.app.operations import OPERATIONS, perform_on
 from ctsftp.contract.states import State
 from ctsftp.errors import AmbiguousError, NotFoundError, RefusedError, UsageError
 from ctsftp.ingest.settings import IngestSettings
 from ctsftp.ingest.sweeper import Swept
 from ctsftp.settings import Settings
 from ctsftp.spool.paths import HomePath
-
-from .bench import NAME, NEXT, Door, load, members, put, rows
+from tests.app.bench import NAME, NEXT, Door, load, members, put, rows
 
 LAST = "VIP_20260310_0902.csv"
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from ctsftp.admin.control import ControlSocket
+from ctsftp.admin.sheet import connection_sheet
 from ctsftp.app.clock import utc_now
-from ctsftp.app.control import ControlSocket
-from ctsftp.app.sheet import CAUSES, connection_sheet
+from ctsftp.app.sheet import CAUSES
 from ctsftp.clients.authorized_keys import Refusal
 from ctsftp.clients.hostkeys import load_or_create_host_keys
 from ctsftp.settings import Settings

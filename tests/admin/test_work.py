@@ -7,20 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from ctsftp.admin.administration import open_service
+from ctsftp.admin.query import query
+from ctsftp.admin.work import perform, run
 from ctsftp.app.engine import Engine
-from ctsftp.app.lock import DataFolderBusyError, data_lock
-from ctsftp.app.query import query
-from ctsftp.app.service import Service
-from ctsftp.app.work import perform, run
-from ctsftp.errors import NotFoundError, RefusedError, StoreError
+from ctsftp.app.lock import data_lock
+from ctsftp.errors import DataFolderBusyError, NotFoundError, RefusedError, StoreError
 from ctsftp.settings import Settings
 from ctsftp.store import Store
-
-from .bench import NAME, members, put, rows
+from tests.app.bench import NAME, members, put, rows
 
 
 async def test_a_running_server_does_the_work(settings: Settings) -> None:
-    async with Service.open(settings) as service:
+    async with open_service(settings) as service:
         await asyncio.to_thread(perform, settings, "sweep", {})  # after the server's own first one
         upload = put(service.engine.spool, NAME, rows([1, 2]))
         swept = await asyncio.to_thread(perform, settings, "sweep", {})

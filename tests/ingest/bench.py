@@ -14,7 +14,8 @@ from ctsftp.ingest.settings import IngestSettings
 from ctsftp.spool.disk import LocalDisk
 from ctsftp.spool.ids import UploadIds
 from ctsftp.spool.paths import read_path
-from ctsftp.spool.spool import Spool, StoredUpload
+from ctsftp.spool.spool import Spool
+from ctsftp.spool.stored import StoredUpload
 from ctsftp.store import Store, Upload
 
 MAX_SIZE_BYTES = 1 << 30

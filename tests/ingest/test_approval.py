@@ -12,7 +12,7 @@ from ctsftp.errors import StoreError
 from ctsftp.ingest import approval
 from ctsftp.ingest.approval import Approvals
 from ctsftp.ingest.settings import IngestSettings
-from ctsftp.spool.spool import StoredUpload
+from ctsftp.spool.stored import StoredUpload
 from ctsftp.store.records import IfApproved, Upload
 
 from .bench import Bench, rows

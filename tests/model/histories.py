@@ -23,8 +23,8 @@ from hypothesis.stateful import (
     rule,
 )
 
+from ctsftp.admin.handlers import perform_on
 from ctsftp.app.engine import Engine
-from ctsftp.app.operations import perform_on
 from ctsftp.errors import CtsftpError, RefusedError
 from ctsftp.ingest.check import check
 from ctsftp.settings import Settings
