@@ -142,7 +142,7 @@ def _advise(found: str, setting: str) -> str:
 
 
 def render_codes_page() -> str:
-    """Return the page `deploy/codes.md`: every code by kind, as Markdown with one heading a code."""
+    """Return the page `deploy/docs/codes.md`: every code by kind, as Markdown with one heading a code."""
     return "\n".join(_page_lines()) + "\n"
 
 
