@@ -3,8 +3,8 @@
 from ctsftp.app.query import query
 from ctsftp.contract.names import segment_key
 from ctsftp.errors import AmbiguousError, NotFoundError
+from ctsftp.model.records import Segment
 from ctsftp.settings import Settings
-from ctsftp.store.records import Segment
 from ctsftp.store.store import Store
 
 

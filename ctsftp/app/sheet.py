@@ -12,9 +12,9 @@ from ctsftp.clients.hostkeys import HostKey, load_or_create_host_keys
 from ctsftp.clients.problem import Problem
 from ctsftp.contract.counting import some
 from ctsftp.errors import CtsftpError
+from ctsftp.model.records import Logins
 from ctsftp.settings import Settings
 from ctsftp.sftp.penalties import source_of
-from ctsftp.store.records import Logins
 
 FILE_SETTINGS = {
     "Name": "no prefix, your segment name, YYYYMMDD_HH24MI.csv",

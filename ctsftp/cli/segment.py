@@ -18,7 +18,7 @@ from ctsftp.cli.output import Column, Row, json_option, print_facts, print_json,
 from ctsftp.contract.counting import some
 from ctsftp.contract.freshness import read_span, write_span
 from ctsftp.errors import UsageError
-from ctsftp.store.records import Diff, Segment
+from ctsftp.model.records import Diff, Segment
 from ctsftp.store.store import Store
 
 client_option = click.option(

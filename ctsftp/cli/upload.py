@@ -18,8 +18,8 @@ from ctsftp.contract.ids import is_upload_id
 from ctsftp.contract.names import segment_key
 from ctsftp.contract.states import State
 from ctsftp.contract.timeline import Period, say_when_current
+from ctsftp.model.records import IfApproved, Upload
 from ctsftp.settings import Settings
-from ctsftp.store.records import IfApproved, Upload
 from ctsftp.store.store import Store
 
 SHOWN_UPLOADS = 50

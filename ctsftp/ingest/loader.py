@@ -25,9 +25,9 @@ from ctsftp.errors import CtsftpError, DiskError, StoreError
 from ctsftp.ingest.judging import IGNORED, TOUCHED, ends_lines, guards_for, judge_of
 from ctsftp.ingest.reading import Reading, id_titles, read_file, read_in_thread
 from ctsftp.ingest.settings import IngestSettings
+from ctsftp.model.records import Facts, NewUpload, Outcome, Uncounted, Upload
 from ctsftp.spool.spool import StoredUpload
 from ctsftp.store.publishing import Judge
-from ctsftp.store.records import Facts, NewUpload, Outcome, Uncounted, Upload
 from ctsftp.store.snapshots import bytes_to_write
 from ctsftp.store.store import Store
 

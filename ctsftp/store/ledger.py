@@ -16,9 +16,9 @@ from ctsftp.contract.places import is_known_folder
 from ctsftp.contract.rows import RejectedRow
 from ctsftp.contract.states import END_STATES, State
 from ctsftp.errors import RefusedError
+from ctsftp.model.records import Clock, Facts, NewUpload, Upload, iso
 from ctsftp.store.database import Database
 from ctsftp.store.moves import keep_rejected_rows, move, state_of, warnings_column
-from ctsftp.store.records import Clock, Facts, NewUpload, Upload, iso
 from ctsftp.store.tables import is_mine, rejected_rows, segments, snapshots, uploads
 from ctsftp.store.telling import tell_of_move
 

@@ -11,7 +11,7 @@ from ctsftp.contract.codes import Notice
 from ctsftp.contract.rows import KEPT_REJECTED, RejectedRow
 from ctsftp.contract.states import END_STATES, State, check_move
 from ctsftp.errors import NotFoundError
-from ctsftp.store.records import Facts, iso
+from ctsftp.model.records import Facts, iso
 from ctsftp.store.tables import rejected_rows, uploads
 from ctsftp.store.telling import tell_of_move
 

@@ -8,8 +8,8 @@ from typing import TypedDict
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ctsftp.contract.receipt import Receipt
 from ctsftp.contract.rows import RejectedRow
+from ctsftp.model.receipt import Receipt
 from ctsftp.store.database import Database
 from ctsftp.store.tables import rejected_rows, snapshots, uploads
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row
 from ctsftp.contract.events import OF_STATE, EventKind, hear, reason_of
 from ctsftp.contract.freshness import Expectation, write_span
 from ctsftp.contract.states import State
-from ctsftp.store.records import DeliveryState, Upload, iso
+from ctsftp.model.records import DeliveryState, Upload, iso
 from ctsftp.store.tables import deliveries, events, hooks, segments, told_troubles, uploads
 
 # What a transaction leaves in its connection's `info` if it wrote something that is to be delivered.

@@ -6,7 +6,7 @@ from ctsftp.contract.codes import Code, Notice
 from ctsftp.contract.rows import RejectedRow
 from ctsftp.contract.states import State
 from ctsftp.contract.timeline import Period, StepKind
-from ctsftp.store.records import Gate, IfApproved, Segment, Snapshot, Upload
+from ctsftp.model.records import Gate, IfApproved, Segment, Snapshot, Upload
 
 LOADED_AT = "2026-03-10T09:00:02.117Z"
 

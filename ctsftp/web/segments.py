@@ -5,7 +5,7 @@ from fastapi.responses import Response
 
 from ctsftp.contract.names import segment_key
 from ctsftp.contract.states import State
-from ctsftp.store.records import Segment
+from ctsftp.model.records import Segment
 from ctsftp.web.access import Access, Admin, Reader
 from ctsftp.web.models import (
     BAD_BODY,

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from ctsftp.contract.states import State
 from ctsftp.errors import NotFoundError
-from ctsftp.store.records import Upload
+from ctsftp.model.records import Upload
 from ctsftp.web.access import Access, Admin, Reader
 from ctsftp.web.models import (
     PROBLEMS,

@@ -7,8 +7,8 @@ import pytest
 
 from ctsftp.contract.freshness import Expectation
 from ctsftp.contract.states import State
+from ctsftp.model.records import Hook, iso
 from ctsftp.store import Store
-from ctsftp.store.records import Hook, iso
 
 from .conftest import Feed, StandingClock, digest
 

@@ -9,8 +9,8 @@ from ctsftp.contract.codes import Code, Notice
 from ctsftp.contract.rows import RejectedRow
 from ctsftp.contract.states import MOVES, IllegalMoveError, State
 from ctsftp.errors import NotFoundError, RefusedError
+from ctsftp.model.records import iso
 from ctsftp.store import Store
-from ctsftp.store.records import iso
 
 from .conftest import Feed, StandingClock, accept, account, digest
 

@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 
 from ctsftp.contract.codes import PAGES, Code, advised_setting, fault
-from ctsftp.contract.receipt import (
+from ctsftp.contract.rows import RejectedRow
+from ctsftp.contract.states import State
+from ctsftp.model.receipt import (
     MAX_NAME_BYTES,
     Kind,
     Receipt,
@@ -17,8 +19,6 @@ from ctsftp.contract.receipt import (
     render_rejected,
     render_text,
 )
-from ctsftp.contract.rows import RejectedRow
-from ctsftp.contract.states import State
 
 ID = "019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10"
 NAME = "VIP_Members_20261123_0900.csv"

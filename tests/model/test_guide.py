@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from ctsftp.contract.codes import PAGES, Code, fault
-from ctsftp.contract.guide import render_index, render_readme, to_change
-from ctsftp.contract.receipt import Receipt
 from ctsftp.contract.states import State
+from ctsftp.model.guide import render_index, render_readme, to_change
+from ctsftp.model.receipt import Receipt
 
 NAME = "VIP_Members_20261123_0900.csv"
 LOADED = Receipt(
