@@ -20,7 +20,8 @@ from ctsftp.contract.codes import harmless
 from ctsftp.contract.counting import some
 from ctsftp.contract.finding import Finding, Level
 from ctsftp.errors import CtsftpError
-from ctsftp.model.records import DeliveryState, iso
+from ctsftp.model.records import DeliveryState
+from ctsftp.model.writing import iso
 from ctsftp.settings import Settings
 from ctsftp.sftp.attempts import NO_MATCH, SIGNED_IN
 from ctsftp.sftp.penalties import source_of

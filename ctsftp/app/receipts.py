@@ -25,7 +25,7 @@ from ctsftp.errors import DiskError, StoreError
 from ctsftp.ingest.queue import UploadQueue
 from ctsftp.model.guide import INDEX_NAME, README_NAME, render_index
 from ctsftp.model.receipt import Kind, Receipt, read_receipt_name, render_json, render_rejected, render_text
-from ctsftp.model.records import iso
+from ctsftp.model.writing import iso
 from ctsftp.sftp.receipts import ReceiptFile
 from ctsftp.spool.home import Entry
 from ctsftp.spool.spool import Spool, StoredUpload
@@ -200,8 +200,10 @@ def _received(upload: StoredUpload) -> Receipt:
     came = datetime.fromtimestamp(unix_ms_of(upload.id) / 1000, UTC)
     return Receipt(
         id=upload.id,
+        client=upload.client,
         filename=upload.filename,
-        segment=known.title if known else None,
+        segment_title=known.title if known else None,
+        segment_key=known.key if known else None,
         stamp=known.stamp if known else None,
         state=State.RECEIVED,
         directory=upload.directory,

@@ -19,7 +19,7 @@ from ctsftp.contract.codes import harmless
 from ctsftp.contract.events import EventKind
 from ctsftp.contract.names import SegmentFile, read_name
 from ctsftp.errors import CtsftpError
-from ctsftp.model.records import iso
+from ctsftp.model.writing import iso
 from ctsftp.notify.settings import NotifySettings
 from ctsftp.sftp.files import CutOff
 from ctsftp.spool.room import Room

@@ -248,7 +248,7 @@ class Loader:
                 snapshot,
                 judge=verdict,
                 rejects=reading.rejected_rows,
-                **_facts(reading),
+                **reading.facts,
             )
         self._tell(upload, outcome.state, outcome.code, reading)
         await self._judged(upload, await self._as_told(upload, reading, outcome))
@@ -304,7 +304,7 @@ class Loader:
         self, upload: StoredUpload, state: State, why: Fault | Verdict | None = None, reading: Reading | None = None
     ) -> None:
         """Bring an upload that makes no snapshot to its end, or to where it waits for an admin."""
-        facts: Facts = _facts(reading) if reading else {}
+        facts: Facts = reading.facts if reading else {}
         facts["code"] = why.code if why else None
         facts["reason"] = (why.reason if why else "") or None
         await self._store.ledger.finish(
@@ -364,15 +364,3 @@ class Loader:
 
 def _verdict(state: State, code: str | None, reason: str | None) -> Verdict:
     return Verdict(state, Code(code) if code else None, reason or "")
-
-
-def _facts(reading: Reading) -> Facts:
-    return {
-        "rows": reading.rows,
-        "members": reading.members,
-        "duplicates": reading.duplicates,
-        "rejected": reading.rejected,
-        "warnings": reading.notices,
-        "sha256": reading.sha256,
-        "id_title": reading.signs.id_title or None,
-    }

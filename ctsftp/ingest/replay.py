@@ -21,7 +21,8 @@ from ctsftp.ingest.judging import IGNORED
 from ctsftp.ingest.naming import name_upload
 from ctsftp.ingest.reading import Reading, id_titles, read_in_thread
 from ctsftp.ingest.settings import IngestSettings
-from ctsftp.model.records import Upload, iso
+from ctsftp.model.records import Upload
+from ctsftp.model.writing import iso
 from ctsftp.spool.spool import Spool
 from ctsftp.store.store import Store
 

@@ -1,29 +1,29 @@
-"""What the store takes and gives: frozen records, and the JSON that scripts read."""
+"""The records that the store gives, and their JSON, which scripts, the API and the control socket read.
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+Each record that is shown has a shape beside it, a `TypedDict` that ends in `Out`: its keys, in their order, are the
+fields of the JSON. `write` takes each from the record's attribute of that name. The API's document is made of the
+shapes, too: a field stands in the record and in its shape, and nowhere else.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from ctsftp.contract.codes import Notice
+from typing_extensions import TypedDict  # pydantic takes that of `typing` from Python 3.12 on
+
+from ctsftp.contract import codes
 from ctsftp.contract.events import EventKind
 from ctsftp.contract.freshness import Expectation
-from ctsftp.contract.rows import Ids
 from ctsftp.contract.states import State
-from ctsftp.contract.timeline import Period
+from ctsftp.model.timeline import Period, PeriodOut
+from ctsftp.model.writing import Says, write
+
+if TYPE_CHECKING:
+    from ctsftp.contract.rows import Ids
 
 Clock = Callable[[], datetime]
-
-
-def iso(moment: datetime) -> str:
-    """Write a moment as the store keeps it: ISO 8601 in UTC with milliseconds and a Z.
-
-    ValueError for a moment without a time zone.
-    """
-    if moment.tzinfo is None:
-        raise ValueError(f"{moment} has no time zone.")
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,18 @@ class NewUpload:
     directory: str = "/"
 
 
-class Facts(TypedDict, total=False):
+class Findings(TypedDict, total=False):
+    """What the reading of a file finds; an upload that is to be read again has none of it."""
+
+    rows: int
+    members: int
+    duplicates: int
+    rejected: int
+    warnings: Sequence[codes.Notice]
+    id_title: str | None
+
+
+class Facts(Findings, total=False):
     """What may be told about an upload along with its move; what is left out stays as it is.
 
     Only `code`, `reason` and `retry_at` belong to one state: left out, they are cleared.
@@ -53,16 +64,45 @@ class Facts(TypedDict, total=False):
     code: str | None
     reason: str | None
     retry_at: datetime | None
-    rows: int
-    members: int
-    duplicates: int
-    rejected: int
-    warnings: Sequence[Notice]
     sha256: str
-    id_title: str | None
     approved: bool
     attempts: int
     deaths: int
+
+
+class Notice(TypedDict):
+    """A warning on an upload."""
+
+    code: str
+    text: str
+
+
+def warnings_out(notices: Iterable[codes.Notice]) -> list[Notice]:
+    """Write warnings as the ledger keeps them."""
+    return [{"code": notice.code.value, "text": notice.text} for notice in notices]
+
+
+class UploadOut(TypedDict):
+    """A row of the ledger: a file, and what became of it."""
+
+    id: str
+    client: str
+    filename: str
+    segment: Annotated[str | None, Says("null where the name could not be read")]
+    stamp: str | None
+    state: State
+    code: str | None
+    reason: str | None
+    rows: int | None
+    members: int | None
+    duplicates: int | None
+    rejected: int | None
+    warnings: list[Notice]
+    sha256: str | None
+    size: int
+    received_at: Annotated[str, Says("the CLOSE")]
+    finished_at: Annotated[str | None, Says("null while held")]
+    directory: Annotated[str | None, Says("the folder it was put into; null where that was not noted yet")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,47 +121,61 @@ class Upload:
     segment_key: str | None
     stamp: str | None
     state: State
-    code: str | None
-    reason: str | None
-    rows: int | None
-    members: int | None
-    duplicates: int | None
-    rejected: int | None
-    warnings: list[dict[str, str]]
-    sha256: str | None
+    code: str | None = None
+    reason: str | None = None
+    rows: int | None = None
+    members: int | None = None
+    duplicates: int | None = None
+    rejected: int | None = None
+    warnings: list[Notice] = field(default_factory=list)
+    sha256: str | None = None
     size: int
     received_at: str
-    finished_at: str | None
-    approved: bool
-    attempts: int
-    deaths: int
-    retry_at: str | None
+    finished_at: str | None = None
+    approved: bool = False
+    attempts: int = 0
+    deaths: int = 0
+    retry_at: str | None = None
     node: str | None = None
     id_title: str | None = None
     directory: str | None = None
 
-    def as_json(self) -> dict[str, Any]:
-        """Give the fields of `upload list --json`, in their order."""
-        return {
-            "id": self.id,
-            "client": self.client,
-            "filename": self.filename,
-            "segment": self.segment_title,
-            "stamp": self.stamp,
-            "state": self.state.value,
-            "code": self.code,
-            "reason": self.reason,
-            "rows": self.rows,
-            "members": self.members,
-            "duplicates": self.duplicates,
-            "rejected": self.rejected,
-            "warnings": self.warnings,
-            "sha256": self.sha256,
-            "size": self.size,
-            "received_at": self.received_at,
-            "finished_at": self.finished_at,
-            "directory": self.directory,
-        }
+    @property
+    def segment(self) -> str | None:
+        """The title of its segment."""
+        return self.segment_title
+
+    def as_json(self) -> UploadOut:
+        """Give the fields of `upload list --json`."""
+        return write(UploadOut, self)
+
+
+class RejectedOut(TypedDict):
+    """A rejected row."""
+
+    line: Annotated[int, Says("physical, the header is line 1")]
+    value: str
+    reason: str
+
+
+class SegmentOut(TypedDict):
+    """A segment and its current snapshot."""
+
+    client: str
+    segment: str
+    members: int
+    stamp: str
+    loaded_at: str
+    upload_id: str
+    number: Annotated[int, Says("of the snapshot in its segment")]
+    entered: Annotated[int | None, Says("null until it is counted")]
+    left: Annotated[int | None, Says("null until it is counted")]
+    retired: bool
+    rolled_back: Annotated[bool, Says("uploads are held until one is approved")]
+    heard_at: Annotated[str | None, Says("the last CLOSE of a file that was loaded, or was a duplicate")]
+    expect_every_s: Annotated[int | None, Says("how often a file is expected; null where none is")]
+    expect_grace_s: Annotated[int | None, Says("how late it may be")]
+    overdue_at: Annotated[str | None, Says("from when on the segment is overdue; null where no file is expected")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +206,16 @@ class Segment:
     overdue_since: str | None
 
     @property
+    def segment(self) -> str:
+        """Its title."""
+        return self.title
+
+    @property
+    def retired(self) -> bool:
+        """Whether it is out of use."""
+        return self.retired_at is not None
+
+    @property
     def overdue_at(self) -> datetime | None:
         """From when on it is overdue; None where no file is expected, or the segment is retired."""
         if self.expect_every_s is None or self.expect_grace_s is None or self.heard_at is None or self.retired_at:
@@ -159,25 +223,24 @@ class Segment:
         expectation = Expectation(self.expect_every_s, self.expect_grace_s)
         return expectation.overdue_at(datetime.fromisoformat(self.heard_at))
 
-    def as_json(self) -> dict[str, Any]:
-        """Give the fields of `segment list --json`, in their order."""
-        return {
-            "client": self.client,
-            "segment": self.title,
-            "members": self.members,
-            "stamp": self.stamp,
-            "loaded_at": self.loaded_at,
-            "upload_id": self.upload_id,
-            "number": self.number,
-            "entered": self.entered,
-            "left": self.left,
-            "retired": self.retired_at is not None,
-            "rolled_back": self.rolled_back,
-            "heard_at": self.heard_at,
-            "expect_every_s": self.expect_every_s,
-            "expect_grace_s": self.expect_grace_s,
-            "overdue_at": iso(self.overdue_at) if self.overdue_at else None,
-        }
+    def as_json(self) -> SegmentOut:
+        """Give the fields of `segment list --json`."""
+        return write(SegmentOut, self)
+
+
+class SnapshotOut(TypedDict):
+    """A snapshot that is kept."""
+
+    number: int
+    members: int
+    entered: int | None
+    left: int | None
+    stamp: str
+    loaded_at: str
+    upload_id: str
+    filename: str
+    current: bool
+    periods: Annotated[list[PeriodOut], Says("when readers had it, old to new")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,20 +259,22 @@ class Snapshot:
     current: bool
     periods: list[Period]
 
-    def as_json(self) -> dict[str, Any]:
-        """Give the fields of `segment history --json`, in their order."""
-        return {
-            "number": self.number,
-            "members": self.members,
-            "entered": self.entered,
-            "left": self.left,
-            "stamp": self.stamp,
-            "loaded_at": self.published_at,
-            "upload_id": self.upload_id,
-            "filename": self.filename,
-            "current": self.current,
-            "periods": [period.as_json() for period in self.periods],
-        }
+    @property
+    def loaded_at(self) -> str:
+        """The moment of its publishing."""
+        return self.published_at
+
+    def as_json(self) -> SnapshotOut:
+        """Give the fields of `segment history --json`."""
+        return write(SnapshotOut, self)
+
+
+class IfApprovedOut(TypedDict):
+    """What a held upload would change if it were approved now."""
+
+    members_now: Annotated[int | None, Says("null where there is no segment yet")]
+    enter: Annotated[int | None, Says("null while it is counted, or cannot be at this node")]
+    leave: Annotated[int | None, Says("null while it is counted, or cannot be at this node")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,9 +290,32 @@ class IfApproved:
     leave: int | None = None
     is_counting: bool = False
 
-    def as_json(self) -> dict[str, int | None]:
-        """Give the fields of `if_approved` in JSON, in their order."""
-        return {"members_now": self.now, "enter": self.enter, "leave": self.leave}
+    @property
+    def members_now(self) -> int | None:
+        """The same as `now`."""
+        return self.now
+
+    def as_json(self) -> IfApprovedOut:
+        """Give the fields of `if_approved`."""
+        return write(IfApprovedOut, self)
+
+
+class UploadDetail(UploadOut):
+    """An upload, and what it has to do with what readers have now."""
+
+    current: Annotated[bool, Says("whether its members are the segment's now")]
+    periods: Annotated[list[PeriodOut], Says("when readers had its list, old to new")]
+    if_approved: Annotated[IfApprovedOut | None, Says("null unless it is held")]
+
+
+def detail(upload: Upload, periods: Sequence[Period], approved: IfApproved | None) -> UploadDetail:
+    """Tell of an upload, with when readers had its list and what it would change."""
+    return {
+        **upload.as_json(),
+        "current": any(period.until is None for period in periods),
+        "periods": [period.as_json() for period in periods],
+        "if_approved": approved.as_json() if approved else None,
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,8 +324,8 @@ class Diff:
 
     old: Snapshot
     new: Snapshot
-    entered: Ids
-    left: Ids
+    entered: "Ids"
+    left: "Ids"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,9 +387,20 @@ class Event:
     data: dict[str, Any]
 
 
+class HookOut(TypedDict):
+    """Who is told: nothing of it is secret."""
+
+    id: int
+    kind: Literal["webhook", "message"]
+    address: str
+    client: str | None
+    events: list[str] | None
+    created_at: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hook:
-    """Who is told: a webhook, which signs with its `secret`, or people (None). `url` is for no eyes: show `shown`."""
+    """Who is told: a webhook, which signs with its `secret`, or people (None). `url` is for no eyes: show `address`."""
 
     id: int
     url: str
@@ -311,16 +410,19 @@ class Hook:
     secret: str | None
     created_at: str
 
-    def as_json(self) -> dict[str, Any]:
-        """Give what `hook list --json` shows: nothing that is secret."""
-        return {
-            "id": self.id,
-            "kind": "webhook" if self.secret else "message",
-            "address": self.shown,
-            "client": self.client,
-            "events": self.events,
-            "created_at": self.created_at,
-        }
+    @property
+    def kind(self) -> Literal["webhook", "message"]:
+        """Whether it is a program or people that are told."""
+        return "webhook" if self.secret else "message"
+
+    @property
+    def address(self) -> str:
+        """Its address without what is secret in it."""
+        return self.shown
+
+    def as_json(self) -> HookOut:
+        """Give the fields of `hook list --json`."""
+        return write(HookOut, self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -342,6 +444,17 @@ class Attempt:
     next_at: datetime | None = None
 
 
+class TokenOut(TypedDict):
+    """Who may use the API, as `token list --json` tells it."""
+
+    name: str
+    client: str | None
+    scope: Literal["admin", "read"]
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
     """Who may use the API; `client` is None for all clients. Times are text (`iso`)."""
@@ -354,16 +467,24 @@ class Token:
     expires_at: str | None
     last_used_at: str | None
 
-    def as_json(self) -> dict[str, Any]:
-        """Give the fields of `token list --json`, in their order."""
-        return {
-            "name": self.name,
-            "client": self.client,
-            "scope": "admin" if self.admin else "read",
-            "created_at": self.created_at,
-            "expires_at": self.expires_at,
-            "last_used_at": self.last_used_at,
-        }
+    @property
+    def scope(self) -> Literal["admin", "read"]:
+        """What it may do."""
+        return "admin" if self.admin else "read"
+
+    def as_json(self) -> TokenOut:
+        """Give the fields of `token list --json`."""
+        return write(TokenOut, self)
+
+
+class GateOut(TypedDict):
+    """An item, and the segments whose members may see it."""
+
+    client: str
+    kind: str
+    item: str
+    segments: list[str]
+    set_at: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -376,12 +497,6 @@ class Gate:
     segments: list[str]
     set_at: str
 
-    def as_json(self) -> dict[str, Any]:
-        """Give the fields of `gate list --json`, in their order."""
-        return {
-            "client": self.client,
-            "kind": self.kind,
-            "item": self.item,
-            "segments": self.segments,
-            "set_at": self.set_at,
-        }
+    def as_json(self) -> GateOut:
+        """Give the fields of `gate list --json`."""
+        return write(GateOut, self)

@@ -16,7 +16,8 @@ import structlog
 
 from ctsftp.contract.events import Words, words_for
 from ctsftp.errors import CtsftpError
-from ctsftp.model.records import Attempt, Delivery, Event, Hook, iso
+from ctsftp.model.records import Attempt, Delivery, Event, Hook
+from ctsftp.model.writing import iso
 from ctsftp.notify.message import Messages
 from ctsftp.notify.settings import NotifySettings
 from ctsftp.notify.webhook import Webhooks, new_secret, shown_url

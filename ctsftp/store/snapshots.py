@@ -17,7 +17,8 @@ from ctsftp.contract.codes import Notice
 from ctsftp.contract.rows import Ids, RejectedRow
 from ctsftp.contract.states import State
 from ctsftp.errors import NotFoundError, StoreError
-from ctsftp.model.records import Clock, Facts, Outcome, Uncounted, iso
+from ctsftp.model.records import Clock, Facts, Outcome, Uncounted
+from ctsftp.model.writing import iso
 from ctsftp.store import publishing
 from ctsftp.store.backend import bulk
 from ctsftp.store.changes import compare, pages

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ctsftp.errors import NotFoundError, RefusedError
-from ctsftp.model.records import Clock, Token, iso
+from ctsftp.model.records import Clock, Token
+from ctsftp.model.writing import iso
 from ctsftp.store.database import Database
 from ctsftp.store.tables import console_sessions, tokens
 

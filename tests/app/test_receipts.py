@@ -12,7 +12,7 @@ from ctsftp.app.receipts import ReceiptDesk
 from ctsftp.errors import DiskError, StoreError
 from ctsftp.model.guide import INDEX_NAME, README_NAME
 from ctsftp.model.receipt import Kind
-from ctsftp.model.records import iso
+from ctsftp.model.writing import iso
 from ctsftp.settings import Settings
 from ctsftp.spool.home import Entry
 from ctsftp.spool.spool import Spool

@@ -7,7 +7,8 @@ import pytest
 
 from ctsftp.contract.freshness import Expectation
 from ctsftp.contract.states import State
-from ctsftp.model.records import Hook, iso
+from ctsftp.model.records import Hook
+from ctsftp.model.writing import iso
 from ctsftp.store import Store
 
 from .conftest import Feed, StandingClock, digest
