@@ -20,13 +20,14 @@ from ctsftp.contract.codes import harmless
 from ctsftp.contract.counting import some
 from ctsftp.contract.finding import Finding, Level
 from ctsftp.errors import CtsftpError
+from ctsftp.model.records import DeliveryState
+from ctsftp.model.writing import iso
 from ctsftp.settings import Settings
 from ctsftp.sftp.attempts import NO_MATCH, SIGNED_IN
 from ctsftp.sftp.penalties import source_of
 from ctsftp.spool.checks import check_clients_folders, check_folder, check_homes, check_room
 from ctsftp.spool.ground import check_ground
 from ctsftp.spool.reserve import Reserve
-from ctsftp.store.records import DeliveryState, iso
 from ctsftp.store.store import Store
 
 # What a clock that is set right may differ by from the one that stamped the newest upload.

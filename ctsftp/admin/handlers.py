@@ -16,6 +16,7 @@ from ctsftp.contract.freshness import Expectation
 from ctsftp.contract.names import segment_key
 from ctsftp.contract.words import PLAIN_WORD, fold_kind, fold_word, is_plain_word
 from ctsftp.errors import AmbiguousError, CtsftpError, NotFoundError, UsageError
+from ctsftp.model.records import GateOut, HookOut, SegmentOut, UploadOut
 
 log = structlog.get_logger()
 
@@ -34,7 +35,7 @@ async def sweep(engine: Engine) -> dict[str, Any]:
     return asdict(swept)
 
 
-async def retry(engine: Engine, *, upload_id: str) -> dict[str, Any]:
+async def retry(engine: Engine, *, upload_id: str) -> UploadOut:
     """Read a rejected or failed upload again, and wait until that is done."""
     async with engine.sweeper.deleting:
         stored = await engine.find_file(upload_id)
@@ -43,7 +44,7 @@ async def retry(engine: Engine, *, upload_id: str) -> dict[str, Any]:
     return await _upload(engine, upload_id)
 
 
-async def approve(engine: Engine, *, upload_id: str) -> dict[str, Any]:
+async def approve(engine: Engine, *, upload_id: str) -> UploadOut:
     """Apply a held or superseded upload, and wait until that is done."""
     async with engine.sweeper.deleting:
         stored = await engine.find_file(upload_id)
@@ -52,33 +53,33 @@ async def approve(engine: Engine, *, upload_id: str) -> dict[str, Any]:
     return await _upload(engine, upload_id)
 
 
-async def discard(engine: Engine, *, upload_id: str) -> dict[str, Any]:
+async def discard(engine: Engine, *, upload_id: str) -> UploadOut:
     """Drop a held upload."""
     await engine.store.ledger.discard(upload_id)
     return await _upload(engine, upload_id)
 
 
-async def rollback(engine: Engine, *, name: str, client: str | None, number: int | None) -> dict[str, Any]:
+async def rollback(engine: Engine, *, name: str, client: str | None, number: int | None) -> SegmentOut:
     """Make an earlier snapshot of a segment current again."""
     segment = await resolve_segment(engine.store, name, client)
     return (await engine.store.segments.rollback(segment.client, segment.key, number)).as_json()
 
 
-async def retire(engine: Engine, *, name: str, client: str | None) -> dict[str, Any]:
+async def retire(engine: Engine, *, name: str, client: str | None) -> SegmentOut:
     """Take a segment out of use."""
     segment = await resolve_segment(engine.store, name, client)
     await engine.store.segments.retire(segment.client, segment.key)
     return (await engine.store.segments.segment(segment.client, segment.key)).as_json()
 
 
-async def restore(engine: Engine, *, name: str, client: str | None) -> dict[str, Any]:
+async def restore(engine: Engine, *, name: str, client: str | None) -> SegmentOut:
     """Put a retired segment back into use."""
     segment = await resolve_segment(engine.store, name, client)
     await engine.store.segments.restore(segment.client, segment.key)
     return (await engine.store.segments.segment(segment.client, segment.key)).as_json()
 
 
-async def delete(engine: Engine, *, name: str, client: str | None) -> dict[str, Any]:
+async def delete(engine: Engine, *, name: str, client: str | None) -> SegmentOut:
     """Delete a retired segment for good, and give what it was."""
     segment = await resolve_segment(engine.store, name, client)
     await engine.store.segments.delete(segment.client, segment.key)
@@ -89,7 +90,7 @@ async def delete(engine: Engine, *, name: str, client: str | None) -> dict[str, 
 
 async def expect(
     engine: Engine, *, name: str, client: str | None, every_s: int | None, grace_s: int | None
-) -> dict[str, Any]:
+) -> SegmentOut:
     """Expect a segment's file every so often; `every_s` None: no longer."""
     segment = await resolve_segment(engine.store, name, client)
     expectation = None if every_s is None or grace_s is None else Expectation(every_s, grace_s)
@@ -105,10 +106,10 @@ async def add_hook(engine: Engine, *, url: str, client: str | None, events: list
     hook = await engine.store.outbox.add_hook(
         url, shown=address.shown, client=client, kinds=kinds, secret=address.secret
     )
-    return hook.as_json() | {"secret": address.secret}
+    return {**hook.as_json(), "secret": address.secret}
 
 
-async def remove_hook(engine: Engine, *, hook_id: int) -> dict[str, Any]:
+async def remove_hook(engine: Engine, *, hook_id: int) -> HookOut:
     """Remove a hook, and what was still to be delivered to it."""
     return (await engine.store.outbox.remove_hook(hook_id)).as_json()
 
@@ -117,7 +118,7 @@ async def test_hook(engine: Engine, *, hook_id: int) -> dict[str, Any]:
     """Send a hook a test now, and tell whether it was taken."""
     hook = await engine.store.outbox.hook(hook_id)
     error = await engine.notifier.test(hook)
-    return hook.as_json() | {"delivered": error is None, "error": error}
+    return {**hook.as_json(), "delivered": error is None, "error": error}
 
 
 async def revive_deliveries(engine: Engine, *, hook_id: int) -> dict[str, Any]:
@@ -125,7 +126,7 @@ async def revive_deliveries(engine: Engine, *, hook_id: int) -> dict[str, Any]:
     return {"hook": hook_id, "revived": await engine.store.outbox.revive(hook_id)}
 
 
-async def set_gate(engine: Engine, *, kind: str, item: str, segments: list[str], client: str | None) -> dict[str, Any]:
+async def set_gate(engine: Engine, *, kind: str, item: str, segments: list[str], client: str | None) -> GateOut:
     """Say which segments of one client open an item."""
     kind, item = fold_kind(kind), fold_word(item)
     for word in (kind, item):
@@ -136,7 +137,7 @@ async def set_gate(engine: Engine, *, kind: str, item: str, segments: list[str],
     return (await engine.store.gates.set(first.client, kind, item, keys)).as_json()
 
 
-async def remove_gate(engine: Engine, *, kind: str, item: str, client: str | None) -> dict[str, Any]:
+async def remove_gate(engine: Engine, *, kind: str, item: str, client: str | None) -> GateOut:
     """Forget a gate, and give what it was."""
     kind, item = fold_kind(kind), fold_word(item)
     found = [one for one in await engine.store.gates.gates(client=client, kind=kind) if one.item == item]
@@ -164,7 +165,7 @@ async def revoke_token(engine: Engine, *, name: str) -> None:
     await engine.store.tokens.revoke(name)
 
 
-async def _upload(engine: Engine, upload_id: str) -> dict[str, Any]:
+async def _upload(engine: Engine, upload_id: str) -> UploadOut:
     return (await engine.store.ledger.upload(upload_id)).as_json()
 
 

@@ -10,8 +10,8 @@ from ctsftp.contract.ids import is_upload_id
 from ctsftp.contract.names import segment_key
 from ctsftp.contract.states import State
 from ctsftp.errors import AmbiguousError, NotFoundError
+from ctsftp.model.records import Segment, Upload
 from ctsftp.store.ledger import SHORTEST_BEGINNING
-from ctsftp.store.records import Segment, Upload
 from ctsftp.store.store import Store
 
 # Where an upload waits for a decision; one that is superseded has been decided, by a newer one.

@@ -23,12 +23,12 @@ from ctsftp.errors import RefusedError
 from ctsftp.ingest.approval import Approvals
 from ctsftp.ingest.check import Preview, check, check_content
 from ctsftp.ingest.replay import replay
+from ctsftp.model.records import IfApproved, Upload
 from ctsftp.settings import Settings
 from ctsftp.spool.disk import LocalDisk
 from ctsftp.spool.ids import UploadIds
 from ctsftp.spool.spool import Spool
 from ctsftp.spool.stored import StoredUpload
-from ctsftp.store.records import IfApproved, Upload
 from ctsftp.store.store import Store
 
 STDIN = Path("-")

@@ -8,8 +8,8 @@ from ctsftp.admin.names import resolve_segment
 from ctsftp.admin.work import run
 from ctsftp.app.clock import utc_now
 from ctsftp.errors import NotFoundError, RefusedError
+from ctsftp.model.records import Segment
 from ctsftp.settings import Settings
-from ctsftp.store.records import Segment
 from ctsftp.store.store import Store
 
 T = TypeVar("T")

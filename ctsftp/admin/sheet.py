@@ -11,9 +11,9 @@ from ctsftp.clients.hostkeys import load_or_create_host_keys
 from ctsftp.clients.problem import Problem
 from ctsftp.contract.counting import some
 from ctsftp.errors import CtsftpError
+from ctsftp.model.records import Logins
 from ctsftp.settings import Settings
 from ctsftp.sftp.penalties import source_of
-from ctsftp.store.records import Logins
 
 
 def connection_sheet(settings: Settings, client: str, problems: Sequence[Problem] = ()) -> dict[str, Any]:

@@ -38,6 +38,7 @@ from ctsftp.ingest.naming import name_upload
 from ctsftp.ingest.queue import Lane, UploadQueue
 from ctsftp.ingest.reading import Reading
 from ctsftp.ingest.sweeper import Sweeper
+from ctsftp.model.records import Uncounted
 from ctsftp.settings import Settings
 from ctsftp.sftp.files import Answer, Ask, Awaited
 from ctsftp.sftp.settings import SftpSettings
@@ -48,7 +49,6 @@ from ctsftp.spool.reserve import Reserve
 from ctsftp.spool.room import Room
 from ctsftp.spool.spool import Spool
 from ctsftp.spool.stored import StoredUpload
-from ctsftp.store.records import Uncounted
 from ctsftp.store.store import Store
 
 if TYPE_CHECKING:

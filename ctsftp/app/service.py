@@ -28,16 +28,16 @@ from ctsftp.app.watch import Watch
 from ctsftp.clients.checks import OPEN_KEY_ADVICE, made_at
 from ctsftp.clients.hostkeys import HostKey, load_or_create_host_keys
 from ctsftp.contract.counting import some
-from ctsftp.contract.guide import render_readme
 from ctsftp.errors import CtsftpError, DiskError, LostDatabaseError
 from ctsftp.ingest.approval import Approvals
+from ctsftp.model.guide import render_readme
+from ctsftp.model.records import IfApproved, Logins, Upload
 from ctsftp.settings import Settings
 from ctsftp.sftp.files import Touch
 from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.server import SftpServer
 from ctsftp.spool.room import Room
 from ctsftp.spool.stored import StoredUpload
-from ctsftp.store.records import IfApproved, Logins, Upload
 from ctsftp.web.access import Parts, Streams
 from ctsftp.web.console.live import Live
 from ctsftp.web.server import WebServer

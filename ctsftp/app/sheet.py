@@ -6,8 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from ctsftp.clients.hostkeys import HostKey
+from ctsftp.model.records import Logins
 from ctsftp.settings import Settings
-from ctsftp.store.records import Logins
 
 FILE_SETTINGS = {
     "Name": "no prefix, your segment name, YYYYMMDD_HH24MI.csv",

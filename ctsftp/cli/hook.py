@@ -13,7 +13,7 @@ from ctsftp.cli.output import Column, json_option, print_facts, print_json, prin
 from ctsftp.contract.counting import some
 from ctsftp.contract.events import EventKind
 from ctsftp.errors import CtsftpError
-from ctsftp.store.records import DeliveryState
+from ctsftp.model.records import DeliveryState
 from ctsftp.store.store import Store
 
 SHOWN_DELIVERIES = 50

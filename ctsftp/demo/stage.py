@@ -26,9 +26,9 @@ from ctsftp.demo.connect import ExportFile
 from ctsftp.demo.push import PushResult, push
 from ctsftp.demo.sample import open_sample
 from ctsftp.errors import CtsftpError
+from ctsftp.model.records import Upload
 from ctsftp.settings import Settings
 from ctsftp.sftp.settings import SftpSettings
-from ctsftp.store.records import Upload
 from ctsftp.store.store import Store
 from ctsftp.web.settings import HttpSettings
 

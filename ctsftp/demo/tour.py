@@ -26,7 +26,7 @@ from ctsftp.demo.connect import ExportFile, ExportJob, SqlQuery
 from ctsftp.demo.push import PushResult
 from ctsftp.demo.stage import CLIENT, Stage, TourError, quiet_logs
 from ctsftp.errors import CtsftpError
-from ctsftp.store.records import Segment, Upload
+from ctsftp.model.records import Segment, Upload
 
 TOUR_TIMEOUT_S = 120
 SHOWN_LINES = 3

@@ -15,6 +15,7 @@ from ctsftp.contract.codes import Fault, Notice
 from ctsftp.contract.reader import CsvReader, RejectedRow
 from ctsftp.contract.titles import CONTRACT_TITLE, ID_TITLES
 from ctsftp.contract.verdict import NO_SIGNS, Signs
+from ctsftp.model.records import Facts
 
 BLOCK_BYTES = 512 * 1024  # measured: 64 KiB and 4 MiB are a third slower
 IDS_AT_ONCE = 100_000  # compared with their neighbours: bounds the memory beyond the ids themselves
@@ -41,6 +42,19 @@ class Reading:
     def members(self) -> int:
         """How many members the file names."""
         return len(self.ids)
+
+    @property
+    def facts(self) -> Facts:
+        """What the ledger keeps of it."""
+        return {
+            "rows": self.rows,
+            "members": self.members,
+            "duplicates": self.duplicates,
+            "rejected": self.rejected,
+            "warnings": self.notices,
+            "id_title": self.signs.id_title or None,
+            "sha256": self.sha256,
+        }
 
 
 async def read_in_thread(path: Path, *, id_titles: tuple[str, ...], max_rows: int) -> Reading:

@@ -14,7 +14,7 @@ import pytest
 from ctsftp.app.clock import utc_now
 from ctsftp.clients.folder import Clients
 from ctsftp.clients.keys import read_public_key
-from ctsftp.store.records import iso
+from ctsftp.model.writing import iso
 from tests.app.bench import NAME, NEXT, rows
 from tests.sftp.conftest import require_program
 

@@ -9,9 +9,9 @@ from standardwebhooks import Webhook
 
 from ctsftp.admin.administration import open_service
 from ctsftp.errors import StoreError
+from ctsftp.model.records import Hook
 from ctsftp.notify.notifier import Notifier
 from ctsftp.settings import read_settings
-from ctsftp.store.records import Hook
 from tests.app.bench import rows
 from tests.notify.receiver import receiving
 

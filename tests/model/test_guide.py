@@ -5,15 +5,17 @@ from dataclasses import replace
 import pytest
 
 from ctsftp.contract.codes import PAGES, Code, fault
-from ctsftp.contract.guide import render_index, render_readme, to_change
-from ctsftp.contract.receipt import Receipt
 from ctsftp.contract.states import State
+from ctsftp.model.guide import render_index, render_readme, to_change
+from ctsftp.model.receipt import Receipt
 
 NAME = "VIP_Members_20261123_0900.csv"
 LOADED = Receipt(
     id="019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10",
+    client="acme",
     filename=NAME,
-    segment="VIP Members",
+    segment_title="VIP Members",
+    segment_key="vip members",
     stamp="20261123_0900",
     state=State.LOADED,
     rows=300,

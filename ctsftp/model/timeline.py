@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Annotated
+
+from typing_extensions import TypedDict  # pydantic takes that of `typing` from Python 3.12 on
+
+from ctsftp.model.writing import Says, write
 
 
 class StepKind(StrEnum):
@@ -26,6 +30,15 @@ class Step:
     members: int
 
 
+class PeriodOut(TypedDict):
+    """A time in which readers had a list."""
+
+    since: str
+    until: Annotated[str | None, Says("null while they have it")]
+    began_by: StepKind
+    ended_by: StepKind | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
     """When readers had a list: `until` is None while they have it, and `ended_by` what ended it."""
@@ -35,14 +48,9 @@ class Period:
     began_by: StepKind
     ended_by: StepKind | None
 
-    def as_json(self) -> dict[str, Any]:
-        """Give the fields of `periods` in JSON, in their order."""
-        return {
-            "since": self.since,
-            "until": self.until,
-            "began_by": self.began_by.value,
-            "ended_by": self.ended_by.value if self.ended_by else None,
-        }
+    def as_json(self) -> PeriodOut:
+        """Give the fields of `periods`."""
+        return write(PeriodOut, self)
 
 
 _ENDED = {

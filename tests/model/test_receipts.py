@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 
 from ctsftp.contract.codes import PAGES, Code, advised_setting, fault
-from ctsftp.contract.receipt import (
+from ctsftp.contract.rows import RejectedRow
+from ctsftp.contract.states import State
+from ctsftp.model.receipt import (
     MAX_NAME_BYTES,
     Kind,
     Receipt,
@@ -17,15 +19,15 @@ from ctsftp.contract.receipt import (
     render_rejected,
     render_text,
 )
-from ctsftp.contract.rows import RejectedRow
-from ctsftp.contract.states import State
 
 ID = "019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10"
 NAME = "VIP_Members_20261123_0900.csv"
 NEW = Receipt(
     id=ID,
+    client="acme",
     filename=NAME,
-    segment="VIP Members",
+    segment_title="VIP Members",
+    segment_key="vip members",
     stamp="20261123_0900",
     state=State.RECEIVED,
     size=1234,
@@ -146,7 +148,7 @@ def test_a_warning_is_told() -> None:
     assert "Values are enclosed. (enclosure)" in text(warned)
 
 
-@pytest.mark.parametrize("field", ["filename", "segment", "reason"])
+@pytest.mark.parametrize("field", ["filename", "segment_title", "reason"])
 def test_nothing_in_a_name_or_a_reason_forges_a_line_or_moves_a_cursor(field: str) -> None:
     forged = "x\nState       loaded\r\x1b[2J\u202ey"
     receipt = replace(REJECTED, **{field: forged})

@@ -7,8 +7,8 @@ from typing import Any
 from ctsftp.contract.codes import PAGES, Code, advised_setting, harmless
 from ctsftp.contract.counting import some
 from ctsftp.contract.places import Places
-from ctsftp.contract.receipt import MAX_NAME_BYTES, TEXT_WIDTH, Receipt
 from ctsftp.contract.states import State
+from ctsftp.model.receipt import MAX_NAME_BYTES, TEXT_WIDTH, Receipt
 
 INDEX_NAME = "00_INDEX.txt"
 README_NAME = "00_README.txt"

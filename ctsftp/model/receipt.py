@@ -10,16 +10,18 @@ import io
 import json
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TypedDict
 
 from ctsftp.contract.codes import PAGES, Code, advised_setting, harmless
 from ctsftp.contract.counting import some
 from ctsftp.contract.ids import is_upload_id
-from ctsftp.contract.rows import KEPT_REJECTED, RejectedRow
+from ctsftp.contract.reasons import KEPT_REJECTED, RejectedRow
 from ctsftp.contract.states import State
+from ctsftp.model.records import Upload
+from ctsftp.model.writing import write
 
 MAX_NAME_BYTES = 255  # of a file, on the disk of whoever fetches the receipt
 TEXT_WIDTH = 100
@@ -34,6 +36,15 @@ _FORMULA = re.compile(
 )
 
 
+class _Changes(TypedDict):
+    """What a receipt tells behind the count of rejected rows."""
+
+    rejected: int | None
+    entered: int | None
+    left: int | None
+    id_title: str | None
+
+
 class Kind(StrEnum):
     """The forms of a receipt; the value is how its name ends."""
 
@@ -43,33 +54,15 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
-    """What is known of an upload; times are text in ISO 8601, counts are None until the file was read.
+class Receipt(Upload):
+    """An upload as its sender is told of it, with who entered and who left by it.
 
     `entered` and `left` are None where the upload made no list, where they were not counted yet, and once its list
     is no longer kept.
     """
 
-    id: str
-    filename: str
-    segment: str | None
-    stamp: str | None
-    state: State
-    code: str | None = None
-    reason: str | None = None
-    rows: int | None = None
-    members: int | None = None
-    duplicates: int | None = None
-    rejected: int | None = None
     entered: int | None = None
     left: int | None = None
-    id_title: str | None = None
-    directory: str | None = None
-    warnings: Sequence[Mapping[str, str]] = ()
-    sha256: str | None = None
-    size: int
-    received_at: str
-    finished_at: str | None = None
 
     @property
     def is_on_its_way(self) -> bool:
@@ -119,30 +112,15 @@ def read_receipt_name(name: str) -> tuple[str, str | None, Kind] | None:
 
 def render_json(receipt: Receipt) -> bytes:
     """Return a receipt for scripts: the fields of the ledger, and what they mean; ASCII, with escapes."""
-    fields: dict[str, Any] = {
-        "id": receipt.id,
-        "filename": receipt.filename,
-        "segment": receipt.segment,
-        "stamp": receipt.stamp,
-        "state": receipt.state.value,
-        "code": receipt.code,
-        "reason": _reason(receipt),
-        "setting": advised_setting(receipt.reason, receipt.code) or None,
-        "next": _NEXT[receipt.state],
-        "rows": receipt.rows,
-        "members": receipt.members,
-        "duplicates": receipt.duplicates,
-        "rejected": receipt.rejected,
-        "entered": receipt.entered,
-        "left": receipt.left,
-        "id_title": receipt.id_title,
-        "warnings": [dict(warning) for warning in receipt.warnings],
-        "sha256": receipt.sha256,
-        "size": receipt.size,
-        "received_at": receipt.received_at,
-        "finished_at": receipt.finished_at,
-        "directory": receipt.directory,
+    setting = advised_setting(receipt.reason, receipt.code) or None
+    more = {
+        "client": {},
+        "reason": {"reason": _reason(receipt), "setting": setting, "next": _NEXT[receipt.state]},
+        "rejected": write(_Changes, receipt),
     }
+    fields: dict[str, object] = {}
+    for name, value in receipt.as_json().items():
+        fields |= more.get(name, {name: value})
     return json.dumps(fields, indent=2).encode() + b"\n"
 
 

@@ -1,6 +1,6 @@
 """The words for when a list was what readers had."""
 
-from ctsftp.contract.timeline import Period, StepKind, say_when_current
+from ctsftp.model.timeline import Period, StepKind, say_when_current
 
 LOADED, ROLLED_BACK, RETIRED, RESTORED = StepKind
 MORNING, NOON = "2026-03-10T09:00:02.117Z", "2026-03-10T12:00:00.000Z"

@@ -27,9 +27,9 @@ from ctsftp.admin.handlers import perform_on
 from ctsftp.app.engine import Engine
 from ctsftp.errors import CtsftpError, RefusedError
 from ctsftp.ingest.check import check
+from ctsftp.model.records import Segment, Snapshot
 from ctsftp.settings import Settings
 from ctsftp.spool.paths import HomePath
-from ctsftp.store.records import Segment, Snapshot
 
 from .segment import SHRUNK_FROM, File, Model, RefusedByModelError, Upload
 
