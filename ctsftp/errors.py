@@ -22,7 +22,8 @@ peer's, the disk's and ours. Their translations stand in one place each: to SFTP
     │   └── LimitError          a limit was reached; names it
     ├── DiskError               the disk's fault: full, failing, unreachable
     ├── StoreError              the database's fault: locked, corrupt, from the future
-    │   └── LostDatabaseError   its file was deleted or replaced while it was open
+    │   ├── LostDatabaseError   its file was deleted or replaced while it was open
+    │   └── DamagedListError    a list of members is not what was written
     └── TakenOverError          another node took this one for dead
 """
 
@@ -93,6 +94,10 @@ class StoreError(CtsftpError):
 
 class LostDatabaseError(StoreError):
     """The database's file was deleted or replaced while it was open: what is written into it would be lost."""
+
+
+class DamagedListError(StoreError):
+    """A list of members is not what was written: a part is missing, cut, or has other bytes."""
 
 
 class TakenOverError(CtsftpError):

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ctsftp.clients.config import ClientConfig
-from ctsftp.contract.codes import Fault, Notice
+from ctsftp.contract.codes import Code, Fault, Notice, fault
 from ctsftp.contract.reader import CsvReader, RejectedRow
 from ctsftp.contract.titles import CONTRACT_TITLE, ID_TITLES
 from ctsftp.contract.verdict import NO_SIGNS, Signs
+from ctsftp.lists import is_scattered
 from ctsftp.model.records import Facts
 
 BLOCK_BYTES = 512 * 1024  # measured: 64 KiB and 4 MiB are a third slower
@@ -102,11 +103,19 @@ def read_file(
         duplicates=duplicates,
         rejected=reader.rejected,
         ids=members,
-        fault=reader.fault,
+        fault=reader.fault or _scatter(members),
         notices=list(reader.notices),
         rejected_rows=list(reader.rejected_rows),
         signs=Signs(id_title=reader.id_title, last_row=reader.last_row, footer=reader.footer),
     )
+
+
+def _scatter(members: Ids) -> Fault | None:
+    """Refuse ids that lie too far apart to be kept: hashes, say."""
+    if not is_scattered(members):
+        return None
+    found = f"Its {len(members):,} ids lie scattered, from {members[0]} to {members[-1]}: they are no CTUserIDs."
+    return fault(Code.SCATTERED, found)
 
 
 class _IdArray:
