@@ -8,6 +8,7 @@ import pytest
 from markupsafe import escape
 
 from ctsftp.contract.names import segment_key
+from ctsftp.model.commands import ApproveUpload, ExpectSegment, RetireSegment
 from ctsftp.web.console import segments
 from tests.web.conftest import Desk
 
@@ -61,8 +62,8 @@ async def test_what_needs_a_hand_comes_first(desk: Desk, admin: Person) -> None:
     for title in ("A", "B", "C", "D"):
         await desk.load(title, range(1, 201))
     await desk.load("C", [1])
-    await desk.service.perform("segment.retire", {"name": "A", "client": "acme"})
-    await desk.service.perform("segment.expect", {"name": "D", "client": "acme", "every_s": 60, "grace_s": 0})
+    await desk.service.perform(RetireSegment(name="A", client="acme"))
+    await desk.service.perform(ExpectSegment(name="D", client="acme", every_s=60, grace_s=0))
     long_ago = "UPDATE segments SET heard_at = '2026-03-10T09:00:00.000Z' WHERE title = 'D'"
     await desk.store._database.write(lambda conn: conn.exec_driver_sql(long_ago))
     await desk.store.segments.report_overdue()
@@ -123,7 +124,7 @@ async def test_a_rollback_is_shown_as_it_was(desk: Desk, admin: Person) -> None:
 async def test_a_list_that_was_replaced_is_not_said_to_be_the_segments(desk: Desk, admin: Person) -> None:
     first, _ = await desk.load("VIP", [1]), await desk.load("VIP", [1, 2])
     assert "a newer list was loaded" in await admin.text(f"/uploads/{first.id}")
-    await desk.service.perform("segment.retire", {"name": "VIP", "client": "acme"})
+    await desk.service.perform(RetireSegment(name="VIP", client="acme"))
     [upload] = await desk.store.ledger.uploads(limit=1)
     assert "the segment was retired" in await admin.text(f"/uploads/{upload.id}")
 
@@ -133,7 +134,7 @@ async def test_a_held_upload_shows_what_would_change_now(desk: Desk, admin: Pers
     first, second = await desk.load("Winback", range(1, 21)), await desk.load("Winback", range(2, 21))
     for place in ("/uploads", f"/uploads/{second.id}", "/segment?client=acme&name=winback"):
         assert "If it is approved, 0 enter and 281 leave." in await admin.text(place)
-    await desk.service.perform("upload.approve", {"upload_id": first.id})
+    await desk.service.perform(ApproveUpload(upload_id=first.id))
     text = await admin.text(f"/uploads/{second.id}")
     assert "20 → then 19 −1 member (−5 %)" in text
     assert "If it is approved, 0 enter and 1 leaves." in text
