@@ -61,7 +61,7 @@ class Loader:
         name_of: Callable[[StoredUpload], Named],
         now: Callable[[], datetime],
         try_again: Callable[[StoredUpload, float], None],
-        told: Told = lambda *_: None,
+        told: Told,
         judged: Judged = _unheard,
         quietly: Callable[[StoredUpload], bool] = lambda _: False,
         spare_bytes: Callable[[], int] = lambda: sys.maxsize,

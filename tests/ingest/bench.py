@@ -89,6 +89,7 @@ class Bench:
             name_of=self.name_of,
             now=self.clock,
             try_again=lambda upload, delay_s: self.tried_again.append((upload.id, delay_s)),
+            told=lambda *_: None,
         )
 
     def name_of(self, upload: StoredUpload) -> Named:
