@@ -27,7 +27,7 @@ LARGE_HOME = 17_800
 GIVEN_BACK_WITHIN_MIB = 20
 SHORT = ("channels to other hosts", "reads", "listings")
 CLIENT_KINDS = [
-    pytest.param(kind, marks=pytest.mark.slow if kind in SHORT else pytest.mark.soak)
+    pytest.param(kind, marks=pytest.mark.alone if kind in SHORT else pytest.mark.soak)
     for kind in (*CLIENTS, "new keys", *WORK)
 ]
 
@@ -155,7 +155,7 @@ def feeling(serving: Box) -> Feeling:
     return Feeling(serving, serving.serve.wait_for("serving http")["port"])
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("count", [1, 10, 200])
 async def test_a_storm_of_strangers_is_hardly_felt(
@@ -199,7 +199,7 @@ async def test_a_storm_of_one_client_is_hardly_felt(
     feeling.was_little()
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(120)
 async def test_big_honest_pushes_at_once_and_the_slowest_line_earn_nothing(serving: Box, feeling: Feeling) -> None:
     assert serving.serve is not None

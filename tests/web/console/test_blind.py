@@ -86,7 +86,7 @@ async def window(box: Box, browser: Browser) -> AsyncIterator[Window]:
     await context.close()
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 async def test_a_page_survives_a_server_that_is_killed_and_started_again(window: Window) -> None:
     await window.fill_a_gate()
     window.send(signal.SIGKILL)
@@ -106,7 +106,7 @@ async def test_a_page_survives_a_server_that_is_killed_and_started_again(window:
     await window.the_gate_is_set()
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 async def test_a_page_that_shows_news_shows_those_it_missed(window: Window) -> None:
     window.send(signal.SIGKILL)
     await window.sees(AWAY)
@@ -118,7 +118,7 @@ async def test_a_page_that_shows_news_shows_those_it_missed(window: Window) -> N
     await expect(window.page.get_by_role("row", name="Gold")).to_contain_text("3", timeout=BLIND_MS)
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 async def test_a_page_knows_when_nothing_answers_though_nothing_was_closed(window: Window) -> None:
     await window.fill_a_gate()
     window.send(signal.SIGSTOP)
@@ -153,7 +153,7 @@ async def test_a_page_whose_session_ended_says_so_and_goes_on_after_a_new_sign_i
     await window.the_gate_is_set()
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 async def test_without_a_script_a_click_of_an_ended_session_is_told_and_nothing_typed_is_lost(
     window: Window, browser: Browser
 ) -> None:
