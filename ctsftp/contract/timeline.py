@@ -1,6 +1,6 @@
 """What readers of a segment had, and since when: the steps of its timeline, and the words for one list's part in it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -43,6 +43,22 @@ class Period:
             "began_by": self.began_by.value,
             "ended_by": self.ended_by.value if self.ended_by else None,
         }
+
+
+def lists_before(steps: Iterable[tuple[StepKind, str]]) -> list[str]:
+    """Return the lists that readers had before the current one came, the latest first; the steps are old to new.
+
+    A load lays its list upon the one that readers had. A rollback takes away what lies upon its list; one to a list
+    that was taken away before lays it upon the others, as a load does. After lists 1, 2, 3, a rollback to 2 and list 4,
+    that is 2, then 1.
+    """
+    pile: list[str] = []
+    for kind, upload_id in steps:
+        if kind is StepKind.ROLLED_BACK and upload_id in pile:
+            del pile[pile.index(upload_id) + 1 :]
+        elif kind in {StepKind.LOADED, StepKind.ROLLED_BACK}:
+            pile.append(upload_id)
+    return pile[-2::-1]
 
 
 _ENDED = {

@@ -128,7 +128,8 @@ class Upload:
 class Segment:
     """A segment and its current snapshot: `stamp`, `upload_id` and the counts are the snapshot's.
 
-    `newest_stamp` is the newest that was ever published. `entered` and `left` are None until they were counted.
+    `newest_stamp` is the newest that was ever published. `entered` and `left` are what readers saw when
+    it came, by a load or a rollback; None until that was counted, and where a rollback leapt over other lists.
     `heard_at` is the last CLOSE of a file that was loaded or was a duplicate: its job was alive then.
     """
 
@@ -182,7 +183,11 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A published snapshot in a segment's history, and when it was what readers had."""
+    """A published snapshot in a segment's history, and when it was what readers had.
+
+    `entered` and `left` are counted against what readers had when it was loaded: number `counted_from`, None for the
+    first list, and where that one is not kept. `previous` is what a rollback without a number makes current.
+    """
 
     id: int
     number: int
@@ -192,8 +197,10 @@ class Snapshot:
     members: int
     entered: int | None
     left: int | None
+    counted_from: int | None = None
     published_at: str
     current: bool
+    previous: bool = False
     periods: list[Period]
 
     def as_json(self) -> dict[str, Any]:
@@ -208,6 +215,8 @@ class Snapshot:
             "upload_id": self.upload_id,
             "filename": self.filename,
             "current": self.current,
+            "previous": self.previous,
+            "counted_from": self.counted_from,
             "periods": [period.as_json() for period in self.periods],
         }
 

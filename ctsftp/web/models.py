@@ -88,6 +88,9 @@ def shown(example: dict[str, Any]) -> ConfigDict:
     return ConfigDict(extra="forbid", json_schema_extra={"examples": [example]})
 
 
+ENTERED = "when readers got this list; null until it is counted, and after a rollback over several lists"
+
+
 class SegmentOut(Output):
     """A segment and its current snapshot."""
 
@@ -100,8 +103,8 @@ class SegmentOut(Output):
     loaded_at: str
     upload_id: str
     number: int = Field(description="of the snapshot in its segment")
-    entered: int | None = Field(description="null until it is counted")
-    left: int | None = Field(description="null until it is counted")
+    entered: int | None = Field(description=ENTERED)
+    left: int | None = Field(description=ENTERED)
     retired: bool
     rolled_back: bool = Field(description="uploads are held until one is approved")
     heard_at: str | None = Field(description="the last CLOSE of a file that was loaded, or was a duplicate")
@@ -142,6 +145,8 @@ class SnapshotOut(Output):
     upload_id: str
     filename: str
     current: bool
+    previous: bool = Field(description="what readers had before: a rollback without a number makes it current")
+    counted_from: int | None = Field(description="whose members `entered` and `left` are counted against")
     periods: list[PeriodOut] = Field(description="when readers had it, old to new")
 
 
@@ -166,7 +171,9 @@ class ChangesOut(Output):
 class Rollback(Input):
     """Which snapshot is to be current again."""
 
-    number: int | None = Field(None, ge=1, le=2**31 - 1, examples=[16], description="null: the one before the current")
+    number: int | None = Field(
+        None, ge=1, le=2**31 - 1, examples=[16], description="null: what readers had before the current one"
+    )
 
 
 class IsMember(Output):
