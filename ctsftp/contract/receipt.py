@@ -20,6 +20,8 @@ from ctsftp.contract.counting import some
 from ctsftp.contract.ids import is_upload_id
 from ctsftp.contract.rows import KEPT_REJECTED, RejectedRow
 from ctsftp.contract.states import State
+from ctsftp.contract.timeline import Period, is_current, say_when_current
+from ctsftp.contract.twins import Twin, say_twin, say_waits
 
 MAX_NAME_BYTES = 255  # of a file, on the disk of whoever fetches the receipt
 TEXT_WIDTH = 100
@@ -47,7 +49,8 @@ class Receipt:
     """What is known of an upload; times are text in ISO 8601, counts are None until the file was read.
 
     `entered` and `left` are None where the upload made no list, where they were not counted yet, and once its list
-    is no longer kept.
+    is no longer kept. `periods` are when readers had its list, and `twin` is what a duplicate is the same as: both as
+    they are when it is read.
     """
 
     id: str
@@ -70,6 +73,14 @@ class Receipt:
     size: int
     received_at: str
     finished_at: str | None = None
+    periods: Sequence[Period] = ()
+    twin: Twin | None = None
+
+    @property
+    def changed_at(self) -> str:
+        """When what it says changed last, as far as that was noted."""
+        ended = [at for one in (self.periods, self.twin.periods if self.twin else ()) for at in _times(one)]
+        return max([self.finished_at or self.received_at, *ended])
 
     @property
     def is_on_its_way(self) -> bool:
@@ -89,19 +100,29 @@ class Receipt:
         return self.filename.encode()[: MAX_NAME_BYTES - len(rest)].decode(errors="ignore") + rest
 
 
-_NEXT = {
+_MEANS = {
     State.RECEIVED: "It arrived complete, and its load has not begun. Look again in a minute.",
     State.LOADING: "It is being loaded. Look again in a minute.",
-    State.LOADED: "The segment has these members now, unless a later file changed it.",
-    State.DUPLICATE: "The same file was applied, or is held, already.",
-    State.SUPERSEDED: "A newer file of this segment was applied.",
-    State.HELD: "It is safe, and waits for the server's admin to approve or discard it. The segment is as it was.",
-    State.REJECTED: "It was not applied. The segment is as it was.",
+    State.SUPERSEDED: "It was not applied: a newer file of this segment had been.",
+    State.REJECTED: "It was not applied.",
     State.FAILED: "The fault is the server's. The file is safe: it need not be sent again.",
-    State.RETIRED: "The segment is retired. The file was not applied.",
-    State.DISCARDED: "The server's admin discarded it. The segment is as it was.",
+    State.RETIRED: "It was not applied: the segment was retired when it came.",
+    State.DISCARDED: "It was not applied: the server's admin discarded it.",
     State.IGNORED: "It is no list by its name, so it was kept and not loaded.",
 }
+
+
+def say_what_became(receipt: Receipt) -> str:
+    """Say what an upload means for its segment, as it is now."""
+    match receipt.state:
+        case State.LOADED:
+            return say_when_current(receipt.periods)
+        case State.DUPLICATE:
+            return say_twin(receipt.twin)
+        case State.HELD:
+            return f"It is safe, changed nothing so far, and {say_waits(receipt.id)}"
+        case _:
+            return _MEANS[receipt.state]
 
 
 def read_receipt_name(name: str) -> tuple[str, str | None, Kind] | None:
@@ -128,7 +149,7 @@ def render_json(receipt: Receipt) -> bytes:
         "code": receipt.code,
         "reason": _reason(receipt),
         "setting": advised_setting(receipt.reason, receipt.code) or None,
-        "next": _NEXT[receipt.state],
+        "next": say_what_became(receipt),
         "rows": receipt.rows,
         "members": receipt.members,
         "duplicates": receipt.duplicates,
@@ -142,6 +163,8 @@ def render_json(receipt: Receipt) -> bytes:
         "received_at": receipt.received_at,
         "finished_at": receipt.finished_at,
         "directory": receipt.directory,
+        "current": is_current(receipt.periods),
+        "duplicate_of": receipt.twin.id if receipt.twin else None,
     }
     return json.dumps(fields, indent=2).encode() + b"\n"
 
@@ -173,8 +196,9 @@ def render_rejected(rows: Iterable[RejectedRow]) -> bytes:
 
 def _facts(receipt: Receipt) -> Iterator[tuple[str, str]]:
     yield "State", f"{receipt.state} ({receipt.code})" if receipt.code else receipt.state
-    yield "", _NEXT[receipt.state]
-    yield "Reason", _shown(_reason(receipt))
+    yield "", say_what_became(receipt)
+    if receipt.state is not State.DUPLICATE:  # the ledger knows how it was, and that was just said as it is
+        yield "Reason", _shown(_reason(receipt))
     yield "To change", harmless(advised_setting(receipt.reason, receipt.code), limit=MAX_NAME_BYTES)
     if receipt.code in set(Code):
         yield "Meaning", PAGES[Code(receipt.code)].meaning
@@ -199,6 +223,11 @@ def _facts(receipt: Receipt) -> Iterator[tuple[str, str]]:
 def _reason(receipt: Receipt) -> str | None:
     """Return the reason for the sender; that of a fault of ours is for the admin, who alone can do something."""
     return None if receipt.state is State.FAILED else receipt.reason
+
+
+def _times(periods: Sequence[Period]) -> Iterator[str]:
+    for period in periods:
+        yield period.until or period.since
 
 
 def _counts(receipt: Receipt) -> str:

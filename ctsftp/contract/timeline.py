@@ -62,20 +62,34 @@ def lists_before(steps: Iterable[tuple[StepKind, str]]) -> list[str]:
 
 
 _ENDED = {
-    StepKind.LOADED: "a newer list was loaded",
+    StepKind.LOADED: "another list was loaded",
     StepKind.ROLLED_BACK: "an admin made another list current",
     StepKind.RETIRED: "the segment was retired",
 }
+
+
+def is_current(periods: Sequence[Period]) -> bool:
+    """Tell whether readers have a list now; its periods are old to new."""
+    return bool(periods) and periods[-1].until is None
+
+
+def say_end(periods: Sequence[Period]) -> str:
+    """Say when a list that was loaded stopped being what readers have, and why; "" where it is, or nobody knows."""
+    if not periods or (last := periods[-1]).until is None or last.ended_by is None:
+        return ""
+    return f"until {_minute(last.until)}: {_ENDED[last.ended_by]}"
 
 
 def say_when_current(periods: Sequence[Period]) -> str:
     """Say in a sentence or two whether a list that was loaded is what readers have; its periods are old to new."""
     if not periods:
         return "It was loaded."
-    last = periods[-1]
-    if last.until is None or last.ended_by is None:
-        return f"Its members are the segment's, since {_minute(last.since)}."
-    return f"Its members were the segment's until {_minute(last.until)}: {_ENDED[last.ended_by]}."
+    end = say_end(periods)
+    return (
+        f"Its members were the segment's {end}."
+        if end
+        else f"Its members are the segment's, since {_minute(periods[-1].since)}."
+    )
 
 
 def _minute(iso: str) -> str:

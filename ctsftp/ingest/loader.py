@@ -20,6 +20,7 @@ from ctsftp.contract.ids import unix_ms_of
 from ctsftp.contract.names import SegmentFile, read_name
 from ctsftp.contract.places import Elsewhere, Named, directory_notice
 from ctsftp.contract.states import State
+from ctsftp.contract.twins import say_twin
 from ctsftp.contract.verdict import SegmentFacts, Verdict, change_notice
 from ctsftp.errors import CtsftpError, DiskError, StoreError
 from ctsftp.ingest.judging import IGNORED, TOUCHED, ends_lines, guards_for, judge_of
@@ -251,16 +252,18 @@ class Loader:
                 **_facts(reading),
             )
         self._tell(upload, outcome.state, outcome.code, reading)
-        await self._judged(upload, await self._as_told(upload, reading, outcome))
+        await self._judged(upload, await self._as_told(upload, outcome))
         if outcome.uncounted:
             await self.count_changes(outcome.uncounted)
 
-    async def _as_told(self, upload: StoredUpload, reading: Reading, outcome: Outcome) -> Verdict:
-        """Give the verdict as its sender is told it: of what is held already, sent again, that it is held."""
+    async def _as_told(self, upload: StoredUpload, outcome: Outcome) -> Verdict:
+        """Give the verdict as its sender is told it: of what came before, sent again, what has become of that."""
         if outcome.state is State.DUPLICATE:
             with suppress(CtsftpError):
-                if held := await self._store.ledger.held_twin(upload.client, upload.filename, reading.sha256):
-                    return _verdict(State.HELD, *held)
+                twin = await self._store.ledger.twin_of(await self._store.ledger.upload(upload.id))
+                if twin and twin.state is State.HELD:
+                    return _verdict(State.HELD, twin.code, twin.reason)
+                return _verdict(State.DUPLICATE, None, None if twin and twin.is_current else say_twin(twin))
         return _verdict(outcome.state, outcome.code, outcome.reason)
 
     async def _require_room(self, upload: StoredUpload, needed_bytes: int) -> None:

@@ -305,11 +305,14 @@ class IfApprovedOut(Output):
 class UploadDetail(UploadOut):
     """An upload, and what it has to do with what readers have now."""
 
-    model_config = shown(UPLOAD.as_json() | {"current": True, "periods": [PERIOD.as_json()], "if_approved": None})
+    model_config = shown(
+        UPLOAD.as_json() | {"current": True, "periods": [PERIOD.as_json()], "if_approved": None, "duplicate_of": None}
+    )
 
     current: bool = Field(description="whether its members are the segment's now")
     periods: list[PeriodOut] = Field(description="when readers had its list, old to new")
     if_approved: IfApprovedOut | None = Field(description="null unless it is held")
+    duplicate_of: str | None = Field(description="the upload that a duplicate is the same as; null for any other")
 
 
 class UploadList(Output):

@@ -56,6 +56,7 @@ async def show_upload(access: Reader, upload_id: UploadPath) -> UploadDetail:
     """Tell what became of an upload, and what it has to do with what readers have now."""
     upload = await find(access, upload_id)
     periods = await access.store.timeline.periods_of(upload.id)
+    twin = await access.store.ledger.twin_of(upload)
     held = [upload] if upload.state is State.HELD else []
     approved = (await access.parts.if_approved(held, COUNTED_WITHIN_S)).get(upload.id)
     return UploadDetail(
@@ -63,6 +64,7 @@ async def show_upload(access: Reader, upload_id: UploadPath) -> UploadDetail:
         current=any(period.until is None for period in periods),
         periods=[period.as_json() for period in periods],
         if_approved=approved.as_json() if approved else None,
+        duplicate_of=twin.id if twin else None,
     )
 
 

@@ -16,7 +16,7 @@ def test_a_list_is_the_segments_only_while_readers_have_it() -> None:
     assert say_when_current([]) == "It was loaded."
     assert say_when_current([period(None, None)]) == "Its members are the segment's, since 2026-03-10 09:00 UTC."
     for kind, words in (
-        (LOADED, "a newer list was loaded"),
+        (LOADED, "another list was loaded"),
         (ROLLED_BACK, "an admin made another list current"),
         (RETIRED, "the segment was retired"),
     ):

@@ -139,9 +139,21 @@ async def test_one_button_rolls_back_as_the_command_line_does_without_a_number(d
     assert row["number"] == 1
 
 
+async def test_a_duplicate_says_what_has_become_of_the_same_file(desk: Desk, admin: Person) -> None:
+    await desk.load("VIP", range(1, 301))
+    held, again = [await desk.load_text("VIP_20260310_0900.csv", "CTUserID\n1\n") for _ in range(2)]
+    page = await admin.page(f"/uploads/{again.id}")
+    assert f"It is held, and waits for the server's admin to approve it (ctsftp upload approve {held.id})" in text_of(
+        page
+    )
+    assert f'href="/uploads/{held.id}"' in page
+    await desk.service.perform("upload.approve", {"upload_id": held.id})
+    assert "was applied before. Its members are the segment's" in await admin.text(f"/uploads/{again.id}")
+
+
 async def test_a_list_that_was_replaced_is_not_said_to_be_the_segments(desk: Desk, admin: Person) -> None:
     first, _ = await desk.load("VIP", [1]), await desk.load("VIP", [1, 2])
-    assert "a newer list was loaded" in await admin.text(f"/uploads/{first.id}")
+    assert "another list was loaded" in await admin.text(f"/uploads/{first.id}")
     await desk.service.perform("segment.retire", {"name": "VIP", "client": "acme"})
     [upload] = await desk.store.ledger.uploads(limit=1)
     assert "the segment was retired" in await admin.text(f"/uploads/{upload.id}")
