@@ -5,7 +5,7 @@ from ctsftp.contract.codes import Fault
 from ctsftp.contract.places import Elsewhere, Named
 from ctsftp.contract.reader import HEAD_BYTES, inspect_head
 from ctsftp.ingest.reading import id_titles
-from ctsftp.spool.spool import StoredUpload
+from ctsftp.spool.stored import StoredUpload
 
 
 def inspect(upload: StoredUpload, config: ClientConfig, name: Named) -> Fault | None:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ctsftp.contract.states import State
-from ctsftp.contract.twins import Twin
+from ctsftp.model.twins import Twin
 from ctsftp.store.tables import uploads
 from ctsftp.store.timeline import periods
 
