@@ -26,6 +26,7 @@ from ctsftp.ingest.judging import IGNORED, TOUCHED, ends_lines, guards_for, judg
 from ctsftp.ingest.reading import Reading, id_titles, read_file, read_in_thread
 from ctsftp.ingest.settings import IngestSettings
 from ctsftp.model.records import Facts, NewUpload, Outcome, Uncounted, Upload
+from ctsftp.model.twins import say_twin
 from ctsftp.spool.stored import StoredUpload
 from ctsftp.store.publishing import Judge
 from ctsftp.store.snapshots import bytes_to_write
@@ -251,16 +252,18 @@ class Loader:
                 **reading.facts,
             )
         self._tell(upload, outcome.state, outcome.code, reading)
-        await self._judged(upload, await self._as_told(upload, reading, outcome))
+        await self._judged(upload, await self._as_told(upload, outcome))
         if outcome.uncounted:
             await self.count_changes(outcome.uncounted)
 
-    async def _as_told(self, upload: StoredUpload, reading: Reading, outcome: Outcome) -> Verdict:
-        """Give the verdict as its sender is told it: of what is held already, sent again, that it is held."""
+    async def _as_told(self, upload: StoredUpload, outcome: Outcome) -> Verdict:
+        """Give the verdict as its sender is told it: of what came before, sent again, what has become of that."""
         if outcome.state is State.DUPLICATE:
             with suppress(CtsftpError):
-                if held := await self._store.ledger.held_twin(upload.client, upload.filename, reading.sha256):
-                    return _verdict(State.HELD, *held)
+                twin = await self._store.ledger.twin_of(await self._store.ledger.upload(upload.id))
+                if twin and twin.state is State.HELD:
+                    return _verdict(State.HELD, twin.code, twin.reason)
+                return _verdict(State.DUPLICATE, None, None if twin and twin.is_current else say_twin(twin))
         return _verdict(outcome.state, outcome.code, outcome.reason)
 
     async def _require_room(self, upload: StoredUpload, needed_bytes: int) -> None:
