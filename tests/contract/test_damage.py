@@ -98,7 +98,7 @@ def check_is_honest(export: Export, data: bytes, found: Outcome, *, has_history:
         assert len(arrived & missing) <= rejected[number], f"an id of line {number} is in no count: {data!r} {found}"
 
 
-HISTORY_ONLY = {"cut_inside_a_row"}
+HISTORY_ONLY = {"cut_inside_a_row", "joined_same", "joined_other", "joined_by_a_mark", "footer"}
 
 
 def holds(export: Export, damage: str, seed: int, seen: Counter[str], *, everywhere: bool) -> None:
@@ -109,7 +109,7 @@ def holds(export: Export, damage: str, seed: int, seen: Counter[str], *, everywh
     found = read(data)
     seen[damage] += 1
     check_cuts(data, found, chance, everywhere=everywhere)
-    check_is_honest(export, data, found, has_history=damage in HISTORY_ONLY | {"joined_same", "joined_other", "footer"})
+    check_is_honest(export, data, found, has_history=damage in HISTORY_ONLY)
     if damage == "no_damage":
         assert found.code is None or export.style != "plain"
 

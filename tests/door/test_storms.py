@@ -35,16 +35,8 @@ SECONDS = 1.0
 PATIENCE_S = 10.0
 MEMORY_MIB = 500
 GIVEN_BACK_WITHIN_MIB = 20
-<<<<<<< HEAD
-SHORT = ("channels to other hosts", "reads", "listings")
-CLIENT_KINDS = [
-    pytest.param(kind, marks=pytest.mark.alone if kind in SHORT else pytest.mark.soak)
-    for kind in (*CLIENTS, "new keys", *WORK)
-]
-=======
 
 numbers = itertools.count(10)  # of the address of each storm
->>>>>>> storms
 
 
 @pytest.fixture(scope="module")
@@ -72,22 +64,6 @@ async def is_penalised(box: Box, number: int) -> None:
             pass
 
 
-<<<<<<< HEAD
-@pytest.mark.alone
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("count", [1, 10, 200])
-async def test_a_storm_of_strangers_is_hardly_felt(
-    serving: Box, feeling: Feeling, record_property: Callable[[str, object], None], count: int
-) -> None:
-    assert serving.serve is not None
-    await feeling.put()
-    await feeling.ask_health()
-    feeling.put_s.clear()  # the first of each is slower
-    feeling.health_s.clear()
-    for number, kind in enumerate(KINDS, start=10):
-        async with feeling.watched():
-            await rages("storm", serving.serve.port, kind, number, count, SECONDS)
-=======
 @pytest.mark.alone
 @pytest.mark.parametrize("count", [1, 200])
 @pytest.mark.parametrize("kind", STRANGERS)
@@ -95,18 +71,11 @@ async def test_others_are_served_in_a_storm_of_strangers(box: Box, feeling: Feel
     number = next(numbers)
     async with strangers(box, kind, number, count):
         await feeling.feel(SECONDS, patience_s=PATIENCE_S)
->>>>>>> storms
         if kind in EXCESSES and count < 200:
             await is_penalised(box, number)
     assert feeling.memory_mib < MEMORY_MIB
 
 
-<<<<<<< HEAD
-@pytest.mark.alone
-@pytest.mark.timeout(120)
-async def test_big_honest_pushes_at_once_and_the_slowest_line_earn_nothing(serving: Box, feeling: Feeling) -> None:
-    assert serving.serve is not None
-=======
 @pytest.mark.alone
 @pytest.mark.parametrize("kind", EVIL_KINDS)
 async def test_others_are_served_in_a_storm_of_one_client(box: Box, feeling: Feeling, kind: str) -> None:
@@ -125,7 +94,6 @@ async def test_others_are_served_in_a_storm_of_one_client(box: Box, feeling: Fee
 @pytest.mark.alone
 async def test_big_honest_pushes_at_once_and_the_slowest_line_earn_nothing(box: Box, feeling: Feeling) -> None:
     assert box.serve is not None
->>>>>>> storms
     data = b"CTUserID\n" + b"".join(b"%09d\n" % number for number in range(2_000_000))
     async with slow_line(box.serve.port, bytes_per_s=1000, delay_s=0.3) as port:
         slow = asyncio.create_task(feeling.put(port))
