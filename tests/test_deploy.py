@@ -22,7 +22,12 @@ __all__ = ["box", "host_keys"]
 
 TOP = Path(__file__).parent.parent
 DEPLOY = TOP / "deploy"
-DOCUMENTS = [TOP / "README.md", TOP / "ctsftp" / "README.md", TOP / "keys" / "README.md", *sorted(DEPLOY.glob("*.md"))]
+DOCUMENTS = [
+    TOP / "README.md",
+    TOP / "ctsftp" / "README.md",
+    TOP / "keys" / "README.md",
+    *sorted(DEPLOY.glob("docs/*.md")),
+]
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#]*)(?:#([^)]*))?\)")
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -157,7 +162,7 @@ def test_the_documents_show_commands() -> None:
 def test_the_guide_to_responsys_has_every_field_of_the_form() -> None:
     from ctsftp.app.sheet import FILE_SETTINGS  # noqa: PLC0415
 
-    text = (DEPLOY / "responsys.md").read_text("utf-8")
+    text = (DEPLOY / "docs" / "responsys.md").read_text("utf-8")
     for field, value in FILE_SETTINGS.items():
         if field != "Name":
             assert f"| {field} | {value} |" in text

@@ -30,7 +30,7 @@ def _rows(prefix: str, group: type[BaseModel]) -> list[str]:
 
 
 def test_the_page_of_settings_lists_each_with_its_default() -> None:
-    assert settings_table() in (TOP / "deploy" / "settings.md").read_text("utf-8")
+    assert settings_table() in (TOP / "deploy" / "docs" / "settings.md").read_text("utf-8")
 
 
 def test_the_readme_names_every_state() -> None:

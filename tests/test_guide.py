@@ -8,7 +8,7 @@ import pytest
 from tests.guide import CHECKOUT, TOP, Machine, machine
 
 BLOCK = re.compile(r"^## (.*?)\n.*?^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
-GUIDE = dict(BLOCK.findall((TOP / "deploy" / "operators.md").read_text("utf-8")))
+GUIDE = dict(BLOCK.findall((TOP / "deploy" / "docs" / "operators.md").read_text("utf-8")))
 FOREIGN = "find /var/lib/ctsftp /etc/ctsftp ! -user ctsftp ! -name ctsftp.toml"
 AS_CTSFTP = "runuser -u ctsftp -- "
 

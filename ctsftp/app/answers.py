@@ -11,7 +11,7 @@ from ctsftp.contract.states import REFUSED_STATES, State
 from ctsftp.contract.verdict import Verdict
 from ctsftp.sftp.files import Answer, Awaited
 from ctsftp.sftp.receipts import FOLDER
-from ctsftp.spool.spool import StoredUpload
+from ctsftp.spool.stored import StoredUpload
 
 
 class Answers:

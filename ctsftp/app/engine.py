@@ -17,11 +17,12 @@ import structlog
 
 from ctsftp.app.answers import Answers, answer_to
 from ctsftp.app.clock import utc_now
-from ctsftp.app.lock import Pulse, data_lock
-from ctsftp.app.node import check_clock, node_name, until_taken_up, watch_decisions
+from ctsftp.app.lock import data_lock
 from ctsftp.app.touches import Touches
 from ctsftp.clients.config import ClientConfig
 from ctsftp.clients.folder import Clients
+from ctsftp.cluster.heartbeat import Heartbeat
+from ctsftp.cluster.node import check_clock, node_name, until_taken_up, watch_decisions
 from ctsftp.contract.codes import Fault
 from ctsftp.contract.counting import some
 from ctsftp.contract.finding import Level
@@ -37,6 +38,7 @@ from ctsftp.ingest.naming import name_upload
 from ctsftp.ingest.queue import Lane, UploadQueue
 from ctsftp.ingest.reading import Reading
 from ctsftp.ingest.sweeper import Sweeper
+from ctsftp.model.records import Uncounted
 from ctsftp.settings import Settings
 from ctsftp.sftp.files import Answer, Ask, Awaited
 from ctsftp.sftp.settings import SftpSettings
@@ -45,8 +47,8 @@ from ctsftp.spool.ground import check_ground
 from ctsftp.spool.ids import UploadIds
 from ctsftp.spool.reserve import Reserve
 from ctsftp.spool.room import Room
-from ctsftp.spool.spool import Spool, StoredUpload
-from ctsftp.store.records import Uncounted
+from ctsftp.spool.spool import Spool
+from ctsftp.spool.stored import StoredUpload
 from ctsftp.store.store import Store
 
 if TYPE_CHECKING:
@@ -77,16 +79,22 @@ class Watch:
 class Engine:
     """The parts that work on uploads, and what they are asked by others."""
 
-    def __init__(self, settings: Settings, store: Store, tasks: asyncio.TaskGroup, watch: Watch) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        tasks: asyncio.TaskGroup,
+        watch: Watch,
+        changed: Callable[[str], None] = lambda _client: None,
+    ) -> None:
         self.settings = settings
         self.store = store
         self.tasks = tasks
         self.watch = watch
         self.clients = Clients(settings.keys_dir)
-        # Told the client whose uploads or segments changed; `serve` has its open pages hear of it.
-        self.changed: Callable[[str], None] = lambda _client: None
+        self.changed = changed
         # The sign of life in the data folder, where other nodes look for one.
-        self.pulse: Pulse | None = None
+        self.heartbeat: Heartbeat | None = None
         self._ids = UploadIds()
         self.holdings = Holdings(store)
         self.reserve = Reserve(settings.data_dir, settings.spool.reserve_bytes)
@@ -133,12 +141,18 @@ class Engine:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, settings: Settings, watch: Watch | None = None, *, by: str | None = None
+        cls,
+        settings: Settings,
+        watch: Watch | None = None,
+        *,
+        changed: Callable[[str], None] = lambda _client: None,
+        by: str | None = None,
     ) -> AsyncIterator["Engine"]:
         """Take the data folder, put right what a dead process left, and work until the block ends.
 
-        At the end what is being loaded goes back to `received`, and the next engine takes it up. `by` is the node
-        that does this for another one, whose folder it is.
+        At the end what is being loaded goes back to `received`, and the next engine takes it up. `changed` is told
+        the client whose uploads or segments changed. `by` is the node that does this for another one, whose folder it
+        is.
         """
         with one_fault(), data_lock(settings.data_dir, disk=LocalDisk()):
             await asyncio.to_thread(_look_at_ground, settings)  # first: the database may fail for the same reason
@@ -149,14 +163,15 @@ class Engine:
             try:
                 await check_clock(store)
                 async with asyncio.TaskGroup() as tasks:
-                    engine = cls(settings, store, tasks, watch or Watch())
-                    await engine._begin_pulse(by)
+                    engine = cls(settings, store, tasks, watch or Watch(), changed)
+                    await engine._begin_heartbeat(by)
                     uncounted = await engine._recover()
                     working = [tasks.create_task(work) for work in (engine.queue.run(), engine._count(uncounted))]
                     if store.node:
-                        working.append(tasks.create_task(watch_decisions(store, engine.spool, engine.queue)))
-                    if engine.pulse:
-                        working.append(tasks.create_task(engine.pulse.beat(settings.takeover.after_s / BEATS_A_LEASE)))
+                        working.append(tasks.create_task(watch_decisions(store, engine.spool.upload, engine.queue)))
+                    if engine.heartbeat:
+                        beat = engine.heartbeat.beat(settings.takeover.after_s / BEATS_A_LEASE)
+                        working.append(tasks.create_task(beat))
                     try:
                         yield engine
                     finally:
@@ -359,10 +374,10 @@ class Engine:
     def _try_again(self, upload: StoredUpload, delay_s: float) -> None:
         asyncio.get_running_loop().call_later(delay_s, self.queue.offer, upload)
 
-    async def _begin_pulse(self, by: str | None) -> None:
+    async def _begin_heartbeat(self, by: str | None) -> None:
         if self.store.node and self.settings.takeover.folders:
-            self.pulse = Pulse(self.settings.data_dir, by or self.store.node)
-            await asyncio.to_thread(self.pulse.begin)
+            self.heartbeat = Heartbeat(self.settings.data_dir, by or self.store.node)
+            await asyncio.to_thread(self.heartbeat.begin)
 
     async def _recover(self) -> list[Uncounted]:
         """Put right what a dead process left; give what it had yet to count."""

@@ -8,17 +8,17 @@ from typing import Any
 
 import click
 
+from ctsftp.admin.names import resolve_segment
+from ctsftp.admin.query import find_segment, query
+from ctsftp.admin.work import perform
 from ctsftp.app.clock import utc_now
-from ctsftp.app.query import query
-from ctsftp.app.segments import find_segment, resolve_segment
-from ctsftp.app.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.exporting import export, output_file
 from ctsftp.cli.output import Column, Row, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.contract.counting import some
 from ctsftp.contract.freshness import read_span, write_span
 from ctsftp.errors import UsageError
-from ctsftp.store.records import Diff, Segment
+from ctsftp.model.records import Diff, Segment, SnapshotOut
 from ctsftp.store.store import Store
 
 client_option = click.option(
@@ -293,7 +293,7 @@ def _say_exported(segment: Segment, file: str, *, as_json: bool) -> None:
         say(f'Written to {to}: {some(segment.members, "member")} of "{segment.title}".')
 
 
-def _facts(row: dict[str, Any]) -> Iterator[tuple[str, object]]:
+def _facts(row: Row) -> Iterator[tuple[str, object]]:
     """Write a segment's fields for people: times and spans as they are read, and what the badge says left out."""
     for name, value in row.items():
         if name in {"retired", "rolled_back"}:
@@ -334,6 +334,6 @@ async def _print_members(store: Store, name: str, client: str | None, *, as_json
         sys.stdout.write(end)
 
 
-async def _history(store: Store, name: str, client: str | None) -> list[dict[str, Any]]:
+async def _history(store: Store, name: str, client: str | None) -> list[SnapshotOut]:
     segment = await resolve_segment(store, name, client)
     return [one.as_json() for one in await store.segments.history(segment.client, segment.key)]

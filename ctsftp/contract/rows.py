@@ -17,12 +17,14 @@ from ctsftp.contract.lines import BREAKS, pieces
 from ctsftp.contract.reasons import (
     FOOTER,
     INNER_BREAK,
+    KEPT_REJECTED,
     LINE_BREAK,
     MAX_ID,
     MAX_ID_DIGITS,
     MOVED_ID,
     NO_ID,
     SPLIT_ID,
+    RejectedRow,
     read_id,
     splits_id,
     why_no_id,
@@ -31,7 +33,6 @@ from ctsftp.contract.titles import stands_again
 
 __all__ = ["KEPT_REJECTED", "MAX_ID", "MAX_ID_DIGITS", "NO_IDS", "Ids", "Layout", "RejectedRow", "Rows", "Span"]
 
-KEPT_REJECTED = 1_000  # rejected rows with line, value and reason; the counts are exact beyond
 MAX_ROWS = 50_000_000
 
 Ids = npt.NDArray[np.int64]
@@ -49,15 +50,6 @@ class Layout:
     id_column: int
     enclosed: bool = False
     titles: tuple[str, ...] = field(default=(), compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class RejectedRow:
-    """A rejected row: its physical line number, what stood there (bounded, printable), and why."""
-
-    line: int
-    value: str
-    reason: str
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from ctsftp.contract.codes import Fault
 from ctsftp.contract.places import Elsewhere, Named
 from ctsftp.contract.reader import HEAD_BYTES, inspect_head
 from ctsftp.ingest.reading import Reading, id_titles, max_rows_of, read_file
-from ctsftp.spool.spool import StoredUpload
+from ctsftp.spool.stored import StoredUpload
 
 SHORT_BYTES = 1 << 20
 KEPT_BYTES = 16 << 20  # of files; what is kept of one takes about as much memory as the file has bytes

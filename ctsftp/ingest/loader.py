@@ -26,9 +26,9 @@ from ctsftp.ingest.inspection import Inspected, Inspections
 from ctsftp.ingest.judging import IGNORED, TOUCHED, ends_lines, guards_for, judge_of
 from ctsftp.ingest.reading import Reading, id_titles, max_rows_of, read_in_thread
 from ctsftp.ingest.settings import IngestSettings
-from ctsftp.spool.spool import StoredUpload
+from ctsftp.model.records import Facts, NewUpload, Outcome, Uncounted, Upload
+from ctsftp.spool.stored import StoredUpload
 from ctsftp.store.publishing import Judge
-from ctsftp.store.records import Facts, NewUpload, Outcome, Uncounted, Upload
 from ctsftp.store.snapshots import bytes_to_write
 from ctsftp.store.store import Store
 
@@ -63,7 +63,7 @@ class Loader:
         name_of: Callable[[StoredUpload], Named],
         now: Callable[[], datetime],
         try_again: Callable[[StoredUpload, float], None],
-        told: Told = lambda *_: None,
+        told: Told,
         judged: Judged = _unheard,
         quietly: Callable[[StoredUpload], bool] = lambda _: False,
         inspections: Inspections | None = None,
@@ -254,7 +254,7 @@ class Loader:
                 snapshot,
                 judge=verdict,
                 rejects=reading.rejected_rows,
-                **_facts(reading),
+                **reading.facts,
             )
         self._tell(upload, outcome.state, outcome.code, reading)
         if outcome.state is not State.LOADED:
@@ -311,7 +311,7 @@ class Loader:
         self, upload: StoredUpload, state: State, why: Fault | Verdict | None = None, reading: Reading | None = None
     ) -> None:
         """Bring an upload that makes no snapshot to its end, or to where it waits for an admin."""
-        facts: Facts = _facts(reading) if reading else {}
+        facts: Facts = reading.facts if reading else {}
         facts["code"] = why.code if why else None
         facts["reason"] = (why.reason if why else "") or None
         await self._store.ledger.finish(
@@ -371,15 +371,3 @@ class Loader:
 
 def _verdict(state: State, code: str | None, reason: str | None) -> Verdict:
     return Verdict(state, Code(code) if code else None, reason or "")
-
-
-def _facts(reading: Reading) -> Facts:
-    return {
-        "rows": reading.rows,
-        "members": reading.members,
-        "duplicates": reading.duplicates,
-        "rejected": reading.rejected,
-        "warnings": reading.notices,
-        "sha256": reading.sha256,
-        "id_title": reading.signs.id_title or None,
-    }

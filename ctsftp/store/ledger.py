@@ -16,9 +16,10 @@ from ctsftp.contract.places import is_known_folder
 from ctsftp.contract.rows import RejectedRow
 from ctsftp.contract.states import END_STATES, State
 from ctsftp.errors import RefusedError
+from ctsftp.model.records import Clock, Facts, NewUpload, Upload, warnings_out
+from ctsftp.model.writing import iso
 from ctsftp.store.database import Database
-from ctsftp.store.moves import keep_rejected_rows, move, state_of, warnings_column
-from ctsftp.store.records import Clock, Facts, NewUpload, Upload, iso
+from ctsftp.store.moves import keep_rejected_rows, move, state_of
 from ctsftp.store.tables import is_mine, rejected_rows, segments, snapshots, uploads
 from ctsftp.store.telling import tell_of_move
 
@@ -320,7 +321,7 @@ def add_warnings(conn: Connection, upload_id: str, notices: Sequence[Notice]) ->
     """Add to the warnings of an upload, whatever its state."""
     state_of(conn, upload_id, to_change=True)
     known = read_upload(conn, upload_id).warnings
-    changed = {"warnings": known + warnings_column(notices)}
+    changed = {"warnings": known + warnings_out(notices)}
     conn.execute(uploads.update().where(uploads.c.id == upload_id).values(changed))
 
 

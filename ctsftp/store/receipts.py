@@ -2,24 +2,15 @@
 
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TypedDict
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ctsftp.contract.receipt import Receipt
 from ctsftp.contract.rows import RejectedRow
+from ctsftp.model.receipt import Receipt
 from ctsftp.store.database import Database
 from ctsftp.store.tables import rejected_rows, snapshots, uploads
-
-_FIELDS = (
-    *(uploads.c.id, uploads.c.filename, uploads.c.segment_title.label("segment"), uploads.c.stamp),
-    *(uploads.c.state, uploads.c.code, uploads.c.reason, uploads.c.warnings),
-    *(uploads.c.rows, uploads.c.members, uploads.c.duplicates, uploads.c.rejected),
-    *(uploads.c.id_title, uploads.c.directory),
-    *(uploads.c.sha256, uploads.c.size, uploads.c.received_at, uploads.c.finished_at),
-)
 
 
 class _Changes(TypedDict, total=False):
@@ -55,10 +46,10 @@ class ReceiptBook:
 
 
 def _read(conn: Connection, client: str, condition: sa.ColumnElement[bool], limit: int) -> list[Receipt]:
-    query = sa.select(*_FIELDS).where(uploads.c.client == client, condition).order_by(uploads.c.id.desc()).limit(limit)
+    query = sa.select(uploads).where(uploads.c.client == client, condition).order_by(uploads.c.id.desc()).limit(limit)
     rows = conn.execute(query).mappings().all()
     changes = _changes(conn, [row["id"] for row in rows])
-    return [replace(Receipt(**row), **changes.get(row["id"], {})) for row in rows]
+    return [Receipt(**row, **changes.get(row["id"], {})) for row in rows]
 
 
 def _changes(conn: Connection, upload_ids: list[str]) -> dict[str, _Changes]:

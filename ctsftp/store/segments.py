@@ -15,14 +15,15 @@ from ctsftp.contract.freshness import Expectation
 from ctsftp.contract.names import segment_key
 from ctsftp.contract.rows import MAX_ID, NO_IDS, Ids
 from ctsftp.contract.states import State
-from ctsftp.contract.timeline import StepKind
 from ctsftp.contract.verdict import SegmentFacts
 from ctsftp.errors import NotFoundError, RefusedError
+from ctsftp.model.records import Clock, Diff, Segment, Snapshot
+from ctsftp.model.timeline import StepKind
+from ctsftp.model.writing import iso
 from ctsftp.store import ledger, publishing
 from ctsftp.store.changes import compare
 from ctsftp.store.database import Database
 from ctsftp.store.gates import gates_of
-from ctsftp.store.records import Clock, Diff, Segment, Snapshot, iso
 from ctsftp.store.snapshots import Snapshots, stream_members, unpublish
 from ctsftp.store.tables import in_code_points, segments, snapshot_members, snapshots, timeline, uploads
 from ctsftp.store.telling import forget_overdue, forget_troubles, is_due_to_tell, tell_if_overdue

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ctsftp.contract.timeline import Period, Step, StepKind
+from ctsftp.model.timeline import Period, Step, StepKind
 from ctsftp.store.database import Database
 from ctsftp.store.tables import segments, snapshots, timeline
 

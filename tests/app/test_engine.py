@@ -13,11 +13,11 @@ from structlog.typing import EventDict
 
 from ctsftp.app.clock import utc_now
 from ctsftp.app.engine import Engine, one_fault
-from ctsftp.app.lock import DataFolderBusyError, data_lock
+from ctsftp.app.lock import data_lock
 from ctsftp.clients.config import ClientConfig
 from ctsftp.clients.folder import Clients
 from ctsftp.contract.states import State
-from ctsftp.errors import DiskError, RefusedError, SettingsError, StoreError, UsageError
+from ctsftp.errors import DataFolderBusyError, DiskError, RefusedError, SettingsError, StoreError, UsageError
 from ctsftp.ingest.loader import Loader
 from ctsftp.ingest.settings import IngestSettings
 from ctsftp.settings import Settings

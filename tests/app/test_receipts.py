@@ -9,14 +9,14 @@ import pytest
 from ctsftp.app.clock import utc_now
 from ctsftp.app.engine import Engine
 from ctsftp.app.receipts import ReceiptDesk
-from ctsftp.contract.guide import INDEX_NAME, README_NAME
-from ctsftp.contract.receipt import Kind
 from ctsftp.errors import DiskError, StoreError
+from ctsftp.model.guide import INDEX_NAME, README_NAME
+from ctsftp.model.receipt import Kind
+from ctsftp.model.writing import iso
 from ctsftp.settings import Settings
 from ctsftp.spool.home import Entry
 from ctsftp.spool.spool import Spool
 from ctsftp.store.receipts import ReceiptBook
-from ctsftp.store.records import iso
 
 from .bench import NAME, NEXT, Door, load, put, rows
 

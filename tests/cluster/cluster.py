@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from ctsftp.app.work import perform
+from ctsftp.admin.work import perform
 from ctsftp.settings import Settings
 from tests.crash.oracle import Fault, Journal, faults
 from tests.e2e.conftest import PATIENCE_S, Box, wait_until
@@ -29,7 +29,7 @@ defaults
   timeout client 60s
   timeout server 60s
 """
-# As deploy/cluster.md has it: a node that does not answer gets no more senders.
+# As deploy/docs/cluster.md has it: a node that does not answer gets no more senders.
 BALANCER = """
 listen sftp
   bind 127.0.0.1:{port}

@@ -1,4 +1,4 @@
-"""deploy/hardening.md names tests and settings that exist."""
+"""deploy/docs/hardening.md names tests and settings that exist."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from ctsftp.sftp.settings import PenaltySettings, SftpSettings
 
 TOP = Path(__file__).parents[2]
-PAGE = (TOP / "deploy" / "hardening.md").read_text("utf-8")
+PAGE = (TOP / "deploy" / "docs" / "hardening.md").read_text("utf-8")
 TABLES = PAGE.partition("## The algorithms")[0]
 TESTS = sorted(set(re.findall(r"`(tests/[^`:]+)::(test_\w+)`", PAGE)))
 ROWS = [line for line in TABLES.splitlines() if line.startswith("| ") and "`tests/" not in line]

@@ -16,7 +16,8 @@ from ctsftp.ingest.settings import IngestSettings
 from ctsftp.spool.disk import LocalDisk
 from ctsftp.spool.ids import UploadIds
 from ctsftp.spool.paths import read_path
-from ctsftp.spool.spool import Spool, StoredUpload
+from ctsftp.spool.spool import Spool
+from ctsftp.spool.stored import StoredUpload
 from ctsftp.store import Store, Upload
 
 MAX_SIZE_BYTES = 1 << 30
@@ -92,6 +93,7 @@ class Bench:
             inspections=self.inspections,
             now=self.clock,
             try_again=lambda upload, delay_s: self.tried_again.append((upload.id, delay_s)),
+            told=lambda *_: None,
         )
 
     def name_of(self, upload: StoredUpload) -> Named:

@@ -13,7 +13,7 @@ from ctsftp.errors import DiskError
 from ctsftp.spool.disk import LocalDisk
 from ctsftp.spool.ids import UploadIds
 from ctsftp.spool.paths import HomePath
-from ctsftp.spool.spool import StoredUpload
+from ctsftp.spool.stored import StoredUpload
 
 from .bench import Client, at, uploads_of
 

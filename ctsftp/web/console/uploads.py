@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from ctsftp.contract.states import State
 from ctsftp.errors import NotFoundError
-from ctsftp.store.records import Upload
+from ctsftp.model.records import Upload
 from ctsftp.web.console.views import decisions, segment_href, upload_row
 from ctsftp.web.console.visitor import Deed, Form, Visitor
 from ctsftp.web.problems import Problem

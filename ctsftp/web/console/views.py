@@ -9,8 +9,8 @@ from markupsafe import Markup
 
 from ctsftp.contract.codes import PAGES, Code, Page
 from ctsftp.contract.states import State
-from ctsftp.contract.timeline import Period, Step, StepKind, say_when_current
-from ctsftp.store.records import IfApproved, Segment, Upload
+from ctsftp.model.records import IfApproved, Segment, Upload
+from ctsftp.model.timeline import Period, Step, StepKind, say_when_current
 from ctsftp.web.console.charts import spark
 
 Key = tuple[str, str]  # a segment: its client and its key
