@@ -1,6 +1,6 @@
 """The table of who hears a refusal at the put: each program puts a wrong file, then the right one under its name.
 
-`deploy/docs/responsys.md` prints the table for senders.
+`deploy/docs/connect-form.md` prints the table for senders.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ NAME = "VIP_20261123_0900.csv"
 IDS = range(1_000_000, 1_000_030)
 WRONG = b"CTUserID\n1.23E+10\n1.24E+10\n"
 REASON = "2 of 2 rows with an id were rejected"
-PAGE = Path(__file__).parents[2] / "deploy" / "docs" / "responsys.md"
+PAGE = Path(__file__).parents[2] / "deploy" / "docs" / "connect-form.md"
 
 TOLD = "fails, with the reason"
 FAILS = "fails, without a reason"
