@@ -61,7 +61,7 @@ async def discard(engine: Engine, command: ask.DiscardUpload) -> UploadOut:
 
 
 async def roll_back(engine: Engine, command: ask.RollBackSegment) -> SegmentOut:
-    """Make an earlier snapshot of a segment current again."""
+    """Make another snapshot of a segment current: the one of that number, else what readers had before."""
     segment = await resolve_segment(engine.store, command.name, command.client)
     return (await engine.store.segments.rollback(segment.client, segment.key, command.number)).as_json()
 

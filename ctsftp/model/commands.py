@@ -156,7 +156,7 @@ class DiscardUpload(Command[UploadOut]):
 
 @dataclass(frozen=True)
 class RollBackSegment(Command[SegmentOut]):
-    """Make an earlier snapshot of a segment current again: the one before, where there is no number."""
+    """Make another snapshot of a segment current: the one of that number, else what readers had before."""
 
     wire = "segment.rollback"
     name: str
