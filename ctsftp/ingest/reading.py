@@ -17,6 +17,7 @@ from ctsftp.contract.rows import NO_IDS
 from ctsftp.contract.titles import CONTRACT_TITLE, ID_TITLES
 from ctsftp.contract.verdict import NO_SIGNS, Signs
 from ctsftp.lists import is_scattered
+from ctsftp.model.records import Facts
 
 BLOCK_BYTES = 512 * 1024  # measured: 64 KiB and 4 MiB are a third slower
 IDS_AT_ONCE = 100_000  # compared with their neighbours: bounds the memory beyond the ids themselves
@@ -43,6 +44,19 @@ class Reading:
     def drop_ids(self) -> None:
         """Let go of the ids, which are the memory that a load takes, once they are written."""
         self.ids = NO_IDS
+
+    @property
+    def facts(self) -> Facts:
+        """What the ledger keeps of it."""
+        return {
+            "rows": self.rows,
+            "members": self.members,
+            "duplicates": self.duplicates,
+            "rejected": self.rejected,
+            "warnings": self.notices,
+            "id_title": self.signs.id_title or None,
+            "sha256": self.sha256,
+        }
 
 
 async def read_in_thread(path: Path, *, id_titles: tuple[str, ...], max_rows: int) -> Reading:
@@ -139,6 +153,11 @@ class _IdArray:
             kept += len(some)
             last = ids[kept - 1]
         return ids[:kept]
+
+
+def max_rows_of(config: ClientConfig, most_rows: int) -> int:
+    """Tell how many rows a client's list may have; its own limit can only be narrower than the server's."""
+    return min(most_rows, config.max_rows or most_rows)
 
 
 def id_titles(config: ClientConfig) -> tuple[str, ...]:

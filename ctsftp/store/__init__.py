@@ -5,8 +5,7 @@ transaction. That gives atomic publishing, history, rollback and differences, an
 long.
 """
 
-from ctsftp.store.publishing import Judge
-from ctsftp.store.records import (
+from ctsftp.model.records import (
     Clock,
     Diff,
     Facts,
@@ -17,6 +16,7 @@ from ctsftp.store.records import (
     Snapshot,
     Upload,
 )
+from ctsftp.store.publishing import Judge
 from ctsftp.store.store import Store
 
 __all__ = [

@@ -1,9 +1,9 @@
-"""`migrate-database`: a database file copied to PostgreSQL, so that it can be broken off and taken up again.
+"""`migrate-database`: copy a database file to PostgreSQL, compare the two, and only then let servers open the copy.
 
-While it goes on, the target's version is `COPYING`, which no ctsftp opens, and it has no segments: nobody can see
-half of it. Rows of tables go over in the order of their keys, so that their count says where to go on; lists go over as
-their parts, from which the rows of the current ones are made anew. At the end both databases are read and compared, and
-one transaction then makes the segments, and the version.
+While it goes on, the target's version is `COPYING`, which no ctsftp opens. Lists go over as their parts, from which the
+rows of the current ones are made anew. When everything was copied, both databases are read and compared, and one
+transaction then makes the segments, and the version. A copy that was broken off is thrown away by the next run, which
+starts again.
 """
 
 import hashlib
@@ -18,7 +18,6 @@ from ctsftp.errors import DamagedListError, RefusedError, StoreError
 from ctsftp.lists.parts import digest_of
 from ctsftp.store import postgres, schema
 from ctsftp.store.database import Database
-from ctsftp.store.parts import count_in_parts
 from ctsftp.store.rows import RowSets, give_to
 from ctsftp.store.tables import member_rows, metadata, row_sets, segments, snapshot_parts, snapshots, uploads
 
@@ -38,7 +37,7 @@ _EARLY = [table for table in metadata.sorted_tables if table not in _LISTS | _LA
 
 
 async def copy_database(source_url: str, target_url: str, *, node: str, progress: Progress) -> int:
-    """Copy everything from a file to an empty PostgreSQL database, or go on with it; return the members copied.
+    """Copy everything from a file to an empty PostgreSQL database, and compare; return the members copied.
 
     The uploads become those of `node`, which has their files. Nobody may write to the source meanwhile: hold its
     folder's lock. Raises `RefusedError` for a target that holds something else, `StoreError` where the two turn out
@@ -85,7 +84,6 @@ class _Copy:
             await self._copy_rows(table)
         for row in published:
             await self._copy_list(row)
-        await self._rows.delete_unfinished()
         sets = {row["id"]: await self._make_rows(row) for row in published if row["id"] in shown}
         for table in _EARLY:
             await self._compare_rows(table)
@@ -96,20 +94,16 @@ class _Copy:
         return members
 
     async def _copy_rows(self, table: sa.Table) -> None:
-        done = await self._target.read(lambda conn: _count(conn, table))
-        self._tell(table.name, done)
+        done = 0
         while rows := await self._source.read(partial(_page, table=table, offset=done)):
             await self._target.write(partial(_put, table=table, rows=rows))
             done += len(rows)
             self._tell(table.name, len(rows))
 
     async def _copy_list(self, row: dict[str, Any]) -> None:
-        """Copy a snapshot and its parts; one whose parts are all there was copied before."""
+        """Copy a snapshot and its parts."""
         snapshot_id, name = row["id"], f"snapshot {row['id']}"
-        if await self._target.read(partial(count_in_parts, snapshot_id=snapshot_id)) == row["members"] > 0:
-            self._tell(name, row["members"])
-            return
-        await self._target.write(partial(_begin_snapshot, row=row | {"segment_id": None, "number": None}))
+        await self._target.write(partial(_put, table=snapshots, rows=[row | {"segment_id": None, "number": None}]))
         copied, after = 0, -1
         while parts := await self._source.read(partial(_parts, snapshot_id=snapshot_id, after=after)):
             _require_whole(parts, name)
@@ -121,11 +115,8 @@ class _Copy:
             raise StoreError(f"The {name} should have {row['members']} members, and has {copied}.")
 
     async def _make_rows(self, row: dict[str, Any]) -> int:
-        """Make the rows of a current list from its parts; those that were made before stay."""
-        finished = sa.select(row_sets.c.id).where(row_sets.c.snapshot_id == row["id"])
-        row_set = await self._target.read(lambda conn: conn.execute(finished).scalar())
-        if row_set is None:
-            row_set = await self._rows.make(row["id"])
+        """Make the rows of a current list from its parts."""
+        row_set = await self._rows.make(row["id"])
         self._tell(f"rows of snapshot {row['id']}", row["members"])
         return row_set
 
@@ -184,9 +175,10 @@ class _Copy:
 
 
 def _begin(conn: Connection, *, backend: Any, name: str) -> None:
-    """Make the tables in an empty database, and mark it; refuse one that holds anything."""
+    """Make the tables in an empty database, and mark it; refuse one that holds anything but a broken-off copy."""
     backend.check(conn, migrate=True)
     if schema.revision(conn) == schema.COPYING:
+        _discard(conn)
         return
     schema.refuse_strangers(conn, name=f"The database {name}")
     schema.upgrade(conn)
@@ -195,16 +187,16 @@ def _begin(conn: Connection, *, backend: Any, name: str) -> None:
     schema.set_revision(conn, schema.COPYING)
 
 
+def _discard(conn: Connection) -> None:
+    """Throw away what a copy left that was broken off."""
+    for row_set in conn.execute(sa.select(row_sets.c.id)).scalars():
+        postgres.drop_rows(conn, row_set)
+    conn.exec_driver_sql(f"TRUNCATE {', '.join(table.name for table in metadata.sorted_tables)}")
+
+
 def _published(conn: Connection) -> list[dict[str, Any]]:
     query = sa.select(snapshots).where(snapshots.c.segment_id.is_not(None)).order_by(snapshots.c.id)
     return [dict(row) for row in conn.execute(query).mappings()]
-
-
-def _begin_snapshot(conn: Connection, *, row: dict[str, Any]) -> None:
-    """Begin a snapshot anew, whatever was there of it."""
-    conn.execute(snapshot_parts.delete().where(snapshot_parts.c.snapshot_id == row["id"]))
-    conn.execute(snapshots.delete().where(snapshots.c.id == row["id"]))
-    conn.execute(snapshots.insert().values(row))
 
 
 def _parts(conn: Connection, *, snapshot_id: int, after: int) -> list[dict[str, Any]]:

@@ -15,14 +15,15 @@ from sqlalchemy import Connection, Row
 from ctsftp.contract.codes import Notice, harmless
 from ctsftp.contract.rows import RejectedRow
 from ctsftp.contract.states import State
-from ctsftp.contract.timeline import StepKind
 from ctsftp.contract.verdict import SegmentFacts, Verdict, change_notice, title_notice
 from ctsftp.errors import StoreError
+from ctsftp.model.records import Clock, Facts, Outcome, Upload
+from ctsftp.model.timeline import StepKind
+from ctsftp.model.writing import iso
 from ctsftp.store.backend import bulk
 from ctsftp.store.ledger import read_upload, twin
 from ctsftp.store.moves import keep_rejected_rows, move
 from ctsftp.store.parts import count_in_parts
-from ctsftp.store.records import Clock, Facts, Outcome, Upload, iso
 from ctsftp.store.rows import Difference, Prepared, find_base, give_to, put_rows
 from ctsftp.store.tables import segments, snapshots, uploads
 from ctsftp.store.timeline import note

@@ -148,13 +148,6 @@ class RowSets:
         async with AsyncExitStack() as stack:
             return await self._make(stack, None, snapshot_id)
 
-    async def delete_unfinished(self) -> None:
-        """Delete the sets that hold no list; no other work may go on."""
-        found = await self._database.read(_unfinished)
-        for row_set in found:
-            while not await self._database.write(partial(_delete_some, row_set=row_set)):
-                pass
-
     async def mirrors(self, row_set: int, snapshot_id: int) -> bool:
         """Tell whether a set holds the list of a snapshot, and nothing else; it reads all of both."""
         above = 0
@@ -387,10 +380,6 @@ def _abandoned(conn: Connection) -> list[int]:
         else:
             having_one.add(segment_id)
     return found
-
-
-def _unfinished(conn: Connection) -> list[int]:
-    return list(conn.execute(sa.select(row_sets.c.id).where(row_sets.c.snapshot_id.is_(None))).scalars())
 
 
 def _read(conn: Connection, *, row_set: int, above: int, limit: int) -> Ids:

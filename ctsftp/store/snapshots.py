@@ -18,13 +18,14 @@ from sqlalchemy import Connection
 from ctsftp.contract.rows import NO_IDS, Ids, RejectedRow
 from ctsftp.contract.states import State
 from ctsftp.lists import MAX_PART_IDS, changes, in_memory
+from ctsftp.model.records import Clock, Facts, Outcome
+from ctsftp.model.writing import iso
 from ctsftp.store import publishing
 from ctsftp.store.backend import bulk_of
 from ctsftp.store.database import Database
 from ctsftp.store.ledger import read_upload
 from ctsftp.store.moves import state_of
 from ctsftp.store.parts import Batch, batches, delete_parts, open_list, write_parts
-from ctsftp.store.records import Clock, Facts, Outcome, iso
 from ctsftp.store.rows import RowSets
 from ctsftp.store.tables import segments, snapshots, uploads
 
@@ -35,9 +36,6 @@ READ_AT_ONCE = MAX_PART_IDS
 # the parts of ids that do not lie scattered. What is written stands in the log a second time for a while.
 MEMBER_BYTES = 20
 LOG_BYTES = 64 << 20
-
-KEPT_LAST = 5
-KEPT_DAYS = 7
 
 
 class Snapshots:
@@ -116,7 +114,7 @@ class Snapshots:
 
         return await self._database.read_page(count)
 
-    async def prune(self, *, keep_last: int = KEPT_LAST, keep_days: int = KEPT_DAYS) -> int:
+    async def prune(self, *, keep_last: int, keep_days: int) -> int:
         """Delete old snapshots: not a segment's current one, its last, nor the last of each of the last days.
 
         Days are UTC's, and today is the first of them. Returns how many snapshots were deleted.
