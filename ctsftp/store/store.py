@@ -42,7 +42,7 @@ class Store:
         self.segments = Segments(database, clock, self.snapshots, self.rows)
         self.logins = LoginBook(database, clock)
         self.outbox = Outbox(database, clock)
-        self.checks = CheckUp(database)
+        self.checks = CheckUp(database, self.snapshots, self.rows)
         self.gates = Gates(database, clock)
         self.numbers = Numbers(database)
         self.folder = database.backend.folder

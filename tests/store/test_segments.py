@@ -182,11 +182,8 @@ async def test_a_rollback_goes_to_what_readers_had_before_the_current_list_came(
 
 async def test_a_rollback_answers_and_lists_what_it_changed_for_readers(feed: Feed) -> None:
     store = feed.store
-    for ids, counted in (([1], None), ([1, 2, 3], (2, 0)), ([3, 4, 5, 6], (3, 2))):
+    for ids in ([1], [1, 2, 3], [3, 4, 5, 6]):
         await feed.load(ids)
-        if counted:
-            current = await store.segments.segment("acme", "vip")
-            await store.snapshots.set_changes(current.snapshot_id, entered=counted[0], left=counted[1], warnings=[])
 
     async def shown() -> tuple[int | None, int | None]:
         [one] = await store.segments.segments()
