@@ -102,7 +102,7 @@ def open_list(conn: Any, bulk: Bulk, snapshot_id: int, *, unpublished: bool = Fa
     members = MemberList(parts, partial(_load, conn, bulk, snapshot_id))
     if members.members != rows[0][0]:
         raise DamagedListError(
-            f"The list of the snapshot {snapshot_id} lacks parts: it has {members.members:,} of {rows[0][0]:,} members."
+            f"The list of the snapshot {snapshot_id} lacks parts: {members.members:,} of {rows[0][0]:,} are there."
         )
     return members
 
