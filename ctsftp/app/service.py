@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 import structlog
 from sqlalchemy import make_url
 
+from ctsftp.app.answers import recall_refusals
 from ctsftp.app.clock import utc_now
 from ctsftp.app.engine import Engine
 from ctsftp.app.finishing import finish_dead_nodes
@@ -34,9 +35,10 @@ from ctsftp.model.commands import Command, Role
 from ctsftp.model.guide import render_readme
 from ctsftp.model.records import IfApproved, Logins, Upload
 from ctsftp.settings import Settings
-from ctsftp.sftp.files import Touch
+from ctsftp.sftp.landing import Touch
 from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.server import SftpServer
+from ctsftp.spool.paths import HomePath
 from ctsftp.spool.room import Room
 from ctsftp.spool.stored import StoredUpload
 from ctsftp.web.access import Parts, Streams
@@ -176,6 +178,8 @@ class Service:
                 on_refusal=both(metrics.refused, notes.note),
                 on_mismatch=metrics.mismatched,
             )
+            engine.refused = lambda upload, why: server.note_refusal(upload.client, HomePath.of(upload.place), why)
+            await recall_refusals(engine.store, engine.config_of, server, utc_now())
             service = cls(
                 engine,
                 administer=administer,
