@@ -41,7 +41,7 @@ class Administration:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._socket = ControlSocket(service.engine.settings.data_dir / "control.sock", self._perform_for_operator)
+        self._socket = ControlSocket(service.engine.settings.data.socket, self._perform_for_operator)
 
     async def start(self) -> None:
         """Take commands by the control socket."""

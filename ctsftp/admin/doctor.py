@@ -66,7 +66,7 @@ def _settings(settings: Settings) -> Iterator[Finding]:
 
 
 def _server(settings: Settings) -> Iterator[Finding]:
-    place = settings.data_dir / "control.sock"
+    place = settings.data.socket
     if not run(is_answered(place)):
         yield Finding("server", Level.OK, "No server is running.")
         return
@@ -85,8 +85,8 @@ def _folders(settings: Settings) -> Iterator[Finding]:
         yield _no_data_folder(settings)
         return
     yield from check_folder("data", settings.data_dir)
-    yield from check_clients_folders(settings.data_dir / "clients")
-    yield from check_homes(settings.data_dir / "clients")
+    yield from check_clients_folders(settings.data.clients)
+    yield from check_homes(settings.data.clients)
     yield from check_ground(settings.data_dir, shared=settings.takeover.folders is not None)
     yield from check_room(
         settings.data_dir,
@@ -115,7 +115,7 @@ def _no_data_folder(settings: Settings) -> Finding:
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:
-    serves_already = (settings.data_dir / "clients").is_dir()
+    serves_already = settings.data.clients.is_dir()
     if serves_already and not settings.keys_dir.is_dir():
         text = f"There is no folder of keys {settings.keys_dir}: nobody can sign in."
         do = "Set CTSFTP_KEYS_DIR for this command to the server's, or restore the folder from a backup."
@@ -132,10 +132,10 @@ def _keys(settings: Settings) -> Iterator[Finding]:
 
 
 async def _database(settings: Settings) -> list[Finding]:
-    if settings.database_url is None and not (settings.data_dir / "ctsftp.db").exists():
-        if await is_answered(settings.data_dir / "control.sock"):
+    if settings.database_url is None and not settings.data.database.exists():
+        if await is_answered(settings.data.socket):
             return [Finding("database", Level.BAD, "A server runs, and the file of its database is gone.", RESTORE)]
-        if any((settings.data_dir / "clients").glob("*/uploads/*")):
+        if any(settings.data.clients.glob("*/uploads/*")):
             text = f"There are uploads in {settings.data_dir}, and no database: its file is gone."
             return [Finding("database", Level.BAD, text, RESTORE)]
         return [Finding("database", Level.OK, "There is none yet: the server makes it.")]
@@ -233,8 +233,8 @@ async def _hooks(store: Store, now: datetime) -> list[Finding]:
 async def _front_door(settings: Settings, logins: list[tuple[str, str]]) -> list[Finding]:
     """Ask the running server whom it keeps out: a sender's address, or a sender without an algorithm in common."""
     try:
-        penalties = await ask(settings.data_dir / "control.sock", ListPenalties())
-        attempts = await ask(settings.data_dir / "control.sock", ListLogins())
+        penalties = await ask(settings.data.socket, ListPenalties())
+        attempts = await ask(settings.data.socket, ListLogins())
     except (ConnectionRefusedError, CtsftpError):  # none runs, or it is of another version or account
         return []
     refused = {one["source"]: one for one in penalties if one["refused"]}

@@ -53,7 +53,7 @@ def preview_kept(settings: Settings, client: str | None, since_s: int | None) ->
     """Tell which kept files would come out differently today, as `check --kept --json` prints it."""
     clients = Clients(settings.keys_dir)
     known = set(clients.names())
-    spool = Spool(settings.data_dir / "clients", disk=LocalDisk(), next_id=UploadIds().next)
+    spool = Spool(settings.data.clients, disk=LocalDisk(), next_id=UploadIds().next)
     if client is not None:
         clients.get(client)
     since = utc_now() - timedelta(seconds=since_s) if since_s else None
@@ -95,7 +95,7 @@ async def if_approved(settings: Settings, store: Store, upload: Upload) -> IfApp
     if upload.state is not State.HELD:
         return None
     clients = Clients(settings.keys_dir)
-    spool = Spool(settings.data_dir / "clients", disk=LocalDisk(), next_id=UploadIds().next)
+    spool = Spool(settings.data.clients, disk=LocalDisk(), next_id=UploadIds().next)
 
     async def find(one: Upload) -> StoredUpload | None:
         return await asyncio.to_thread(spool.upload, one.client, one.id)

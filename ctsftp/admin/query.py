@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 def query(settings: Settings, work: Callable[[Store], Awaitable[T]], *, missing: Callable[[], T] | None = None) -> T:
     """Read something; `missing` answers where nothing was ever stored, which without it is `NotFoundError`."""
-    if settings.database_url is None and not _is_there(settings.data_dir / "ctsftp.db"):
+    if settings.database_url is None and not _is_there(settings.data.database):
         if missing:
             return missing()
         raise NotFoundError(

@@ -38,7 +38,7 @@ def _refused_now(settings: Settings, address: str | None) -> str:
     if not address:
         return ""
     try:
-        penalties = run(ask(settings.data_dir / "control.sock", ListPenalties()))
+        penalties = run(ask(settings.data.socket, ListPenalties()))
     except (ConnectionRefusedError, CtsftpError):  # none runs, or it is of another version or account
         return ""
     left_s = [one["seconds_left"] for one in penalties if one["refused"] and one["source"] == source_of(address)]

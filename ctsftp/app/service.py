@@ -365,7 +365,7 @@ def _tell_of_new_folder(settings: Settings) -> None:
 
     New ones show nothing: `client show` makes them, and comes before the first start.
     """
-    if (settings.data_dir / "lock").exists():
+    if settings.data.lock.exists():
         return
     made = made_at(settings.host_keys)
     if made and utc_now() - made > FIRST_START:

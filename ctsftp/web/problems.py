@@ -15,8 +15,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from ctsftp.errors import CtsftpError, NotFoundError, RefusedError, UsageError
-from ctsftp.store.export import SnapshotGoneError
+from ctsftp.errors import CtsftpError, NotFoundError, RefusedError, SnapshotGoneError, UsageError
 from ctsftp.web.document import Document
 
 log = structlog.get_logger()

@@ -15,8 +15,7 @@ from structlog.typing import EventDict
 
 from ctsftp import errors
 from ctsftp.admin.control import KINDS, MAX_LINE_BYTES, ControlSocket, ask
-from ctsftp.contract.states import IllegalMoveError
-from ctsftp.errors import CtsftpError, RefusedError, SettingsError, UsageError
+from ctsftp.errors import CtsftpError, IllegalMoveError, RefusedError, SettingsError, UsageError
 from ctsftp.model.commands import Command, RollBackSegment, Sweep
 
 PATIENCE_S = 20.0
