@@ -1,14 +1,16 @@
 """How a running server is administered: the commands that people give it, and the control socket that takes them."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 from typing import Any
 
 import structlog
 
+from ctsftp.admin import reading
 from ctsftp.admin.control import ControlSocket
 from ctsftp.admin.handlers import for_log, perform_on
+from ctsftp.admin.reading import Shelf
 from ctsftp.app import serving
 from ctsftp.app.logwriter import LogWriter
 from ctsftp.app.service import Service
@@ -40,7 +42,7 @@ class Administration:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._socket = ControlSocket(service.engine.settings.data_dir / "control.sock", self.perform)
+        self._socket = ControlSocket(service.engine.settings.data_dir / "control.sock", self.perform, self._read)
 
     async def start(self) -> None:
         """Take commands by the control socket."""
@@ -57,6 +59,9 @@ class Administration:
         except CtsftpError as exc:
             log.warning("admin command refused", operation=operation, error=str(exc), **for_log(arguments))
             raise
+
+    def _read(self, name: str, arguments: dict[str, Any]) -> AsyncIterator[list[Any]]:
+        return reading.answer(Shelf(self._service.readable, self._service.if_approved), name, arguments)
 
     async def _perform(self, operation: str, arguments: dict[str, Any]) -> Any:
         service = self._service

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from ctsftp.admin.control import ask, is_answered
+from ctsftp.admin import asking
 from ctsftp.admin.work import run
 from ctsftp.app.clock import is_synchronised, utc_now
 from ctsftp.app.sheet import ANY_ADDRESS
@@ -18,9 +18,9 @@ from ctsftp.clients.checks import check_clients, check_host_keys, made_at
 from ctsftp.clients.folder import Clients
 from ctsftp.contract.codes import harmless
 from ctsftp.contract.counting import some
+from ctsftp.contract.events import DeliveryState
 from ctsftp.contract.finding import Finding, Level
 from ctsftp.errors import CtsftpError
-from ctsftp.model.records import DeliveryState
 from ctsftp.model.writing import iso
 from ctsftp.settings import Settings
 from ctsftp.sftp.attempts import NO_MATCH, SIGNED_IN
@@ -67,12 +67,12 @@ def _settings(settings: Settings) -> Iterator[Finding]:
 
 def _server(settings: Settings) -> Iterator[Finding]:
     place = settings.data_dir / "control.sock"
-    if not run(is_answered(place)):
+    if not asking.is_answered(place):
         yield Finding("server", Level.OK, "No server is running.")
         return
     yield Finding("server", Level.OK, "A server is running.")
     try:
-        faults = run(ask(place, "server.faults", {}))
+        faults = asking.perform(place, "server.faults", {})
     except (CtsftpError, ConnectionRefusedError) as exc:
         yield Finding("server", Level.WARN, f"It was not asked how it is: {exc}", "Restart it with this version.")
         return
@@ -133,7 +133,7 @@ def _keys(settings: Settings) -> Iterator[Finding]:
 
 async def _database(settings: Settings) -> list[Finding]:
     if settings.database_url is None and not (settings.data_dir / "ctsftp.db").exists():
-        if await is_answered(settings.data_dir / "control.sock"):
+        if await asyncio.to_thread(asking.is_answered, settings.data_dir / "control.sock"):
             return [Finding("database", Level.BAD, "A server runs, and the file of its database is gone.", RESTORE)]
         if any((settings.data_dir / "clients").glob("*/uploads/*")):
             text = f"There are uploads in {settings.data_dir}, and no database: its file is gone."
@@ -234,7 +234,8 @@ async def _front_door(settings: Settings, logins: list[tuple[str, str]]) -> list
     """Ask the running server whom it keeps out: a sender's address, or a sender without an algorithm in common."""
     try:
         penalties, attempts = [
-            await ask(settings.data_dir / "control.sock", operation, {}) for operation in ("penalty.list", "login.list")
+            await asyncio.to_thread(asking.perform, settings.data_dir / "control.sock", operation, {})
+            for operation in ("penalty.list", "login.list")
         ]
     except (ConnectionRefusedError, CtsftpError):  # none runs, or it is of another version or account
         return []

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ctsftp.admin.control import ask
+from ctsftp.admin import asking
 from ctsftp.admin.query import query
-from ctsftp.admin.work import run
 from ctsftp.app.sheet import write_sheet
 from ctsftp.clients.hostkeys import load_or_create_host_keys
 from ctsftp.clients.problem import Problem
@@ -37,7 +36,7 @@ def _refused_now(settings: Settings, address: str | None) -> str:
     if not address:
         return ""
     try:
-        penalties = run(ask(settings.data_dir / "control.sock", "penalty.list", {}))
+        penalties = asking.perform(settings.data_dir / "control.sock", "penalty.list", {})
     except (ConnectionRefusedError, CtsftpError):  # none runs, or it is of another version or account
         return ""
     left_s = [one["seconds_left"] for one in penalties if one["refused"] and one["source"] == source_of(address)]

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from ctsftp.admin.control import ask
+from ctsftp.admin import asking
 from ctsftp.errors import NotFoundError, RefusedError
 from ctsftp.settings import Settings
 
@@ -30,12 +30,8 @@ def run(work: Coroutine[None, None, T]) -> T:
 
 def perform(settings: Settings, operation: str, arguments: dict[str, Any]) -> Any:
     """Have an operation done; raise what it raises."""
-    return run(_perform(settings, operation, arguments))
-
-
-async def _perform(settings: Settings, operation: str, arguments: dict[str, Any]) -> Any:
     try:
-        return await ask(settings.data_dir / "control.sock", operation, arguments)
+        return asking.perform(settings.data_dir / "control.sock", operation, arguments)
     except ConnectionRefusedError:
         if operation in LIVE_ONLY:
             return None
@@ -45,6 +41,10 @@ async def _perform(settings: Settings, operation: str, arguments: dict[str, Any]
             " command to the server's."
         )
     _refuse_foreign_root(settings)
+    return run(_perform_alone(settings, operation, arguments))
+
+
+async def _perform_alone(settings: Settings, operation: str, arguments: dict[str, Any]) -> Any:
     from ctsftp.admin.handlers import perform_on  # noqa: PLC0415
     from ctsftp.app.engine import Engine  # noqa: PLC0415  SQLAlchemy and numpy cost a third of a second
 

@@ -94,10 +94,10 @@ class Service:
         self._asked: asyncio.Task[list[str]] | None = None
         self.live = live
         self.administration = administer(self)
-        self._readable = engine.store.for_readers()
+        self.readable = engine.store.for_readers()
         self._approvals = Approvals(
             engine.settings.ingest,
-            store=self._readable,
+            store=self.readable,
             tasks=engine.tasks,
             find=self._find_held,
             config_of=engine.config_of,
@@ -106,7 +106,7 @@ class Service:
         self.web = WebServer(
             Parts(
                 settings=engine.settings.http,
-                store=self._readable,
+                store=self.readable,
                 perform=self.perform,
                 metrics=self.metrics,
                 unready=self.unready,
@@ -117,7 +117,7 @@ class Service:
                 sheet=self._sheet,
                 live=self.live,
                 now=utc_now,
-                if_approved=self._if_approved,
+                if_approved=self.if_approved,
             ),
             tasks=engine.tasks,
         )
@@ -230,10 +230,10 @@ class Service:
 
     async def _sheet(self, client: str) -> dict[str, Any]:
         """Write a client's connection sheet."""
-        logins = await self._readable.logins.facts(client)
+        logins = await self.readable.logins.facts(client)
         return write_sheet(self.engine.settings, client, self._host_keys, logins) | {"port": self.server.port}
 
-    async def _if_approved(self, uploads: Sequence[Upload], wait_s: float) -> dict[str, IfApproved]:
+    async def if_approved(self, uploads: Sequence[Upload], wait_s: float) -> dict[str, IfApproved]:
         """Tell what held uploads would change."""
         return await self._approvals.if_approved(uploads, wait_s=wait_s)
 
@@ -245,7 +245,7 @@ class Service:
 
     async def metrics(self) -> bytes:
         """Give all numbers in Prometheus' text format."""
-        return await self._metrics.render(self._readable)
+        return await self._metrics.render(self.readable)
 
     async def unready(self) -> list[str]:
         """Give the reasons why no sender should be led here now; none if all is well."""

@@ -6,7 +6,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
-from rich.progress import Progress
 
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.output import error_console, json_option, print_json, say
@@ -47,6 +46,8 @@ def command(edge: Edge, file: Path, as_json: bool) -> None:
 
 
 def _copy(edge: Edge, target: Path) -> int:
+    from rich.progress import Progress  # noqa: PLC0415
+
     from ctsftp.store.backup import back_up  # noqa: PLC0415  the database's imports take a third of a second
 
     with Progress(console=error_console(), transient=True, disable=not sys.stderr.isatty()) as progress:

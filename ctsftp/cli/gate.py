@@ -4,10 +4,9 @@ from typing import Any
 
 import click
 
-from ctsftp.admin.query import query
-from ctsftp.admin.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.output import Column, json_option, print_json, print_table, say, short_time
+from ctsftp.model.reads import ListGates
 
 COLUMNS: list[Column] = [
     ("CLIENT", "client"),
@@ -44,7 +43,7 @@ def set_(edge: Edge, kind: str, item: str, *, segments: tuple[str, ...], client:
     Example: ctsftp gate set reward 4711 --segment VIP --segment Gold
     """
     arguments = {"kind": kind, "item": item, "segments": list(segments), "client": client}
-    row = perform(edge.settings, "gate.set", arguments)
+    row = edge.perform("gate.set", arguments)
     _answer(row, f"is open to the members of {', '.join(row['segments'])}.", as_json=as_json)
 
 
@@ -58,8 +57,7 @@ def list_(edge: Edge, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp gate list
     """
-    found = query(edge.settings, lambda store: store.gates.gates(client=client))
-    rows = edge.of_client(client, [gate.as_json() for gate in found])
+    rows = edge.of_client(client, edge.read(ListGates(client=client)))
     if as_json:
         print_json(rows)
     else:
@@ -78,7 +76,7 @@ def remove(edge: Edge, kind: str, item: str, *, client: str | None, as_json: boo
     \b
     Example: ctsftp gate remove reward 4711
     """
-    row = perform(edge.settings, "gate.remove", {"kind": kind, "item": item, "client": client})
+    row = edge.perform("gate.remove", {"kind": kind, "item": item, "client": client})
     _answer(row, "has no gate any more.", as_json=as_json)
 
 

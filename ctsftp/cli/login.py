@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 
-from ctsftp.admin.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.output import Column, iso_time, json_option, print_json, print_table, short_time
 from ctsftp.errors import RefusedError
@@ -43,7 +42,7 @@ def list_(edge: Edge, as_json: bool) -> None:
     \b
     Example: ctsftp login list --json
     """
-    rows: list[dict[str, Any]] | None = perform(edge.settings, "login.list", {})
+    rows: list[dict[str, Any]] | None = edge.perform("login.list", {})
     if rows is None:
         raise RefusedError("No server runs here, and only a running one remembers: `ctsftp client show NAME` has more.")
     rows = [{**row, "at": iso_time(datetime.fromisoformat(row["at"]))} for row in rows]

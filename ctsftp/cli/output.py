@@ -1,17 +1,19 @@
-"""How commands print: a table for people, JSON for scripts, one thing a line where it is piped on."""
+"""How commands print: a table for people, JSON for scripts, one thing a line where it is piped on.
+
+rich and orjson are imported where they are needed: a command that prints its help needs neither.
+"""
 
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import orjson
-from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 Row = Mapping[str, Any]
 What = str | Callable[[Row], object]
@@ -31,6 +33,8 @@ def print_json(value: Any) -> None:
 
     What could move a terminal's cursor or turn its text around is written as an escape of JSON: the value is the same.
     """
+    import orjson  # noqa: PLC0415
+
     text = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode("utf-8")
     click.echo(_UNUSUAL.sub(_json_escape, text).encode("utf-8"))
 
@@ -68,6 +72,9 @@ def print_table(
 
 def print_facts(facts: Iterable[tuple[str, object]]) -> None:
     """Print labelled values below one another, without a border."""
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -76,8 +83,10 @@ def print_facts(facts: Iterable[tuple[str, object]]) -> None:
     _console().print(table)
 
 
-def error_console() -> Console:
+def error_console() -> "Console":
     """Make a console on stderr, for what moves while a command works."""
+    from rich.console import Console  # noqa: PLC0415
+
     return Console(file=sys.stderr, highlight=False, emoji=False, markup=False)
 
 
@@ -124,7 +133,7 @@ class _Grid:
         """Leave a column out."""
         return _Grid({one: cells for one, cells in self._columns.items() if one != heading})
 
-    def print(self, console: Console) -> None:
+    def print(self, console: "Console") -> None:
         """Print them below their headings."""
         if self.width > console.width:
             console.print(self._folded())
@@ -138,7 +147,10 @@ class _Grid:
             cell + " " * (width - _width(cell)) for cell, width in zip(cells, self._widths, strict=True)
         )
 
-    def _folded(self) -> Table:
+    def _folded(self) -> "Table":
+        from rich.table import Table  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
         table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in self._columns:
             table.add_column(heading, overflow="fold", no_wrap=heading in WHOLE)
@@ -157,7 +169,11 @@ def _grid(rows: Sequence[Row], columns: Iterable[Column]) -> _Grid:
 
 
 def _width(text: str) -> int:
-    return len(text) if text.isascii() else cell_len(text)
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # noqa: PLC0415
+
+    return cell_len(text)
 
 
 def _json_escape(found: re.Match[str]) -> str:
@@ -168,7 +184,9 @@ def _json_escape(found: re.Match[str]) -> str:
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
-def _console() -> Console:
+def _console() -> "Console":
     """Make a console as wide as the terminal; piped, it never cuts or folds a line."""
+    from rich.console import Console  # noqa: PLC0415
+
     width = None if sys.stdout.isatty() else PIPED_COLUMNS
     return Console(file=sys.stdout, width=width, highlight=False, emoji=False, markup=False)

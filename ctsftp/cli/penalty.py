@@ -4,7 +4,6 @@ from typing import Any
 
 import click
 
-from ctsftp.admin.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.output import Column, json_option, print_json, print_table, say
 from ctsftp.contract.counting import some
@@ -65,7 +64,7 @@ def clear(edge: Edge, address: str | None, as_json: bool) -> None:
 
 
 def _ask(edge: Edge, operation: str, **arguments: str | None) -> Any:
-    answer = perform(edge.settings, operation, arguments)
+    answer = edge.perform(operation, arguments)
     if answer is None:
         raise RefusedError("No server runs here, and penalties live only as long as one does: there are none.")
     return answer

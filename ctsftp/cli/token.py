@@ -4,11 +4,10 @@ from datetime import UTC, datetime
 
 import click
 
-from ctsftp.admin.query import query
-from ctsftp.admin.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.output import Column, iso_time, json_option, print_json, print_table, say, short_time
 from ctsftp.errors import UsageError
+from ctsftp.model.reads import ListTokens
 
 COLUMNS: list[Column] = [
     ("NAME", "name"),
@@ -51,7 +50,7 @@ def add(edge: Edge, name: str, *, client: str | None, admin: bool, expires: date
         "admin": admin,
         "expires": expires.isoformat() if expires else None,
     }
-    secret: str = perform(edge.settings, "token.add", arguments)
+    secret: str = edge.perform("token.add", arguments)
     if as_json:
         print_json({"name": name, "token": secret})
     else:
@@ -68,7 +67,7 @@ def list_(edge: Edge, as_json: bool) -> None:
     \b
     Example: ctsftp token list
     """
-    rows = [token.as_json() for token in query(edge.settings, lambda store: store.tokens.tokens())]
+    rows = edge.read(ListTokens())
     if as_json:
         print_json(rows)
     else:
@@ -85,7 +84,7 @@ def revoke(edge: Edge, name: str, as_json: bool) -> None:
     \b
     Example: ctsftp token revoke storefront
     """
-    perform(edge.settings, "token.revoke", {"name": name})
+    edge.perform("token.revoke", {"name": name})
     if as_json:
         print_json({"name": name})
     else:

@@ -2,27 +2,26 @@
 
 import functools
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ctsftp.admin.names import SHORT_ID, resolve_upload, resolve_upload_of
-from ctsftp.admin.query import query
-from ctsftp.admin.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.main import EXIT_NO
 from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.contract.codes import PAGES, Code, Page, advised_setting
 from ctsftp.contract.counting import some
-from ctsftp.contract.ids import is_upload_id
+from ctsftp.contract.ids import SHORT_ID, is_upload_id
 from ctsftp.contract.names import segment_key
 from ctsftp.contract.states import State
-from ctsftp.model.records import IfApproved, Upload, detail
-from ctsftp.model.timeline import Period, say_when_current
-from ctsftp.settings import Settings
-from ctsftp.store.store import Store
+from ctsftp.model.reads import FindUpload, ListRejected, ListUploads, ShowUpload
+
+if TYPE_CHECKING:
+    from ctsftp.model.records import IfApprovedOut
 
 SHOWN_UPLOADS = 50
+# What is told of an upload in words of its own.
+AMONG_LISTS = frozenset({"current", "periods", "if_approved"})
 COLUMNS: list[Column] = [
     ("RECEIVED (UTC)", lambda row: short_time(row["received_at"])),
     ("CLIENT", "client"),
@@ -68,18 +67,13 @@ def _find(edge: Edge, given: str | None, segment: str | None, client: str | None
         raise click.UsageError("Name one upload: its id, its file's name, or --segment.")
     if given is not None and is_upload_id(given):
         return given
-    upload = query(
-        edge.settings,
-        lambda store: (
-            resolve_upload(store, given, client=client, states=states)
-            if given is not None
-            else resolve_upload_of(store, segment or "", client=client, states=states)
-        ),
-    )
-    if given is None or not upload.id.startswith(given.lower()):
-        came = short_time(upload.received_at)
-        say(f"This is {upload.filename} of {upload.client}, {upload.state}, which came at {came} (UTC): {upload.id}")
-    return upload.id
+    wanted = [state.value for state in states]
+    [upload] = edge.read(FindUpload(given=given, segment=segment, client=client, states=wanted))
+    if given is None or not upload["id"].startswith(given.lower()):
+        came = short_time(upload["received_at"])
+        this = f"{upload['filename']} of {upload['client']}, {upload['state']}"
+        say(f"This is {this}, which came at {came} (UTC): {upload['id']}")
+    return upload["id"]
 
 
 @click.group("upload")
@@ -107,13 +101,9 @@ def list_(edge: Edge, state: str | None, client: str | None, segment: str | None
     Example: ctsftp upload list --state held --client acme
     """
     limit = None if as_json else SHOWN_UPLOADS + 1
-    wanted = State(state) if state else None
     key = segment_key(segment) if segment else None
-    uploads = query(
-        edge.settings,
-        lambda store: store.ledger.uploads(client=client, segment_key=key, state=wanted, limit=limit),
-    )
-    rows = edge.of_client(client, [upload.as_json() for upload in uploads])
+    uploads = edge.read(ListUploads(client=client, state=state, segment_key=key, limit=limit))
+    rows = edge.of_client(client, uploads)
     if as_json:
         print_json(rows)
     else:
@@ -131,18 +121,21 @@ def show(edge: Edge, upload_id: str, as_json: bool) -> None:
     \b
     Example: ctsftp upload show 019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10
     """
-    upload, periods, approved = query(edge.settings, lambda store: _facts(edge.settings, store, upload_id))
-    row: dict[str, Any] = {**upload.as_json(), "id_title": upload.id_title}
+    from ctsftp.model.timeline import Period, say_when_current  # noqa: PLC0415  not needed for --help
+
+    [upload] = edge.read(ShowUpload(upload_id=upload_id))
+    row: dict[str, Any] = dict(upload)
     if as_json:
-        print_json(row | detail(upload, periods, approved) | _help(row))
+        print_json(row | _help(row))
         return
     warnings = [(f"warning ({warning['code']})", warning["text"]) for warning in row.pop("warnings")]
     times = {name: short_time(row.pop(name)) for name in ("received_at", "finished_at")}
-    facts = [(name.replace("_", " "), value) for name, value in (row | times).items()]
-    if upload.state is State.LOADED:
-        facts.append(("list", say_when_current(periods)))
-    if approved:
-        facts.append(("if approved", _say_change(approved, upload.members or 0)))
+    shown = {name: value for name, value in (row | times).items() if name not in AMONG_LISTS}
+    facts = [(name.replace("_", " "), value) for name, value in shown.items()]
+    if upload["state"] == State.LOADED:
+        facts.append(("list", say_when_current([Period(**period) for period in upload["periods"]])))
+    if approved := upload["if_approved"]:
+        facts.append(("if approved", _say_change(approved, upload["members"] or 0)))
     print_facts([*facts, *warnings, *_advice(row)])
 
 
@@ -155,8 +148,7 @@ def rejects(edge: Edge, upload_id: str, as_json: bool) -> None:
     \b
     Example: ctsftp upload rejects 019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10
     """
-    found = query(edge.settings, lambda store: store.ledger.rejects(upload_id))
-    rows = [{"line": row.line, "value": row.value, "reason": row.reason} for row in found]
+    rows = edge.read(ListRejected(upload_id=upload_id))
     if as_json:
         print_json(rows)
     else:
@@ -202,7 +194,7 @@ def discard(edge: Edge, upload_id: str, as_json: bool) -> int:
 
 
 def _decide(edge: Edge, operation: str, upload_id: str, *, well: Collection[State], as_json: bool) -> int:
-    row: dict[str, Any] = perform(edge.settings, operation, {"upload_id": upload_id})
+    row: dict[str, Any] = edge.perform(operation, {"upload_id": upload_id})
     if as_json:
         print_json(row)
     else:
@@ -210,20 +202,13 @@ def _decide(edge: Edge, operation: str, upload_id: str, *, well: Collection[Stat
     return 0 if row["state"] in well else EXIT_NO
 
 
-async def _facts(settings: Settings, store: Store, upload_id: str) -> tuple[Upload, list[Period], IfApproved | None]:
-    from ctsftp.admin.preview import if_approved  # noqa: PLC0415  numpy costs most commands more than their work
-
-    upload = await store.ledger.upload(upload_id)
-    return upload, await store.timeline.periods_of(upload_id), await if_approved(settings, store, upload)
-
-
-def _say_change(approved: IfApproved, then: int) -> str:
-    if approved.now is None:
+def _say_change(approved: "IfApprovedOut", then: int) -> str:
+    if approved["members_now"] is None:
         return f"a new segment, with {some(then, 'member')}"
-    change = f"{approved.now:,} -> {some(then, 'member')}"
-    if approved.enter is None or approved.leave is None:
+    change = f"{approved['members_now']:,} -> {some(then, 'member')}"
+    if approved["enter"] is None or approved["leave"] is None:
         return f"{change}; who would enter and leave cannot be told here, where its file is not"
-    return f"{change}: {approved.enter:,} enter, {approved.leave:,} leave"
+    return f"{change}: {approved['enter']:,} enter, {approved['leave']:,} leave"
 
 
 def _page(row: dict[str, Any]) -> Page | None:

@@ -1,6 +1,7 @@
 """The control socket: one question, one answer, and nobody else listens."""
 
 import asyncio
+import json
 import os
 import socket
 import stat
@@ -13,9 +14,11 @@ import pytest
 from structlog.typing import EventDict
 
 from ctsftp import errors
-from ctsftp.admin.control import KINDS, MAX_LINE_BYTES, ControlSocket, ask
+from ctsftp.admin import asking, control
+from ctsftp.admin.control import ControlSocket
+from ctsftp.admin.wire import FRAME_HEAD, KINDS, MAX_FRAME_BYTES, PROTOCOL, dump
 from ctsftp.contract.states import IllegalMoveError
-from ctsftp.errors import CtsftpError, RefusedError, SettingsError, UsageError
+from ctsftp.errors import CtsftpError, OtherVersionError, RefusedError, SettingsError, UsageError
 
 PATIENCE_S = 20.0
 
@@ -28,15 +31,29 @@ async def echo(operation: str, arguments: dict[str, Any]) -> Any:
     return {"did": operation, **arguments}
 
 
+async def count(name: str, arguments: dict[str, Any]) -> AsyncIterator[list[Any]]:
+    """Pages of so many rows."""
+    for rows in arguments["pages"]:
+        yield [f"{name} {'x' * arguments.get('width', 0)}"] * rows
+
+
+async def ask(place: Path, operation: str, arguments: dict[str, Any]) -> Any:
+    return await asyncio.to_thread(asking.perform, place, operation, arguments)
+
+
+async def read(place: Path, name: str, arguments: dict[str, Any]) -> list[Any]:
+    return await asyncio.to_thread(asking.read, place, name, arguments)
+
+
 @asynccontextmanager
-async def listening(place: Path, perform: Any = echo) -> AsyncIterator[ControlSocket]:
-    control = ControlSocket(place, perform)
-    await control.start()
+async def listening(place: Path, perform: Any = echo, rows: Any = count) -> AsyncIterator[ControlSocket]:
+    listener = ControlSocket(place, perform, rows)
+    await listener.start()
     try:
         async with asyncio.timeout(PATIENCE_S):
-            yield control
+            yield listener
     finally:
-        await control.close()
+        await listener.close()
 
 
 def mode_of(place: Path) -> int | None:
@@ -110,7 +127,7 @@ async def test_a_socket_that_cannot_be_opened_is_told_in_one_line(tmp_path: Path
 async def test_a_socket_that_cannot_be_made_is_a_wrong_setting(tmp_path: Path) -> None:
     (tmp_path / "control.sock").mkdir()
     with pytest.raises(SettingsError, match="CTSFTP_DATA_DIR"):
-        await ControlSocket(tmp_path / "control.sock", echo).start()
+        await ControlSocket(tmp_path / "control.sock", echo, count).start()
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
@@ -153,12 +170,13 @@ async def test_a_bug_is_logged_and_told_without_ending_the_server(place: Path, e
     assert [event["event"] for event in events] == ["control request failed"] * 2
 
 
-@pytest.mark.parametrize("line", [b"\n", b"nonsense\n", b"[]\n", b"{}\n", b'{"do": "sweep"}\n', b"\xff\n"])
+@pytest.mark.parametrize("line", [b"\n", b"nonsense\n", b"[]\n", b"{}\n", b'{"do": "sweep", "with": {}}\n', b"\xff\n"])
 async def test_what_is_no_question_gets_an_error(place: Path, line: bytes) -> None:
     async with listening(place):
         reader, writer = await asyncio.open_unix_connection(str(place))
         writer.write(line)
-        assert b'"error"' in await reader.readline()
+        told = json.loads(await reader.readline())
+        assert (told["error"], "another version" in told["text"]) == ("UsageError", True)
         writer.close()
         assert await ask(place, "sweep", {}) == {"did": "sweep"}
 
@@ -166,7 +184,7 @@ async def test_what_is_no_question_gets_an_error(place: Path, line: bytes) -> No
 async def test_a_question_that_never_ends_is_broken_off(place: Path, events: list[EventDict]) -> None:
     async with listening(place):
         reader, writer = await asyncio.open_unix_connection(str(place))
-        writer.write(b"x" * (MAX_LINE_BYTES + 1))
+        writer.write(b"x" * (MAX_FRAME_BYTES + 1))
         assert await reader.read() == b""
         writer.close()
         assert await ask(place, "sweep", {}) == {"did": "sweep"}
@@ -183,10 +201,10 @@ async def test_a_client_that_hangs_up_stops_nothing(place: Path) -> None:
         return "x" * 10_000_000
 
     async with listening(place, slow):
-        asking = asyncio.create_task(ask(place, "sweep", {}))
+        _, writer = await asyncio.open_unix_connection(str(place))
+        writer.write(dump({"protocol": PROTOCOL, "perform": "sweep", "with": {}}) + b"\n")
         await begun.wait()
-        asking.cancel()
-        await asyncio.wait([asking])
+        writer.close()
         silent = await asyncio.open_unix_connection(str(place))
         silent[1].close()  # and one that says nothing at all
         go_on.set()
@@ -201,11 +219,158 @@ async def test_closing_breaks_off_what_is_still_being_answered_and_says_so(place
         begun.set()
         await asyncio.Event().wait()
 
-    async with listening(place, forever) as control:
+    async with listening(place, forever) as listener:
         asking = asyncio.create_task(ask(place, "sweep", {}))
         await begun.wait()
-        await control.close()
+        await listener.close()
         with pytest.raises(CtsftpError, match="stopped before it answered"):
             await asking
         assert mode_of(place) is None
-        await control.close()
+        await listener.close()
+
+
+async def test_rows_come_page_by_page_in_their_order(place: Path) -> None:
+    async with listening(place):
+        assert await read(place, "segment.list", {"pages": [2, 0, 1]}) == ["segment.list "] * 3
+        assert await read(place, "segment.list", {"pages": [0]}) == []
+        assert await read(place, "segment.list", {"pages": []}) == []
+
+
+@pytest.mark.parametrize("kind", ["read", "perform"])
+async def test_no_frame_is_longer_than_its_limit_however_long_the_answer_is(place: Path, kind: str) -> None:
+    async def long(_operation: str, _arguments: dict[str, Any]) -> str:
+        return "x" * 5_000_000
+
+    request = {"protocol": PROTOCOL, kind: "list", "with": {"pages": [1, 5_000], "width": 1_000}}
+    lengths: list[int] = []
+    async with listening(place, long):
+        reader, writer = await asyncio.open_unix_connection(str(place))
+        writer.write(dump(request) + b"\n")
+        await reader.readline()
+        while not lengths or lengths[-1]:
+            _, length = FRAME_HEAD.unpack(await reader.readexactly(FRAME_HEAD.size))
+            lengths.append(len(await reader.readexactly(length)))
+        writer.close()
+        assert max(lengths) + FRAME_HEAD.size <= MAX_FRAME_BYTES
+        assert (sum(lengths) > 5_000_000, len(lengths) < 10) == (True, True)
+        assert len(await read(place, "list", request["with"])) == 5_001  # type: ignore[arg-type]
+
+
+async def test_a_reader_that_takes_nothing_is_waited_for(place: Path) -> None:
+    """Nothing is made that nobody takes: neither in our memory nor in the socket's."""
+    made = 0
+
+    async def endless(_name: str, _arguments: dict[str, Any]) -> AsyncIterator[list[str]]:
+        nonlocal made
+        while True:
+            made += 1
+            yield ["x" * 500_000]
+
+    async with listening(place, rows=endless):
+        reader, writer = await asyncio.open_unix_connection(str(place), limit=1 << 16)
+        writer.write(dump({"protocol": PROTOCOL, "read": "list", "with": {}}) + b"\n")
+        await reader.readline()
+        before = -1
+        while before != made:  # until it stands still
+            before = made
+            for _ in range(50):
+                await asyncio.sleep(0)
+        assert made <= 10
+        writer.close()
+
+
+async def test_one_that_takes_nothing_for_long_is_broken_off(
+    place: Path, events: list[EventDict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "STALLED_S", 0.05)
+    ended = asyncio.Event()
+
+    async def endless(_name: str, _arguments: dict[str, Any]) -> AsyncIterator[list[str]]:
+        try:
+            while True:
+                yield ["x" * 500_000]
+        finally:
+            ended.set()
+
+    async with listening(place, rows=endless):
+        reader, writer = await asyncio.open_unix_connection(str(place), limit=1 << 16)
+        writer.write(dump({"protocol": PROTOCOL, "read": "list", "with": {}}) + b"\n")
+        await reader.readline()
+        await ended.wait()
+        writer.close()
+    assert [event["event"] for event in events] == ["control connection broke off"]
+
+
+async def test_an_error_amid_the_rows_is_raised(place: Path) -> None:
+    async def fail(_name: str, _arguments: dict[str, Any]) -> AsyncIterator[list[int]]:
+        yield [1]
+        raise RefusedError("no further")
+
+    async with listening(place, rows=fail):
+        with pytest.raises(RefusedError, match="no further"):
+            await read(place, "list", {})
+
+
+async def test_a_reading_command_waits_for_an_answer_only_so_long(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "READ_WAIT_S", 0.05)
+
+    async def hang(_name: str, _arguments: dict[str, Any]) -> AsyncIterator[list[int]]:
+        yield [1]
+        await asyncio.Event().wait()
+
+    async with listening(place, rows=hang):
+        with pytest.raises(TimeoutError):
+            await read(place, "list", {})
+
+
+async def test_an_answer_that_takes_longer_is_waited_for_while_it_shows_signs_of_life(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "READ_WAIT_S", 1.0)
+
+    async def slow(_name: str, _arguments: dict[str, Any]) -> AsyncIterator[list[int]]:
+        for _ in range(3):
+            await asyncio.sleep(0.4)
+            yield []
+        yield [1]
+
+    async with listening(place, rows=slow):
+        assert await read(place, "list", {}) == [1]
+
+
+async def test_a_server_of_another_version_does_nothing_and_is_told(place: Path) -> None:
+    asked = []
+
+    async def old(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """As servers answered before there were frames: `do` is what they were asked."""
+        asked.append(json.loads(await reader.readline()))
+        assert "do" not in asked[-1]
+        writer.write(b'{"error": "CtsftpError", "text": "KeyError"}\n')
+        writer.close()
+
+    server = await asyncio.start_unix_server(old, place)
+    for question in (ask(place, "sweep", {}), read(place, "list", {})):
+        with pytest.raises(OtherVersionError, match="restart it"):
+            await question
+    server.close()
+    assert len(asked) == 2
+
+
+async def test_a_server_that_ends_amid_an_answer_gave_none(place: Path) -> None:
+    async def cut(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(dump({"protocol": PROTOCOL}) + b"\n" + FRAME_HEAD.pack(b"R", 100) + b"[")
+        writer.close()
+
+    server = await asyncio.start_unix_server(cut, place)
+    with pytest.raises(EOFError):
+        await read(place, "list", {})
+    with pytest.raises(CtsftpError, match="stopped before it answered"):
+        await ask(place, "sweep", {})
+    server.close()
+
+
+async def test_whether_a_server_answers_can_be_told_without_asking_anything(place: Path) -> None:
+    assert not asking.is_answered(place)
+    async with listening(place):
+        assert await asyncio.to_thread(asking.is_answered, place)
+    assert not asking.is_answered(place / "no" / "folder")

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -66,6 +67,10 @@ def test_the_sheet_tells_the_last_login_and_why_the_last_refusal_was(settings: S
     assert connection_sheet(settings, "zeta")["refusal_says"] == ""
 
 
+async def no_rows(_name: str, _arguments: dict[str, Any]) -> AsyncIterator[list[Any]]:
+    yield []
+
+
 async def test_the_sheet_tells_that_the_usual_address_is_refused_now(settings: Settings) -> None:
     store = await Store.open(settings.database, clock=utc_now, migrate=True)
     await store.logins.record_login("acme", address="192.0.2.1", fingerprint="SHA256:a", algorithm="ssh-ed25519")
@@ -77,7 +82,7 @@ async def test_the_sheet_tells_that_the_usual_address_is_refused_now(settings: S
         assert operation == "penalty.list"
         return [penalty, penalty | {"source": "192.0.2.9", "refused": False}]
 
-    control = ControlSocket(settings.data_dir / "control.sock", perform)
+    control = ControlSocket(settings.data_dir / "control.sock", perform, no_rows)
     await control.start()
     try:
         sheet = await asyncio.to_thread(connection_sheet, settings, "acme")
