@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ctsftp import sources
 from ctsftp.errors import SettingsError
 from ctsftp.settings import Settings, read_settings, unknown_variables
 
