@@ -60,7 +60,7 @@ async def discard(engine: Engine, *, upload_id: str) -> UploadOut:
 
 
 async def rollback(engine: Engine, *, name: str, client: str | None, number: int | None) -> SegmentOut:
-    """Make an earlier snapshot of a segment current again."""
+    """Make another snapshot of a segment current: the one of that number, else what readers had before."""
     segment = await resolve_segment(engine.store, name, client)
     return (await engine.store.segments.rollback(segment.client, segment.key, number)).as_json()
 

@@ -26,8 +26,11 @@ from ctsftp.model.records import (
     Upload,
     UploadOut,
     UploadShown,
+    UploadStory,
     detail,
 )
+from ctsftp.model.timeline import Period, say_when_current
+from ctsftp.model.twins import Twin, say_twin
 from ctsftp.store.store import Store
 
 PAGE_ROWS = 1_000
@@ -99,18 +102,31 @@ async def find_upload(shelf: Shelf, asked: reads.FindUpload) -> Pages[UploadOut]
     yield [found.as_json()]
 
 
-async def show_upload(shelf: Shelf, asked: reads.ShowUpload) -> Pages[UploadShown]:
+async def show_upload(shelf: Shelf, asked: reads.ShowUpload) -> Pages[UploadStory]:
     """Show an upload; what it would change if it were approved is waited for."""
     upload = await shelf.store.ledger.upload(asked.upload_id)
-    periods = await shelf.store.timeline.periods_of(upload.id)
+    periods, twin = await shelf.store.timeline.periods_of(upload.id), await shelf.store.ledger.twin_of(upload)
     approved = None
     while upload.state is State.HELD:
         approved = (await shelf.if_approved([upload], SIGN_OF_LIFE_S))[upload.id]
         if not approved.is_counting:
             break
         yield []
-    told = detail(upload, periods, approved)
-    yield [{**upload.as_json(), "id_title": upload.id_title, **told}]
+    shown: UploadShown = {
+        **upload.as_json(),
+        "id_title": upload.id_title,
+        **detail(upload, periods, approved, twin),
+    }
+    yield [{"upload": shown, "list": _say_list(upload, periods, twin)}]
+
+
+def _say_list(upload: Upload, periods: Sequence[Period], twin: Twin | None) -> str | None:
+    match upload.state:
+        case State.LOADED:
+            return say_when_current(periods)
+        case State.DUPLICATE:
+            return say_twin(twin)
+    return None
 
 
 async def list_rejected(shelf: Shelf, asked: reads.ListRejected) -> Pages[RejectedOut]:

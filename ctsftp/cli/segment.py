@@ -13,6 +13,7 @@ from ctsftp.contract.counting import some
 from ctsftp.contract.freshness import read_span, write_span
 from ctsftp.errors import UsageError
 from ctsftp.model.reads import ListSegments, ListSnapshots, ShowSegment
+from ctsftp.model.timeline import StepKind
 
 if TYPE_CHECKING:
     from ctsftp.model.records import Segment
@@ -34,6 +35,13 @@ def _badge(row: Row) -> str:
     return ", ".join(badges)
 
 
+def _period(period: Row) -> str:
+    """Write when readers had a list, and how they got it but by its load."""
+    began = {StepKind.ROLLED_BACK: " (by a rollback)", StepKind.RESTORED: " (restored)"}.get(period["began_by"], "")
+    until = short_time(period["until"]) if period["until"] else "now"
+    return f"{short_time(period['since'])} to {until}{began}"
+
+
 COLUMNS: list[Column] = [
     ("CLIENT", "client"),
     ("SEGMENT", "segment"),
@@ -53,8 +61,10 @@ HISTORY_COLUMNS: list[Column] = [
     ("LEFT", "left"),
     ("STAMP", "stamp"),
     ("LOADED (UTC)", lambda row: short_time(row["loaded_at"])),
-    ("", lambda row: "current" if row["current"] else ""),
+    ("", lambda row: "current" if row["current"] else "a rollback goes here" if row["previous"] else ""),
+    ("READERS HAD IT (UTC)", lambda row: "; ".join(map(_period, row["periods"]))),
 ]
+HISTORY_SPARE = ("STAMP", "LOADED (UTC)", "LEFT", "ENTERED")
 
 
 @click.group("segment")
@@ -148,7 +158,7 @@ def export_(edge: Edge, name: str, file: str, client: str | None, *, as_json: bo
 @json_option
 @pass_edge
 def history(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
-    """List a segment's snapshots that are kept, newest first.
+    """List a segment's snapshots that are kept, newest first, and when readers had each.
 
     \b
     Example: ctsftp segment history vip_members
@@ -157,7 +167,7 @@ def history(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        print_table(rows, HISTORY_COLUMNS, empty="No snapshots.")
+        print_table(rows, HISTORY_COLUMNS, empty="No snapshots.", spare=HISTORY_SPARE)
 
 
 @command.command()
@@ -167,7 +177,7 @@ def history(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
 @json_option
 @pass_edge
 def diff(edge: Edge, name: str, numbers: tuple[int, ...], *, client: str | None, as_json: bool) -> None:
-    """Show who entered (+) and who left (-) between two snapshots; the last two, if none are named.
+    """Show who entered (+) and who left (-) between two snapshots; if none are named, by the last load or rollback.
 
     \b
     Example: ctsftp segment diff vip_members 3 5
@@ -202,9 +212,10 @@ def diff(edge: Edge, name: str, numbers: tuple[int, ...], *, client: str | None,
 @json_option
 @pass_edge
 def rollback(edge: Edge, name: str, number: int | None, *, client: str | None, as_json: bool) -> None:
-    """Make an earlier snapshot current again: number NUMBER, else the one before the current.
+    """Make another snapshot current: number NUMBER, else what readers had before the current list came.
 
-    The segment's uploads are then held until one is approved.
+    So after lists 1, 2 and 3, a rollback to 2, and list 4, it goes back to 2, and once more to 1: `ctsftp segment
+    history` marks where it goes. The segment's uploads are then held until one is approved.
 
     \b
     Example: ctsftp segment rollback vip_members 3

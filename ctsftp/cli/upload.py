@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SHOWN_UPLOADS = 50
 # What is told of an upload in words of its own.
-AMONG_LISTS = frozenset({"current", "periods", "if_approved"})
+IN_WORDS = frozenset({"current", "periods", "if_approved", "duplicate_of"})
 COLUMNS: list[Column] = [
     ("RECEIVED (UTC)", lambda row: short_time(row["received_at"])),
     ("CLIENT", "client"),
@@ -121,21 +121,21 @@ def show(edge: Edge, upload_id: str, as_json: bool) -> None:
     \b
     Example: ctsftp upload show 019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10
     """
-    from ctsftp.model.timeline import Period, say_when_current  # noqa: PLC0415  not needed for --help
-
-    [upload] = edge.read(ShowUpload(upload_id=upload_id))
-    row: dict[str, Any] = dict(upload)
+    [told] = edge.read(ShowUpload(upload_id=upload_id))
+    row: dict[str, Any] = dict(told["upload"])
     if as_json:
         print_json(row | _help(row))
         return
     warnings = [(f"warning ({warning['code']})", warning["text"]) for warning in row.pop("warnings")]
+    if row["duplicate_of"]:  # the reason is of the time it came; what is so now stands in `list`
+        row.pop("reason")
     times = {name: short_time(row.pop(name)) for name in ("received_at", "finished_at")}
-    shown = {name: value for name, value in (row | times).items() if name not in AMONG_LISTS}
+    shown = {name: value for name, value in (row | times).items() if name not in IN_WORDS}
     facts = [(name.replace("_", " "), value) for name, value in shown.items()]
-    if upload["state"] == State.LOADED:
-        facts.append(("list", say_when_current([Period(**period) for period in upload["periods"]])))
-    if approved := upload["if_approved"]:
-        facts.append(("if approved", _say_change(approved, upload["members"] or 0)))
+    if told["list"]:
+        facts.append(("list", told["list"]))
+    if approved := told["upload"]["if_approved"]:
+        facts.append(("if approved", _say_change(approved, told["upload"]["members"] or 0)))
     print_facts([*facts, *warnings, *_advice(row)])
 
 

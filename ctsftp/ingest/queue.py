@@ -28,7 +28,7 @@ class UploadQueue:
         lane_of: Callable[[StoredUpload], Lane],
         workers: int,
         size: int,
-        is_large: Callable[[StoredUpload], bool] = lambda _: False,
+        is_large: Callable[[StoredUpload], bool],
     ) -> None:
         self._work = work
         self._lane_of = lane_of

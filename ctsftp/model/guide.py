@@ -9,6 +9,8 @@ from ctsftp.contract.counting import some
 from ctsftp.contract.places import Places
 from ctsftp.contract.states import State
 from ctsftp.model.receipt import MAX_NAME_BYTES, TEXT_WIDTH, Receipt
+from ctsftp.model.timeline import Period, StepKind, say_end
+from ctsftp.model.twins import Twin
 
 INDEX_NAME = "00_INDEX.txt"
 README_NAME = "00_README.txt"
@@ -19,11 +21,19 @@ _NOTHING = "nothing"
 _TO_DO = {
     State.RECEIVED: "nothing yet: look again in a minute",
     State.LOADING: "nothing yet: look again in a minute",
-    State.DUPLICATE: "nothing: the same file was taken before",
-    State.SUPERSEDED: "nothing: a newer list is in use",
+    State.SUPERSEDED: "nothing: a newer list was used before it came",
     State.FAILED: "nothing: the fault is the server's, and the file is safe",
-    State.RETIRED: "the name, if it is wrong: this segment takes no files any more",
+    State.RETIRED: "the name, if it is wrong: the segment took no files when it came",
     State.DISCARDED: "nothing: the server's admin decided not to use it",
+}
+_RIGHT = "nothing, if the list is right"
+_HELD: dict[str, str] = {
+    Code.FUTURE: "the date in the name, if it is wrong",
+    Code.UNFINISHED: "nothing, if the file is whole; else run the job again",
+    Code.FOOTER: "the last row, if it is a count of the rows",
+    Code.ID_TITLE: "the title of the id column, if it has CTUserIDs: CTUserID",
+    Code.EMPTY: "nothing, if nobody is to be in the segment",
+    Code.SHRUNK: "nothing, if the audience is that small",
 }
 _KINDS = {
     "rejected": "Refused: the list was not used, and the one before it is still in use.",
@@ -49,7 +59,9 @@ def to_change(receipt: Receipt) -> str:
         case State.REJECTED:
             return advised_setting(receipt.reason, receipt.code) or _sender(receipt.code)
         case State.HELD:
-            return _sender(receipt.code)
+            return f"{_HELD.get(receipt.code or '', _RIGHT)}: it waits for the server's admin"
+        case State.DUPLICATE:
+            return _to_change_of_duplicate(receipt.twin)
         case State.IGNORED:
             is_unfinished = Places().unfinished(_place(receipt))
             return "the name or folder, if it is a list: this one is temporary" if is_unfinished else "nothing: no list"
@@ -79,7 +91,25 @@ def _place(receipt: Receipt) -> str:
     return f"{(receipt.directory or '/').rstrip('/')}/{receipt.filename}"
 
 
+def _to_change_of_duplicate(twin: Twin | None) -> str:
+    if twin and twin.state is State.HELD:
+        command = f"ctsftp upload approve {twin.id}"
+        return f"nothing: the same list is held already, and waits for the server's admin ({command})"
+    if twin and twin.is_current:
+        return "nothing: the same list is in use"
+    return _no_longer(twin.periods if twin else ()) or "nothing: the same file came before"
+
+
+def _no_longer(periods: Sequence[Period]) -> str:
+    """Say of a list that was in use, and is not because an admin decided so, since when; "" of any other."""
+    if not periods or periods[-1].ended_by not in {StepKind.ROLLED_BACK, StepKind.RETIRED}:
+        return ""
+    return f"ask the server's admin: the list was in use {say_end(periods)}"
+
+
 def _to_change_of_loaded(receipt: Receipt) -> str:
+    if ended := _no_longer(receipt.periods):
+        return ended
     settings = [advised_setting(one.get("text"), None) for one in receipt.warnings]
     changes = [setting for setting in dict.fromkeys(settings) if setting]
     if receipt.rejected and receipt.rows:

@@ -64,7 +64,7 @@ class FindUpload(Read["records.UploadOut"]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShowUpload(Read["records.UploadShown"]):
+class ShowUpload(Read["records.UploadStory"]):
     """One upload, with what it has to do with what readers have now."""
 
     upload_id: str

@@ -39,9 +39,6 @@ READ_AT_ONCE = 100_000
 MEMBER_BYTES = 17
 LOG_BYTES = 64 << 20
 
-KEPT_LAST = 5
-KEPT_DAYS = 7
-
 
 class Snapshots:
     """The snapshots of all segments, by their id."""
@@ -131,7 +128,7 @@ class Snapshots:
             left += len(went)
         return entered, left
 
-    async def prune(self, *, keep_last: int = KEPT_LAST, keep_days: int = KEPT_DAYS) -> int:
+    async def prune(self, *, keep_last: int, keep_days: int) -> int:
         """Delete old snapshots: not a segment's current one, its last, nor the last of each of the last days.
 
         Days are UTC's, and today is the first of them. Returns how many snapshots were deleted.

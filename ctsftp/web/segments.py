@@ -83,7 +83,10 @@ async def approve_newest(access: Admin, client: ClientPath, segment: SegmentPath
 
 @router.post("/{client}/{segment}/rollback", responses=REFUSED | BAD_BODY)
 async def roll_back(access: Admin, client: ClientPath, segment: SegmentPath, body: Rollback) -> SegmentOut:
-    """Make an earlier snapshot current again; the segment's uploads are then held until one is approved."""
+    """Make another snapshot current, by its number, or what readers had before the current list came.
+
+    The segment's uploads are then held until one is approved.
+    """
     return await _change(access, "segment.rollback", client, segment, number=body.number)
 
 

@@ -53,9 +53,10 @@ async def show_upload(access: Reader, upload_id: UploadPath) -> UploadDetail:
     """Tell what became of an upload, and what it has to do with what readers have now."""
     upload = await find(access, upload_id)
     periods = await access.store.timeline.periods_of(upload.id)
+    twin = await access.store.ledger.twin_of(upload)
     held = [upload] if upload.state is State.HELD else []
     approved = (await access.parts.if_approved(held, COUNTED_WITHIN_S)).get(upload.id)
-    return detail(upload, periods, approved)
+    return detail(upload, periods, approved, twin)
 
 
 @router.get("/{upload_id}/rejected")

@@ -261,6 +261,7 @@ print(libc.mallinfo2().hblkhd - before >= 4 << 20)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not hasattr(ctypes.CDLL(None), "mallinfo2") and "CTSFTP_TESTS_NO_SKIP" not in os.environ,
     reason="the C library is not glibc 2.33 or newer",

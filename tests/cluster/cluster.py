@@ -29,7 +29,7 @@ defaults
   timeout client 60s
   timeout server 60s
 """
-# As deploy/docs/cluster.md has it: a node that does not answer gets no more senders.
+# As deploy/docs/nodes.md has it: a node that does not answer gets no more senders.
 BALANCER = """
 listen sftp
   bind 127.0.0.1:{port}

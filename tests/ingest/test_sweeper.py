@@ -40,6 +40,7 @@ class Broom:
             lane_of=lambda upload: (upload.client, upload.filename),
             workers=1,
             size=size,
+            is_large=lambda _: False,
         )
         self.sweeper = Sweeper(
             spool=bench.spool,

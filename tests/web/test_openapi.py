@@ -25,6 +25,7 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "422"]
 """
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_schemathesis_finds_nothing_that_the_document_does_not_say(
     desk: Desk, tmp_path: Path, database_kind: str

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ctsftp.contract.codes import harmless
 from ctsftp.web.access import Parts
-from ctsftp.web.console import clients, gates, segments, signing, uploads
+from ctsftp.web.console import clients, gates, manual, segments, signing, uploads
 from ctsftp.web.console.assets import ASSETS
 from ctsftp.web.console.attempts import Attempts
 from ctsftp.web.console.visitor import Desk, admit, decided, desk_of, fault_page, signed_in
@@ -162,6 +162,8 @@ ROUTES = [
     Route("/gates", signed_in(gates.all_of_them)),
     Route("/gates/set", decided(gates.put, gates.place), methods=["POST"]),
     Route("/gates/remove", decided(gates.remove), methods=["POST"]),
+    Route("/help", signed_in(manual.index)),
+    Route("/help/{name}", signed_in(manual.page)),
     Route("/sign-in", signing.ask, methods=["GET"]),
     Route("/sign-in", signing.sign_in, methods=["POST"]),
     Route("/sign-out", signing.sign_out, methods=["POST"]),

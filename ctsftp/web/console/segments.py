@@ -145,7 +145,7 @@ async def changes(visitor: Visitor) -> Response:
 
 
 async def roll_back(visitor: Visitor, form: Form) -> str:
-    """Make an earlier snapshot current again."""
+    """Make another snapshot current."""
     segment = await _named(visitor, form)
     number = form["number"]
     if not _is_id(number):
