@@ -2,33 +2,41 @@
 
 import json
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, TypeVar, cast
 
 from ctsftp.admin.wire import END, ERROR, FRAME_HEAD, KINDS, MAX_FRAME_BYTES, PROTOCOL, ROWS, address_of, dump
 from ctsftp.errors import CtsftpError, OtherVersionError, UnreachableError
+from ctsftp.model import reads
+from ctsftp.model.reads import Read, Row
+
+if TYPE_CHECKING:
+    from ctsftp.model.commands import Command
+
+R = TypeVar("R")
 
 # A reading command that has no answer for so long reads the database itself.
 READ_WAIT_S = 2.0
 
 
-def perform(place: Path, operation: str, arguments: Mapping[str, Any]) -> Any:
+def perform(place: Path, command: "Command[R]") -> R:
     """Have the running `serve` do something; raise what it raised, or ConnectionRefusedError if none listens."""
-    request = {"protocol": PROTOCOL, "perform": operation, "with": arguments}
+    from ctsftp.model import commands  # noqa: PLC0415  who only reads needs none
+
     try:
-        return json.loads(b"".join(body for _, body in _answer(place, request, wait_s=None)))
+        text = b"".join(body for _, body in _answer(place, commands.encode(command), wait_s=None))
+        return cast("R", json.loads(text))
     except EOFError:
         raise CtsftpError("The server stopped before it answered: see what it did, and try again.") from None
 
 
-def read(place: Path, name: str, arguments: Mapping[str, Any]) -> list[Any]:
+def read(place: Path, asked: Read[Row]) -> list[Row]:
     """Have the running `serve` list something.
 
     Besides what `perform` raises: TimeoutError after `READ_WAIT_S` without a word of it, EOFError if it stopped.
     """
-    request = {"protocol": PROTOCOL, "read": name, "with": arguments}
-    frames = _answer(place, request, wait_s=READ_WAIT_S)
+    frames = _answer(place, reads.encode(asked), wait_s=READ_WAIT_S)
     return [row for kind, body in frames if kind == ROWS for row in json.loads(body)]
 
 
@@ -41,11 +49,11 @@ def is_answered(place: Path) -> bool:
     return True
 
 
-def _answer(place: Path, request: Mapping[str, Any], *, wait_s: float | None) -> Iterator[tuple[bytes, bytes]]:
+def _answer(place: Path, asked: dict[str, object], *, wait_s: float | None) -> Iterator[tuple[bytes, bytes]]:
     """Ask, and give the frames of the answer up to its end."""
     with _connect(place, wait_s) as connection, connection.makefile("rb") as answer:
         try:
-            connection.sendall(dump(request) + b"\n")
+            connection.sendall(dump({"protocol": PROTOCOL, "ask": asked}) + b"\n")
             _require_protocol(answer.readline(MAX_FRAME_BYTES))
             while (head := FRAME_HEAD.unpack(_exactly(answer, FRAME_HEAD.size)))[0] != END:
                 kind, length = head
@@ -87,8 +95,8 @@ def _require_protocol(greeting: bytes) -> None:
         raise OtherVersionError("The server that runs is of another version of ctsftp than this command: restart it.")
 
 
-def _exactly(answer: Any, length: int) -> bytes:
-    body: bytes = answer.read(length)
+def _exactly(answer: IO[bytes], length: int) -> bytes:
+    body = answer.read(length)
     if len(body) < length:
         raise EOFError
     return body

@@ -10,7 +10,6 @@ import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
 
 import structlog
 
@@ -26,6 +25,9 @@ from ctsftp.admin.wire import (
     frames_of_rows,
 )
 from ctsftp.errors import CtsftpError, SettingsError
+from ctsftp.model import commands, reads
+from ctsftp.model.commands import Command
+from ctsftp.model.reads import Read
 
 SOCKET_MODE = 0o600
 # A command that takes nothing of its answer for so long is broken off: it was stopped, or hangs.
@@ -33,14 +35,14 @@ STALLED_S = 60.0
 
 log = structlog.get_logger()
 
-Perform = Callable[[str, dict[str, Any]], Awaitable[Any]]
-Read = Callable[[str, dict[str, Any]], AsyncIterator[Sequence[Any]]]
+Perform = Callable[[Command[object]], Awaitable[object]]
+Answer = Callable[[Read[object]], AsyncIterator[Sequence[object]]]
 
 
 class ControlSocket:
     """Answers what the command line asks of this process."""
 
-    def __init__(self, place: Path, perform: Perform, read: Read) -> None:
+    def __init__(self, place: Path, perform: Perform, read: Answer) -> None:
         self._place = place
         self._perform = perform
         self._read = read
@@ -86,13 +88,13 @@ class ControlSocket:
         try:
             if not (line := await reader.readline()):
                 return
-            if (request := _request(line)) is None:
+            if (asked := _asked(line)) is None:
                 # What a command of before the frames reads as an error.
                 text = "The server that runs is of another version of ctsftp than this command: restart it."
                 writer.write(dump({"error": "UsageError", "text": text}) + b"\n")
                 return
             writer.write(dump({"protocol": PROTOCOL}) + b"\n")
-            async with aclosing(self._frames(request)) as frames:
+            async with aclosing(self._frames(asked)) as frames:
                 async for one in frames:
                     writer.write(one)
                     async with asyncio.timeout(STALLED_S):
@@ -100,14 +102,14 @@ class ControlSocket:
         except (OSError, ValueError) as exc:
             log.warning("control connection broke off", error=str(exc))
 
-    async def _frames(self, request: dict[str, Any]) -> AsyncGenerator[bytes, None]:
+    async def _frames(self, asked: dict[str, object]) -> AsyncGenerator[bytes, None]:
         try:
-            if "read" in request:
-                async for rows in self._read(request["read"], request["with"]):
+            if "read" in asked:
+                async for rows in self._read(reads.decode(asked)):
                     for one in frames_of_rows(rows):
                         yield one
             else:
-                for one in frames_of_result(await self._perform(request["perform"], request["with"])):
+                for one in frames_of_result(await self._perform(commands.decode(asked))):
                     yield one
             yield frame(END)
         except CtsftpError as exc:
@@ -117,14 +119,16 @@ class ControlSocket:
             yield frame_of_error(CtsftpError(f"The server could not do it: {exc!r}. Its log says more."))
 
 
-def _request(line: bytes) -> dict[str, Any] | None:
-    """Read a request; None for what is none of this protocol."""
+def _asked(line: bytes) -> dict[str, object] | None:
+    """Read what is asked; None for what is not of this protocol."""
     try:
         request = json.loads(line)
     except ValueError:
         return None
-    is_known = isinstance(request, dict) and request.get("protocol") == PROTOCOL
-    return request if is_known else None
+    if not isinstance(request, dict) or request.get("protocol") != PROTOCOL:
+        return None
+    asked = request.get("ask")
+    return asked if isinstance(asked, dict) else None
 
 
 def _uid_of(writer: asyncio.StreamWriter) -> int:

@@ -11,9 +11,8 @@ from typing import Any, TypeVar, cast
 from ctsftp.admin.names import resolve_segment, resolve_upload, resolve_upload_of
 from ctsftp.contract.events import DeliveryState
 from ctsftp.contract.states import State
-from ctsftp.errors import UsageError
 from ctsftp.model import reads
-from ctsftp.model.reads import READS, Read
+from ctsftp.model.reads import Read
 from ctsftp.model.records import (
     DeliveryOut,
     GateOut,
@@ -192,11 +191,3 @@ HANDLERS: dict[type[Read[Any]], Callable[[Shelf, Any], Pages[Any]]] = {
 def pages_of(shelf: Shelf, asked: Read[Row]) -> Pages[Row]:
     """Answer a question, a page of rows after the other."""
     return HANDLERS[type(asked)](shelf, asked)
-
-
-def answer(shelf: Shelf, name: str, arguments: dict[str, Any]) -> Pages[Any]:
-    """Answer a question as it came over the control socket."""
-    kind = READS.get(name)
-    if kind is None:
-        raise UsageError(f"The running server does not know {name!r}: restart it with this version of ctsftp.")
-    return pages_of(shelf, kind(**arguments))

@@ -1,6 +1,6 @@
 """What goes over the control socket, the same for both sides.
 
-A request is one line of JSON: `{"protocol": 2, "perform": name, "with": {...}}`, or `"read"` in `"perform"`'s place.
+A request is one line of JSON: `{"protocol": 2, "ask": ...}`, which `model.commands` or `model.reads` encodes.
 The answer begins at once with the line `{"protocol": 2}`. Frames follow, each a letter, a length and so many bytes:
 
     R   rows, as a list of JSON: as many of these as the rows need; an empty one says that it takes longer

@@ -5,23 +5,33 @@ the account that owns the data.
 """
 
 import functools
-from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from ctsftp.admin import asking
+from ctsftp.cli.late import imported_late
 from ctsftp.cli.output import say
 from ctsftp.errors import OtherVersionError, UnreachableError
-from ctsftp.model.reads import Read, Row, on_the_wire
+from ctsftp.model.reads import Read, Row
 from ctsftp.sources import data_dir_of_server, find_config
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ctsftp.admin.account import Account
+    from ctsftp.model import commands
+    from ctsftp.model.commands import Command, LiveCommand
     from ctsftp.settings import Settings
 
+else:  # to make a command is more than most do that is typed, and nothing that `--help` needs
+    commands = imported_late("ctsftp.model.commands")
+
+__all__ = ["Edge", "commands", "pass_edge"]
+
+R = TypeVar("R")
 T = TypeVar("T")
 SOCKET = "control.sock"
 
@@ -87,7 +97,7 @@ class Edge:
         """Have a question answered: by the running server, or, where none does in time, from the database."""
         if place := data_dir_of_server(self._config):
             try:
-                return asking.read(place / SOCKET, *on_the_wire(asked))
+                return asking.read(place / SOCKET, asked)
             except (ConnectionRefusedError, UnreachableError):
                 pass
             except (TimeoutError, EOFError):
@@ -98,20 +108,29 @@ class Edge:
 
         return read(self.settings, asked)
 
-    def perform(self, operation: str, arguments: Mapping[str, Any]) -> Any:
-        """Have an operation done: by the running server, or, where none runs, by this process."""
+    def perform(self, command: "Command[R]") -> R:
+        """Have something done: by the running server, or, where none runs, by this process."""
         if place := data_dir_of_server(self._config):
             with suppress(ConnectionRefusedError):
-                return asking.perform(place / SOCKET, operation, arguments)
+                return asking.perform(place / SOCKET, command)
         from ctsftp.admin.work import perform  # noqa: PLC0415
 
-        return perform(self.settings, operation, dict(arguments))
+        return perform(self.settings, command)
+
+    def perform_live(self, command: "LiveCommand[R]") -> R | None:
+        """Have something done by the running server; None where none runs."""
+        if place := data_dir_of_server(self._config):
+            with suppress(ConnectionRefusedError):
+                return asking.perform(place / SOCKET, command)
+        from ctsftp.admin.work import perform_live  # noqa: PLC0415
+
+        return perform_live(self.settings, command)
 
     def recheck_sessions(self) -> None:
         """Let a running server end the sessions of what may sign in no more; as the owner of the keys folder."""
-        from ctsftp.admin.work import perform  # noqa: PLC0415
+        from ctsftp.admin.work import perform_live  # noqa: PLC0415
 
-        perform(self.for_keys, "sessions.recheck", {})
+        perform_live(self.for_keys, commands.RecheckSessions())
 
     def of_client(self, name: str | None, rows: list[T]) -> list[T]:
         """Give what a list found of a client (None: of all); `NotFoundError` for nothing of one that is not there."""

@@ -1,11 +1,10 @@
 """`ctsftp hook`: who is told what happens, and what became of it."""
 
 import sys
-from typing import Any
 
 import click
 
-from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.context import Edge, commands, pass_edge
 from ctsftp.cli.main import EXIT_NO
 from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.contract.counting import some
@@ -70,18 +69,18 @@ def add(edge: Edge, url: str, client: str | None, *, events: tuple[str, ...], is
     Example: ctsftp hook add mailtos://user:password@example.com?to=marketing@example.com --client acme
     """
     address = sys.stdin.readline().strip() if url == "-" else url
-    row = edge.perform("hook.add", {"url": address, "client": client, "events": list(events)})
+    row = edge.perform(commands.AddHook(address, client, events))
     if as_json:
-        print_json(row | (_tested(edge, row["id"]) if is_tested else {"delivered": None, "error": None}))
+        print_json({**row, **(_tested(edge, row["id"]) if is_tested else {"delivered": None, "error": None})})
         return
     heard = {"client": client or "all", "events": ", ".join(events) or "all"}
-    shown = {key: row[key] for key in ("id", "kind", "address")} | heard
+    shown = {"id": row["id"], "kind": row["kind"], "address": row["address"], **heard}
     print_facts([*shown.items(), *([("secret", row["secret"])] if row["secret"] else [])])
     if row["secret"]:
         say("The secret is shown this once: the receiver checks the signatures with it.")
     tested = _tested(edge, row["id"]) if is_tested else None
     if tested:
-        say(_answer(row | tested))
+        say(_answer(row["address"], tested))
     if not tested or not tested["delivered"]:
         again = "once it knows the secret" if row["secret"] and tested else "to try it"
         say(f"The hook is there; {again}: ctsftp hook test {row['id']}")
@@ -113,11 +112,11 @@ def test(edge: Edge, hook_id: int, as_json: bool) -> int:
     \b
     Example: ctsftp hook test 1
     """
-    row = edge.perform("hook.test", {"hook_id": hook_id})
+    row = edge.perform(commands.TryHook(hook_id))
     if as_json:
         print_json(row)
     else:
-        say(_answer(row))
+        say(_answer(row["address"], row))
     return 0 if row["delivered"] else EXIT_NO
 
 
@@ -131,7 +130,7 @@ def remove(edge: Edge, hook_id: int, as_json: bool) -> None:
     \b
     Example: ctsftp hook remove 1
     """
-    row = edge.perform("hook.remove", {"hook_id": hook_id})
+    row = edge.perform(commands.RemoveHook(hook_id))
     if as_json:
         print_json(row)
     else:
@@ -151,7 +150,7 @@ def deliveries(edge: Edge, *, hook_id: int | None, state: str | None, revived_id
     Example: ctsftp hook deliveries --state dead
     """
     if revived_id is not None:
-        done = edge.perform("hook.revive", {"hook_id": revived_id})
+        done = edge.perform(commands.ReviveDeliveries(revived_id))
         say(f"Hook {revived_id} is told again of {some(done['revived'], 'event')} that it did not take.")
     limit = None if as_json else SHOWN_DELIVERIES
     rows = edge.read(ListDeliveries(hook_id=hook_id, state=state, limit=limit))
@@ -161,16 +160,16 @@ def deliveries(edge: Edge, *, hook_id: int | None, state: str | None, revived_id
         print_table(rows, DELIVERY_COLUMNS, spare=SPARE, empty="No deliveries.")
 
 
-def _tested(edge: Edge, hook_id: int) -> dict[str, Any]:
+def _tested(edge: Edge, hook_id: int) -> "commands.Tried":
     """Send a test to a new hook, whose secret must be shown whatever becomes of that."""
     try:
-        row = edge.perform("hook.test", {"hook_id": hook_id})
+        row = edge.perform(commands.TryHook(hook_id))
     except CtsftpError as exc:
         return {"delivered": False, "error": str(exc)}
-    return {key: row[key] for key in ("delivered", "error")}
+    return {"delivered": row["delivered"], "error": row["error"]}
 
 
-def _answer(row: dict[str, Any]) -> str:
+def _answer(address: str, tried: "commands.Tried") -> str:
     """Say what came back of a test."""
-    answer = "took the test." if row["delivered"] else f"did not take the test: {row['error'].rstrip('.')}."
-    return f"{row['address']} {answer}"
+    error = (tried["error"] or "").rstrip(".")
+    return f"{address} took the test." if tried["delivered"] else f"{address} did not take the test: {error}."

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.context import Edge, commands, pass_edge
 from ctsftp.cli.output import Column, Row, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.contract.counting import some
 from ctsftp.contract.freshness import read_span, write_span
@@ -16,7 +16,7 @@ from ctsftp.model.reads import ListSegments, ListSnapshots, ShowSegment
 from ctsftp.model.timeline import StepKind
 
 if TYPE_CHECKING:
-    from ctsftp.model.records import Segment
+    from ctsftp.model.records import Segment, SegmentOut
 
 client_option = click.option(
     "--client", help="Whose segment it is; needed only where several clients have one so named."
@@ -220,7 +220,7 @@ def rollback(edge: Edge, name: str, number: int | None, *, client: str | None, a
     \b
     Example: ctsftp segment rollback vip_members 3
     """
-    row = edge.perform("segment.rollback", {"name": name, "client": client, "number": number})
+    row = edge.perform(commands.RollBackSegment(name, client, number))
     again = f"is at snapshot {row['number']} again, with {some(row['members'], 'member')}"
     _answer(row, f"{again}; its uploads are held until one is approved.", as_json=as_json)
 
@@ -236,7 +236,7 @@ def retire(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp segment retire vip_members
     """
-    row = edge.perform("segment.retire", {"name": name, "client": client})
+    row = edge.perform(commands.RetireSegment(name, client))
     _answer(row, "is retired.", as_json=as_json)
 
 
@@ -251,7 +251,7 @@ def restore(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp segment restore vip_members
     """
-    row = edge.perform("segment.restore", {"name": name, "client": client})
+    row = edge.perform(commands.RestoreSegment(name, client))
     _answer(row, f"is in use again, with {some(row['members'], 'member')}.", as_json=as_json)
 
 
@@ -277,7 +277,7 @@ def expect(
     if never == (every is not None):
         raise click.UsageError("Say either --every TIME or --never.")
     every_s, grace_s = (read_span(every), read_span(grace)) if every else (None, None)
-    row = edge.perform("segment.expect", {"name": name, "client": client, "every_s": every_s, "grace_s": grace_s})
+    row = edge.perform(commands.ExpectSegment(name, client, every_s, grace_s))
     until = f" It is overdue after {short_time(row['overdue_at'])} (UTC)." if row["overdue_at"] else ""
     _answer(row, f"is expected every {write_span(every_s)}.{until}" if every_s else "is not expected.", as_json=as_json)
 
@@ -293,7 +293,7 @@ def delete(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp segment delete vip_members
     """
-    row = edge.perform("segment.delete", {"name": name, "client": client})
+    row = edge.perform(commands.DeleteSegment(name, client))
     _answer(row, "is deleted.", as_json=as_json)
 
 
@@ -319,7 +319,7 @@ def _facts(row: Row) -> Iterator[tuple[str, object]]:
             yield name.replace("_", " "), value
 
 
-def _answer(row: dict[str, Any], what: str, *, as_json: bool) -> None:
+def _answer(row: "SegmentOut", what: str, *, as_json: bool) -> None:
     if as_json:
         print_json(row)
     else:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import click
 
-from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.context import Edge, commands, pass_edge
 from ctsftp.cli.output import Column, iso_time, json_option, print_json, print_table, say, short_time
 from ctsftp.errors import UsageError
 from ctsftp.model.reads import ListTokens
@@ -44,13 +44,7 @@ def add(edge: Edge, name: str, *, client: str | None, admin: bool, expires: date
     expires = expires.replace(tzinfo=UTC) if expires else None
     if expires and expires <= datetime.now(UTC):
         raise UsageError(f"The token would have expired already, at {iso_time(expires)}: name a later day.")
-    arguments = {
-        "name": name,
-        "client": client,
-        "admin": admin,
-        "expires": expires.isoformat() if expires else None,
-    }
-    secret: str = edge.perform("token.add", arguments)
+    secret = edge.perform(commands.AddToken(name, client, admin, expires.isoformat() if expires else None))
     if as_json:
         print_json({"name": name, "token": secret})
     else:
@@ -84,7 +78,7 @@ def revoke(edge: Edge, name: str, as_json: bool) -> None:
     \b
     Example: ctsftp token revoke storefront
     """
-    edge.perform("token.revoke", {"name": name})
+    edge.perform(commands.RevokeToken(name))
     if as_json:
         print_json({"name": name})
     else:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.context import Edge, commands, pass_edge
 from ctsftp.cli.main import EXIT_NO
 from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.contract.codes import PAGES, Code, Page, advised_setting
@@ -17,7 +17,7 @@ from ctsftp.contract.states import State
 from ctsftp.model.reads import FindUpload, ListRejected, ListUploads, ShowUpload
 
 if TYPE_CHECKING:
-    from ctsftp.model.records import IfApprovedOut
+    from ctsftp.model.records import IfApprovedOut, UploadOut
 
 SHOWN_UPLOADS = 50
 # What is told of an upload in words of its own.
@@ -67,7 +67,7 @@ def _find(edge: Edge, given: str | None, segment: str | None, client: str | None
         raise click.UsageError("Name one upload: its id, its file's name, or --segment.")
     if given is not None and is_upload_id(given):
         return given
-    wanted = [state.value for state in states]
+    wanted = tuple(state.value for state in states)
     [upload] = edge.read(FindUpload(given=given, segment=segment, client=client, states=wanted))
     if given is None or not upload["id"].startswith(given.lower()):
         came = short_time(upload["received_at"])
@@ -166,7 +166,7 @@ def retry(edge: Edge, upload_id: str, as_json: bool) -> int:
     \b
     Example: ctsftp upload retry VIP_Members_20261123_0900.csv
     """
-    return _decide(edge, "upload.retry", upload_id, well=READ_WELL, as_json=as_json)
+    return _decide(edge, commands.RetryUpload(upload_id), well=READ_WELL, as_json=as_json)
 
 
 @command.command()
@@ -178,7 +178,7 @@ def approve(edge: Edge, upload_id: str, as_json: bool) -> int:
     \b
     Example: ctsftp upload approve --segment vip_members
     """
-    return _decide(edge, "upload.approve", upload_id, well={State.LOADED}, as_json=as_json)
+    return _decide(edge, commands.ApproveUpload(upload_id), well={State.LOADED}, as_json=as_json)
 
 
 @command.command()
@@ -190,11 +190,11 @@ def discard(edge: Edge, upload_id: str, as_json: bool) -> int:
     \b
     Example: ctsftp upload discard VIP_Members_20261123_0900.csv
     """
-    return _decide(edge, "upload.discard", upload_id, well={State.DISCARDED}, as_json=as_json)
+    return _decide(edge, commands.DiscardUpload(upload_id), well={State.DISCARDED}, as_json=as_json)
 
 
-def _decide(edge: Edge, operation: str, upload_id: str, *, well: Collection[State], as_json: bool) -> int:
-    row: dict[str, Any] = edge.perform(operation, {"upload_id": upload_id})
+def _decide(edge: Edge, command: "commands.Command[UploadOut]", *, well: Collection[State], as_json: bool) -> int:
+    row = edge.perform(command)
     if as_json:
         print_json(row)
     else:

@@ -16,7 +16,8 @@ from ctsftp.admin.administration import open_service
 from ctsftp.admin.control import ControlSocket
 from ctsftp.admin.reading import HANDLERS, PAGE_ROWS
 from ctsftp.admin.wire import PROTOCOL, dump
-from ctsftp.model.reads import READS
+from ctsftp.model.commands import Command
+from ctsftp.model.reads import READS, Read
 from ctsftp.settings import read_settings
 from tests.app.bench import NAME, NEXT, rows
 
@@ -188,12 +189,12 @@ async def test_a_server_of_another_protocol_is_not_believed(known: Shell, answer
 async def test_a_server_that_stops_amid_its_answer_is_as_good_as_none(known: Shell) -> None:
     begun = asyncio.Event()
 
-    async def stop(_name: str, _arguments: dict[str, Any]) -> AsyncIterator[list[Any]]:
+    async def stop(_asked: Read[object]) -> AsyncIterator[list[Any]]:
         yield [{"client": "nobody"}]
         begun.set()
         await asyncio.Event().wait()
 
-    async def perform(_operation: str, _arguments: dict[str, Any]) -> None: ...
+    async def perform(_command: Command[object]) -> None: ...
 
     control = ControlSocket(read_settings().data_dir / "control.sock", perform, stop)
     await control.start()

@@ -10,6 +10,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ctsftp.contract.codes import harmless
+from ctsftp.model.commands import ApproveUpload, DiscardUpload, RetryUpload
 from ctsftp.web.access import Parts
 from ctsftp.web.console import clients, gates, manual, segments, signing, uploads
 from ctsftp.web.console.assets import ASSETS
@@ -154,8 +155,8 @@ ROUTES = [
     Route("/uploads", signed_in(uploads.all_of_them)),
     Route("/uploads/{upload_id}", signed_in(uploads.one_of_them)),
     *(
-        Route(f"/uploads/{{upload_id}}/{deed}", decided(uploads.decision(deed)), methods=["POST"])
-        for deed in ("approve", "discard", "retry")
+        Route(f"/uploads/{{upload_id}}/{deed}", decided(uploads.decision(command)), methods=["POST"])
+        for deed, command in (("approve", ApproveUpload), ("discard", DiscardUpload), ("retry", RetryUpload))
     ),
     Route("/clients", signed_in(clients.all_of_them)),
     Route("/clients/{client}", signed_in(clients.one_of_them)),
