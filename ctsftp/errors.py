@@ -10,7 +10,8 @@ peer's, the disk's and ours. Their translations stand in one place each: to SFTP
     ├── UsageError              the admin asked for something impossible   (exit 2)
     │   ├── SettingsError       a setting is missing, unknown or wrong
     │   ├── AmbiguousError      a name fits several things: say which
-    │   └── DataFolderBusyError another process holds the data folder
+    │   ├── DataFolderBusyError another process holds the data folder
+    │   └── UnreachableError    the control socket may not be opened by this account
     ├── RefusedError            the answer is no, and the reason           (exit 1)
     │   ├── NotFoundError       the thing is not there
     │   │   └── SnapshotGoneError   a snapshot is not kept any more
@@ -27,6 +28,7 @@ peer's, the disk's and ours. Their translations stand in one place each: to SFTP
     ├── StoreError              the database's fault: locked, corrupt, from the future
     │   ├── LostDatabaseError   its file was deleted or replaced while it was open
     │   └── DamagedListError    a list of members is not what was written
+    ├── OtherVersionError       the running server speaks another protocol
     ├── TakenOverError          another node took this one for dead
     └── TourError               the tour of `ctsftp demo` went otherwise than it says
 """
@@ -50,6 +52,10 @@ class AmbiguousError(UsageError):
 
 class DataFolderBusyError(UsageError):
     """Another process holds the data folder."""
+
+
+class UnreachableError(UsageError):
+    """The control socket of a running server cannot be opened."""
 
 
 class RefusedError(CtsftpError):
@@ -118,6 +124,10 @@ class LostDatabaseError(StoreError):
 
 class DamagedListError(StoreError):
     """A list of members is not what was written: a part is missing, cut, or has other bytes."""
+
+
+class OtherVersionError(CtsftpError):
+    """The running server is of another version than the command that asks it."""
 
 
 class TakenOverError(CtsftpError):

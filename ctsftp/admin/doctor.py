@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from ctsftp.admin.control import ask, is_answered
+from ctsftp.admin import asking
 from ctsftp.admin.work import run
 from ctsftp.app.clock import is_synchronised, utc_now
 from ctsftp.app.sheet import ANY_ADDRESS
@@ -17,10 +17,10 @@ from ctsftp.clients.checks import check_clients, check_host_keys, made_at
 from ctsftp.clients.folder import Clients
 from ctsftp.contract.codes import harmless
 from ctsftp.contract.counting import some
+from ctsftp.contract.events import DeliveryState
 from ctsftp.contract.finding import Finding, Level
 from ctsftp.errors import CtsftpError
 from ctsftp.model.commands import AttemptOut, ListFaults, ListLogins, ListPenalties, PenaltyOut
-from ctsftp.model.records import DeliveryState
 from ctsftp.model.writing import iso
 from ctsftp.settings import Settings
 from ctsftp.sftp.attempts import NO_MATCH, SIGNED_IN
@@ -67,12 +67,12 @@ def _settings(settings: Settings) -> Iterator[Finding]:
 
 def _server(settings: Settings) -> Iterator[Finding]:
     place = settings.data.socket
-    if not run(is_answered(place)):
+    if not asking.is_answered(place):
         yield Finding("server", Level.OK, "No server is running.")
         return
     yield Finding("server", Level.OK, "A server is running.")
     try:
-        faults = run(ask(place, ListFaults()))
+        faults = asking.perform(place, ListFaults())
     except (CtsftpError, ConnectionRefusedError) as exc:
         yield Finding("server", Level.WARN, f"It was not asked how it is: {exc}", "Restart it with this version.")
         return
@@ -133,7 +133,7 @@ def _keys(settings: Settings) -> Iterator[Finding]:
 
 async def _database(settings: Settings) -> list[Finding]:
     if settings.database_url is None and not settings.data.database.exists():
-        if await is_answered(settings.data.socket):
+        if await asyncio.to_thread(asking.is_answered, settings.data.socket):
             return [Finding("database", Level.BAD, "A server runs, and the file of its database is gone.", RESTORE)]
         if any(settings.data.clients.glob("*/uploads/*")):
             text = f"There are uploads in {settings.data_dir}, and no database: its file is gone."
@@ -233,8 +233,9 @@ async def _hooks(store: Store, now: datetime) -> list[Finding]:
 async def _front_door(settings: Settings, logins: list[tuple[str, str]]) -> list[Finding]:
     """Ask the running server whom it keeps out: a sender's address, or a sender without an algorithm in common."""
     try:
-        penalties = await ask(settings.data.socket, ListPenalties())
-        attempts = await ask(settings.data.socket, ListLogins())
+        place = settings.data.socket
+        penalties = await asyncio.to_thread(asking.perform, place, ListPenalties())
+        attempts = await asyncio.to_thread(asking.perform, place, ListLogins())
     except (ConnectionRefusedError, CtsftpError):  # none runs, or it is of another version or account
         return []
     refused = {one["source"]: one for one in penalties if one["refused"]}

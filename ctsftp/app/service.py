@@ -11,7 +11,7 @@ import resource
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 from sqlalchemy import make_url
@@ -32,7 +32,7 @@ from ctsftp.contract.counting import some
 from ctsftp.errors import CtsftpError, DiskError, LostDatabaseError
 from ctsftp.ingest.approval import Approvals
 from ctsftp.model.commands import Command, Role
-from ctsftp.model.guide import render_readme
+from ctsftp.model.guide import SheetOut, render_readme
 from ctsftp.model.records import IfApproved, Logins, Upload
 from ctsftp.settings import Settings
 from ctsftp.sftp.landing import Touch
@@ -96,11 +96,11 @@ class Service:
         self._lines = lines
         self._folder = settings.data_dir.stat()
         self._asked: asyncio.Task[list[str]] | None = None
-        self._readable = engine.store.for_readers()
+        self.readable = engine.store.for_readers()
         self._notes = LoginNotes(engine.store, engine.clients)
         self._watch = Watch(settings.notify, store=engine.store, clients=engine.clients, room=engine.room, now=utc_now)
         self._approvals = Approvals(
-            settings.ingest, store=self._readable, tasks=engine.tasks, find=self._find_held, config_of=engine.config_of
+            settings.ingest, store=self.readable, tasks=engine.tasks, find=self._find_held, config_of=engine.config_of
         )
         self._approvals.changed = live.beat
         self.administration = administer(self)
@@ -140,7 +140,7 @@ class Service:
         engine = self.engine
         parts = Parts(
             settings=engine.settings.http,
-            store=self._readable,
+            store=self.readable,
             perform=self.perform,
             metrics=self.metrics,
             unready=self.unready,
@@ -151,7 +151,7 @@ class Service:
             sheet=self._sheet,
             live=self.live,
             now=utc_now,
-            if_approved=self._if_approved,
+            if_approved=self.if_approved,
         )
         return WebServer(parts, tasks=engine.tasks)
 
@@ -257,18 +257,18 @@ class Service:
         with suppress(DiskError):  # client.toml is broken, which is told elsewhere
             directories = self.engine.config_of(client).directories or ()
         sheet = write_sheet(self.engine.settings, client, self._host_keys, Logins())
-        return render_readme(sheet | {"port": self.server.port}, directories)
+        return render_readme({**sheet, "port": self.server.port}, directories)
 
     async def perform(self, command: Command[R], *, role: Role = Role.OPERATOR) -> R:
         """Do what is asked; by default, what this process itself asks."""
         return await self.administration.perform(command, role=role)
 
-    async def _sheet(self, client: str) -> dict[str, Any]:
+    async def _sheet(self, client: str) -> SheetOut:
         """Write a client's connection sheet."""
-        logins = await self._readable.logins.facts(client)
-        return write_sheet(self.engine.settings, client, self._host_keys, logins) | {"port": self.server.port}
+        logins = await self.readable.logins.facts(client)
+        return {**write_sheet(self.engine.settings, client, self._host_keys, logins), "port": self.server.port}
 
-    async def _if_approved(self, uploads: Sequence[Upload], wait_s: float) -> dict[str, IfApproved]:
+    async def if_approved(self, uploads: Sequence[Upload], wait_s: float) -> dict[str, IfApproved]:
         """Tell what held uploads would change."""
         return await self._approvals.if_approved(uploads, wait_s=wait_s)
 
@@ -280,7 +280,7 @@ class Service:
 
     async def metrics(self) -> bytes:
         """Give all numbers in Prometheus' text format."""
-        return await self._metrics.render(self._readable)
+        return await self._metrics.render(self.readable)
 
     async def unready(self) -> list[str]:
         """Give the reasons why no sender should be led here now; none if all is well."""

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Protocol, TypeVar
 
 import structlog
 from fastapi import Request, Security
@@ -20,6 +20,7 @@ from starlette.types import Scope
 
 from ctsftp.clients.folder import Clients
 from ctsftp.model.commands import Command, Role
+from ctsftp.model.guide import SheetOut
 from ctsftp.model.records import Clock, IfApproved, Token, Upload
 from ctsftp.store.store import Store
 from ctsftp.web.console.live import Live
@@ -75,7 +76,7 @@ class Parts:
     streams: Streams
     # For the console: who the clients are, a client's connection sheet, and who hears that something changed.
     clients: Clients
-    sheet: Callable[[str], Awaitable[dict[str, Any]]]
+    sheet: Callable[[str], Awaitable[SheetOut]]
     live: Live
     now: Clock
     # What held uploads would change if they were approved now, by their ids; it waits for so many seconds.

@@ -75,7 +75,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
     """An answer that is a problem document; `word` is the end of its type."""
 
     def __init__(
-        self, status: int, word: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
+        self, status: int, word: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: object
     ) -> None:
         super().__init__(detail)
         self.status = status
