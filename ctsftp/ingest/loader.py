@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -225,9 +226,23 @@ class Loader:
         config, reading = await asyncio.to_thread(self._read_at_once, upload)
         if reading.fault:
             return False
+        if await self._remark(upload, reading):
+            return False  # its load says that
         judge = await self._judge_of(upload, name, config, reading)
         facts, twin = await self._facts_and_twin(upload, name)
         return judge()(facts, twin, NOT_APPROVED).state is State.LOADED
+
+    async def _remark(self, upload: StoredUpload, reading: Reading) -> str:
+        """Give what the sender of a list that is loaded should know at once; "" where that is nothing.
+
+        A client's first list tells nobody whether its lists end with a line break: it may be cut off.
+        """
+        if not reading.signs.last_row or await self._store.ledger.has_applied(upload.client):
+            return ""
+        return (
+            "The last line does not end with a line break. If the file was cut off, its last row is wrong:"
+            f' "{reading.signs.last_row}".'
+        )
 
     async def _judge_and_publish(
         self, upload: StoredUpload, name: SegmentFile, config: ClientConfig, reading: Reading, *, approved: bool
@@ -241,7 +256,7 @@ class Loader:
             expected = verdict(facts, twin, approved)
             if expected.state is State.LOADED:
                 await self._require_room(upload, bytes_to_write(reading.members))
-                await self._judged(upload, expected)
+                await self._judged(upload, replace(expected, reason=await self._remark(upload, reading)))
                 snapshot = await self._store.snapshots.begin(upload.id, reading.members)
                 await self._store.snapshots.add_members(snapshot, reading.ids)
             outcome = await self._store.snapshots.publish(
