@@ -2,11 +2,13 @@
 
 import re
 import unicodedata
+from dataclasses import dataclass
 
 from ctsftp.contract.cells import bare
 
 MAX_ID = 2**63 - 1
 MAX_ID_DIGITS = 19
+KEPT_REJECTED = 1_000  # rejected rows with line, value and reason; the counts are exact beyond
 
 NO_ID = "the id is empty (a contact outside the loyalty program)"
 NOT_AN_ID = f"the id is not a whole number of 1 to {MAX_ID_DIGITS} digits"
@@ -32,6 +34,15 @@ _SPREADSHEET_NUMBER = re.compile(rb"[0-9]+\.0*|[0-9](?:\.[0-9]+)?[Ee]\+?[0-9]+")
 _THOUSANDS = re.compile("[0-9]{1,3}(?:[.,'\u2019\u00a0\u2009\u202f ][0-9]{3})+", re.ASCII)
 _FORMULA = re.compile(rb'="*[0-9]+"*')
 _SHOWN_BYTES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """A rejected row: its physical line number, what stood there (bounded, printable), and why."""
+
+    line: int
+    value: str
+    reason: str
 
 
 def read_id(text: bytes) -> int | None:

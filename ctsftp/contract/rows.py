@@ -18,12 +18,14 @@ from ctsftp.contract.reasons import (
     FOOTER,
     INNER_BREAK,
     JOINT,
+    KEPT_REJECTED,
     LINE_BREAK,
     MAX_ID,
     MAX_ID_DIGITS,
     MOVED_ID,
     NO_ID,
     SPLIT_ID,
+    RejectedRow,
     read_id,
     splits_id,
     why_no_id,
@@ -32,7 +34,6 @@ from ctsftp.contract.titles import stands_again
 
 __all__ = ["KEPT_REJECTED", "MAX_ID", "MAX_ID_DIGITS", "NO_IDS", "Ids", "Layout", "RejectedRow", "Rows", "Span"]
 
-KEPT_REJECTED = 1_000  # rejected rows with line, value and reason; the counts are exact beyond
 MAX_ROWS = 50_000_000
 _SEVERAL = 2
 
@@ -51,15 +52,6 @@ class Layout:
     id_column: int
     enclosed: bool = False
     titles: tuple[str, ...] = field(default=(), compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class RejectedRow:
-    """A rejected row: its physical line number, what stood there (bounded, printable), and why."""
-
-    line: int
-    value: str
-    reason: str
 
 
 @dataclass(slots=True)

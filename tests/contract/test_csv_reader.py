@@ -120,6 +120,7 @@ def test_line_numbers_are_physical_across_blocks() -> None:
     assert [(row.line, row.value) for row in found.rejected_rows] == [(SNIFF_BYTES + 2, "x"), (SNIFF_BYTES + 4, "y")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tail", [b"2", b"2\r", b" 2 "])
 def test_a_last_line_without_a_line_break_is_read_with_a_warning(tail: bytes) -> None:
     found = read(b"CTUserID\n1\n" + tail)
@@ -293,6 +294,7 @@ def test_a_line_of_a_hundred_mebibytes_is_refused_in_the_memory_of_a_few() -> No
     assert peak < 8 * 2**20
 
 
+@pytest.mark.slow
 def test_a_file_of_nothing_but_rejected_rows_is_read_in_bounded_memory() -> None:
     block = b"x\n" * 2**14
     reader = CsvReader()
@@ -318,6 +320,7 @@ FILES = st.lists(FRAGMENTS, max_size=30).map(b"".join)
 STARTS = st.sampled_from([b"", *HEADERS[:4]])
 
 
+@pytest.mark.slow
 @given(STARTS, st.booleans(), FILES, st.lists(st.integers(0, 400), max_size=6), st.data())
 def test_what_is_found_depends_on_the_file_and_not_on_its_blocks(
     start: bytes,
