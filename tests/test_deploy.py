@@ -51,6 +51,7 @@ def environment() -> dict[str, str]:
     return dict(word.split("=", 1) for line in settings for word in shlex.split(line))
 
 
+@pytest.mark.slow
 def test_the_unit_s_command_serves_with_its_environment(box: Box) -> None:
     program, *arguments = shlex.split(unit()["Service"]["ExecStart"])
     assert Path(program).name == "ctsftp"

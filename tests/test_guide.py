@@ -16,7 +16,7 @@ GUIDE = {
 FOREIGN = "find /var/lib/ctsftp /etc/ctsftp ! -user ctsftp ! -name ctsftp.toml"
 AS_CTSFTP = "runuser -u ctsftp -- "
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from ctsftp.contract.states import REFUSED_STATES, State
 from ctsftp.contract.verdict import Verdict
 from ctsftp.sftp.files import Answer, Awaited
 from ctsftp.sftp.receipts import FOLDER
-from ctsftp.spool.spool import StoredUpload
+from ctsftp.spool.stored import StoredUpload
 
 
 class Answers:
@@ -38,7 +38,8 @@ def answer_to(upload: StoredUpload, verdict: Verdict, config: ClientConfig) -> A
     is_held = verdict.state is State.HELD
     if verdict.state in REFUSED_STATES or (is_held and config.held_is_failure):
         return Answer(refusal=verdict.reason)
-    if is_held or verdict.state is State.SUPERSEDED:
+    is_old = verdict.state is State.DUPLICATE and verdict.reason  # the same list as before, and not in use now
+    if is_held or is_old or verdict.state is State.SUPERSEDED:
         found = f"{verdict.state} ({verdict.code})" if verdict.code else str(verdict.state)
         receipt = FOLDER.child(f"{upload.filename}.txt")
         return Answer(note=f"Note: {upload.filename} is {found}, and not applied. {verdict.reason} See {receipt}.")

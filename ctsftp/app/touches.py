@@ -6,7 +6,7 @@ dies in between, nobody is told but the sender, which was refused.
 
 from collections.abc import Callable
 
-from ctsftp.spool.spool import StoredUpload
+from ctsftp.spool.stored import StoredUpload
 
 
 class Touches:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ctsftp.app.preview import preview, preview_kept
+from ctsftp.admin.preview import preview, preview_kept
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say
 from ctsftp.contract.counting import some

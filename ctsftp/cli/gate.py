@@ -4,8 +4,8 @@ from typing import Any
 
 import click
 
-from ctsftp.app.query import query
-from ctsftp.app.work import perform
+from ctsftp.admin.query import query
+from ctsftp.admin.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.output import Column, json_option, print_json, print_table, say, short_time
 

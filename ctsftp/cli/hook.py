@@ -5,15 +5,15 @@ from typing import Any
 
 import click
 
-from ctsftp.app.query import query
-from ctsftp.app.work import perform
+from ctsftp.admin.query import query
+from ctsftp.admin.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.main import EXIT_NO
 from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.contract.counting import some
 from ctsftp.contract.events import EventKind
 from ctsftp.errors import CtsftpError
-from ctsftp.store.records import DeliveryState
+from ctsftp.model.records import DeliveryState
 from ctsftp.store.store import Store
 
 SHOWN_DELIVERIES = 50

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ctsftp.app.work import perform
+from ctsftp.admin.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.keyfiles import read_key_file
 from ctsftp.cli.output import Column, iso_time, json_option, print_json, print_table, say, short_time
@@ -82,7 +82,7 @@ def list_(edge: Edge, client: str, as_json: bool) -> None:
     \b
     Example: ctsftp key list acme
     """
-    from ctsftp.app.sheet import key_uses  # noqa: PLC0415  the database's imports take a third of a second
+    from ctsftp.admin.sheet import key_uses  # noqa: PLC0415  the database's imports take a third of a second
 
     keys = Clients(edge.settings.keys_dir).list_keys(client)
     uses = key_uses(edge.settings, client)

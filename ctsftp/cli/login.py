@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ctsftp.app.work import perform
+from ctsftp.admin.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.output import Column, iso_time, json_option, print_json, print_table, short_time
 from ctsftp.errors import RefusedError

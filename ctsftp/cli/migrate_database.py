@@ -24,9 +24,9 @@ def command(edge: Edge, source: str, target: str, *, as_json: bool) -> None:
     \b
     Example: ctsftp migrate-database sqlite+aiosqlite:////srv/data/ctsftp.db postgresql://ctsftp@db/ctsftp
     """
+    from ctsftp.admin.work import run  # noqa: PLC0415
     from ctsftp.app.lock import data_lock  # noqa: PLC0415  the database's imports take a third of a second
-    from ctsftp.app.node import node_name  # noqa: PLC0415
-    from ctsftp.app.work import run  # noqa: PLC0415
+    from ctsftp.cluster.node import node_name  # noqa: PLC0415
     from ctsftp.store.copying import copy_database  # noqa: PLC0415
     from ctsftp.store.sqlite import path_of  # noqa: PLC0415
 

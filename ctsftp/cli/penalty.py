@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from ctsftp.app.work import perform
+from ctsftp.admin.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.output import Column, json_option, print_json, print_table, say
 from ctsftp.contract.counting import some

@@ -8,17 +8,18 @@ from typing import Any
 
 import click
 
+from ctsftp.admin.names import resolve_segment
+from ctsftp.admin.query import find_segment, query
+from ctsftp.admin.work import perform
 from ctsftp.app.clock import utc_now
-from ctsftp.app.query import query
-from ctsftp.app.segments import find_segment, resolve_segment
-from ctsftp.app.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.exporting import export, output_file
 from ctsftp.cli.output import Column, Row, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.contract.counting import some
 from ctsftp.contract.freshness import read_span, write_span
 from ctsftp.errors import UsageError
-from ctsftp.store.records import Diff, Segment
+from ctsftp.model.records import Diff, Segment, SnapshotOut
+from ctsftp.model.timeline import StepKind
 from ctsftp.store.store import Store
 
 client_option = click.option(
@@ -36,6 +37,13 @@ def _badge(row: Row) -> str:
     if row["overdue_at"]:
         badges.append("overdue" if datetime.fromisoformat(row["overdue_at"]) < utc_now() else "fresh")
     return ", ".join(badges)
+
+
+def _period(period: Row) -> str:
+    """Write when readers had a list, and how they got it but by its load."""
+    began = {StepKind.ROLLED_BACK: " (by a rollback)", StepKind.RESTORED: " (restored)"}.get(period["began_by"], "")
+    until = short_time(period["until"]) if period["until"] else "now"
+    return f"{short_time(period['since'])} to {until}{began}"
 
 
 COLUMNS: list[Column] = [
@@ -57,8 +65,10 @@ HISTORY_COLUMNS: list[Column] = [
     ("LEFT", "left"),
     ("STAMP", "stamp"),
     ("LOADED (UTC)", lambda row: short_time(row["loaded_at"])),
-    ("", lambda row: "current" if row["current"] else ""),
+    ("", lambda row: "current" if row["current"] else "a rollback goes here" if row["previous"] else ""),
+    ("READERS HAD IT (UTC)", lambda row: "; ".join(map(_period, row["periods"]))),
 ]
+HISTORY_SPARE = ("STAMP", "LOADED (UTC)", "LEFT", "ENTERED")
 
 
 @click.group("segment")
@@ -147,7 +157,7 @@ def export_(edge: Edge, name: str, file: str, client: str | None, *, as_json: bo
 @json_option
 @pass_edge
 def history(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
-    """List a segment's snapshots that are kept, newest first.
+    """List a segment's snapshots that are kept, newest first, and when readers had each.
 
     \b
     Example: ctsftp segment history vip_members
@@ -156,7 +166,7 @@ def history(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        print_table(rows, HISTORY_COLUMNS, empty="No snapshots.")
+        print_table(rows, HISTORY_COLUMNS, empty="No snapshots.", spare=HISTORY_SPARE)
 
 
 @command.command()
@@ -166,7 +176,7 @@ def history(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
 @json_option
 @pass_edge
 def diff(edge: Edge, name: str, numbers: tuple[int, ...], *, client: str | None, as_json: bool) -> None:
-    """Show who entered (+) and who left (-) between two snapshots; the last two, if none are named.
+    """Show who entered (+) and who left (-) between two snapshots; if none are named, by the last load or rollback.
 
     \b
     Example: ctsftp segment diff vip_members 3 5
@@ -198,9 +208,10 @@ def diff(edge: Edge, name: str, numbers: tuple[int, ...], *, client: str | None,
 @json_option
 @pass_edge
 def rollback(edge: Edge, name: str, number: int | None, *, client: str | None, as_json: bool) -> None:
-    """Make an earlier snapshot current again: number NUMBER, else the one before the current.
+    """Make another snapshot current: number NUMBER, else what readers had before the current list came.
 
-    The segment's uploads are then held until one is approved.
+    So after lists 1, 2 and 3, a rollback to 2, and list 4, it goes back to 2, and once more to 1: `ctsftp segment
+    history` marks where it goes. The segment's uploads are then held until one is approved.
 
     \b
     Example: ctsftp segment rollback vip_members 3
@@ -293,7 +304,7 @@ def _say_exported(segment: Segment, file: str, *, as_json: bool) -> None:
         say(f'Written to {to}: {some(segment.members, "member")} of "{segment.title}".')
 
 
-def _facts(row: dict[str, Any]) -> Iterator[tuple[str, object]]:
+def _facts(row: Row) -> Iterator[tuple[str, object]]:
     """Write a segment's fields for people: times and spans as they are read, and what the badge says left out."""
     for name, value in row.items():
         if name in {"retired", "rolled_back"}:
@@ -334,6 +345,6 @@ async def _print_members(store: Store, name: str, client: str | None, *, as_json
         sys.stdout.write(end)
 
 
-async def _history(store: Store, name: str, client: str | None) -> list[dict[str, Any]]:
+async def _history(store: Store, name: str, client: str | None) -> list[SnapshotOut]:
     segment = await resolve_segment(store, name, client)
     return [one.as_json() for one in await store.segments.history(segment.client, segment.key)]

@@ -2,7 +2,7 @@
 
 import click
 
-from ctsftp.app.work import perform
+from ctsftp.admin.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.output import json_option, print_facts, print_json
 

@@ -33,6 +33,7 @@ class Code(StrEnum):
     LINE_TOO_LONG = "line_too_long"
     TOO_LARGE = "too_large"
     TOO_MANY_REJECTED = "too_many_rejected"
+    SCATTERED = "scattered"
 
     ROLLED_BACK = "rolled_back"
     FUTURE = "future"
@@ -288,6 +289,14 @@ PAGES: dict[Code, Page] = {
         "Select Object: a data source whose CTUserID column holds whole numbers only",
         "corrects the column, without a spreadsheet in between, and runs the job again.",
         "sends the list that `ctsftp upload rejects ID` prints to the sender.",
+    ),
+    Code.SCATTERED: Page(
+        REJECTED,
+        "The ids are spread so thinly (over more than 1.5 million ranges of 65,536 ids) that they are no CTUserIDs:"
+        " those are given out one after another. They look like hashes, or like the ids of another system.",
+        _ID_COLUMN,
+        "chooses the column that holds CTUserIDs, and runs the job again.",
+        _TELL_SENDER,
     ),
     Code.ROLLED_BACK: Page(
         HELD,

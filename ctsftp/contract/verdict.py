@@ -102,9 +102,12 @@ def judge(
     ended with a line break.
     """
     if is_twin and not approved:
-        return Verdict(State.DUPLICATE, reason="The same file was applied, or is held, already: nothing to do.")
+        return Verdict(State.DUPLICATE, reason="The same file came before, and was applied or held.")
     if segment and segment.retired:
-        return Verdict(State.RETIRED, reason="The segment is retired: it takes no files until it is restored.")
+        return Verdict(
+            State.RETIRED,
+            reason="The segment was retired when the file was judged: it takes no files until it is restored.",
+        )
     if approved:
         return Verdict(State.LOADED)
     if reason := _why_superseded(file, upload_id, segment):

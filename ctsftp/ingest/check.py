@@ -1,7 +1,7 @@
 """What would become of a file, told without taking it: the same reading and the same judge as the loader's."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -15,9 +15,12 @@ from ctsftp.contract.verdict import Verdict, change_notice, judge_signs, title_n
 from ctsftp.ingest.judging import IGNORED, ends_lines, guards_for, judge_of
 from ctsftp.ingest.reading import Reading, id_titles, read_in_thread
 from ctsftp.ingest.settings import IngestSettings
+from ctsftp.model.records import Findings, UploadOut, warnings_out
 from ctsftp.store.store import Store
 
 NOT_APPROVED = False
+# What a reading finds that is shown of an upload, in its order.
+_FOUND = [name for name in UploadOut.__annotations__ if name in Findings.__annotations__]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class Preview:
     def as_json(self) -> dict[str, Any]:
         """Give the fields of `check --json`: those of `upload list --json` that a file can have, and the preview."""
         reading, code = self.reading, self.verdict.code
+        found: Mapping[str, Any] = reading.facts if reading else {}
+        notices = [*(reading.notices if reading else []), *self.notices]
         return {
             # A name that is no UTF-8 has no JSON; in the ledger it looks like this, too.
             "filename": self.filename.encode(errors="replace").decode(),
@@ -54,18 +59,9 @@ class Preview:
             "code": code.value if code else None,
             "reason": self.verdict.reason or None,
             "setting": self.setting or None,
-            "rows": reading.rows if reading else None,
-            "members": reading.members if reading else None,
-            "duplicates": reading.duplicates if reading else None,
-            "rejected": reading.rejected if reading else None,
-            "warnings": [
-                {"code": one.code.value, "text": one.text}
-                for one in [*(reading.notices if reading else []), *self.notices]
-            ],
-            "rejected_rows": [
-                {"line": row.line, "value": row.value, "reason": row.reason}
-                for row in (reading.rejected_rows if reading else [])
-            ],
+            **{name: found.get(name) for name in _FOUND},
+            "warnings": warnings_out(notices),
+            "rejected_rows": [asdict(row) for row in (reading.rejected_rows if reading else [])],
             "sha256": reading.sha256 if reading else None,
             "entered": self.entered,
             "left": self.left,

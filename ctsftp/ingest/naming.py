@@ -7,7 +7,8 @@ from ctsftp.contract.codes import Code, Fault
 from ctsftp.contract.ids import unix_ms_of
 from ctsftp.contract.names import MAX_COMPANION_BYTES, SegmentFile, companion_of, holds_a_count, nfc, read_name
 from ctsftp.contract.places import Named
-from ctsftp.spool.spool import Spool, StoredUpload
+from ctsftp.spool.spool import Spool
+from ctsftp.spool.stored import StoredUpload
 
 # A companion of any content comes within so long after its list.
 COMPANION_WITHIN_MS = 60 * 60 * 1000

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from operator import attrgetter
 
-from ctsftp.spool.spool import StoredUpload
+from ctsftp.spool.stored import StoredUpload
 
 Lane = tuple[str, str]
 

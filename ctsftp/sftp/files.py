@@ -33,8 +33,9 @@ from ctsftp.sftp.settings import SftpSettings
 from ctsftp.spool.home import Entry, Home, OpenFile
 from ctsftp.spool.paths import HomePath, read_path
 from ctsftp.spool.quota import Allowance
-from ctsftp.spool.spool import Spool, StoredUpload
+from ctsftp.spool.spool import Spool
 from ctsftp.spool.staging import StagedFile
+from ctsftp.spool.stored import StoredUpload
 
 FILE_MODE = stat.S_IFREG | 0o640
 FOLDER_MODE = stat.S_IFDIR | 0o750

@@ -20,7 +20,6 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -45,6 +44,7 @@ from ctsftp.spool.paths import HomePath
 from ctsftp.spool.quota import Account, Share
 from ctsftp.spool.removal import LINKS_OF_ONE_UPLOAD, Removal
 from ctsftp.spool.staging import StagedFile
+from ctsftp.spool.stored import StoredUpload
 from ctsftp.spool.unjudged import Unjudged
 
 COPY_BLOCK_BYTES = 1 << 20
@@ -57,28 +57,6 @@ FOLDERS = ("staging", "partials", "uploads", "home")
 T = TypeVar("T")
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class StoredUpload:
-    """One complete file: its id, client and own name, where it stands, and the folder of the home it was put in."""
-
-    id: str
-    client: str
-    filename: str
-    path: Path
-    directory: str = "/"
-
-    @property
-    def place(self) -> str:
-        """Where the client put it, as `/in/VIP_20261123_0900.csv`."""
-        return f"{self.directory.rstrip('/')}/{self.filename}"
-
-    @property
-    def folders(self) -> list[Path]:
-        """The folders on the disk that are this upload's alone, the innermost first."""
-        depth = len(self.directory.strip("/").split("/")) if self.directory != "/" else 0
-        return list(self.path.parents[: depth + 1])
 
 
 class Spool:

@@ -17,13 +17,14 @@ from ctsftp.contract.codes import Notice
 from ctsftp.contract.rows import Ids, RejectedRow
 from ctsftp.contract.states import State
 from ctsftp.errors import NotFoundError, StoreError
+from ctsftp.model.records import Clock, Facts, Outcome, Uncounted
+from ctsftp.model.writing import iso
 from ctsftp.store import publishing
 from ctsftp.store.backend import bulk
 from ctsftp.store.changes import compare, pages
 from ctsftp.store.database import Database
 from ctsftp.store.ledger import add_warnings
 from ctsftp.store.moves import state_of
-from ctsftp.store.records import Clock, Facts, Outcome, Uncounted, iso
 from ctsftp.store.tables import is_mine, segments, snapshot_members, snapshots, uploads
 
 # An insert of so many holds the write lock for about 40 ms, a delete for about 13; a page of so many holds up

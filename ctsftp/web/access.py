@@ -19,7 +19,7 @@ from fastapi.security.base import SecurityBase
 from starlette.types import Scope
 
 from ctsftp.clients.folder import Clients
-from ctsftp.store.records import Clock, IfApproved, Token, Upload
+from ctsftp.model.records import Clock, IfApproved, Token, Upload
 from ctsftp.store.store import Store
 from ctsftp.web.console.live import Live
 from ctsftp.web.problems import Problem

@@ -5,7 +5,7 @@ from fastapi.responses import Response
 
 from ctsftp.contract.names import segment_key
 from ctsftp.contract.states import State
-from ctsftp.store.records import Segment
+from ctsftp.model.records import Segment, SegmentOut, UploadOut
 from ctsftp.web.access import Access, Admin, Reader
 from ctsftp.web.models import (
     BAD_BODY,
@@ -16,10 +16,7 @@ from ctsftp.web.models import (
     History,
     Rollback,
     SegmentList,
-    SegmentOut,
     SegmentPath,
-    SnapshotOut,
-    UploadOut,
 )
 from ctsftp.web.paging import Cursor, Limit, cut, page_size, read_place
 from ctsftp.web.problems import Problem
@@ -44,13 +41,13 @@ async def list_segments(
         client=access.narrow(client), after=read_place(cursor, 2), limit=size + 1
     )
     shown, following = cut(found, size, lambda one: (one.client, one.title))
-    return SegmentList(items=[SegmentOut(**segment.as_json()) for segment in shown], next=following)
+    return SegmentList(items=[segment.as_json() for segment in shown], next=following)
 
 
 @router.get("/{client}/{segment}")
 async def show_segment(access: Reader, client: ClientPath, segment: SegmentPath) -> SegmentOut:
     """Tell all about one segment."""
-    return SegmentOut(**(await find(access, client, segment)).as_json())
+    return (await find(access, client, segment)).as_json()
 
 
 @router.get("/{client}/{segment}/members", responses=STREAMED, response_class=Response)
@@ -70,7 +67,7 @@ async def show_history(access: Reader, client: ClientPath, segment: SegmentPath)
     """List the segment's snapshots that are kept, newest first."""
     found = await find(access, client, segment)
     history = await access.store.segments.history(client, found.key)
-    return History(items=[SnapshotOut(**one.as_json()) for one in history])
+    return History(items=[one.as_json() for one in history])
 
 
 @router.post("/{client}/{segment}/approve", responses=REFUSED)
@@ -80,12 +77,16 @@ async def approve_newest(access: Admin, client: ClientPath, segment: SegmentPath
     held = await access.store.ledger.uploads(client=client, state=State.HELD, segment_key=found.key, limit=1)
     if not held:
         raise Problem(409, "refused", f'No upload of the segment "{found.title}" is held.')
-    return UploadOut(**await access.perform("upload.approve", upload_id=held[0].id))
+    upload: UploadOut = await access.perform("upload.approve", upload_id=held[0].id)
+    return upload
 
 
 @router.post("/{client}/{segment}/rollback", responses=REFUSED | BAD_BODY)
 async def roll_back(access: Admin, client: ClientPath, segment: SegmentPath, body: Rollback) -> SegmentOut:
-    """Make an earlier snapshot current again; the segment's uploads are then held until one is approved."""
+    """Make another snapshot current, by its number, or what readers had before the current list came.
+
+    The segment's uploads are then held until one is approved.
+    """
     return await _change(access, "segment.rollback", client, segment, number=body.number)
 
 
@@ -103,4 +104,5 @@ async def restore(access: Admin, client: ClientPath, segment: SegmentPath) -> Se
 
 async def _change(access: Access, operation: str, client: str, name: str, **more: int | None) -> SegmentOut:
     access.require(client)
-    return SegmentOut(**await access.perform(operation, name=name, client=client, **more))
+    segment: SegmentOut = await access.perform(operation, name=name, client=client, **more)
+    return segment

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ctsftp.app import node
+from ctsftp.admin.handlers import approve, retry, rollback
 from ctsftp.app.engine import Engine
-from ctsftp.app.node import node_name
-from ctsftp.app.operations import approve, retry, rollback
+from ctsftp.cluster import node
+from ctsftp.cluster.node import node_name
 from ctsftp.contract.states import State
 from ctsftp.errors import SettingsError
 from ctsftp.settings import Settings

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from ctsftp.app.work import perform
+from ctsftp.admin.work import perform
 from ctsftp.settings import Settings
 from tests.crash.oracle import Fault, Journal, faults
 from tests.e2e.conftest import PATIENCE_S, Box, wait_until

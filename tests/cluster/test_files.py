@@ -10,6 +10,8 @@ import yaml
 from ctsftp.settings import Settings
 from tests.e2e.conftest import require_program
 
+pytestmark = pytest.mark.slow
+
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ctsftp.app.work import perform
+from ctsftp.admin.work import perform
 from ctsftp.ingest.settings import IngestSettings
 from ctsftp.settings import Settings
 from tests.e2e.conftest import PATIENCE_S, Box

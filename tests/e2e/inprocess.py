@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import asyncssh
 import pytest
 
+from ctsftp.admin.administration import open_service
 from ctsftp.app.service import Service
 from ctsftp.clients.folder import Clients
 from ctsftp.clients.hostkeys import load_or_create_host_keys
@@ -287,7 +288,7 @@ async def running(folder: Path, **changes: Any) -> AsyncIterator[Server]:
     for group, values in changes.items():
         groups[group] = groups.get(group, {}) | values
     settings = Settings(data_dir=folder / "data", keys_dir=folder / "keys", **groups)
-    async with Service.open(settings) as service:
+    async with open_service(settings) as service:
         await asyncio.to_thread(watch_moves, settings.data_dir / "ctsftp.db")
         yield Server(service, settings, folder)
 

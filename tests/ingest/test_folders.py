@@ -9,7 +9,7 @@ from ctsftp.contract.states import State
 from ctsftp.ingest.replay import replay
 from ctsftp.ingest.settings import IngestSettings
 from ctsftp.spool.paths import read_path
-from ctsftp.spool.spool import StoredUpload
+from ctsftp.spool.stored import StoredUpload
 from ctsftp.store import Upload
 from ctsftp.store.tables import uploads
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ctsftp.ingest.queue import Lane, UploadQueue
-from ctsftp.spool.spool import StoredUpload
+from ctsftp.spool.stored import StoredUpload
 
 PATIENCE_S = 20.0
 

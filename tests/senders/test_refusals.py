@@ -58,6 +58,7 @@ def outcome(program: Putter, file: Path) -> tuple[str, str]:
     return SILENT, ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", TABLE, ids=lambda make: make.__name__)
 def test_who_hears_a_refusal_and_how_and_that_the_right_file_is_taken_after_it(
     account: Account, make: Callable[[Account], Putter]
@@ -87,7 +88,7 @@ def test_there_is_a_wrong_file_for_every_code_of_a_refusal() -> None:
     assert set(FIRST_CASES) == {code for code in Code if PAGES[code].kind == REJECTED}
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("make", HEARING, ids=lambda make: make.__name__)
 def test_every_refusal_is_heard_at_the_put_itself(
     post: Post, tmp_path: Path, make: Callable[[Account], Putter]

@@ -21,7 +21,8 @@ from ctsftp.sftp.settings import SftpSettings
 from ctsftp.spool.disk import LocalDisk
 from ctsftp.spool.home import Entry
 from ctsftp.spool.ids import UploadIds
-from ctsftp.spool.spool import Spool, StoredUpload
+from ctsftp.spool.spool import Spool
+from ctsftp.spool.stored import StoredUpload
 
 from .raw import RawSftp
 

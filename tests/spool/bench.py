@@ -7,8 +7,9 @@ from ctsftp.spool.disk import Disk, LocalDisk
 from ctsftp.spool.home import Home
 from ctsftp.spool.ids import UploadIds
 from ctsftp.spool.paths import HomePath, read_path
-from ctsftp.spool.spool import Spool, StoredUpload
+from ctsftp.spool.spool import Spool
 from ctsftp.spool.staging import StagedFile
+from ctsftp.spool.stored import StoredUpload
 
 LIMIT_BYTES = 10_000
 

@@ -4,7 +4,8 @@ import pytest
 
 from ctsftp.spool.disk import LocalDisk
 from ctsftp.spool.ids import UploadIds
-from ctsftp.spool.spool import Spool, StoredUpload
+from ctsftp.spool.spool import Spool
+from ctsftp.spool.stored import StoredUpload
 
 from .bench import Client, at
 

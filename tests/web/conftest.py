@@ -7,6 +7,7 @@ import httpx
 import pytest
 from structlog.typing import EventDict
 
+from ctsftp.admin.administration import open_service
 from ctsftp.app.service import Service
 from ctsftp.settings import Settings
 from ctsftp.store import Upload
@@ -85,7 +86,7 @@ def settings(
 
 @pytest.fixture
 async def desk(settings: Settings, events: list[EventDict]) -> AsyncIterator[Desk]:
-    async with Service.open(settings) as service:
+    async with open_service(settings) as service:
         opened = Desk(service)
         opened.events = events
         yield opened

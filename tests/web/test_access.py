@@ -12,6 +12,7 @@ from ctsftp.web.usage import TokenUsage
 from .conftest import Desk, problem
 
 
+@pytest.mark.slow
 async def test_without_a_known_token_nothing_is_told(desk: Desk, subtests: pytest.Subtests) -> None:
     for header in (None, "", "Bearer", "Basic YTpi", "Bearer ctsftp_", "Bearer x y", "Bearer \udcff"):
         with subtests.test(header=header):

@@ -50,6 +50,7 @@ class Consumer:
         self.cursor = answer.headers["ctsftp-cursor"]
 
 
+@pytest.mark.slow
 async def test_a_consumer_that_follows_loads_rollbacks_and_retirements_ends_with_the_members(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, database_kind: str
 ) -> None:

@@ -49,6 +49,18 @@ async def test_the_history_and_a_rollback(desk: Desk, admin: httpx.AsyncClient) 
     problem(await admin.post("/v1/segments/acme/VIP/rollback", json={}), 409, "refused")
 
 
+async def test_a_rollback_without_a_number_goes_where_the_history_says(desk: Desk, admin: httpx.AsyncClient) -> None:
+    for ids in ([1], [1, 2], [1, 2, 3]):
+        await desk.load("VIP", ids)
+    await admin.post("/v1/segments/acme/VIP/rollback", json={})
+    held = await desk.load("VIP", [4])
+    assert (await admin.post(f"/v1/uploads/{held.id}/approve")).json()["state"] == "loaded"
+    history = (await admin.get("/v1/segments/acme/VIP/history")).json()["items"]
+    assert [row["number"] for row in history if row["previous"]] == [2]
+    assert [row["counted_from"] for row in history] == [2, 2, 1, None]
+    assert (await admin.post("/v1/segments/acme/VIP/rollback", json={})).json()["number"] == 2
+
+
 async def test_a_rollback_to_a_snapshot_that_was_pruned_names_those_that_are_kept(
     desk: Desk, admin: httpx.AsyncClient
 ) -> None:

@@ -147,6 +147,7 @@ class TestFewPlaces:
                     assert (await reader.get("/healthz")).status_code == 200
         assert (await reader.get("/v1/segments")).status_code == 200
 
+    @pytest.mark.slow
     async def test_a_reader_that_has_gone_gives_its_place_back(
         self, reader: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:

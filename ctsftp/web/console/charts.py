@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 import leather  # type: ignore[import-untyped]
 from markupsafe import Markup
 
-from ctsftp.contract.timeline import Step
+from ctsftp.model.timeline import Step
 
 SPARK_WIDTH, SPARK_HEIGHT = 96, 24
 WIDTH, HEIGHT = 960, 240  # a phone scrolls it

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ctsftp.errors import RefusedError
-from ctsftp.store.records import Segment
+from ctsftp.model.records import Segment
 from ctsftp.web.console.views import segment_href
 from ctsftp.web.console.visitor import Form, Visitor
 

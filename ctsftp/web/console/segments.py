@@ -9,8 +9,8 @@ from ctsftp.contract.codes import harmless
 from ctsftp.contract.rows import MAX_ID
 from ctsftp.contract.states import State
 from ctsftp.errors import NotFoundError
+from ctsftp.model.records import Segment, Snapshot
 from ctsftp.store.overview import Waiting
-from ctsftp.store.records import Segment, Snapshot
 from ctsftp.web.console.charts import size_over_time
 from ctsftp.web.console.views import SegmentRow, decisions, segment_href, segment_rows, upload_row
 from ctsftp.web.console.visitor import Form, Visitor
@@ -145,7 +145,7 @@ async def changes(visitor: Visitor) -> Response:
 
 
 async def roll_back(visitor: Visitor, form: Form) -> str:
-    """Make an earlier snapshot current again."""
+    """Make another snapshot current."""
     segment = await _named(visitor, form)
     number = form["number"]
     if not _is_id(number):

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from ctsftp.contract.states import State
 from ctsftp.errors import NotFoundError
-from ctsftp.store.records import Upload
+from ctsftp.model.records import Upload
 from ctsftp.web.console.views import decisions, segment_href, upload_row
 from ctsftp.web.console.visitor import Deed, Form, Visitor
 from ctsftp.web.problems import Problem
@@ -46,10 +46,12 @@ async def one_of_them(visitor: Visitor) -> Response:
     upload = await _asked_for(visitor)
     held = [upload] if upload.state is State.HELD else []
     waiting = decisions(held, await visitor.if_approved(held))
+    twin = await visitor.store.ledger.twin_of(upload)
     return await visitor.page(
         "upload.html",
         here="/uploads",
-        row=upload_row(upload, await visitor.store.timeline.periods_of(upload.id)),
+        row=upload_row(upload, await visitor.store.timeline.periods_of(upload.id), twin),
+        twin=twin,
         decision=waiting[0] if waiting else None,
         segment_href=await _segment_href(visitor, upload),
         rejects=await visitor.store.ledger.rejects(upload.id) if upload.rejected else [],

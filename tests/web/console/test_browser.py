@@ -12,7 +12,7 @@ from tests.e2e.inprocess import Sender, Server, ids, running, stamp
 
 from .browser import DESKTOP, PHONE, Complaints, chromium, fetch_axe, is_cut, serious_faults
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
 HOSTILE = '<b>bold & "quoted" <img src=x onerror=alert(1)>'
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ctsftp.contract.timeline import Step, StepKind
-from ctsftp.store.records import iso
+from ctsftp.model.timeline import Step, StepKind
+from ctsftp.model.writing import iso
 from ctsftp.web.console.charts import LABEL_WIDTH, SPARK_HEIGHT, SPARK_WIDTH, size_over_time, spark
 
 BEGIN = datetime(2026, 3, 10, 9, tzinfo=UTC)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ctsftp.store.records import Token
+from ctsftp.model.records import Token
 from ctsftp.web.console import live as module
 from ctsftp.web.console.live import ALIVE, BEAT, Live
 from tests.web.conftest import Desk

@@ -11,7 +11,7 @@ from ctsftp.contract.names import segment_key
 from ctsftp.web.console import segments
 from tests.web.conftest import Desk
 
-from .desk import Person, actions, text_of
+from .desk import Person, actions, forms, text_of
 
 TITLES = [
     "VIP <b>bold & \"quoted\" 'single' <img src=x onerror=alert(1)>",
@@ -120,9 +120,40 @@ async def test_a_rollback_is_shown_as_it_was(desk: Desk, admin: Person) -> None:
     assert re.search(rf"were the segment's until {moment} UTC: an admin made another list current", text)
 
 
+async def test_one_button_rolls_back_as_the_command_line_does_without_a_number(desk: Desk, admin: Person) -> None:
+    for ids in (range(1, 101), range(1, 111), range(1, 121)):
+        await desk.load("VIP", ids)
+    await desk.service.perform("segment.rollback", {"name": "VIP", "client": "acme", "number": None})
+    held = await desk.load("VIP", range(1, 131))
+    await desk.service.perform("upload.approve", {"upload_id": held.id})
+    place = href(await admin.page("/"))
+    page = await admin.page(place)
+    assert text_of(page).count("Roll back…") == 1
+    assert "It is what readers had before the current list. The segment will have 110 members at once." in text_of(page)
+    assert "old=2&amp;new=4" in page
+    assert "old=3" not in page
+    [number] = [fields["number"] for address, fields in forms(page) if fields.get("number") == "2"]
+    text = await admin.press(place, "/segment/rollback", number=number)
+    assert "is at snapshot 2 again, with 110 members." in text
+    row = await desk.service.perform("segment.rollback", {"name": "VIP", "client": "acme", "number": None})
+    assert row["number"] == 1
+
+
+async def test_a_duplicate_says_what_has_become_of_the_same_file(desk: Desk, admin: Person) -> None:
+    await desk.load("VIP", range(1, 301))
+    held, again = [await desk.load_text("VIP_20260310_0900.csv", "CTUserID\n1\n") for _ in range(2)]
+    page = await admin.page(f"/uploads/{again.id}")
+    assert f"It is held, and waits for the server's admin to approve it (ctsftp upload approve {held.id})" in text_of(
+        page
+    )
+    assert f'href="/uploads/{held.id}"' in page
+    await desk.service.perform("upload.approve", {"upload_id": held.id})
+    assert "was applied before. Its members are the segment's" in await admin.text(f"/uploads/{again.id}")
+
+
 async def test_a_list_that_was_replaced_is_not_said_to_be_the_segments(desk: Desk, admin: Person) -> None:
     first, _ = await desk.load("VIP", [1]), await desk.load("VIP", [1, 2])
-    assert "a newer list was loaded" in await admin.text(f"/uploads/{first.id}")
+    assert "another list was loaded" in await admin.text(f"/uploads/{first.id}")
     await desk.service.perform("segment.retire", {"name": "VIP", "client": "acme"})
     [upload] = await desk.store.ledger.uploads(limit=1)
     assert "the segment was retired" in await admin.text(f"/uploads/{upload.id}")
