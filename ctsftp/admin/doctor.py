@@ -19,6 +19,7 @@ from ctsftp.contract.codes import harmless
 from ctsftp.contract.counting import some
 from ctsftp.contract.events import DeliveryState
 from ctsftp.contract.finding import Finding, Level
+from ctsftp.contract.names import segment_key
 from ctsftp.errors import CtsftpError
 from ctsftp.model.commands import AttemptOut, ListFaults, ListLogins, ListPenalties, PenaltyOut
 from ctsftp.model.writing import iso
@@ -156,6 +157,7 @@ async def _database(settings: Settings) -> list[Finding]:
             *await store.checks.integrity(),
             *await store.checks.waiting(utc_now()),
             *await _not_renamed(settings, store),
+            *await _unknown_segments(settings, store),
             *_clock(latest, utc_now()),
             *await _pins(settings, store),
             *await _hooks(store, utc_now()),
@@ -194,6 +196,21 @@ async def _not_renamed(settings: Settings, store: Store) -> list[Finding]:
     if (more := len(left) - SHOWN_UPLOADS) > 0:
         text = f"{more:,} more have temporary names."
         found.append(Finding("uploads", Level.WARN, text, "ctsftp upload list --state ignored"))
+    return found
+
+
+async def _unknown_segments(settings: Settings, store: Store) -> list[Finding]:
+    """Find guards for segments that are not there: one with a spelling mistake guards nothing, without a word."""
+    clients = Clients(settings.keys_dir)
+    found = []
+    for name in await asyncio.to_thread(clients.names):
+        config = (await asyncio.to_thread(clients.get, name)).config
+        known = {one.key for one in await store.segments.segments(client=name)} if config.segments else set()
+        for title in config.segments:
+            if segment_key(title) not in known:
+                text = f'client.toml of {name} has guards for [segments."{harmless(title)}"], which is no segment yet.'
+                do = f"Correct the title (ctsftp segment list --client {name}), unless its first file is still to come."
+                found.append(Finding("clients", Level.WARN, text, do))
     return found
 
 

@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -222,7 +223,19 @@ class Loader:
         case = await self._case(upload, inspected.name, inspected.config, inspected.reading)
         facts, twin = await self._facts_and_twin(upload, inspected.name)
         inspected.is_to_load = case.verdict(facts, twin).state is State.LOADED
-        return inspected.is_to_load
+        return inspected.is_to_load and not await self._remark(upload, inspected.reading)  # its load says that
+
+    async def _remark(self, upload: StoredUpload, reading: Reading) -> str:
+        """Give what the sender of a list that is loaded should know at once; "" where that is nothing.
+
+        A client's first list tells nobody whether its lists end with a line break: it may be cut off.
+        """
+        if not reading.signs.last_row or await self._store.ledger.has_applied(upload.client):
+            return ""
+        return (
+            "The last line does not end with a line break. If the file was cut off, its last row is wrong:"
+            f' "{reading.signs.last_row}".'
+        )
 
     async def _judge_and_publish(
         self,
@@ -241,7 +254,7 @@ class Loader:
             snapshot = None
             if is_to_load or case.verdict(*await self._facts_and_twin(upload, name), approved).state is State.LOADED:
                 await self._require_room(upload, bytes_to_write(reading.members))
-                await self._judged(upload, TO_LOAD)
+                await self._judged(upload, replace(TO_LOAD, reason=await self._remark(upload, reading)))
                 snapshot = await self._store.snapshots.begin(upload.id, reading.members)
                 await self._store.snapshots.add_members(snapshot, reading.ids)
             outcome = await self._store.snapshots.publish(

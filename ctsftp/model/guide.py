@@ -17,6 +17,7 @@ INDEX_NAME = "00_INDEX.txt"
 README_NAME = "00_README.txt"
 DETAILS_NAME = "details"
 
+_LABEL_WIDTH = 24  # "Encryption/Compression" and two blanks
 _TITLES = ("TIME (UTC)", "FILE", "STATE", "MEMBERS", "WHAT TO CHANGE")
 _NOTHING = "nothing"
 _TO_DO = {
@@ -35,6 +36,13 @@ _HELD: dict[str, str] = {
     Code.ID_TITLE: "the title of the id column, if it has CTUserIDs: CTUserID",
     Code.EMPTY: "nothing, if nobody is to be in the segment",
     Code.SHRUNK: "nothing, if the audience is that small",
+}
+# Of a list that was used with a warning that names no setting.
+_CHECK: dict[str, str] = {
+    Code.NO_LAST_NEWLINE: "nothing, if the export ran to its end: the last line has no line break",
+    Code.MOSTLY_CHANGED: "nothing, if most members really changed",
+    Code.ID_TITLE: "the title of the id column: CTUserID",
+    Code.DIRECTORY: "Directory: /",
 }
 _KINDS = {
     "rejected": "Refused: the list was not used, and the one before it is still in use.",
@@ -72,8 +80,11 @@ class ConnectionSheetOut(SheetOut):
 
 
 def render_index(receipts: Iterable[Receipt]) -> bytes:
-    """Return a line for each upload, in their order: time, file, state, members, and what to change."""
-    lines = [_TITLES, *(_line(receipt) for receipt in receipts)]
+    """Return a line for each upload, newest first: time, file, state, members, and what to change.
+
+    A file with a temporary name has none once its list came: that has one of its own.
+    """
+    lines = [_TITLES, *map(_line, _listed(receipts))]
     widths = [max(len(line[column]) for line in lines) for column in range(len(_TITLES) - 1)]
     shown = [
         "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]) for line in lines
@@ -109,6 +120,15 @@ def render_readme(sheet: SheetOut, directories: Sequence[str] = ()) -> bytes:
     return "\n".join(_readme(sheet, directories)).encode(errors="replace") + b"\n"
 
 
+def _listed(receipts: Iterable[Receipt]) -> Iterator[Receipt]:
+    came: set[tuple[str | None, str | None]] = set()
+    for receipt in receipts:
+        list_to_be = Places().unfinished(_place(receipt)) if receipt.state is State.IGNORED else None
+        if list_to_be is None or (list_to_be.key, list_to_be.stamp) not in came:
+            yield receipt
+        came.add((receipt.segment_key, receipt.stamp))
+
+
 def _line(receipt: Receipt) -> tuple[str, ...]:
     state = f"{receipt.state} ({receipt.code})" if receipt.code else receipt.state.value
     members = f"{receipt.members:,}" if receipt.members is not None and receipt.state is not State.REJECTED else ""
@@ -139,7 +159,9 @@ def _no_longer(periods: Sequence[Period]) -> str:
 def _to_change_of_loaded(receipt: Receipt) -> str:
     if ended := _no_longer(receipt.periods):
         return ended
-    settings = [advised_setting(one.get("text"), None) for one in receipt.warnings]
+    settings = [
+        advised_setting(one.get("text"), None) or _CHECK.get(one.get("code", ""), "") for one in receipt.warnings
+    ]
     changes = [setting for setting in dict.fromkeys(settings) if setting]
     if receipt.rejected and receipt.rows:
         changes.append(f"{receipt.rejected:,} of {some(receipt.rows, 'row')}, rejected: see its receipt")
@@ -197,8 +219,8 @@ def _facts(facts: Mapping[str, str]) -> Iterator[str]:
         yield from textwrap.wrap(
             value,
             TEXT_WIDTH,
-            initial_indent=f"{label:<22}",
-            subsequent_indent=" " * 22,
+            initial_indent=f"{label:<{_LABEL_WIDTH}}",
+            subsequent_indent=" " * _LABEL_WIDTH,
             break_long_words=False,
             break_on_hyphens=False,
         )

@@ -127,11 +127,15 @@ async def _live(request: Request) -> Response:
 
 
 async def _session(request: Request) -> Response:
-    """Tell an open page that hears nothing whether the server and its session are there, and which beat it is at."""
+    """Tell an open page whether the server and its session are there, which beat it is at, and the secret of its forms.
+
+    Somebody may have signed in anew since the page was made.
+    """
     visitor = await admit(request)
     if visitor is None:
         return Response(status_code=401)
-    return Response(status_code=204, headers={"ctsftp-beat": visitor.parts.live.mark(visitor.token.client)})
+    beat = visitor.parts.live.mark(visitor.token.client)
+    return Response(status_code=204, headers={"ctsftp-beat": beat, "ctsftp-csrf": visitor.session.csrf})
 
 
 async def _fault(request: Request, exc: Exception) -> Response:
