@@ -9,7 +9,8 @@ peer's, the disk's and ours. Their translations stand in one place each: to SFTP
     CtsftpError                 anything below
     ├── UsageError              the admin asked for something impossible   (exit 2)
     │   ├── SettingsError       a setting is missing, unknown or wrong
-    │   └── AmbiguousError      a name fits several things: say which
+    │   ├── AmbiguousError      a name fits several things: say which
+    │   └── DataFolderBusyError another process holds the data folder
     ├── RefusedError            the answer is no, and the reason           (exit 1)
     │   └── NotFoundError       the thing is not there
     ├── PeerError               the sender's fault, told to the sender
@@ -20,8 +21,10 @@ peer's, the disk's and ours. Their translations stand in one place each: to SFTP
     │   ├── FileRefusedError    the file breaks the contract; the reason names the setting
     │   └── LimitError          a limit was reached; names it
     ├── DiskError               the disk's fault: full, failing, unreachable
-    └── StoreError              the database's fault: locked, corrupt, from the future
-        └── LostDatabaseError   its file was deleted or replaced while it was open
+    ├── StoreError              the database's fault: locked, corrupt, from the future
+    │   ├── LostDatabaseError   its file was deleted or replaced while it was open
+    │   └── DamagedListError    a list of members is not what was written
+    └── TakenOverError          another node took this one for dead
 """
 
 
@@ -39,6 +42,10 @@ class SettingsError(UsageError):
 
 class AmbiguousError(UsageError):
     """A name fits several things."""
+
+
+class DataFolderBusyError(UsageError):
+    """Another process holds the data folder."""
 
 
 class RefusedError(CtsftpError):
@@ -87,3 +94,11 @@ class StoreError(CtsftpError):
 
 class LostDatabaseError(StoreError):
     """The database's file was deleted or replaced while it was open: what is written into it would be lost."""
+
+
+class DamagedListError(StoreError):
+    """A list of members is not what was written: a part is missing, cut, or has other bytes."""
+
+
+class TakenOverError(CtsftpError):
+    """Another node took this one for dead, and works on its data folder."""

@@ -18,8 +18,8 @@ NEVER_ONE = re.compile(
 )
 # Sentences that are said of two and more, with another beside them for one; and those of things that never go wrong.
 GUARDED = {
-    "app/doctor.py: minutes minutes",
-    "app/doctor.py: pending events",
+    "admin/doctor.py: minutes minutes",
+    "admin/doctor.py: pending events",
     "cli/backup.py: size bytes",
     "clients/keys.py: len(lines) + len(blocks) keys",
     "contract/reader.py: line bytes",

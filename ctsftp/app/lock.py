@@ -1,33 +1,18 @@
-"""The lock on the data folder: its holder does the work, and there is one.
-
-Where other machines see the folder, the holder also gives a sign of life: a lock on a disk in the net outlives its
-holder, or is lost without the holder's knowledge.
-"""
+"""The lock on the data folder: its holder does the work, and there is one."""
 
 import asyncio
 import fcntl
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import structlog
 
-from ctsftp.errors import CtsftpError, SettingsError, UsageError
+from ctsftp.errors import DataFolderBusyError, SettingsError
 from ctsftp.spool.disk import Disk, LocalDisk, make_folders
 
-
-class DataFolderBusyError(UsageError):
-    """Another process holds the data folder."""
-
-
-class TakenOverError(CtsftpError):
-    """Another node took this one for dead, and works on its data folder."""
-
-
 LOCAL_DISK = LocalDisk()
-ALIVE = "alive"
 FREE_INTERVAL_S = 0.2
 
 log = structlog.get_logger()
@@ -98,49 +83,3 @@ async def until_free(data_dir: Path) -> None:
                 log.warning("waiting for the data folder", why=str(exc))
             told = True
         await asyncio.sleep(FREE_INTERVAL_S)
-
-
-class Pulse:
-    """The sign of life of a data folder's holder: `alive`, a file that it touches again and again.
-
-    It stays behind, whichever way the holder ends, until somebody has finished the uploads in the folder.
-    """
-
-    def __init__(self, data_dir: Path, by: str) -> None:
-        self._place = data_dir / ALIVE
-        self._text = f"{by} {secrets.token_hex(8)}\n"
-        self._over = False
-
-    def begin(self) -> None:
-        """Give the first sign; whoever gave signs here before will notice."""
-        draft = self._place.with_name(f"{ALIVE}.part")
-        draft.write_text(self._text, "utf-8")
-        draft.rename(self._place)
-
-    async def beat(self, every_s: float) -> None:
-        """Give signs for ever; raise `TakenOverError` when another holder does."""
-        while True:
-            await asyncio.sleep(every_s)
-            try:
-                await asyncio.to_thread(self._renew)
-            except OSError as exc:
-                log.warning("no sign of life given", file=str(self._place), error=str(exc))
-
-    def end(self) -> None:
-        """Take the sign away: nothing is left to be done in the folder."""
-        self._over = True
-        self._place.unlink(missing_ok=True)
-
-    def _renew(self) -> None:
-        try:
-            mine = self._place.read_text("utf-8") == self._text
-            if mine:
-                os.utime(self._place)
-        except FileNotFoundError:
-            mine = False
-        if not mine and not self._over:
-            raise TakenOverError(
-                f"{self._place} is another node's: it took this one for dead. Start it again, and see that its disk"
-                " and its clock do not stand still for longer than CTSFTP_TAKEOVER__AFTER_S,"
-                " which is set for the server before its start."
-            )

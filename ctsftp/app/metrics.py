@@ -29,7 +29,7 @@ from ctsftp.sftp.attempts import UNKNOWN_KIND
 from ctsftp.sftp.login import Login, LoginRefused
 from ctsftp.sftp.negotiation import Kind
 from ctsftp.spool.room import Room
-from ctsftp.spool.spool import StoredUpload
+from ctsftp.spool.stored import StoredUpload
 from ctsftp.store.numbers import LedgerNumbers
 from ctsftp.store.store import Store
 

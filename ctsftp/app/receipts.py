@@ -16,19 +16,20 @@ from datetime import UTC, datetime
 import structlog
 
 from ctsftp.app.clock import utc_now
-from ctsftp.contract.guide import INDEX_NAME, README_NAME, render_index
 from ctsftp.contract.ids import unix_ms_of
 from ctsftp.contract.names import SegmentFile, nfc
 from ctsftp.contract.places import Places
-from ctsftp.contract.receipt import Kind, Receipt, read_receipt_name, render_json, render_rejected, render_text
 from ctsftp.contract.rows import RejectedRow
 from ctsftp.contract.states import State
 from ctsftp.errors import DiskError, StoreError
 from ctsftp.ingest.queue import UploadQueue
+from ctsftp.model.guide import INDEX_NAME, README_NAME, render_index
+from ctsftp.model.receipt import Kind, Receipt, read_receipt_name, render_json, render_rejected, render_text
+from ctsftp.model.writing import iso
 from ctsftp.sftp.receipts import ReceiptFile
 from ctsftp.spool.home import Entry
-from ctsftp.spool.spool import Spool, StoredUpload
-from ctsftp.store.records import iso
+from ctsftp.spool.spool import Spool
+from ctsftp.spool.stored import StoredUpload
 from ctsftp.store.store import Store
 
 # Senders who look leave connections of the database to all others. Of these places a client takes one at a time, and
@@ -186,7 +187,7 @@ def _file(receipt: Receipt, kind: Kind, rejects: Iterable[RejectedRow], *, newes
 
 
 def _changed_s(receipt: Receipt) -> float:
-    return datetime.fromisoformat(receipt.finished_at or receipt.received_at).timestamp()
+    return datetime.fromisoformat(receipt.changed_at).timestamp()
 
 
 def _received(upload: StoredUpload) -> Receipt:
@@ -200,8 +201,10 @@ def _received(upload: StoredUpload) -> Receipt:
     came = datetime.fromtimestamp(unix_ms_of(upload.id) / 1000, UTC)
     return Receipt(
         id=upload.id,
+        client=upload.client,
         filename=upload.filename,
-        segment=known.title if known else None,
+        segment_title=known.title if known else None,
+        segment_key=known.key if known else None,
         stamp=known.stamp if known else None,
         state=State.RECEIVED,
         directory=upload.directory,

@@ -10,37 +10,37 @@ import os
 import resource
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 from sqlalchemy import make_url
 
+from ctsftp.app.answers import recall_refusals
 from ctsftp.app.clock import utc_now
-from ctsftp.app.control import ControlSocket
 from ctsftp.app.engine import Engine
+from ctsftp.app.finishing import finish_dead_nodes
 from ctsftp.app.loginbook import LoginNotes
 from ctsftp.app.logwriter import LogWriter
 from ctsftp.app.metrics import Gauges, Metrics
-from ctsftp.app.operations import for_log, perform_on
 from ctsftp.app.receipts import ReceiptDesk
-from ctsftp.app.sheet import CAUSES, write_sheet
-from ctsftp.app.takeover import watch_siblings
+from ctsftp.app.sheet import write_sheet
 from ctsftp.app.watch import Watch
 from ctsftp.clients.checks import OPEN_KEY_ADVICE, made_at
 from ctsftp.clients.hostkeys import HostKey, load_or_create_host_keys
 from ctsftp.contract.counting import some
-from ctsftp.contract.guide import render_readme
 from ctsftp.errors import CtsftpError, DiskError, LostDatabaseError
 from ctsftp.ingest.approval import Approvals
+from ctsftp.model.commands import Command, Role
+from ctsftp.model.guide import render_readme
+from ctsftp.model.records import IfApproved, Logins, Upload
 from ctsftp.settings import Settings
-from ctsftp.sftp.files import Touch
+from ctsftp.sftp.landing import Touch
 from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.server import SftpServer
+from ctsftp.spool.paths import HomePath
 from ctsftp.spool.room import Room
-from ctsftp.spool.spool import StoredUpload
-from ctsftp.store.records import IfApproved, Logins, Upload
+from ctsftp.spool.stored import StoredUpload
 from ctsftp.web.access import Parts, Streams
 from ctsftp.web.console.live import Live
 from ctsftp.web.server import WebServer
@@ -56,9 +56,23 @@ FIRST_START = timedelta(days=1)
 READY_TIMEOUT_S = 2
 OTHER_DESCRIPTORS = 1_000  # besides senders': HTTP, the database, threads that read lists
 
+R = TypeVar("R")
 T = TypeVar("T")
 
 log = structlog.get_logger()
+
+
+class Administration(Protocol):
+    """Does what people ask of a running server; the room above makes it."""
+
+    async def perform(self, command: Command[R], *, role: Role) -> R:
+        """Do what somebody of this role asks, and give the answer."""
+
+    async def start(self) -> None:
+        """Be there for people."""
+
+    async def close(self) -> None:
+        """Be there no longer."""
 
 
 class Service:
@@ -67,6 +81,9 @@ class Service:
     def __init__(
         self,
         engine: Engine,
+        *,
+        administer: Callable[["Service"], Administration],
+        live: Live,
         server: SftpServer,
         metrics: Metrics,
         host_keys: Sequence[HostKey],
@@ -79,8 +96,8 @@ class Service:
         self._metrics = metrics
         self._host_keys = host_keys
         self._asked: asyncio.Task[list[str]] | None = None
-        self._live = Live(engine.settings.http.max_live_pages)
-        engine.changed = self._live.beat
+        self.live = live
+        self.administration = administer(self)
         self._readable = engine.store.for_readers()
         self._approvals = Approvals(
             engine.settings.ingest,
@@ -89,7 +106,7 @@ class Service:
             find=self._find_held,
             config_of=engine.config_of,
         )
-        self._approvals.changed = self._live.beat
+        self._approvals.changed = self.live.beat
         self.web = WebServer(
             Parts(
                 settings=engine.settings.http,
@@ -102,7 +119,7 @@ class Service:
                 streams=Streams(engine.settings.http.max_streams),
                 clients=engine.clients,
                 sheet=self._sheet,
-                live=self._live,
+                live=self.live,
                 now=utc_now,
                 if_approved=self._if_approved,
             ),
@@ -111,15 +128,18 @@ class Service:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: Settings, lines: LogWriter | None = None) -> AsyncIterator["Service"]:
+    async def open(
+        cls, settings: Settings, administer: Callable[["Service"], Administration], lines: LogWriter | None = None
+    ) -> AsyncIterator["Service"]:
         """Start everything, give the running service, and stop it in order when the block ends.
 
-        `lines` writes the log, where a thread does.
+        `administer` makes what people ask it by. `lines` writes the log, where a thread does.
         """
         _tell_of_new_folder(settings)
         host_keys = await asyncio.to_thread(_read_host_keys, settings)
         metrics = Metrics(settings.metrics, data_dir=settings.data_dir)
-        async with Engine.open(settings, metrics) as engine:
+        live = Live(settings.http.max_live_pages)
+        async with Engine.open(settings, metrics, changed=live.beat) as engine:
             metrics.watch(
                 Gauges(
                     connections=lambda: len(server.connections),
@@ -158,8 +178,17 @@ class Service:
                 on_refusal=both(metrics.refused, notes.note),
                 on_mismatch=metrics.mismatched,
             )
-            service = cls(engine, server, metrics, host_keys, lines)
-            control = ControlSocket(settings.data_dir / "control.sock", service.perform)
+            engine.refused = lambda upload, why: server.note_refusal(upload.client, HomePath.of(upload.place), why)
+            await recall_refusals(engine.store, engine.config_of, server, utc_now())
+            service = cls(
+                engine,
+                administer=administer,
+                live=live,
+                server=server,
+                metrics=metrics,
+                host_keys=host_keys,
+                lines=lines,
+            )
             parts = (
                 notes.run(),
                 engine.keep_reserve(),
@@ -168,11 +197,11 @@ class Service:
                 engine.notifier.run(),
             )
             sweeping = engine.tasks.create_task(engine.sweeper.run())
-            background = [engine.tasks.create_task(work) for work in (*parts, watch_siblings(engine))]
+            background = [engine.tasks.create_task(work) for work in (*parts, finish_dead_nodes(engine))]
             try:
                 await engine.wait_on()
                 # First: a key that is revoked while the server starts must not slip in unseen.
-                await control.start()
+                await service.administration.start()
                 if settings.http.enabled:
                     await service.web.start()
                 await server.start()
@@ -194,41 +223,16 @@ class Service:
                 await server.stop()
                 await service.web.stop()
                 await service._approvals.close()
-                await control.close()
+                await service.administration.close()
                 for task in background:
                     task.cancel()
                 await notes.flush()
                 await watch.flush(last=True)
         log.info("stopped")
 
-    async def perform(self, operation: str, arguments: dict[str, Any]) -> Any:
-        """Do what the command line asks for."""
-        try:
-            return await self._perform(operation, arguments)
-        except CtsftpError as exc:
-            log.warning("admin command refused", operation=operation, error=str(exc), **for_log(arguments))
-            raise
-
-    async def _perform(self, operation: str, arguments: dict[str, Any]) -> Any:
-        match operation:
-            case "sessions.recheck":
-                result: Any = await self.server.recheck()
-            case "penalty.list":
-                return [asdict(penalty) for penalty in self.server.penalties()]
-            case "server.faults":
-                return await self.unready() + self.remarks() + self._few_descriptors()
-            case "login.list":
-                found = self.server.attempts.as_json()
-                return [one | {"text": one["text"] or CAUSES.get(one["cause"], "")} for one in found]
-            case "penalty.clear":
-                result = self.server.clear_penalties(**arguments)
-            case _:
-                try:
-                    return await perform_on(self.engine, operation, arguments)
-                finally:
-                    self._live.beat()  # also where it is not known whether it was done
-        log.info("admin command", operation=operation, result=result, **for_log(arguments))
-        return result
+    async def perform(self, command: Command[R], *, role: Role = Role.OPERATOR) -> R:
+        """Do what is asked; by default, what this process itself asks."""
+        return await self.administration.perform(command, role=role)
 
     async def _sheet(self, client: str) -> dict[str, Any]:
         """Write a client's connection sheet."""
@@ -277,6 +281,10 @@ class Service:
         if self._lines is None or self._lines.trouble is None:
             return []
         return [f"The log cannot be written ({self._lines.trouble}): lost: {some(self._lines.lost, 'line')}."]
+
+    async def faults(self) -> list[str]:
+        """Give all that is wrong with the running server."""
+        return await self.unready() + self.remarks() + self._few_descriptors()
 
     def _few_descriptors(self) -> list[str]:
         """Tell of a limit on open files that one client could reach alone."""

@@ -7,7 +7,7 @@ import resource
 import signal
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 
 import structlog
 
@@ -78,13 +78,14 @@ class Signals:
 async def serve(
     settings: Settings,
     read: Callable[[], Settings],
+    open_service: Callable[[Settings, LogWriter | None], AbstractAsyncContextManager[Service]],
     lines: LogWriter | None = None,
     *,
     welcome: Callable[[Service], None] = lambda _: None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; `read` reads the settings again, for SIGHUP; `lines` writes the log.
 
-    `welcome` is told once it serves.
+    `open_service` opens what is served by; `welcome` is told once it serves.
     """
     signals, supervisor = Signals(), Supervisor()
     _take_all_descriptors()
@@ -95,7 +96,7 @@ async def serve(
     try:
         if settings.takeover.folders and not await signals.wait_for(until_free(settings.data_dir)):
             return
-        async with Service.open(settings, lines) as service:
+        async with open_service(settings, lines) as service:
             # What there is by now is there for good: a full collection of it would stop the event loop for 0.1 s.
             gc.collect()
             gc.freeze()

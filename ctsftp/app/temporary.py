@@ -6,7 +6,7 @@ from ctsftp.clients.folder import Clients
 from ctsftp.contract.names import SegmentFile
 from ctsftp.contract.places import Places
 from ctsftp.errors import CtsftpError
-from ctsftp.store.records import Upload
+from ctsftp.model.records import Upload
 from ctsftp.store.store import Store
 
 # A program renames a file when it is complete: within so long, or never.

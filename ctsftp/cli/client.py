@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ctsftp.app.work import perform
+from ctsftp.admin.work import perform_live
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.keyfiles import read_key_file
 from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.clients.folder import Client, Clients
 from ctsftp.contract.counting import some
 from ctsftp.errors import RefusedError
+from ctsftp.model.commands import RecheckSessions
 
 if TYPE_CHECKING:
     from ctsftp.store import Store
@@ -84,7 +85,7 @@ def show(edge: Edge, name: str, as_json: bool) -> None:
     \b
     Example: ctsftp client show acme
     """
-    from ctsftp.app.sheet import connection_sheet  # noqa: PLC0415  the database's imports take a third of a second
+    from ctsftp.admin.sheet import connection_sheet  # noqa: PLC0415  the database's imports take a third of a second
 
     client = Clients(edge.settings.keys_dir).get(name)
     sheet = connection_sheet(edge.settings, name, client.keys.problems)
@@ -107,7 +108,7 @@ def disable(edge: Edge, name: str, as_json: bool) -> None:
     Example: ctsftp client disable acme
     """
     Clients(edge.for_keys.keys_dir).disable(name)
-    perform(edge.for_keys, "sessions.recheck", {})
+    perform_live(edge.for_keys, RecheckSessions())
     _answer(edge, name, f"Disabled {name}.", as_json=as_json)
 
 
@@ -136,13 +137,13 @@ def remove(edge: Edge, name: str, as_json: bool) -> None:
     Example: ctsftp client remove acme
     """
     clients = Clients(edge.for_keys.keys_dir)
-    from ctsftp.app.query import query  # noqa: PLC0415  the same
+    from ctsftp.admin.query import query  # noqa: PLC0415  the same
 
     client = clients.get(name)
     if bound := query(edge.for_keys, lambda store: _bound_to(name, store), missing=list[str]):
         raise RefusedError(" ".join(bound))
     clients.remove(name)
-    perform(edge.for_keys, "sessions.recheck", {})
+    perform_live(edge.for_keys, RecheckSessions())
     if as_json:
         print_json(_row(client))
     else:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ctsftp.app.account import Account, account_for, acting_as, become
+from ctsftp.admin.account import Account, account_for, acting_as, become
 from ctsftp.cli.output import say
 from ctsftp.settings import Settings, find_config, read_settings
 

@@ -22,7 +22,7 @@ def command(ctx: click.Context, edge: Edge, as_json: bool) -> None:
     \b
     Example: ctsftp doctor
     """
-    from ctsftp.app.doctor import examine  # noqa: PLC0415  the database's imports take a third of a second
+    from ctsftp.admin.doctor import examine  # noqa: PLC0415  the database's imports take a third of a second
     from ctsftp.contract.finding import Level  # noqa: PLC0415  the same
 
     order = [Level.BAD, Level.WARN, Level.OK]

@@ -10,11 +10,11 @@ from typing import IO
 
 from rich.progress import Progress
 
-from ctsftp.app.segments import resolve_segment
+from ctsftp.admin.names import resolve_segment
 from ctsftp.cli.output import error_console, plain
 from ctsftp.errors import RefusedError
+from ctsftp.model.records import Segment
 from ctsftp.store.export import PageForm
-from ctsftp.store.records import Segment
 from ctsftp.store.store import Store
 
 HEADER = b"CTUserID\n"

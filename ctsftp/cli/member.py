@@ -2,7 +2,7 @@
 
 import click
 
-from ctsftp.app.query import query
+from ctsftp.admin.query import query
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.output import Column, json_option, print_json, print_table, short_time
 

@@ -17,16 +17,16 @@ from ctsftp.errors import UsageError
 def command(edge: Edge, source: str, target: str, *, as_json: bool) -> None:
     """Copy the database file at SQLITE_URL to the empty database at POSTGRES_URL, and compare the two.
 
-    Stop the server, and use its own settings: its data folder is locked meanwhile, and keeps the uploads' files. Broken
-    off, this goes on where it was when it is started again; until it is done, no server opens the copy. The file stays
-    as it is.
+    Stop the server, and use its own settings: its data folder is locked meanwhile, and keeps the uploads' files. If
+    the copy is interrupted, run this again: it starts from the beginning. No server opens an unfinished copy. The file
+    stays as it is.
 
     \b
     Example: ctsftp migrate-database sqlite+aiosqlite:////srv/data/ctsftp.db postgresql://ctsftp@db/ctsftp
     """
+    from ctsftp.admin.work import run  # noqa: PLC0415
     from ctsftp.app.lock import data_lock  # noqa: PLC0415  the database's imports take a third of a second
-    from ctsftp.app.node import node_name  # noqa: PLC0415
-    from ctsftp.app.work import run  # noqa: PLC0415
+    from ctsftp.cluster.node import node_name  # noqa: PLC0415
     from ctsftp.store.copying import copy_database  # noqa: PLC0415
     from ctsftp.store.sqlite import path_of  # noqa: PLC0415
 

@@ -32,8 +32,8 @@ def command(edge: Edge, log_format: str | None) -> None:
     for_people = form == "console" and sys.stderr.isatty()
     with writing_to_stderr() as lines:
         configure_logs(form)
-        from ctsftp.app.serving import serve  # noqa: PLC0415  the server's imports cost half a second
-        from ctsftp.app.work import run  # noqa: PLC0415
+        from ctsftp.admin.administration import serve  # noqa: PLC0415  the server's imports cost half a second
+        from ctsftp.admin.work import run  # noqa: PLC0415
 
         welcome = {"welcome": _welcome} if for_people else {}
         run(serve(settings, edge.read_again, lines, **welcome))

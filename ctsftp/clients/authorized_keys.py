@@ -58,7 +58,6 @@ class KeyEntry:
     key: PublicKey
     from_patterns: tuple[str, ...] = ()
     expires: datetime | None = None
-    restrict: bool = False
 
     @property
     def comment(self) -> str:
@@ -231,7 +230,7 @@ def _entry(number: int, key: PublicKey, options: dict[str, str | None]) -> KeyEn
                 f"the option {name} is not supported{'' if value is None else ' with a value'}: "
                 f'only from="...", expiry-time="...", {", ".join(sorted(_FULFILLED))} are'
             )
-    return KeyEntry(line=number, key=key, from_patterns=from_patterns, expires=expires, restrict="restrict" in options)
+    return KeyEntry(line=number, key=key, from_patterns=from_patterns, expires=expires)
 
 
 def _read_expiry(value: str) -> datetime:

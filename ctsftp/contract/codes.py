@@ -33,6 +33,7 @@ class Code(StrEnum):
     LINE_TOO_LONG = "line_too_long"
     TOO_LARGE = "too_large"
     TOO_MANY_REJECTED = "too_many_rejected"
+    SCATTERED = "scattered"
 
     ROLLED_BACK = "rolled_back"
     FUTURE = "future"
@@ -142,17 +143,15 @@ def _advise(found: str, setting: str) -> str:
 
 
 def render_codes_page() -> str:
-    """Return the page `deploy/codes.md`: every code by kind, as Markdown with one heading a code."""
+    """Return the page `deploy/docs/codes.md`: every code by kind, as Markdown with one heading a code."""
     return "\n".join(_page_lines()) + "\n"
 
 
 def _page_lines() -> Iterator[str]:
     yield "# The codes of an upload"
     yield ""
-    yield "Printed from the table in `ctsftp/contract/codes.py`: change it there."
-    yield "`ctsftp upload show ID` tells the code of an upload, and its reason in words."
-    yield "A setting is a field of the Connect job's form and the value to choose; where the file shows a better one"
-    yield "than the page's, the reason names that."
+    yield "`ctsftp upload show ID` tells the code of an upload, and the reason. *Setting* is a field of the Connect"
+    yield "job's form and the value to choose; where the file shows a better value, the reason names that one."
     for kind, introduction in _KINDS.items():
         yield from ("", f"## {kind.capitalize()}", "", introduction)
         for code, page in PAGES.items():
@@ -290,6 +289,14 @@ PAGES: dict[Code, Page] = {
         "Select Object: a data source whose CTUserID column holds whole numbers only",
         "corrects the column, without a spreadsheet in between, and runs the job again.",
         "sends the list that `ctsftp upload rejects ID` prints to the sender.",
+    ),
+    Code.SCATTERED: Page(
+        REJECTED,
+        "The ids are spread so thinly (over more than 1.5 million ranges of 65,536 ids) that they are no CTUserIDs:"
+        " those are given out one after another. They look like hashes, or like the ids of another system.",
+        _ID_COLUMN,
+        "chooses the column that holds CTUserIDs, and runs the job again.",
+        _TELL_SENDER,
     ),
     Code.ROLLED_BACK: Page(
         HELD,

@@ -2,11 +2,13 @@
 
 import re
 import unicodedata
+from dataclasses import dataclass
 
 from ctsftp.contract.cells import bare
 
 MAX_ID = 2**63 - 1
 MAX_ID_DIGITS = 19
+KEPT_REJECTED = 1_000  # rejected rows with line, value and reason; the counts are exact beyond
 
 NO_ID = "the id is empty (a contact outside the loyalty program)"
 NOT_AN_ID = f"the id is not a whole number of 1 to {MAX_ID_DIGITS} digits"
@@ -21,6 +23,7 @@ MOVED_ID = "a comma in a value may have moved the id"
 BROKEN_QUOTE = "a quote is not closed, or stands inside a value"
 OPEN_QUOTE = "the row stands between quotes that may hold a line break"
 INNER_BREAK = "the line holds a line break of another kind than LF or CR LF"
+JOINT = "a byte-order mark or Ctrl-Z stands within the line, as where files were joined"
 FOOTER = "the row is a footer: its id is the number of rows"
 
 SHOWN_INVISIBLE = 3
@@ -31,6 +34,15 @@ _SPREADSHEET_NUMBER = re.compile(rb"[0-9]+\.0*|[0-9](?:\.[0-9]+)?[Ee]\+?[0-9]+")
 _THOUSANDS = re.compile("[0-9]{1,3}(?:[.,'\u2019\u00a0\u2009\u202f ][0-9]{3})+", re.ASCII)
 _FORMULA = re.compile(rb'="*[0-9]+"*')
 _SHOWN_BYTES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """A rejected row: its physical line number, what stood there (bounded, printable), and why."""
+
+    line: int
+    value: str
+    reason: str
 
 
 def read_id(text: bytes) -> int | None:
@@ -78,9 +90,9 @@ def splits_id(columns: int, cells: list[bytes]) -> bool:
     return following.isdigit() or _SPLIT_EXPONENT.fullmatch(first + b"," + following) is not None
 
 
-def visible(text: str) -> str:
-    """Return a text without its invisible characters; the ASCII space counts as visible."""
-    return "".join(one for one in text if one == " " or unicodedata.category(one) not in INVISIBLE)
+def visible(text: str, *, instead: str = "") -> str:
+    """Return a text with something instead of its invisible characters; the ASCII space counts as visible."""
+    return "".join(one if one == " " or unicodedata.category(one) not in INVISIBLE else instead for one in text)
 
 
 def invisible(text: str) -> str:

@@ -17,6 +17,7 @@ import asyncssh
 import structlog
 import tomlkit
 
+from ctsftp.admin.administration import open_service
 from ctsftp.app.service import Service
 from ctsftp.clients.folder import Clients
 from ctsftp.clients.hostkeys import load_or_create_host_keys
@@ -25,9 +26,10 @@ from ctsftp.demo.connect import ExportFile
 from ctsftp.demo.push import PushResult, push
 from ctsftp.demo.sample import open_sample
 from ctsftp.errors import CtsftpError
+from ctsftp.model.commands import AddToken
+from ctsftp.model.records import Upload
 from ctsftp.settings import Settings
 from ctsftp.sftp.settings import SftpSettings
-from ctsftp.store.records import Upload
 from ctsftp.store.store import Store
 from ctsftp.web.settings import HttpSettings
 
@@ -62,7 +64,7 @@ class Stage:
             folder = Path(name)
             settings = _settings(folder, port=0)
             _add_client(folder, settings)
-            async with Service.open(settings) as service:
+            async with open_service(settings) as service:
                 settings = _settings(folder, port=service.server.port)
                 host_key = _host_key(settings)
                 _write_for_visitors(folder, settings, host_key)
@@ -80,9 +82,7 @@ class Stage:
 
     async def add_token(self, name: str, *, admin: bool) -> str:
         """Make a token of the API, as `ctsftp token add` does."""
-        arguments = {"name": name, "client": None if admin else CLIENT, "admin": admin, "expires": None}
-        token: str = await self.service.perform("token.add", arguments)
-        return token
+        return await self.service.perform(AddToken(name, None if admin else CLIENT, admin))
 
     async def deliver(self, file: ExportFile) -> tuple[PushResult, Upload]:
         """Push a file, wait for its verdict, and give what the sender was told and what the ledger says.

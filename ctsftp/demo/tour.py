@@ -12,9 +12,9 @@ from typing import Final
 
 import httpx
 
+from ctsftp.admin.sheet import connection_sheet
+from ctsftp.admin.work import run
 from ctsftp.app.clock import utc_now
-from ctsftp.app.sheet import connection_sheet
-from ctsftp.app.work import run
 from ctsftp.cli.output import Column, print_facts, print_table
 from ctsftp.cli.segment import COLUMNS as SEGMENT_COLUMNS
 from ctsftp.cli.upload import COLUMNS as UPLOAD_COLUMNS
@@ -26,7 +26,8 @@ from ctsftp.demo.connect import ExportFile, ExportJob, SqlQuery
 from ctsftp.demo.push import PushResult
 from ctsftp.demo.stage import CLIENT, Stage, TourError, quiet_logs
 from ctsftp.errors import CtsftpError
-from ctsftp.store.records import Segment, Upload
+from ctsftp.model.commands import SetGate
+from ctsftp.model.records import Segment, Upload
 
 TOUR_TIMEOUT_S = 120
 SHOWN_LINES = 3
@@ -220,8 +221,7 @@ class _Tour:
             "member who has just come and about one who has just left.",
         )
         screen.command(f"ctsftp gate set reward {REWARD} --segment {SEGMENT.lower()}")
-        gate = {"kind": "reward", "item": REWARD, "segments": [SEGMENT], "client": CLIENT}
-        await self._stage.service.perform("gate.set", gate)
+        await self._stage.service.perform(SetGate("reward", REWARD, (SEGMENT,), CLIENT))
         token = await self._stage.add_token("shop", admin=False)
         headers = {"Authorization": f"Bearer {token}"}
         async with httpx.AsyncClient(base_url=self._stage.web_address, headers=headers, trust_env=False) as program:

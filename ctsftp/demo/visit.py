@@ -12,7 +12,7 @@ from ctsftp.contract.states import MOVES, State
 from ctsftp.demo import screen
 from ctsftp.demo.connect import ExportJob, SupplementalTable
 from ctsftp.demo.stage import CLIENT, KEY_FILE, KNOWN_HOSTS_FILE, Stage
-from ctsftp.store.records import Upload
+from ctsftp.model.records import Upload
 
 READY = "Waiting for your uploads; Ctrl-C ends."
 REPORTED_UPLOADS = 1_000  # looked through at each event: more than a visitor's sftp can put between two of them

@@ -16,8 +16,8 @@ from ctsftp.contract.rows import Ids
 from ctsftp.errors import CtsftpError
 from ctsftp.ingest.reading import id_titles, read_in_thread
 from ctsftp.ingest.settings import IngestSettings
-from ctsftp.spool.spool import StoredUpload
-from ctsftp.store.records import IfApproved, Segment, Upload
+from ctsftp.model.records import IfApproved, Segment, Upload
+from ctsftp.spool.stored import StoredUpload
 from ctsftp.store.store import Store
 
 KEPT_COUNTS = 1_000

@@ -9,8 +9,8 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 import structlog
 
@@ -20,19 +20,20 @@ from ctsftp.contract.ids import unix_ms_of
 from ctsftp.contract.names import SegmentFile, read_name
 from ctsftp.contract.places import Elsewhere, Named, directory_notice
 from ctsftp.contract.states import State
-from ctsftp.contract.verdict import SegmentFacts, Verdict, change_notice
+from ctsftp.contract.verdict import Case, SegmentFacts, Verdict, change_notice
 from ctsftp.errors import CtsftpError, DiskError, StoreError
-from ctsftp.ingest.judging import IGNORED, TOUCHED, ends_lines, guards_for, judge_of
-from ctsftp.ingest.reading import Reading, id_titles, read_file, read_in_thread
+from ctsftp.ingest.inspection import Inspected, Inspections
+from ctsftp.ingest.naming import IGNORED, TOUCHED
+from ctsftp.ingest.reading import Reading, id_titles, max_rows_of, read_in_thread
 from ctsftp.ingest.settings import IngestSettings
-from ctsftp.spool.spool import StoredUpload
-from ctsftp.store.publishing import Judge
-from ctsftp.store.records import Facts, NewUpload, Outcome, Uncounted, Upload
+from ctsftp.model.records import Facts, NewUpload, Outcome, Uncounted, Upload
+from ctsftp.model.twins import say_twin
+from ctsftp.spool.stored import StoredUpload
 from ctsftp.store.snapshots import bytes_to_write
 from ctsftp.store.store import Store
 
 MAX_DOUBLINGS = 16
-NOT_APPROVED = False
+TO_LOAD = Verdict(State.LOADED)
 MAX_INTERNAL_FAULTS = 3
 SHOWN_FAULT_CHARACTERS = 200
 
@@ -61,9 +62,10 @@ class Loader:
         name_of: Callable[[StoredUpload], Named],
         now: Callable[[], datetime],
         try_again: Callable[[StoredUpload, float], None],
-        told: Told = lambda *_: None,
+        told: Told,
         judged: Judged = _unheard,
         quietly: Callable[[StoredUpload], bool] = lambda _: False,
+        inspections: Inspections | None = None,
         spare_bytes: Callable[[], int] = lambda: sys.maxsize,
     ) -> None:
         self._settings = settings
@@ -76,6 +78,7 @@ class Loader:
         self._told = told
         self._judged = judged
         self._quietly = quietly
+        self._inspections = inspections or Inspections()
         # What the disk of the database has above the floor.
         self._spare_bytes = spare_bytes
         # What each load that is under way was promised of it.
@@ -119,8 +122,8 @@ class Loader:
             self._promised.pop(upload.id, None)
 
     async def _load(self, upload: StoredUpload) -> None:
-        name, unread = await self._read_name(upload)
-        row = await self._enter(upload, name.file if isinstance(name, Elsewhere) else name)
+        name, unread, size = await asyncio.to_thread(self._look_at, upload)
+        row = await self._enter(upload, name.file if isinstance(name, Elsewhere) else name, size)
         if row.state is State.LOADING or (row.state is State.FAILED and row.retry_at):
             # An earlier try of this process. Whoever else moves it meanwhile queues it, too.
             if not await self._store.ledger.move(upload.id, State.RECEIVED, expect=row.state):
@@ -143,18 +146,19 @@ class Loader:
                 await self._store.ledger.move(upload.id, State.LOADING)
                 await self._load_segment_file(upload, name, approved=row.approved)
 
-    async def _read_name(self, upload: StoredUpload) -> tuple[Named, DiskError | OSError | None]:
-        """Read the name as the client's settings have it; where those cannot be read, by itself, and say why not."""
+    def _look_at(self, upload: StoredUpload) -> tuple[Named, DiskError | OSError | None, int]:
+        """Tell an upload's name and size; where its client's settings cannot be read, its name by itself, and why."""
+        size = upload.path.stat().st_size
         try:
-            return await asyncio.to_thread(self._name_of, upload), None
+            return self._name_of(upload), None, size
         except (DiskError, OSError) as exc:
-            return read_name(upload.filename), exc
+            return read_name(upload.filename), exc, size
 
     async def _is_known_folder(self, upload: StoredUpload, name: Elsewhere) -> bool:
         """Tell whether lists of the segment were taken from this folder before, where no setting names the folders."""
         return not name.named and await self._store.ledger.came_from(upload.client, name.file.key, upload.directory)
 
-    async def _enter(self, upload: StoredUpload, name: SegmentFile | Fault | None) -> Upload:
+    async def _enter(self, upload: StoredUpload, name: SegmentFile | Fault | None, size: int) -> Upload:
         """Enter the upload in the ledger, if it is not there yet, and give its row."""
         known = name if isinstance(name, SegmentFile) else None
         await self._store.ledger.receive(
@@ -165,7 +169,7 @@ class Loader:
                 segment_title=known.title if known else None,
                 segment_key=known.key if known else None,
                 stamp=known.stamp if known else None,
-                size=(await asyncio.to_thread(upload.path.stat)).st_size,
+                size=size,
                 directory=upload.directory,
                 received_at=datetime.fromtimestamp(unix_ms_of(upload.id) / 1000, UTC),
             )
@@ -174,93 +178,106 @@ class Loader:
 
     async def _load_segment_file(self, upload: StoredUpload, found: SegmentFile | Elsewhere, *, approved: bool) -> None:
         await self._require_room(upload, 1)
-        config, reading = await self._read(upload)
+        config = await asyncio.to_thread(self._config_of, upload.client)
+        inspected = self._inspected(upload, config)
+        reading = inspected.reading if inspected else await self._read(upload, config)
         name = found.file if isinstance(found, Elsewhere) else found
         if isinstance(found, Elsewhere):
             reading.notices.append(directory_notice(upload.directory))
         if reading.fault:
             await self._end(upload, State.REJECTED, reading.fault, reading)
         else:
-            await self._judge_and_publish(upload, name, config, reading, approved=approved)
+            is_to_load = inspected is not None and inspected.is_to_load
+            await self._judge_and_publish(upload, name, config, reading, approved=approved, is_to_load=is_to_load)
 
-    async def _read(self, upload: StoredUpload) -> tuple[ClientConfig, Reading]:
-        config = await asyncio.to_thread(self._config_of, upload.client)
-        max_rows = self._max_rows(config)
-        return config, await read_in_thread(upload.path, id_titles=id_titles(config), max_rows=max_rows)
+    def _inspected(self, upload: StoredUpload, config: ClientConfig) -> Inspected | None:
+        """Give what was read of a list at its CLOSE, unless its client's settings have changed since."""
+        inspected = self._inspections.take(upload.id)
+        return inspected if inspected and inspected.config == config else None
 
-    def _read_at_once(self, upload: StoredUpload) -> tuple[ClientConfig, Reading]:
-        """Read a short list, which takes no longer than to look for a reason to stop."""
-        config = self._config_of(upload.client)
-        return config, read_file(upload.path, id_titles=id_titles(config), max_rows=self._max_rows(config))
+    async def _read(self, upload: StoredUpload, config: ClientConfig) -> Reading:
+        max_rows = max_rows_of(config, self._settings.max_rows)
+        return await read_in_thread(upload.path, id_titles=id_titles(config), max_rows=max_rows)
 
-    def _max_rows(self, config: ClientConfig) -> int:
-        limit = self._settings.max_rows
-        return min(limit, config.max_rows or limit)
-
-    async def _judge_of(
-        self, upload: StoredUpload, name: SegmentFile, config: ClientConfig, reading: Reading
-    ) -> Callable[..., Judge]:
-        return partial(
-            judge_of,
-            name,
-            reading,
-            guards=guards_for(name, config, self._settings.guards),
+    async def _case(self, upload: StoredUpload, file: SegmentFile, config: ClientConfig, reading: Reading) -> Case:
+        return reading.case(
+            file,
+            guards=config.guards_for(file.key, self._settings.guards),
             today=self._now().date(),
             upload_id=upload.id,
-            ends_lines=await ends_lines(self._store, upload.client, reading),
+            # It is only asked of a file whose last row may be cut off.
+            ends_lines=bool(reading.signs.last_row) and await self._store.ledger.ends_lines(upload.client),
         )
 
     async def _facts_and_twin(self, upload: StoredUpload, name: SegmentFile) -> tuple[SegmentFacts | None, str | None]:
         return await self._store.segments.facts_and_twin(upload.client, name.key, upload.filename, other_than=upload.id)
 
     async def is_to_load(self, upload: StoredUpload) -> bool:
-        """Judge an upload that no other of its segment is before, without a word in the ledger.
+        """Judge a list that was read at its CLOSE, and that no other of its segment is before; write nothing down.
 
         Its load says it in the end; but a sender that waits need not wait until a worker has time.
         """
-        name, unread = await self._read_name(upload)
-        if unread or not isinstance(name, SegmentFile):
+        inspected = self._inspections.find(upload.id)
+        if inspected is None or not isinstance(inspected.name, SegmentFile):
             return False
-        config, reading = await asyncio.to_thread(self._read_at_once, upload)
-        if reading.fault:
-            return False
-        judge = await self._judge_of(upload, name, config, reading)
-        facts, twin = await self._facts_and_twin(upload, name)
-        return judge()(facts, twin, NOT_APPROVED).state is State.LOADED
+        case = await self._case(upload, inspected.name, inspected.config, inspected.reading)
+        facts, twin = await self._facts_and_twin(upload, inspected.name)
+        inspected.is_to_load = case.verdict(facts, twin).state is State.LOADED
+        return inspected.is_to_load and not await self._remark(upload, inspected.reading)  # its load says that
+
+    async def _remark(self, upload: StoredUpload, reading: Reading) -> str:
+        """Give what the sender of a list that is loaded should know at once; "" where that is nothing.
+
+        A client's first list tells nobody whether its lists end with a line break: it may be cut off.
+        """
+        if not reading.signs.last_row or await self._store.ledger.has_applied(upload.client):
+            return ""
+        return (
+            "The last line does not end with a line break. If the file was cut off, its last row is wrong:"
+            f' "{reading.signs.last_row}".'
+        )
 
     async def _judge_and_publish(
-        self, upload: StoredUpload, name: SegmentFile, config: ClientConfig, reading: Reading, *, approved: bool
+        self,
+        upload: StoredUpload,
+        name: SegmentFile,
+        config: ClientConfig,
+        reading: Reading,
+        *,
+        approved: bool,
+        is_to_load: bool,
     ) -> None:
-        """Judge; write a new snapshot if it is to load; judge again in the transaction that publishes it."""
-        judge = await self._judge_of(upload, name, config, reading)
+        """Judge, unless it is known that it `is_to_load`; write a new snapshot then; judge again as it is published."""
+        case = await self._case(upload, name, config, reading)
         outcome = None
         while outcome is None:  # judged not to load, and then to load: another node has changed the segment
-            facts, twin = await self._facts_and_twin(upload, name)
-            verdict, snapshot = judge(), None
-            expected = verdict(facts, twin, approved)
-            if expected.state is State.LOADED:
+            snapshot = None
+            if is_to_load or case.verdict(*await self._facts_and_twin(upload, name), approved).state is State.LOADED:
                 await self._require_room(upload, bytes_to_write(reading.members))
-                await self._judged(upload, expected)
+                await self._judged(upload, replace(TO_LOAD, reason=await self._remark(upload, reading)))
                 snapshot = await self._store.snapshots.begin(upload.id, reading.members)
                 await self._store.snapshots.add_members(snapshot, reading.ids)
             outcome = await self._store.snapshots.publish(
                 upload.id,
                 snapshot,
-                judge=verdict,
+                judge=case.verdict,
                 rejects=reading.rejected_rows,
-                **_facts(reading),
+                **reading.facts,
             )
         self._tell(upload, outcome.state, outcome.code, reading)
-        await self._judged(upload, await self._as_told(upload, reading, outcome))
+        if outcome.state is not State.LOADED:
+            await self._judged(upload, await self._as_told(upload, outcome))
         if outcome.uncounted:
             await self.count_changes(outcome.uncounted)
 
-    async def _as_told(self, upload: StoredUpload, reading: Reading, outcome: Outcome) -> Verdict:
-        """Give the verdict as its sender is told it: of what is held already, sent again, that it is held."""
+    async def _as_told(self, upload: StoredUpload, outcome: Outcome) -> Verdict:
+        """Give the verdict as its sender is told it: of what came before, sent again, what has become of that."""
         if outcome.state is State.DUPLICATE:
             with suppress(CtsftpError):
-                if held := await self._store.ledger.held_twin(upload.client, upload.filename, reading.sha256):
-                    return _verdict(State.HELD, *held)
+                twin = await self._store.ledger.twin_of(await self._store.ledger.upload(upload.id))
+                if twin and twin.state is State.HELD:
+                    return _verdict(State.HELD, twin.code, twin.reason)
+                return _verdict(State.DUPLICATE, None, None if twin and twin.is_current else say_twin(twin))
         return _verdict(outcome.state, outcome.code, outcome.reason)
 
     async def _require_room(self, upload: StoredUpload, needed_bytes: int) -> None:
@@ -304,7 +321,7 @@ class Loader:
         self, upload: StoredUpload, state: State, why: Fault | Verdict | None = None, reading: Reading | None = None
     ) -> None:
         """Bring an upload that makes no snapshot to its end, or to where it waits for an admin."""
-        facts: Facts = _facts(reading) if reading else {}
+        facts: Facts = reading.facts if reading else {}
         facts["code"] = why.code if why else None
         facts["reason"] = (why.reason if why else "") or None
         await self._store.ledger.finish(
@@ -364,15 +381,3 @@ class Loader:
 
 def _verdict(state: State, code: str | None, reason: str | None) -> Verdict:
     return Verdict(state, Code(code) if code else None, reason or "")
-
-
-def _facts(reading: Reading) -> Facts:
-    return {
-        "rows": reading.rows,
-        "members": reading.members,
-        "duplicates": reading.duplicates,
-        "rejected": reading.rejected,
-        "warnings": reading.notices,
-        "sha256": reading.sha256,
-        "id_title": reading.signs.id_title or None,
-    }

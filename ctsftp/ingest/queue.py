@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from operator import attrgetter
 
-from ctsftp.spool.spool import StoredUpload
+from ctsftp.spool.stored import StoredUpload
 
 Lane = tuple[str, str]
 
@@ -28,7 +28,7 @@ class UploadQueue:
         lane_of: Callable[[StoredUpload], Lane],
         workers: int,
         size: int,
-        is_large: Callable[[StoredUpload], bool] = lambda _: False,
+        is_large: Callable[[StoredUpload], bool],
     ) -> None:
         self._work = work
         self._lane_of = lane_of

@@ -5,16 +5,20 @@ import hashlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ctsftp.clients.config import ClientConfig
-from ctsftp.contract.codes import Fault, Notice
+from ctsftp.contract.codes import Code, Fault, Notice, fault
+from ctsftp.contract.names import SegmentFile
 from ctsftp.contract.reader import CsvReader, RejectedRow
 from ctsftp.contract.titles import CONTRACT_TITLE, ID_TITLES
-from ctsftp.contract.verdict import NO_SIGNS, Signs
+from ctsftp.contract.verdict import NO_SIGNS, Case, Guards, Signs
+from ctsftp.lists import is_scattered
+from ctsftp.model.records import Facts
 
 BLOCK_BYTES = 512 * 1024  # measured: 64 KiB and 4 MiB are a third slower
 IDS_AT_ONCE = 100_000  # compared with their neighbours: bounds the memory beyond the ids themselves
@@ -41,6 +45,34 @@ class Reading:
     def members(self) -> int:
         """How many members the file names."""
         return len(self.ids)
+
+    @property
+    def facts(self) -> Facts:
+        """What the ledger keeps of it."""
+        return {
+            "rows": self.rows,
+            "members": self.members,
+            "duplicates": self.duplicates,
+            "rejected": self.rejected,
+            "warnings": self.notices,
+            "id_title": self.signs.id_title or None,
+            "sha256": self.sha256,
+        }
+
+    def case(
+        self, file: SegmentFile, *, guards: Guards, today: date, upload_id: str | None = None, ends_lines: bool = False
+    ) -> Case:
+        """Make the case that is judged, of what was read and what is known besides."""
+        return Case(
+            file=file,
+            members=self.members,
+            sha256=self.sha256,
+            today=today,
+            guards=guards,
+            signs=self.signs,
+            upload_id=upload_id,
+            ends_lines=ends_lines,
+        )
 
 
 async def read_in_thread(path: Path, *, id_titles: tuple[str, ...], max_rows: int) -> Reading:
@@ -88,11 +120,19 @@ def read_file(
         duplicates=duplicates,
         rejected=reader.rejected,
         ids=members,
-        fault=reader.fault,
+        fault=reader.fault or _scatter(members),
         notices=list(reader.notices),
         rejected_rows=list(reader.rejected_rows),
         signs=Signs(id_title=reader.id_title, last_row=reader.last_row, footer=reader.footer),
     )
+
+
+def _scatter(members: Ids) -> Fault | None:
+    """Refuse ids that lie too far apart to be kept: hashes, say."""
+    if not is_scattered(members):
+        return None
+    found = f"Its {len(members):,} ids lie scattered, from {members[0]} to {members[-1]}: they are no CTUserIDs."
+    return fault(Code.SCATTERED, found)
 
 
 class _IdArray:
@@ -128,6 +168,11 @@ class _IdArray:
             kept += len(some)
             last = ids[kept - 1]
         return ids[:kept]
+
+
+def max_rows_of(config: ClientConfig, most_rows: int) -> int:
+    """Tell how many rows a client's list may have; its own limit can only be narrower than the server's."""
+    return min(most_rows, config.max_rows or most_rows)
 
 
 def id_titles(config: ClientConfig) -> tuple[str, ...]:

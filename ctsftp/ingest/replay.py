@@ -17,12 +17,12 @@ from ctsftp.contract.names import SegmentFile
 from ctsftp.contract.places import Elsewhere, is_known_folder
 from ctsftp.contract.states import State
 from ctsftp.contract.verdict import Verdict, judge_signs
-from ctsftp.ingest.judging import IGNORED
-from ctsftp.ingest.naming import name_upload
+from ctsftp.ingest.naming import IGNORED, name_upload
 from ctsftp.ingest.reading import Reading, id_titles, read_in_thread
 from ctsftp.ingest.settings import IngestSettings
+from ctsftp.model.records import Upload
+from ctsftp.model.writing import iso
 from ctsftp.spool.spool import Spool
-from ctsftp.store.records import Upload, iso
 from ctsftp.store.store import Store
 
 # What is still on its way has not come out yet.

@@ -16,11 +16,12 @@ import structlog
 
 from ctsftp.contract.events import Words, words_for
 from ctsftp.errors import CtsftpError
+from ctsftp.model.records import Attempt, Delivery, Event, Hook
+from ctsftp.model.writing import iso
 from ctsftp.notify.message import Messages
 from ctsftp.notify.settings import NotifySettings
 from ctsftp.notify.webhook import Webhooks, new_secret, shown_url
 from ctsftp.store.outbox import Outbox
-from ctsftp.store.records import Attempt, Delivery, Event, Hook, iso
 
 TEST_KIND = "hook.test"
 TEST_WORDS = Words("This is a test", "If you can read this, ctsftp reaches you here. There is nothing to do.")

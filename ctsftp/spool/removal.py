@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import structlog
 
@@ -19,9 +19,7 @@ from ctsftp.errors import CtsftpError, NoSuchPathError, PeerError
 from ctsftp.spool.disk import Disk, translated
 from ctsftp.spool.home import Home
 from ctsftp.spool.paths import HomePath
-
-if TYPE_CHECKING:
-    from ctsftp.spool.spool import StoredUpload
+from ctsftp.spool.stored import StoredUpload
 
 # To take the names away is a fifth of the work: what follows of a batch takes four times as long.
 NAMES_SHARE = 0.2
@@ -42,7 +40,7 @@ class Removal:
         home: Home,
         inodes: Iterable[int],
         *,
-        find: Callable[[str], "StoredUpload | None"],
+        find: Callable[[str], StoredUpload | None],
         sharers: Callable[[frozenset[int]], dict[int, set[str]]],
         go_on: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -91,13 +89,13 @@ class Removal:
         deleted = self._unlink(nameless, folders)
         return deleted, upload_ids[done:]
 
-    def remove_one(self, upload: "StoredUpload") -> None:
+    def remove_one(self, upload: StoredUpload) -> None:
         """Delete one upload, or raise what is in the way."""
         folders = self._take_names(upload)
         self._sync(folders)
         self._unlink_file(upload)
 
-    def _take_names(self, upload: "StoredUpload") -> set[HomePath]:
+    def _take_names(self, upload: StoredUpload) -> set[HomePath]:
         """Take an upload's names out of the home, unless another upload has them too; give their folders."""
         with translated(f"Upload {upload.id} could not be deleted"), self._home.lock:
             self._take_notes()
@@ -141,7 +139,7 @@ class Removal:
         if found.st_ino in self._inodes:
             self._names[found.st_ino].add(path)
 
-    def _unlink(self, uploads: list["StoredUpload"], folders: set[HomePath]) -> int:
+    def _unlink(self, uploads: list[StoredUpload], folders: set[HomePath]) -> int:
         deleted = 0
         try:
             self._sync(folders)
@@ -154,7 +152,7 @@ class Removal:
                 deleted += 1
         return deleted
 
-    def _unlink_file(self, upload: "StoredUpload") -> None:
+    def _unlink_file(self, upload: StoredUpload) -> None:
         with translated(f"Upload {upload.id} could not be deleted"):
             self._disk.unlink(upload.path)
             for folder in upload.folders:

@@ -4,8 +4,7 @@ Nothing is updated in place: a load writes a new, immutable snapshot and then mo
 atomic publishing, history, rollback and differences, and a database that is never locked for long.
 """
 
-from ctsftp.store.publishing import Judge
-from ctsftp.store.records import (
+from ctsftp.model.records import (
     Clock,
     Diff,
     Facts,
@@ -17,6 +16,7 @@ from ctsftp.store.records import (
     Uncounted,
     Upload,
 )
+from ctsftp.store.publishing import Judge
 from ctsftp.store.store import Store
 
 __all__ = [

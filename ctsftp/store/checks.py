@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 
 from ctsftp.contract.finding import Finding, Level
 from ctsftp.contract.states import State
+from ctsftp.model.writing import iso
 from ctsftp.store.database import Database
-from ctsftp.store.records import iso
 from ctsftp.store.tables import client_logins, segments, uploads
 from ctsftp.store.telling import overdue, overdue_at
 

@@ -1,9 +1,8 @@
-"""`migrate-database`: a database file copied to PostgreSQL, so that it can be broken off and taken up again.
+"""`migrate-database`: copy a database file to PostgreSQL, compare the two, and only then let servers open the copy.
 
-While it goes on, the target's version is `COPYING`, which no ctsftp opens, and it has no segments: nobody can see
-half of it. Rows go over in the order of their keys, so that their count says where to go on; a snapshot's row gets
-its count with its last members. At the end both databases are read and compared, and one transaction then makes
-the segments, and the version.
+While it goes on, the target's version is `COPYING`, which no ctsftp opens. When everything was copied, both databases
+are read and compared, and one transaction then makes the segments, and the version. A copy that was broken off is
+thrown away by the next run, which starts again.
 """
 
 import hashlib
@@ -37,7 +36,7 @@ _EARLY = [table for table in metadata.sorted_tables if table not in {segments, s
 
 
 async def copy_database(source_url: str, target_url: str, *, node: str, progress: Progress) -> int:
-    """Copy everything from a file to an empty PostgreSQL database, or go on with it; return the members copied.
+    """Copy everything from a file to an empty PostgreSQL database, and compare; return the members copied.
 
     The uploads become those of `node`, which has their files. Nobody may write to the source meanwhile: hold its
     folder's lock. Raises `RefusedError` for a target that holds something else, `StoreError` where the two turn out
@@ -60,7 +59,7 @@ async def copy_database(source_url: str, target_url: str, *, node: str, progress
 
 
 class _Copy:
-    """One run; `new_id` gives a snapshot its id in the target, the same in each run."""
+    """One run; `new_id` gives a snapshot its id in the target."""
 
     def __init__(self, source: Database, target: Database, node: str, progress: Progress) -> None:
         self._source = source
@@ -95,8 +94,7 @@ class _Copy:
         return snapshot_id + postgres.LARGE_FROM_ID if snapshot_id in self._large else snapshot_id
 
     async def _copy_rows(self, table: sa.Table) -> None:
-        done = await self._target.read(lambda conn: _count(conn, table))
-        self._tell(table.name, done)
+        done = 0
         while rows := await self._source.read(partial(_page, table=table, offset=done)):
             await self._target.write(partial(_put, table=table, rows=rows))
             done += len(rows)
@@ -104,19 +102,15 @@ class _Copy:
 
     async def _copy_snapshot(self, row: dict[str, Any]) -> None:
         new_id, name = self.new_id(row["id"]), f"snapshot {row['id']}"
-        there = sa.select(snapshots.c.members).where(snapshots.c.id == new_id)
-        if await self._target.read(lambda conn: conn.execute(there).scalar_one_or_none()) == row["members"] > 0:
-            self._tell(name, row["members"])
-            return
-        bare = row | {"id": new_id, "members": 0, "segment_id": None, "number": None}
+        bare = row | {"id": new_id, "segment_id": None, "number": None}
         bare["previous_id"] = self.new_id(row["previous_id"]) if row["previous_id"] else None
         await self._target.write(partial(_begin_snapshot, row=bare))
         copied = above = 0
         while (ids := await self._source.read(partial(_ids, snapshot_id=row["id"], above=above))).size:
             copied, above = copied + len(ids), int(ids[-1])
-            total = copied if copied == row["members"] else None
-            await self._target.write(partial(_put_members, snapshot_id=new_id, ids=ids, total=total))
+            await self._target.write(partial(postgres.insert_members, snapshot_id=new_id, ids=ids))
             self._tell(name, len(ids))
+        await self._target.write(partial(postgres.complete_members, snapshot_id=new_id))
         if copied != row["members"]:
             raise StoreError(f"The {name} should have {row['members']} members, and has {copied}.")
 
@@ -161,9 +155,10 @@ class _Copy:
 
 
 def _begin(conn: Connection, *, backend: Any, name: str) -> None:
-    """Make the tables in an empty database, and mark it; refuse one that holds anything."""
+    """Make the tables in an empty database, and mark it; refuse one that holds anything but a broken-off copy."""
     backend.check(conn, migrate=True)
     if schema.revision(conn) == schema.COPYING:
+        _discard(conn)
         return
     schema.refuse_strangers(conn, name=f"The database {name}")
     schema.upgrade(conn)
@@ -172,33 +167,26 @@ def _begin(conn: Connection, *, backend: Any, name: str) -> None:
     schema.set_revision(conn, schema.COPYING)
 
 
+def _discard(conn: Connection) -> None:
+    """Throw away what a copy left that was broken off."""
+    for snapshot_id in conn.execute(sa.select(snapshots.c.id)).scalars():
+        postgres.drop_members(conn, snapshot_id)
+    conn.exec_driver_sql(f"TRUNCATE {', '.join(table.name for table in metadata.sorted_tables)}")
+
+
 def _published(conn: Connection) -> list[dict[str, Any]]:
     query = sa.select(snapshots).where(snapshots.c.segment_id.is_not(None)).order_by(snapshots.c.id)
     return [dict(row) for row in conn.execute(query).mappings()]
 
 
 def _begin_snapshot(conn: Connection, *, row: dict[str, Any]) -> None:
-    """Begin a snapshot anew, whatever was there of it."""
-    snapshot_id = row["id"]
-    conn.execute(snapshots.delete().where(snapshots.c.id == snapshot_id))
-    if snapshot_id >= postgres.LARGE_FROM_ID:
-        postgres.drop_members(conn, snapshot_id)
-        postgres.make_table(conn, snapshot_id)
-    else:
-        conn.execute(snapshot_members.delete().where(snapshot_members.c.snapshot_id == snapshot_id))
+    if row["id"] >= postgres.LARGE_FROM_ID:
+        postgres.make_table(conn, row["id"])
     conn.execute(snapshots.insert().values(row))
 
 
 def _ids(conn: Connection, *, snapshot_id: int, above: int) -> Any:
     return bulk(conn).read_members(conn, snapshot_id, above=above, limit=MEMBERS_AT_ONCE)
-
-
-def _put_members(conn: Connection, *, snapshot_id: int, ids: Any, total: int | None) -> None:
-    """Add members; with the last of them, `total` is how many there are."""
-    postgres.insert_members(conn, snapshot_id, ids)
-    if total is not None:
-        postgres.complete_members(conn, snapshot_id)
-        conn.execute(snapshots.update().where(snapshots.c.id == snapshot_id).values(members=total))
 
 
 def _count(conn: Connection, table: sa.Table) -> int:

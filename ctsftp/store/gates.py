@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ctsftp.errors import NotFoundError
+from ctsftp.model.records import Clock, Gate
+from ctsftp.model.writing import iso
 from ctsftp.store.database import Database
-from ctsftp.store.records import Clock, Gate, iso
 from ctsftp.store.tables import gate_segments, gates, in_code_points, segments
 
 _OPENS = (

@@ -5,8 +5,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from ctsftp.model.records import Clock, Logins
+from ctsftp.model.writing import iso
 from ctsftp.store.database import Database
-from ctsftp.store.records import Clock, Logins, iso
 from ctsftp.store.tables import client_logins, key_logins
 
 

@@ -1,17 +1,17 @@
 """The one mover: every change of an upload's state, in the whole project, is made by `move`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Unpack
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ctsftp.contract.codes import Notice
 from ctsftp.contract.rows import KEPT_REJECTED, RejectedRow
 from ctsftp.contract.states import END_STATES, State, check_move
 from ctsftp.errors import NotFoundError
-from ctsftp.store.records import Facts, iso
+from ctsftp.model.records import Facts, Findings, warnings_out
+from ctsftp.model.writing import iso
 from ctsftp.store.tables import rejected_rows, uploads
 from ctsftp.store.telling import tell_of_move
 
@@ -45,8 +45,7 @@ def move(
     }
     if to in {State.RECEIVED, State.FAILED}:
         # It will be read again: what the last reading found is gone.
-        values |= {"rows": None, "members": None, "duplicates": None, "rejected": None, "warnings": []}
-        values["id_title"] = None
+        values |= dict.fromkeys(Findings.__annotations__) | {"warnings": []}
         conn.execute(rejected_rows.delete().where(rejected_rows.c.upload_id == upload_id))
     conn.execute(uploads.update().where(uploads.c.id == upload_id).values(values | _columns(facts)))
     if not quietly:
@@ -84,11 +83,6 @@ def keep_rejected_rows(conn: Connection, upload_id: str, rows: Sequence[Rejected
         )
 
 
-def warnings_column(notices: Iterable[Notice]) -> list[dict[str, str]]:
-    """Write warnings as the ledger keeps them."""
-    return [{"code": notice.code.value, "text": notice.text} for notice in notices]
-
-
 def _columns(facts: Facts) -> dict[str, Any]:
     """Write facts as the ledger's columns."""
     if {"rows", "members", "duplicates", "rejected"}.issubset(facts) and (
@@ -99,7 +93,7 @@ def _columns(facts: Facts) -> dict[str, Any]:
     if code := facts.get("code"):
         columns["code"] = str(code)
     if "warnings" in facts:
-        columns["warnings"] = warnings_column(facts["warnings"])
+        columns["warnings"] = warnings_out(facts["warnings"])
     if moment := facts.get("retry_at"):
         columns["retry_at"] = iso(moment)
     return columns

@@ -11,8 +11,9 @@ from sqlalchemy import Connection, Row
 
 from ctsftp.contract.events import EventKind
 from ctsftp.errors import NotFoundError, RefusedError
+from ctsftp.model.records import Attempt, Clock, Delivery, DeliveryState, Event, Hook
+from ctsftp.model.writing import iso
 from ctsftp.store.database import Database
-from ctsftp.store.records import Attempt, Clock, Delivery, DeliveryState, Event, Hook, iso
 from ctsftp.store.tables import deliveries, events, hooks, standing, told_troubles
 from ctsftp.store.telling import NEWS, emit
 

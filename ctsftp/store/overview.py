@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from ctsftp.contract.states import State
+from ctsftp.model.records import Logins
 from ctsftp.store.database import Database
-from ctsftp.store.records import Logins
 from ctsftp.store.tables import client_logins, segments, uploads
 
 

@@ -14,13 +14,14 @@ from sqlalchemy import Connection, Row
 from ctsftp.contract.codes import harmless
 from ctsftp.contract.rows import RejectedRow
 from ctsftp.contract.states import State
-from ctsftp.contract.timeline import StepKind
 from ctsftp.contract.verdict import SegmentFacts, Verdict, title_notice
 from ctsftp.errors import StoreError
+from ctsftp.model.records import Facts, Outcome, Uncounted, Upload
+from ctsftp.model.timeline import StepKind
+from ctsftp.model.writing import iso
 from ctsftp.store.backend import bulk
 from ctsftp.store.ledger import add_warnings, read_upload, twin
 from ctsftp.store.moves import keep_rejected_rows, move
-from ctsftp.store.records import Facts, Outcome, Uncounted, Upload, iso
 from ctsftp.store.tables import segments, snapshots, uploads
 from ctsftp.store.timeline import note
 

@@ -8,18 +8,15 @@ from typing import TypedDict
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ctsftp.contract.receipt import Receipt
 from ctsftp.contract.rows import RejectedRow
+from ctsftp.contract.states import State
+from ctsftp.model.receipt import Receipt
 from ctsftp.store.database import Database
 from ctsftp.store.tables import rejected_rows, snapshots, uploads
+from ctsftp.store.timeline import periods
+from ctsftp.store.twins import File, twins
 
-_FIELDS = (
-    *(uploads.c.id, uploads.c.filename, uploads.c.segment_title.label("segment"), uploads.c.stamp),
-    *(uploads.c.state, uploads.c.code, uploads.c.reason, uploads.c.warnings),
-    *(uploads.c.rows, uploads.c.members, uploads.c.duplicates, uploads.c.rejected),
-    *(uploads.c.id_title, uploads.c.directory),
-    *(uploads.c.sha256, uploads.c.size, uploads.c.received_at, uploads.c.finished_at),
-)
+_NO_FILE = File("", "", None)
 
 
 class _Changes(TypedDict, total=False):
@@ -55,10 +52,15 @@ class ReceiptBook:
 
 
 def _read(conn: Connection, client: str, condition: sa.ColumnElement[bool], limit: int) -> list[Receipt]:
-    query = sa.select(*_FIELDS).where(uploads.c.client == client, condition).order_by(uploads.c.id.desc()).limit(limit)
-    rows = conn.execute(query).mappings().all()
-    changes = _changes(conn, [row["id"] for row in rows])
-    return [replace(Receipt(**row), **changes.get(row["id"], {})) for row in rows]
+    query = sa.select(uploads).where(uploads.c.client == client, condition).order_by(uploads.c.id.desc()).limit(limit)
+    found = [Receipt(**row) for row in conn.execute(query).mappings()]
+    changes, had = _changes(conn, [one.id for one in found]), periods(conn, [one.id for one in found])
+    same = {one.id: File(client, one.filename, one.sha256) for one in found if one.state is State.DUPLICATE}
+    twin_of = twins(conn, same.values())
+    return [
+        replace(one, **changes.get(one.id, {}), periods=had[one.id], twin=twin_of.get(same.get(one.id, _NO_FILE)))
+        for one in found
+    ]
 
 
 def _changes(conn: Connection, upload_ids: list[str]) -> dict[str, _Changes]:

@@ -26,7 +26,7 @@ def refuse_strangers(conn: Connection, *, name: str) -> None:
     if found is None:
         raise StoreError(f"{name} holds other tables than ctsftp's: name another.")
     if found == COPYING:
-        raise StoreError(f"{name} is a copy that is not finished: `ctsftp migrate-database` again, to finish it.")
+        raise StoreError(f"{name} is a copy that is not finished: run `ctsftp migrate-database` again.")
     if found > REVISION:
         raise StoreError(
             f"{name} was made by a newer ctsftp: upgrade ctsftp."

@@ -13,8 +13,9 @@ from datetime import timedelta
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from ctsftp.model.records import Clock, Token
+from ctsftp.model.writing import iso
 from ctsftp.store.database import Database
-from ctsftp.store.records import Clock, Token, iso
 from ctsftp.store.tables import console_sessions, tokens
 
 SECRET_BYTES = 32

@@ -17,13 +17,14 @@ from ctsftp.contract.codes import Notice
 from ctsftp.contract.rows import Ids, RejectedRow
 from ctsftp.contract.states import State
 from ctsftp.errors import NotFoundError, StoreError
+from ctsftp.model.records import Clock, Facts, Outcome, Uncounted
+from ctsftp.model.writing import iso
 from ctsftp.store import publishing
 from ctsftp.store.backend import bulk
 from ctsftp.store.changes import compare, pages
 from ctsftp.store.database import Database
 from ctsftp.store.ledger import add_warnings
 from ctsftp.store.moves import state_of
-from ctsftp.store.records import Clock, Facts, Outcome, Uncounted, iso
 from ctsftp.store.tables import is_mine, segments, snapshot_members, snapshots, uploads
 
 # An insert of so many holds the write lock for about 40 ms, a delete for about 13; a page of so many holds up
@@ -37,9 +38,6 @@ READ_AT_ONCE = 100_000
 # stands in the log a second time for a while.
 MEMBER_BYTES = 17
 LOG_BYTES = 64 << 20
-
-KEPT_LAST = 5
-KEPT_DAYS = 7
 
 
 class Snapshots:
@@ -130,7 +128,7 @@ class Snapshots:
             left += len(went)
         return entered, left
 
-    async def prune(self, *, keep_last: int = KEPT_LAST, keep_days: int = KEPT_DAYS) -> int:
+    async def prune(self, *, keep_last: int, keep_days: int) -> int:
         """Delete old snapshots: not a segment's current one, its last, nor the last of each of the last days.
 
         Days are UTC's, and today is the first of them. Returns how many snapshots were deleted.

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from copy import copy
 from typing import Self
 
+from ctsftp.model.records import Clock
 from ctsftp.store.checks import CheckUp
 from ctsftp.store.database import Database
 from ctsftp.store.export import Export
@@ -15,7 +16,6 @@ from ctsftp.store.numbers import Numbers
 from ctsftp.store.outbox import Outbox
 from ctsftp.store.overview import Overview
 from ctsftp.store.receipts import ReceiptBook
-from ctsftp.store.records import Clock
 from ctsftp.store.segments import Segments
 from ctsftp.store.sessions import Sessions
 from ctsftp.store.snapshots import Snapshots

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Row
 from ctsftp.contract.events import OF_STATE, EventKind, hear, reason_of
 from ctsftp.contract.freshness import Expectation, write_span
 from ctsftp.contract.states import State
-from ctsftp.store.records import DeliveryState, Upload, iso
+from ctsftp.model.records import DeliveryState, Upload
+from ctsftp.model.writing import iso
 from ctsftp.store.tables import deliveries, events, hooks, segments, told_troubles, uploads
 
 # What a transaction leaves in its connection's `info` if it wrote something that is to be delivered.
@@ -71,7 +72,7 @@ def tell_of_move(conn: Connection, upload_id: str, to: State, *, now: datetime, 
     upload = Upload(**conn.execute(sa.select(uploads).where(uploads.c.id == upload_id)).mappings().one())
     if to in OF_STATE and _is_worth_telling(upload, is_first=is_first):
         waits = {"waits": True} if _waits(upload) else {}
-        _emit_of(conn, OF_STATE[to], upload, now=now, data=upload.as_json() | waits)
+        _emit_of(conn, OF_STATE[to], upload, now=now, data={**upload.as_json(), **waits})
     if to in {State.LOADED, State.DUPLICATE}:
         _note_heard(conn, upload, now=now)
     if to is State.DISCARDED:  # an admin has decided: the next one that waits is news

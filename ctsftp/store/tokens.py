@@ -12,8 +12,9 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ctsftp.errors import NotFoundError, RefusedError
+from ctsftp.model.records import Clock, Token
+from ctsftp.model.writing import iso
 from ctsftp.store.database import Database
-from ctsftp.store.records import Clock, Token, iso
 from ctsftp.store.tables import console_sessions, tokens
 
 # So that a scanner of repositories and logs knows one when it sees it.

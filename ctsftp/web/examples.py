@@ -1,12 +1,30 @@
 """The records that the OpenAPI document shows: real ones, so that it shows no field, code or name that there is not."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 from ctsftp.contract.codes import Code, Notice
-from ctsftp.contract.rows import RejectedRow
+from ctsftp.contract.reasons import RejectedRow
 from ctsftp.contract.states import State
-from ctsftp.contract.timeline import Period, StepKind
-from ctsftp.store.records import Gate, IfApproved, Segment, Snapshot, Upload
+from ctsftp.model.records import (
+    Gate,
+    GateOut,
+    IfApproved,
+    IfApprovedOut,
+    RejectedOut,
+    Segment,
+    SegmentOut,
+    Snapshot,
+    SnapshotOut,
+    Upload,
+    UploadDetail,
+    UploadOut,
+    detail,
+    warnings_out,
+)
+from ctsftp.model.records import Notice as NoticeOut
+from ctsftp.model.timeline import Period, PeriodOut, StepKind
 
 LOADED_AT = "2026-03-10T09:00:02.117Z"
 
@@ -24,7 +42,7 @@ UPLOAD = Upload(
     members=120_000,
     duplicates=2,
     rejected=1,
-    warnings=[asdict(Notice(Code.BYTE_ORDER_MARK, "The file begins with a byte-order mark."))],
+    warnings=warnings_out([Notice(Code.BYTE_ORDER_MARK, "The file begins with a byte-order mark.")]),
     sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     size=960_021,
     received_at="2026-03-10T09:00:01.905Z",
@@ -47,6 +65,7 @@ SNAPSHOT = Snapshot(
     members=120_000,
     entered=812,
     left=75,
+    counted_from=16,
     published_at=LOADED_AT,
     current=True,
     periods=[PERIOD],
@@ -72,3 +91,16 @@ SEGMENT = Segment(
     overdue_since=None,
 )
 GATE = Gate(client="acme", kind="reward", item="4711", segments=[SEGMENT.title], set_at=LOADED_AT)
+
+# Each shape of a record, with the record that shows it.
+EXAMPLES: dict[type, Mapping[str, Any]] = {
+    NoticeOut: UPLOAD.warnings[0],
+    UploadOut: UPLOAD.as_json(),
+    UploadDetail: detail(UPLOAD, [PERIOD], None),
+    RejectedOut: asdict(REJECTED),
+    PeriodOut: PERIOD.as_json(),
+    IfApprovedOut: IF_APPROVED.as_json(),
+    SnapshotOut: SNAPSHOT.as_json(),
+    SegmentOut: SEGMENT.as_json(),
+    GateOut: GATE.as_json(),
+}

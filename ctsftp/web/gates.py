@@ -5,6 +5,8 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from ctsftp.contract.words import PLAIN_WORD, fold_kind, fold_word, is_plain_word
+from ctsftp.model.commands import RemoveGate, SetGate
+from ctsftp.model.records import GateOut
 from ctsftp.web.access import Admin, Reader
 from ctsftp.web.models import (
     BAD_BODY,
@@ -15,7 +17,6 @@ from ctsftp.web.models import (
     CtUserId,
     GateIn,
     GateList,
-    GateOut,
     IsOpen,
     ItemPath,
     KindFilter,
@@ -41,14 +42,14 @@ async def list_gates(
         limit=size + 1,
     )
     shown, following = cut(found, size, lambda one: (one.client, one.kind, one.item))
-    return GateList(items=[GateOut(**gate.as_json()) for gate in shown], next=following)
+    return GateList(items=[gate.as_json() for gate in shown], next=following)
 
 
 @router.get("/{client}/{kind}/{item}")
 async def show_gate(access: Reader, client: ClientPath, kind: KindPath, item: ItemPath) -> GateOut:
     """Tell which segments open an item."""
     access.require(client)
-    return GateOut(**(await access.store.gates.gate(client, *_named(kind, item))).as_json())
+    return (await access.store.gates.gate(client, *_named(kind, item))).as_json()
 
 
 @router.put("/{client}/{kind}/{item}", responses=REFUSED | BAD_BODY)
@@ -56,7 +57,8 @@ async def set_gate(access: Admin, client: ClientPath, kind: KindPath, item: Item
     """Say which segments open an item, in the place of what was said before."""
     access.require(client)
     kind, item = _named(kind, item)
-    return GateOut(**await access.perform("gate.set", kind=kind, item=item, segments=body.segments, client=client))
+    gate: GateOut = await access.perform(SetGate(kind, item, tuple(body.segments), client))
+    return gate
 
 
 @router.delete("/{client}/{kind}/{item}", status_code=204, responses=REFUSED)
@@ -64,7 +66,7 @@ async def remove_gate(access: Admin, client: ClientPath, kind: KindPath, item: I
     """Forget a gate."""
     access.require(client)
     kind, item = _named(kind, item)
-    await access.perform("gate.remove", kind=kind, item=item, client=client)
+    await access.perform(RemoveGate(kind, item, client))
 
 
 @router.get("/{client}/{kind}/{item}/members/{ct_user_id}", response_model=None, responses=answers(IsOpen))

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from ctsftp.contract.names import segment_key
 from ctsftp.contract.rows import MAX_ID
 from ctsftp.contract.words import fold_kind
-from ctsftp.store.records import Segment
+from ctsftp.model.records import Segment
 from ctsftp.web.access import Access, Reader
 from ctsftp.web.models import (
     BAD_BODY,

@@ -1,15 +1,18 @@
-"""The shapes of requests and answers, with examples: the OpenAPI document is made of them."""
+"""The shapes of requests and answers, with examples: the OpenAPI document is made of them.
 
-from dataclasses import asdict
+Those of the records stand in `model.records`; here they are given what pydantic is to know of them.
+"""
+
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import Path, Query
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator, with_config
 
 from ctsftp.contract.rows import MAX_ID
 from ctsftp.contract.states import State
-from ctsftp.contract.timeline import StepKind
-from ctsftp.web.examples import GATE, IF_APPROVED, PERIOD, REJECTED, SEGMENT, SNAPSHOT, UPLOAD
+from ctsftp.model.records import GateOut, RejectedOut, SegmentOut, SnapshotOut, UploadOut
+from ctsftp.web.examples import EXAMPLES
 from ctsftp.web.problems import ProblemDocument
 
 MAX_FIELDS = 20
@@ -83,31 +86,13 @@ class Output(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-def shown(example: dict[str, Any]) -> ConfigDict:
-    """Configure an answer that the document shows by a record of the store's."""
-    return ConfigDict(extra="forbid", json_schema_extra={"examples": [example]})
+def _show(shape: type, example: Mapping[str, Any]) -> None:
+    """Let the document show a record by an example, and an answer with a field that its shape does not have raise."""
+    with_config(ConfigDict(extra="forbid", json_schema_extra={"examples": [dict(example)]}))(shape)
 
 
-class SegmentOut(Output):
-    """A segment and its current snapshot."""
-
-    model_config = shown(SEGMENT.as_json())
-
-    client: str
-    segment: str
-    members: int
-    stamp: str
-    loaded_at: str
-    upload_id: str
-    number: int = Field(description="of the snapshot in its segment")
-    entered: int | None = Field(description="null until it is counted")
-    left: int | None = Field(description="null until it is counted")
-    retired: bool
-    rolled_back: bool = Field(description="uploads are held until one is approved")
-    heard_at: str | None = Field(description="the last CLOSE of a file that was loaded, or was a duplicate")
-    expect_every_s: int | None = Field(description="how often a file is expected; null where none is")
-    expect_grace_s: int | None = Field(description="how late it may be")
-    overdue_at: str | None = Field(description="from when on the segment is overdue; null where no file is expected")
+for _shape, _example in EXAMPLES.items():
+    _show(_shape, _example)
 
 
 class SegmentList(Output):
@@ -115,34 +100,6 @@ class SegmentList(Output):
 
     items: list[SegmentOut]
     next: str | None = NextCursor
-
-
-class PeriodOut(Output):
-    """A time in which readers had a list."""
-
-    model_config = shown(PERIOD.as_json())
-
-    since: str
-    until: str | None = Field(description="null while they have it")
-    began_by: StepKind
-    ended_by: StepKind | None
-
-
-class SnapshotOut(Output):
-    """A snapshot that is kept."""
-
-    model_config = shown(SNAPSHOT.as_json())
-
-    number: int
-    members: int
-    entered: int | None
-    left: int | None
-    stamp: str
-    loaded_at: str
-    upload_id: str
-    filename: str
-    current: bool
-    periods: list[PeriodOut] = Field(description="when readers had it, old to new")
 
 
 class History(Output):
@@ -166,7 +123,9 @@ class ChangesOut(Output):
 class Rollback(Input):
     """Which snapshot is to be current again."""
 
-    number: int | None = Field(None, ge=1, le=2**31 - 1, examples=[16], description="null: the one before the current")
+    number: int | None = Field(
+        None, ge=1, le=2**31 - 1, examples=[16], description="null: what readers had before the current one"
+    )
 
 
 class IsMember(Output):
@@ -205,18 +164,6 @@ class BatchAnswer(Output):
     items: list[SegmentMembers]
 
 
-class GateOut(Output):
-    """An item, and the segments whose members may see it."""
-
-    model_config = shown(GATE.as_json())
-
-    client: str
-    kind: str
-    item: str
-    segments: list[str]
-    set_at: str
-
-
 class GateList(Output):
     """A page of gates."""
 
@@ -251,75 +198,11 @@ class GateNames(Output):
     items: list[GateName]
 
 
-class Notice(Output):
-    """A warning on an upload."""
-
-    model_config = shown(UPLOAD.warnings[0])
-
-    code: str
-    text: str
-
-
-class UploadOut(Output):
-    """A row of the ledger: a file, and what became of it."""
-
-    model_config = shown(UPLOAD.as_json())
-
-    id: str
-    client: str
-    filename: str
-    segment: str | None = Field(description="null where the name could not be read")
-    stamp: str | None
-    state: State
-    code: str | None
-    reason: str | None
-    rows: int | None
-    members: int | None
-    duplicates: int | None
-    rejected: int | None
-    warnings: list[Notice]
-    sha256: str | None
-    size: int
-    received_at: str = Field(description="the CLOSE")
-    finished_at: str | None = Field(description="null while held")
-    directory: str | None = Field(description="the folder it was put into; null where that was not noted yet")
-
-
-class IfApprovedOut(Output):
-    """What a held upload would change if it were approved now."""
-
-    model_config = shown(IF_APPROVED.as_json())
-
-    members_now: int | None = Field(description="null where there is no segment yet")
-    enter: int | None = Field(description="null while it is counted, or cannot be at this node")
-    leave: int | None = Field(description="null while it is counted, or cannot be at this node")
-
-
-class UploadDetail(UploadOut):
-    """An upload, and what it has to do with what readers have now."""
-
-    model_config = shown(UPLOAD.as_json() | {"current": True, "periods": [PERIOD.as_json()], "if_approved": None})
-
-    current: bool = Field(description="whether its members are the segment's now")
-    periods: list[PeriodOut] = Field(description="when readers had its list, old to new")
-    if_approved: IfApprovedOut | None = Field(description="null unless it is held")
-
-
 class UploadList(Output):
     """A page of uploads, newest first."""
 
     items: list[UploadOut]
     next: str | None = NextCursor
-
-
-class RejectedOut(Output):
-    """A rejected row."""
-
-    model_config = shown(asdict(REJECTED))
-
-    line: int = Field(description="physical, the header is line 1")
-    value: str
-    reason: str
 
 
 class RejectedRows(Output):

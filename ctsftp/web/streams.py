@@ -14,8 +14,8 @@ from fastapi import Query, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from ctsftp.model.records import Segment
 from ctsftp.store.export import NOTHING, PageForm
-from ctsftp.store.records import Segment
 from ctsftp.store.store import Store
 from ctsftp.web.access import Access
 from ctsftp.web.models import Responses

@@ -4,18 +4,16 @@ from fastapi import APIRouter
 
 from ctsftp.contract.states import State
 from ctsftp.errors import NotFoundError
-from ctsftp.store.records import Upload
+from ctsftp.model.commands import ApproveUpload, DiscardUpload, RetryUpload
+from ctsftp.model.records import Upload, UploadDetail, UploadOut, detail
 from ctsftp.web.access import Access, Admin, Reader
 from ctsftp.web.models import (
     PROBLEMS,
     REFUSED,
     ClientFilter,
-    RejectedOut,
     RejectedRows,
     StateFilter,
-    UploadDetail,
     UploadList,
-    UploadOut,
     UploadPath,
 )
 from ctsftp.web.paging import Cursor, Limit, page_size, read_cursor, unknown_cursor, write_cursor
@@ -47,8 +45,8 @@ async def list_uploads(
     if cursor is not None and not isinstance(before := read_cursor(cursor), str):
         raise unknown_cursor()
     found = await access.store.ledger.uploads(client=access.narrow(client), state=state, before=before, limit=size + 1)
-    items = [UploadOut(**upload.as_json()) for upload in found[:size]]
-    return UploadList(items=items, next=write_cursor(items[-1].id) if len(found) > size else None)
+    items = [upload.as_json() for upload in found[:size]]
+    return UploadList(items=items, next=write_cursor(items[-1]["id"]) if len(found) > size else None)
 
 
 @router.get("/{upload_id}")
@@ -56,14 +54,10 @@ async def show_upload(access: Reader, upload_id: UploadPath) -> UploadDetail:
     """Tell what became of an upload, and what it has to do with what readers have now."""
     upload = await find(access, upload_id)
     periods = await access.store.timeline.periods_of(upload.id)
+    twin = await access.store.ledger.twin_of(upload)
     held = [upload] if upload.state is State.HELD else []
     approved = (await access.parts.if_approved(held, COUNTED_WITHIN_S)).get(upload.id)
-    return UploadDetail(
-        **upload.as_json(),
-        current=any(period.until is None for period in periods),
-        periods=[period.as_json() for period in periods],
-        if_approved=approved.as_json() if approved else None,
-    )
+    return detail(upload, periods, approved, twin)
 
 
 @router.get("/{upload_id}/rejected")
@@ -71,27 +65,27 @@ async def list_rejected(access: Reader, upload_id: UploadPath) -> RejectedRows:
     """List an upload's rejected rows that are kept, the first 1,000."""
     await find(access, upload_id)
     rows = await access.store.ledger.rejects(upload_id)
-    return RejectedRows(items=[RejectedOut(line=row.line, value=row.value, reason=row.reason) for row in rows])
+    return RejectedRows(items=[{"line": row.line, "value": row.value, "reason": row.reason} for row in rows])
 
 
 @router.post("/{upload_id}/approve", responses=REFUSED)
 async def approve(access: Admin, upload_id: UploadPath) -> UploadOut:
     """Apply a held or superseded upload; the answer comes when that is done."""
-    return await _decide(access, "upload.approve", upload_id)
+    return await _decide(access, ApproveUpload(upload_id))
 
 
 @router.post("/{upload_id}/discard", responses=REFUSED)
 async def discard(access: Admin, upload_id: UploadPath) -> UploadOut:
     """Drop a held upload: it is not applied."""
-    return await _decide(access, "upload.discard", upload_id)
+    return await _decide(access, DiscardUpload(upload_id))
 
 
 @router.post("/{upload_id}/retry", responses=REFUSED)
 async def retry(access: Admin, upload_id: UploadPath) -> UploadOut:
     """Read a rejected or failed upload again, as if it had just come; the answer comes when that is done."""
-    return await _decide(access, "upload.retry", upload_id)
+    return await _decide(access, RetryUpload(upload_id))
 
 
-async def _decide(access: Access, operation: str, upload_id: str) -> UploadOut:
-    await find(access, upload_id)
-    return UploadOut(**await access.perform(operation, upload_id=upload_id))
+async def _decide(access: Access, command: RetryUpload | ApproveUpload | DiscardUpload) -> UploadOut:
+    await find(access, command.upload_id)
+    return await access.perform(command)

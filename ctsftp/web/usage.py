@@ -5,7 +5,8 @@ import asyncio
 import structlog
 
 from ctsftp.errors import CtsftpError
-from ctsftp.store.records import Clock, Token, iso
+from ctsftp.model.records import Clock, Token
+from ctsftp.model.writing import iso
 from ctsftp.store.tokens import Tokens
 
 WRITTEN_EVERY_S = 30.0

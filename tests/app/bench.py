@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from ctsftp.app.engine import Engine
 from ctsftp.clients.config import ClientConfig
 from ctsftp.spool.paths import HomePath
-from ctsftp.spool.spool import Spool, StoredUpload
+from ctsftp.spool.spool import Spool
+from ctsftp.spool.stored import StoredUpload
 from ctsftp.store import Upload
 
 NAME = "VIP_20260310_0900.csv"

@@ -13,11 +13,11 @@ from structlog.typing import EventDict
 
 from ctsftp.app.clock import utc_now
 from ctsftp.app.engine import Engine, one_fault
-from ctsftp.app.lock import DataFolderBusyError, data_lock
+from ctsftp.app.lock import data_lock
 from ctsftp.clients.config import ClientConfig
 from ctsftp.clients.folder import Clients
 from ctsftp.contract.states import State
-from ctsftp.errors import DiskError, RefusedError, SettingsError, StoreError, UsageError
+from ctsftp.errors import DataFolderBusyError, DiskError, RefusedError, SettingsError, StoreError, UsageError
 from ctsftp.ingest.loader import Loader
 from ctsftp.ingest.settings import IngestSettings
 from ctsftp.settings import Settings
@@ -299,7 +299,7 @@ async def test_a_client_folder_that_may_not_be_read_is_a_fault_of_the_disk(
         raise RefusedError("cannot read it: Permission denied")
 
     async with Engine.open(settings) as engine:
-        monkeypatch.setattr(engine.clients, "get", forbidden)
+        monkeypatch.setattr(engine.clients, "config", forbidden)
         with pytest.raises(DiskError, match="Permission denied"):
             engine.config_of("acme")
 

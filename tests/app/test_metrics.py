@@ -16,6 +16,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.typing import EventDict
 
+from ctsftp.admin.administration import open_service
 from ctsftp.app.service import Service
 from ctsftp.clients.folder import Clients
 from ctsftp.clients.keys import read_public_key
@@ -39,7 +40,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 @pytest.fixture
 async def service(settings: Settings) -> AsyncIterator[Service]:
     Clients(settings.keys_dir).add("acme", [read_public_key(KEY.export_public_key())])
-    async with Service.open(settings.model_copy(update={"http": HttpSettings(port=0)})) as service:
+    async with open_service(settings.model_copy(update={"http": HttpSettings(port=0)})) as service:
         yield service
 
 
@@ -147,7 +148,7 @@ async def test_a_stall_is_told_once_as_the_worst(service: Service) -> None:
 
 async def test_segments_with_numbers_of_their_own_have_a_limit(settings: Settings) -> None:
     few = settings.model_copy(update={"metrics": MetricsSettings(segments_shown=2), "http": HttpSettings(port=0)})
-    async with Service.open(few) as service:
+    async with open_service(few) as service:
         for number in range(4):
             await load(service, f"S{number}_20260310_0900.csv", rows([1]))
         found = await scrape(service)
@@ -181,7 +182,7 @@ async def test_a_database_that_hangs_is_told_in_time_and_asked_once(
 
     monkeypatch.setattr("ctsftp.app.service.READY_TIMEOUT_S", 0.05)
     monkeypatch.setattr(Numbers, "answers", hangs)
-    async with Service.open(settings) as service:
+    async with open_service(settings) as service:
         for _ in range(2):
             assert await service.unready() == ["The database did not answer within 0.05 s."]
         goes_on.set()
@@ -192,7 +193,7 @@ async def test_a_database_that_hangs_is_told_in_time_and_asked_once(
 
 
 async def test_a_server_is_ready_until_it_stops_or_has_no_room(settings: Settings) -> None:
-    async with Service.open(settings) as service:
+    async with open_service(settings) as service:
         assert await service.unready() == []
         sftp = settings.sftp.model_copy(update={"max_file_size_bytes": 1 << 60})
         service.engine.settings = settings.model_copy(update={"sftp": sftp})
@@ -212,7 +213,7 @@ async def test_a_server_is_unready_while_uploads_are_refused_and_metrics_say_how
     found = os.statvfs_result((1 << 20, 1 << 20, 1000, free, free, 3000, free_files, free_files, 0, 255))
     sftp = settings.sftp.model_copy(update={"max_file_size_bytes": 700 << 20})
     http = HttpSettings(port=0)
-    async with Service.open(settings.model_copy(update={"sftp": sftp, "http": http})) as service:
+    async with open_service(settings.model_copy(update={"sftp": sftp, "http": http})) as service:
         monkeypatch.setattr(LocalDisk, "room", lambda *_: found)
         reasons = await service.unready()
         assert [reason in one for one in reasons] == [True] * bool(reason)
@@ -222,7 +223,7 @@ async def test_a_server_is_unready_while_uploads_are_refused_and_metrics_say_how
 
 
 async def test_a_reload_changes_the_room_of_all(settings: Settings) -> None:
-    async with Service.open(settings) as service:
+    async with open_service(settings) as service:
         sftp = settings.sftp.model_copy(update={"free_floor_percent": 99, "free_floor_bytes": 1 << 60})
         await service.reload(lambda: settings.model_copy(update={"sftp": sftp}))
         assert service.engine.room().refusal()

@@ -18,18 +18,19 @@ from typing import Any
 import pytest
 from structlog.typing import EventDict
 
-from ctsftp.app.control import ControlSocket, ask
-from ctsftp.app.doctor import examine
+from ctsftp.admin.administration import open_service, serve
+from ctsftp.admin.control import ControlSocket, ask
+from ctsftp.admin.doctor import examine
 from ctsftp.app.engine import Engine
-from ctsftp.app.lock import DataFolderBusyError, data_lock
+from ctsftp.app.lock import data_lock
 from ctsftp.app.loginbook import LoginNotes
-from ctsftp.app.service import OTHER_DESCRIPTORS, Service
-from ctsftp.app.serving import serve
+from ctsftp.app.service import OTHER_DESCRIPTORS
 from ctsftp.clients.hostkeys import load_or_create_host_keys
 from ctsftp.contract.finding import Level
 from ctsftp.contract.states import State
-from ctsftp.errors import LostDatabaseError, RefusedError, SettingsError, StoreError
+from ctsftp.errors import DataFolderBusyError, LostDatabaseError, RefusedError, SettingsError, StoreError
 from ctsftp.ingest.sweeper import Sweeper
+from ctsftp.model.commands import AddToken, ListFaults, RecheckSessions
 from ctsftp.settings import Settings
 from ctsftp.sftp.server import SftpServer
 from ctsftp.sftp.settings import SftpSettings
@@ -49,7 +50,7 @@ def is_free(settings: Settings) -> bool:
 
 
 async def test_the_start_tells_where_everything_is(settings: Settings, events: list[EventDict]) -> None:
-    async with Service.open(settings) as service:
+    async with open_service(settings) as service:
         port = service.server.port
     [serving] = [event for event in events if event["event"] == "serving"]
     assert serving == {
@@ -72,7 +73,7 @@ async def test_a_data_folder_without_hard_links_refuses_the_start(
 
     monkeypatch.setattr(LocalDisk, "link", link)
     with pytest.raises(SettingsError, match=r"Hard links cannot be made in .*CTSFTP_DATA_DIR") as refusal:
-        async with Service.open(settings):
+        async with open_service(settings):
             pass
     assert "\n" not in str(refusal.value)
     assert is_free(settings)
@@ -82,7 +83,7 @@ async def test_a_data_folder_in_the_net_is_warned_of_and_served(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, events: list[EventDict]
 ) -> None:
     monkeypatch.setitem(NETWORK_KINDS, file_system(settings.data_dir), "NFS")
-    async with Service.open(settings):
+    async with open_service(settings):
         pass
     [told] = [event for event in events if event["event"] == "data folder on a disk in the net"]
     assert (told["log_level"], "lies on NFS" in told["found"]) == ("warning", True)
@@ -93,7 +94,7 @@ async def test_a_port_in_use_refuses_the_start_and_lets_go_of_everything(setting
         port = taken.getsockname()[1]
         busy = settings.model_copy(update={"sftp": SftpSettings(host="127.0.0.1", port=port)})
         with pytest.raises(SettingsError, match=f"Port {port} on 127.0.0.1.*CTSFTP_SFTP__PORT") as refusal:
-            async with Service.open(busy):
+            async with open_service(busy):
                 pass
     assert "\n" not in str(refusal.value)
     assert is_free(settings)
@@ -101,17 +102,17 @@ async def test_a_port_in_use_refuses_the_start_and_lets_go_of_everything(setting
 
 
 async def test_a_second_server_is_refused_and_the_first_goes_on(settings: Settings) -> None:
-    async with Service.open(settings):
+    async with open_service(settings):
         with pytest.raises(DataFolderBusyError):
-            async with Service.open(settings):
+            async with open_service(settings):
                 pass
-        assert await ask(settings.data_dir / "control.sock", "sessions.recheck", {}) == 0
+        assert await ask(settings.data_dir / "control.sock", RecheckSessions()) == 0
 
 
 async def test_a_damaged_database_refuses_the_start(settings: Settings) -> None:
     (settings.data_dir / "ctsftp.db").write_bytes(b"This is no database. " * 1000)
     with pytest.raises(StoreError):
-        async with Service.open(settings):
+        async with open_service(settings):
             pass
     assert is_free(settings)
 
@@ -119,7 +120,7 @@ async def test_a_damaged_database_refuses_the_start(settings: Settings) -> None:
 async def test_a_host_key_that_others_may_read_refuses_the_start(settings: Settings) -> None:
     (settings.host_keys / "ssh_host_ed25519_key").chmod(0o644)
     with pytest.raises(RefusedError, match="chmod 600"):
-        async with Service.open(settings):
+        async with open_service(settings):
             pass
     assert is_free(settings)
 
@@ -142,7 +143,7 @@ async def test_the_stop_goes_in_its_order(settings: Settings, monkeypatch: pytes
     watch(ControlSocket, "close", "the control socket is closed")
     watch(LoginNotes, "flush", "the logins are written down")
     watch(Store, "close", "the database is closed")
-    async with Service.open(settings) as service:
+    async with open_service(settings) as service:
         real_move = service.engine.store.ledger.move
 
         async def move(upload_id: str, to: State, **facts: Any) -> bool:
@@ -185,7 +186,7 @@ async def test_a_sweep_that_runs_says_nothing_after_the_stop_began(
 
     monkeypatch.setattr(Sweeper, "_find", find)
     monkeypatch.setattr(SftpServer, "stop", stop_slowly)
-    async with asyncio.timeout(PATIENCE_S), Service.open(settings):
+    async with asyncio.timeout(PATIENCE_S), open_service(settings):
         await swept.wait()
     said = [event["event"] for event in events]
     assert said[said.index("stopping") :] == ["stopping", "stopped"]
@@ -199,7 +200,7 @@ async def test_a_task_that_fails_ends_the_server_with_its_own_error(
 
     monkeypatch.setattr(LoginNotes, "run", fail)
     with pytest.raises(StoreError, match=r"^gone$"):
-        async with Service.open(settings):
+        async with open_service(settings):
             await asyncio.Event().wait()
     assert is_free(settings)
 
@@ -260,6 +261,7 @@ print(libc.mallinfo2().hblkhd - before >= 4 << 20)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not hasattr(ctypes.CDLL(None), "mallinfo2") and "CTSFTP_TESTS_NO_SKIP" not in os.environ,
     reason="the C library is not glibc 2.33 or newer",
@@ -272,8 +274,8 @@ def test_large_blocks_of_memory_lie_apart_where_they_can_be_given_back(who: str,
 
 async def test_a_data_folder_deep_down_serves_its_commands_as_well(settings: Settings, tmp_path: Path) -> None:
     deep = tmp_path.joinpath(*["a folder with quite a long name"] * 6) / "data"
-    async with Service.open(settings.model_copy(update={"data_dir": deep})):
-        assert await ask(deep / "control.sock", "sessions.recheck", {}) == 0
+    async with open_service(settings.model_copy(update={"data_dir": deep})):
+        assert await ask(deep / "control.sock", RecheckSessions()) == 0
 
 
 def replaced(database: Path) -> None:
@@ -286,14 +288,14 @@ def replaced(database: Path) -> None:
 async def test_a_database_that_is_deleted_or_replaced_is_noticed_and_written_no_more(
     settings: Settings, lose: Callable[[Path], None]
 ) -> None:
-    async with Service.open(settings) as service:
-        await service.perform("token.add", {"name": "before", "client": None, "admin": False, "expires": None})
+    async with open_service(settings) as service:
+        await service.perform(AddToken(name="before"))
         assert await service.unready() == []
         lose(settings.data_dir / "ctsftp.db")
         [reason] = await service.unready()
         assert "deleted or replaced" in reason
         with pytest.raises(LostDatabaseError, match=r"stop the server, put the file or a backup in its place"):
-            await service.perform("token.add", {"name": "lost", "client": None, "admin": False, "expires": None})
+            await service.perform(AddToken(name="lost"))
         assert b"ctsftp_ledger_up 0.0" in await service.metrics()
         found = [one for one in await asyncio.to_thread(examine, settings) if one.level is Level.BAD]
         assert [one.text for one in found if one.part == "server"] == [reason]
@@ -302,7 +304,7 @@ async def test_a_database_that_is_deleted_or_replaced_is_noticed_and_written_no_
 async def test_a_data_folder_that_is_moved_away_is_a_reason_and_no_failure(
     settings: Settings, events: list[EventDict]
 ) -> None:
-    async with Service.open(settings) as service:
+    async with open_service(settings) as service:
         gone = settings.data_dir.rename(settings.data_dir.with_name("gone"))
         assert "The data folder is not there, or cannot be looked at." in await service.unready()
         assert b"ctsftp_ledger_up 0.0" in await service.metrics()
@@ -319,16 +321,16 @@ async def test_a_start_in_a_new_folder_says_so_and_warns_where_something_was_ser
 ) -> None:
     for key in settings.host_keys.iterdir():
         os.utime(key, (0, 0))
-    async with Service.open(settings):
+    async with open_service(settings):
         pass
     assert [event["log_level"] for event in events if "is new" in event["event"]] == ["warning"]
-    async with Service.open(settings):
+    async with open_service(settings):
         pass
     assert len([event for event in events if "is new" in event["event"]]) == 1
     shutil.rmtree(settings.keys_dir)
     shutil.rmtree(settings.data_dir)
     load_or_create_host_keys(settings.host_keys)  # as `client show` does, before the first start
-    async with Service.open(settings):
+    async with open_service(settings):
         pass
     assert [event["log_level"] for event in events if "is new" in event["event"]] == ["warning", "info"]
 
@@ -336,10 +338,10 @@ async def test_a_start_in_a_new_folder_says_so_and_warns_where_something_was_ser
 async def test_a_limit_on_open_files_that_one_client_could_reach_is_told(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with Service.open(settings) as service:
+    async with open_service(settings) as service:
         wanted = service.server.settings.descriptors + OTHER_DESCRIPTORS
         assert service.server.settings.descriptors == 200 + 20 * 10 * 64
         for limit, told in ((wanted, False), (resource.RLIM_INFINITY, False), (wanted - 1, True)):
             monkeypatch.setattr(resource, "getrlimit", lambda _, limit=limit: (limit, limit))
-            faults = await service.perform("server.faults", {})
+            faults = await service.perform(ListFaults())
             assert any("LimitNOFILE" in fault for fault in faults) is told

@@ -7,6 +7,7 @@ import httpx
 import pytest
 from structlog.typing import EventDict
 
+from ctsftp.admin.administration import open_service
 from ctsftp.app.service import Service
 from ctsftp.errors import SettingsError
 from ctsftp.settings import Settings
@@ -25,7 +26,7 @@ async def test_a_port_of_the_api_in_use_refuses_the_start_and_lets_go_of_everyth
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(SettingsError, match=f"Port {port} on 127.0.0.1.*CTSFTP_HTTP__PORT") as refusal:
-            async with Service.open(with_http(settings, port=port)):
+            async with open_service(with_http(settings, port=port)):
                 pass
     assert "\n" not in str(refusal.value)
     assert is_free(settings)
@@ -33,7 +34,7 @@ async def test_a_port_of_the_api_in_use_refuses_the_start_and_lets_go_of_everyth
 
 async def test_a_host_that_is_none_refuses_the_start(settings: Settings) -> None:
     with pytest.raises(SettingsError, match=r"Port 0 on 192\.0\.2\.1 cannot be listened on.*set CTSFTP_HTTP__HOST"):
-        async with Service.open(with_http(settings, host="192.0.2.1")):
+        async with open_service(with_http(settings, host="192.0.2.1")):
             pass
     assert is_free(settings)
 
@@ -41,10 +42,10 @@ async def test_a_host_that_is_none_refuses_the_start(settings: Settings) -> None
 async def test_the_start_tells_where_the_api_is_and_nothing_where_it_is_switched_off(
     settings: Settings, events: list[EventDict]
 ) -> None:
-    async with Service.open(settings) as service:
+    async with open_service(settings) as service:
         assert service.web.port == 0
     assert "serving http" not in [event["event"] for event in events]
-    async with Service.open(with_http(settings)) as service:
+    async with open_service(with_http(settings)) as service:
         assert service.web.port > 0
     [serving] = [event for event in events if event["event"] == "serving http"]
     assert (serving["host"], serving["port"]) == ("127.0.0.1", service.web.port)
@@ -52,7 +53,7 @@ async def test_the_start_tells_where_the_api_is_and_nothing_where_it_is_switched
 
 async def test_the_api_listens_on_ipv6_as_well(settings: Settings) -> None:
     ours = with_http(settings, host="::1")
-    async with Service.open(ours) as service, httpx.AsyncClient(trust_env=False) as client:
+    async with open_service(ours) as service, httpx.AsyncClient(trust_env=False) as client:
         assert (await client.get(f"http://[::1]:{service.web.port}/healthz")).text == "ok\n"
 
 
@@ -67,7 +68,7 @@ async def test_the_api_answers_until_the_uploads_have_drained(
             answered.append((await client.get(f"http://127.0.0.1:{port}/healthz")).text)
 
     monkeypatch.setattr(SftpServer, "stop", watched)
-    async with Service.open(with_http(settings)) as service:
+    async with open_service(with_http(settings)) as service:
         port = service.web.port
     assert answered == ["ok\n"]
 
@@ -84,7 +85,7 @@ async def test_an_answer_that_takes_too_long_is_broken_off_when_the_server_stops
 
     monkeypatch.setattr(Service, "unready", for_ever)
     ours = with_http(settings, drain_timeout_s=0)
-    async with Service.open(ours) as service, httpx.AsyncClient(trust_env=False) as client:
+    async with open_service(ours) as service, httpx.AsyncClient(trust_env=False) as client:
         asking = asyncio.create_task(client.get(f"http://127.0.0.1:{service.web.port}/readyz"))
         await begun.wait()
         await service.web.stop()
@@ -96,5 +97,5 @@ async def test_an_answer_that_takes_too_long_is_broken_off_when_the_server_stops
 
 async def test_a_server_is_started_once_more_after_it_was_stopped(settings: Settings) -> None:
     for _ in range(2):
-        async with Service.open(with_http(settings)) as service:
+        async with open_service(with_http(settings)) as service:
             assert isinstance(service.web, WebServer)

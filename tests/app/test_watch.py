@@ -21,13 +21,13 @@ from ctsftp.contract.ids import next_tick
 from ctsftp.contract.ids import upload_id as id_of
 from ctsftp.contract.states import State
 from ctsftp.errors import StoreError
+from ctsftp.model.records import Hook, NewUpload
 from ctsftp.notify.settings import NotifySettings
 from ctsftp.settings import Settings
-from ctsftp.sftp.files import CutOff
+from ctsftp.sftp.landing import CutOff
 from ctsftp.spool.paths import HomePath
 from ctsftp.spool.room import Floor, Room
 from ctsftp.store import Store
-from ctsftp.store.records import Hook, NewUpload
 
 from .bench import PATIENCE_S
 

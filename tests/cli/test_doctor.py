@@ -14,7 +14,7 @@ import pytest
 from ctsftp.app.clock import utc_now
 from ctsftp.clients.folder import Clients
 from ctsftp.clients.keys import read_public_key
-from ctsftp.store.records import iso
+from ctsftp.model.writing import iso
 from tests.app.bench import NAME, NEXT, rows
 from tests.sftp.conftest import require_program
 
@@ -96,6 +96,16 @@ def test_a_segment_that_was_rolled_back_is_named_until_an_upload_is_approved(sou
     assert "was rolled back" in found(sound, "segments")["text"]
     sound.run("segment", "retire", "vip")
     assert {one["level"] for one in sound.json("doctor")} == {"ok"}
+
+
+def test_guards_for_a_segment_that_is_not_there_are_named(sound: Shell) -> None:
+    config = sound.folder / "keys" / "clients" / "acme" / "client.toml"
+    config.write_text('[segments."vip"]\nshrunk_ratio = 0.9\n')
+    assert {one["level"] for one in sound.json("doctor")} == {"ok"}
+    config.write_text('[segments."VIPs"]\nshrunk_ratio = 0.9\n')
+    finding = found(sound, "clients")
+    assert finding["text"] == 'client.toml of acme has guards for [segments."VIPs"], which is no segment yet.'
+    assert "ctsftp segment list --client acme" in finding["do"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
@@ -198,12 +208,12 @@ def test_a_clock_that_went_back_is_bad_unless_it_is_known_to_be_right_now(
     sound: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sql(sound, "UPDATE uploads SET received_at = '2999-01-01T00:00:00.000Z'")
-    monkeypatch.setattr("ctsftp.app.doctor.is_synchronised", lambda: False)
+    monkeypatch.setattr("ctsftp.admin.doctor.is_synchronised", lambda: False)
     finding = found(sound, "clock")
     assert finding["level"] == "bad"
     assert "it was ahead when that came" in finding["text"]
     assert "If it is right, nothing is to be done." in finding["do"]
-    monkeypatch.setattr("ctsftp.app.doctor.is_synchronised", lambda: True)
+    monkeypatch.setattr("ctsftp.admin.doctor.is_synchronised", lambda: True)
     assert "It was ahead once" in sound.run("doctor").out
 
 

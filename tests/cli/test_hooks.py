@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import pytest
 from standardwebhooks import Webhook
 
-from ctsftp.app.service import Service
+from ctsftp.admin.administration import open_service
 from ctsftp.errors import StoreError
+from ctsftp.model.records import Hook
 from ctsftp.notify.notifier import Notifier
 from ctsftp.settings import read_settings
-from ctsftp.store.records import Hook
 from tests.app.bench import rows
 from tests.notify.receiver import receiving
 
@@ -32,7 +32,7 @@ def inside(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
 
 async def serve_until(shell: Shell, state: str, count: int) -> None:
     """Serve until so many deliveries are in a state."""
-    async with Service.open(read_settings()) as service, asyncio.timeout(20):
+    async with open_service(read_settings()) as service, asyncio.timeout(20):
         while True:
             found = [row["state"] for row in await service.engine.store.outbox.deliveries()]
             if found.count(state) >= count:

@@ -26,7 +26,7 @@ def test_the_rejections_stand_in_the_order_in_which_they_are_looked_for() -> Non
     rejected = [code for code in Code if PAGES[code].kind == "rejected"]
     assert " ".join(rejected) == (
         "name packed directory empty_file charset line_ends delimiter no_header no_id_column second_header broken_quote"
-        " line_too_long too_large too_many_rejected"
+        " line_too_long too_large too_many_rejected scattered"
     )
 
 

@@ -20,7 +20,9 @@ from ctsftp.contract.states import State
 from ctsftp.demo import screen
 from ctsftp.demo.sample import open_sample
 from ctsftp.demo.visit import READY, describe
-from ctsftp.store.records import Upload
+from ctsftp.model.records import Upload
+
+pytestmark = pytest.mark.slow
 
 PATIENCE_S = 90
 

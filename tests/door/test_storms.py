@@ -64,7 +64,7 @@ async def is_penalised(box: Box, number: int) -> None:
             pass
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("count", [1, 200])
 @pytest.mark.parametrize("kind", STRANGERS)
 async def test_others_are_served_in_a_storm_of_strangers(box: Box, feeling: Feeling, kind: str, count: int) -> None:
@@ -76,7 +76,7 @@ async def test_others_are_served_in_a_storm_of_strangers(box: Box, feeling: Feel
     assert feeling.memory_mib < MEMORY_MIB
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("kind", EVIL_KINDS)
 async def test_others_are_served_in_a_storm_of_one_client(box: Box, feeling: Feeling, kind: str) -> None:
     number = next(numbers)
@@ -91,7 +91,7 @@ async def test_others_are_served_in_a_storm_of_one_client(box: Box, feeling: Fee
         assert f"127.{number}.0.1" not in penalised(box)
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 async def test_big_honest_pushes_at_once_and_the_slowest_line_earn_nothing(box: Box, feeling: Feeling) -> None:
     assert box.serve is not None
     data = b"CTUserID\n" + b"".join(b"%09d\n" % number for number in range(2_000_000))

@@ -21,7 +21,7 @@ from typing import Any, TextIO
 from ctsftp.cli.main import COMMANDS, main
 
 COMMAND_MODULES = [f"ctsftp.cli.{name.replace('-', '_')}" for name in COMMANDS]
-SERVER_MODULES = ["ctsftp.app.serving", "ctsftp.app.service", "ctsftp.app.work", "psycopg", "uvloop", "uvicorn"]
+SERVER_MODULES = ["ctsftp.admin.administration", "ctsftp.admin.work", "psycopg", "uvloop", "uvicorn"]
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload([*COMMAND_MODULES, *SERVER_MODULES, __name__])

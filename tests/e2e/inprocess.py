@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import asyncssh
 import pytest
 
+from ctsftp.admin.administration import open_service
 from ctsftp.app.service import Service
 from ctsftp.clients.folder import Clients
 from ctsftp.clients.hostkeys import load_or_create_host_keys
@@ -28,6 +29,7 @@ from ctsftp.contract.states import State
 from ctsftp.demo.connect import ExportFile
 from ctsftp.demo.push import Program, PushResult, push
 from ctsftp.errors import NotFoundError
+from ctsftp.model.commands import decode
 from ctsftp.settings import Settings
 
 from .forked import run_forked
@@ -234,7 +236,7 @@ class Sender:
 
     async def do(self, operation: str, **arguments: Any) -> Any:
         """Do what an admin asks of the running server."""
-        return await self.server.service.perform(operation, arguments)
+        return await self.server.service.perform(decode({"do": operation, "with": arguments}))
 
     async def on_segment(self, operation: str, title: str, **arguments: Any) -> Any:
         return await self.do(f"segment.{operation}", name=title, client=self.name, **arguments)
@@ -287,7 +289,7 @@ async def running(folder: Path, **changes: Any) -> AsyncIterator[Server]:
     for group, values in changes.items():
         groups[group] = groups.get(group, {}) | values
     settings = Settings(data_dir=folder / "data", keys_dir=folder / "keys", **groups)
-    async with Service.open(settings) as service:
+    async with open_service(settings) as service:
         await asyncio.to_thread(watch_moves, settings.data_dir / "ctsftp.db")
         yield Server(service, settings, folder)
 

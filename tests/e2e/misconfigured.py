@@ -268,4 +268,13 @@ CASES = [
         "Select Object",
         source=sql("EMAIL_ADDRESS_ AS CTUserID"),
     ),
+    # With a lower limit, which the test sets: a file that breaks the real one has a million and a half rows.
+    wrong(
+        "hashes for ids",
+        Code.SCATTERED,
+        "lie scattered",
+        "no CTUserIDs",
+        "Select Object",
+        content=b"CTUserID\n" + b"".join(b"%d\n" % (one << 40) for one in range(1, 1001)),
+    ),
 ]

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ctsftp.app.preview import preview
+from ctsftp.admin.preview import preview
 from ctsftp.clients.config import parse_config
 from ctsftp.contract.codes import PAGES, Code
 from ctsftp.contract.states import State

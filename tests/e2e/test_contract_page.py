@@ -8,13 +8,13 @@ from .inprocess import FIXTURES, Sender, ids, in_process, stamp
 
 pytest_plugins = FIXTURES
 
-PAGE = Path(__file__).parents[2] / "deploy" / "codes.md"
+PAGE = Path(__file__).parents[2] / "deploy" / "docs" / "codes.md"
 
 
 def test_the_page_of_the_codes_is_the_one_that_the_table_prints() -> None:
     assert PAGE.read_text("utf-8") == render_codes_page(), (
-        "write it anew: "
-        "python -c 'from ctsftp.contract import codes; print(codes.render_codes_page(), end=\"\")' > deploy/codes.md"
+        "write it anew: python -c"
+        " 'from ctsftp.contract import codes; print(codes.render_codes_page(), end=\"\")' > deploy/docs/codes.md"
     )
 
 

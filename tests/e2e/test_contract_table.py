@@ -7,6 +7,7 @@ import pytest
 from ctsftp.contract.codes import Code
 from ctsftp.contract.states import State
 from ctsftp.demo.push import Program
+from ctsftp.lists import parts
 
 from .inprocess import FIXTURES, Row, Sender, exercises, ids, in_process
 from .misconfigured import CASES, NAME, TITLE, Case, export
@@ -23,6 +24,12 @@ ADVICE = re.compile(rf"In the Connect job's form, set ({FIELDS}): [^.]+(\.csv)?\
 EARLIER = "VIP_Members_20240130_0905.csv"
 EARLIER_MEMBERS = [11, 12, 13]
 LENIENT = "refuse_at_close = false\n"
+
+
+@pytest.fixture(autouse=True)
+def _few_containers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a short list be as scattered as a list must not be."""
+    monkeypatch.setattr(parts, "MAX_LIST_CONTAINERS", 999)
 
 
 async def begin(sender: Sender, case: Case) -> None:
@@ -47,6 +54,7 @@ async def check_rejected(sender: Sender, case: Case, filename: str) -> Row:
     return row
 
 
+@pytest.mark.slow
 @each_case
 async def test_a_wrong_export_fails_the_job_whichever_row_shows_it_and_the_corrected_one_loads(
     sender: Sender, case: Case
@@ -64,6 +72,7 @@ async def test_a_wrong_export_fails_the_job_whichever_row_shows_it_and_the_corre
     assert len(sender.members(TITLE)) > 20
 
 
+@pytest.mark.slow
 @each_case
 async def test_the_answer_to_the_close_and_to_the_rename_is_the_ledgers_reason_unless_the_client_is_not_refused(
     sender: Sender, case: Case

@@ -12,8 +12,8 @@ from ctsftp.errors import StoreError
 from ctsftp.ingest import approval
 from ctsftp.ingest.approval import Approvals
 from ctsftp.ingest.settings import IngestSettings
-from ctsftp.spool.spool import StoredUpload
-from ctsftp.store.records import IfApproved, Upload
+from ctsftp.model.records import IfApproved, Upload
+from ctsftp.spool.stored import StoredUpload
 
 from .bench import Bench, rows
 

@@ -11,7 +11,7 @@ from ctsftp.clients.config import ClientConfig
 from ctsftp.contract.codes import Code
 from ctsftp.contract.states import State
 from ctsftp.errors import DiskError, NotFoundError, StoreError
-from ctsftp.spool.spool import StoredUpload
+from ctsftp.spool.stored import StoredUpload
 
 from .bench import Bench, rows
 

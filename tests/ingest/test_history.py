@@ -2,7 +2,7 @@
 
 import json
 
-from ctsftp.contract.receipt import render_json, render_text
+from ctsftp.model.receipt import render_json, render_text
 
 from .bench import Bench, rows
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ctsftp.ingest.queue import Lane, UploadQueue
-from ctsftp.spool.spool import StoredUpload
+from ctsftp.spool.stored import StoredUpload
 
 PATIENCE_S = 20.0
 
@@ -56,7 +56,7 @@ async def running(queue: UploadQueue) -> AsyncIterator[None]:
 
 
 def queue_of(work: Callable[[StoredUpload], Awaitable[None]], *, workers: int = 2, size: int = 100) -> UploadQueue:
-    return UploadQueue(work, lane_of=lane_of, workers=workers, size=size)
+    return UploadQueue(work, lane_of=lane_of, workers=workers, size=size, is_large=lambda _: False)
 
 
 async def test_uploads_of_one_segment_are_worked_on_one_after_another_in_their_order() -> None:

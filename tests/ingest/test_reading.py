@@ -16,6 +16,7 @@ from ctsftp.contract.reader import CsvReader
 from ctsftp.contract.titles import ID_TITLES
 from ctsftp.contract.verdict import Signs
 from ctsftp.ingest.reading import BLOCK_BYTES, IDS_AT_ONCE, Reading, id_titles, read_file, read_in_thread
+from ctsftp.lists import parts
 
 from .bench import rows
 
@@ -40,6 +41,19 @@ def test_every_row_is_a_member_a_duplicate_or_rejected(path: Path) -> None:
     assert found.rows == found.members + found.duplicates + found.rejected
     assert [row.value for row in found.rejected_rows] == ["x", "", "0"]
     assert found.sha256 == hashlib.sha256(content.encode()).hexdigest()
+
+
+@pytest.mark.parametrize("ids", [4, 5])
+def test_ids_that_lie_in_too_many_places_are_no_members(path: Path, monkeypatch: pytest.MonkeyPatch, ids: int) -> None:
+    monkeypatch.setattr(parts, "MAX_LIST_CONTAINERS", 4)
+    found = read(path, rows([one << 16 for one in range(1, ids + 1)]))
+    if ids == 4:
+        assert found.fault is None
+    else:
+        assert found.fault is not None
+        assert found.fault.code is Code.SCATTERED
+        assert found.fault.reason.startswith("Its 5 ids lie scattered, from 65536 to 327680: they are no CTUserIDs.")
+        assert "Select Object: " in found.fault.reason
 
 
 def test_one_id_repeated_a_hundred_thousand_times_is_one_member(path: Path) -> None:

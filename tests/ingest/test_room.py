@@ -30,6 +30,7 @@ class Disk:
             now=bench.clock,
             try_again=lambda upload, delay_s: bench.tried_again.append((upload.id, delay_s)),
             spare_bytes=lambda: self.spare,
+            told=lambda *_: None,
         )
 
 

@@ -19,7 +19,7 @@ from ctsftp.ingest.sweeper import Sweeper
 from ctsftp.spool.paths import HomePath, read_path
 from ctsftp.spool.removal import Removal
 from ctsftp.spool.settings import SpoolSettings
-from ctsftp.spool.spool import StoredUpload
+from ctsftp.spool.stored import StoredUpload
 
 from .bench import MAX_SIZE_BYTES, Bench, rows
 
@@ -40,6 +40,7 @@ class Broom:
             lane_of=lambda upload: (upload.client, upload.filename),
             workers=1,
             size=size,
+            is_large=lambda _: False,
         )
         self.sweeper = Sweeper(
             spool=bench.spool,

@@ -5,9 +5,9 @@ from datetime import datetime
 
 import pytest
 
+from ctsftp.model.records import Hook
 from ctsftp.notify.notifier import Notifier
 from ctsftp.store import Store
-from ctsftp.store.records import Hook
 
 from .conftest import Feed, StandingClock
 from .receiver import receiving

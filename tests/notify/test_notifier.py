@@ -13,11 +13,11 @@ from ctsftp.contract.codes import Code
 from ctsftp.contract.events import EventKind
 from ctsftp.contract.states import State
 from ctsftp.errors import StoreError
+from ctsftp.model.records import Delivery, DeliveryState, Event, Hook
 from ctsftp.notify.notifier import Notifier
 from ctsftp.notify.settings import NotifySettings
 from ctsftp.notify.webhook import new_secret
 from ctsftp.store import Store
-from ctsftp.store.records import Delivery, DeliveryState, Event, Hook
 
 from .conftest import Feed
 from .receiver import DOWN, PATIENCE_S, Receiver, receiving

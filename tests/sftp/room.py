@@ -21,13 +21,14 @@ from ctsftp.sftp.settings import SftpSettings
 from ctsftp.spool.disk import LocalDisk
 from ctsftp.spool.home import Entry
 from ctsftp.spool.ids import UploadIds
-from ctsftp.spool.spool import Spool, StoredUpload
+from ctsftp.spool.spool import Spool
+from ctsftp.spool.stored import StoredUpload
 
 from .raw import RawSftp
 
 if TYPE_CHECKING:
     from ctsftp.contract.codes import Fault
-    from ctsftp.sftp.files import Answer, Ask, CutOff
+    from ctsftp.sftp.landing import Answer, Ask, CutOff
 
 PATIENCE_S = 20.0
 ACME = "acme"

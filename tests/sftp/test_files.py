@@ -31,7 +31,7 @@ from asyncssh.packet import String, UInt32, UInt64
 
 from ctsftp.contract.codes import Code, Fault
 from ctsftp.errors import StoreError
-from ctsftp.spool.spool import StoredUpload
+from ctsftp.spool.stored import StoredUpload
 
 from .raw import NO_ATTRS, RawSftp
 from .room import ACME, GOLD, Room

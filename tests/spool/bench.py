@@ -7,8 +7,9 @@ from ctsftp.spool.disk import Disk, LocalDisk
 from ctsftp.spool.home import Home
 from ctsftp.spool.ids import UploadIds
 from ctsftp.spool.paths import HomePath, read_path
-from ctsftp.spool.spool import Spool, StoredUpload
+from ctsftp.spool.spool import Spool
 from ctsftp.spool.staging import StagedFile
+from ctsftp.spool.stored import StoredUpload
 
 LIMIT_BYTES = 10_000
 
@@ -66,7 +67,8 @@ class Client:
         return self.cut_off(staged)
 
     def publish_renamed(self, old: str, new: str, *, replace: bool = False) -> StoredUpload:
-        return self.spool.publish_renamed("acme", at(old), at(new), replace=replace)
+        self.home.check_target(at(old), at(new), replace=replace)
+        return self.spool.publish_again("acme", at(old), at(new))
 
     def rename(self, old: str, new: str, *, replace: bool = False) -> None:
         self.home.rename(at(old), at(new), replace=replace)

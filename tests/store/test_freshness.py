@@ -7,8 +7,9 @@ import pytest
 
 from ctsftp.contract.freshness import Expectation
 from ctsftp.contract.states import State
+from ctsftp.model.records import Hook
+from ctsftp.model.writing import iso
 from ctsftp.store import Store
-from ctsftp.store.records import Hook, iso
 
 from .conftest import Feed, StandingClock, digest
 

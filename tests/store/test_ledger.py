@@ -1,6 +1,6 @@
 """The ledger and its one mover."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -9,8 +9,9 @@ from ctsftp.contract.codes import Code, Notice
 from ctsftp.contract.rows import RejectedRow
 from ctsftp.contract.states import MOVES, IllegalMoveError, State
 from ctsftp.errors import NotFoundError, RefusedError
-from ctsftp.store import Store
-from ctsftp.store.records import iso
+from ctsftp.model.writing import iso
+from ctsftp.store import Store, Upload
+from ctsftp.store.tables import uploads
 
 from .conftest import Feed, StandingClock, accept, account, digest
 
@@ -336,3 +337,7 @@ def test_moments_are_written_in_utc_so_that_their_text_sorts() -> None:
     assert iso(datetime(2026, 1, 1, tzinfo=UTC)) == "2026-01-01T00:00:00.000Z"
     with pytest.raises(ValueError, match="time zone"):
         iso(datetime(2026, 1, 1))  # noqa: DTZ001 - the fault itself
+
+
+def test_the_ledger_has_a_column_for_each_field_of_an_upload() -> None:
+    assert {column.name for column in uploads.c} == {field.name for field in fields(Upload)}

@@ -15,8 +15,8 @@ from ctsftp.contract.codes import Code
 from ctsftp.contract.events import EventKind
 from ctsftp.contract.states import State
 from ctsftp.errors import NotFoundError, RefusedError
+from ctsftp.model.records import Attempt, Delivery, DeliveryState, Hook
 from ctsftp.store import Store, moves, outbox
-from ctsftp.store.records import Attempt, Delivery, DeliveryState, Hook
 
 from .conftest import Feed, StandingClock
 

@@ -2,9 +2,9 @@
 
 from ctsftp.contract.freshness import Expectation
 from ctsftp.contract.states import State
+from ctsftp.model.records import Logins
 from ctsftp.store import Store
 from ctsftp.store.overview import SegmentTotals, Waiting
-from ctsftp.store.records import Logins
 
 from .conftest import Feed, StandingClock
 

@@ -204,10 +204,10 @@ async def test_pruning_keeps_five_and_seven_days_unless_told_otherwise(feed: Fee
         await feed.load([1])
         clock.advance(days=1)
     clock.advance(days=-1)
-    await feed.store.snapshots.prune()
+    await feed.store.snapshots.prune(keep_last=5, keep_days=7)
     assert await numbers(feed.store) == [9, 8, 7, 6, 5, 4, 3]
     clock.advance(days=99)
-    await feed.store.snapshots.prune()
+    await feed.store.snapshots.prune(keep_last=5, keep_days=7)
     assert await numbers(feed.store) == [9, 8, 7, 6, 5]
 
 
@@ -219,7 +219,7 @@ async def test_pruning_never_takes_the_current_one_and_numbers_go_on(feed: Feed)
     assert await numbers(feed.store) == [4, 1]
     assert (await feed.load([1])).number == 5
     with pytest.raises(ValueError, match="newest"):
-        await feed.store.snapshots.prune(keep_last=0)
+        await feed.store.snapshots.prune(keep_last=0, keep_days=7)
 
 
 async def test_pruning_looks_at_each_segment_by_itself(feed: Feed) -> None:

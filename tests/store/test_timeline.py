@@ -4,7 +4,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from ctsftp.contract.timeline import StepKind
+from ctsftp.model.timeline import StepKind
 from ctsftp.store import Store
 from ctsftp.store.timeline import TREND_STEPS
 

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from ctsftp.contract.states import State
-from ctsftp.contract.timeline import StepKind
+from ctsftp.model.timeline import StepKind
 from ctsftp.store import Store
 from ctsftp.store.tables import segments, snapshots, timeline, uploads
 

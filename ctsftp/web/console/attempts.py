@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from datetime import datetime, timedelta
 
-from ctsftp.store.records import Clock
+from ctsftp.model.records import Clock
 
 MAX_ADDRESSES = 10_000  # whose failures are remembered
 MINUTE = timedelta(minutes=1)

@@ -16,13 +16,13 @@ from xml.etree import ElementTree as ET
 import leather  # type: ignore[import-untyped]
 from markupsafe import Markup
 
-from ctsftp.contract.timeline import Step
+from ctsftp.model.timeline import Step
 
 SPARK_WIDTH, SPARK_HEIGHT = 96, 24
-BROAD, NARROW = ("broad", 960, 240), ("narrow", 360, 220)
+WIDTH, HEIGHT = 960, 240  # a phone scrolls it
 LABEL_WIDTH = 120  # a moment below the chart, and room around it
 # Beside and above the drawing: half a moment, half a number.
-ROOM_LEFT, ROOM_RIGHT, ROOM_ABOVE, ROOM_BELOW = 28, 60, 10, 4
+ROOM_LEFT, ROOM_RIGHT, ROOM_ABOVE, ROOM_BELOW = 60, 60, 10, 4
 # How far labels may be apart, in seconds: round on a clock, then whole days.
 DAY_S = 86_400
 MINUTE_S = 60
@@ -91,10 +91,7 @@ class Course:
 
 
 def size_over_time(steps: Sequence[Step], now: datetime) -> Markup:
-    """Draw what readers had, old to new and until now, twice: broad, and for a phone; the style sheet shows one.
-
-    "" where nothing changed over time yet.
-    """
+    """Draw what readers had, old to new and until now; "" where nothing changed over time yet."""
     if len(steps) < 2:  # noqa: PLR2004
         return Markup()
     moments = [datetime.fromisoformat(step.at) for step in steps]
@@ -105,23 +102,22 @@ def size_over_time(steps: Sequence[Step], now: datetime) -> Markup:
         places.append(max(places[-1], course.place(at)))
     for step, (since, until) in zip(steps, pairwise(places), strict=True):
         course.points.extend(((since, step.members), (until, step.members)))
-    drawn = Markup().join(_draw(course, *form) for form in (BROAD, NARROW))
     first, last = steps[0].members, steps[-1].members
     label = f"Members over time: {first:,} on {moments[0]:%Y-%m-%d}, {last:,} on {end:%Y-%m-%d}"
-    return Markup('<div class="chart" role="img" aria-label="{}">{}</div>').format(label, drawn)
+    return Markup('<div class="chart" role="img" tabindex="0" aria-label="{}">{}</div>').format(label, _draw(course))
 
 
-def _draw(course: Course, kind: str, width: int, height: int) -> Markup:
+def _draw(course: Course) -> Markup:
     chart = leather.Chart()
     least, most = (choose(members for _, members in course.points) for choose in (min, max))
     if least == most:  # a scale needs a length
         chart.add_y_scale(max(least - 1, 0), most + 1)
-    labels = course.labels(width // LABEL_WIDTH)
+    labels = course.labels(WIDTH // LABEL_WIDTH)
     chart.add_x_scale(0, END)
     chart.add_x_axis(ticks=list(labels), tick_formatter=lambda place, *_: labels[place])
     chart.add_y_axis(tick_formatter=lambda members, *_: f"{members:,.0f}")
     chart.add_line(course.points)
-    box = f"{-ROOM_LEFT} {-ROOM_ABOVE} {width + ROOM_LEFT + ROOM_RIGHT} {height + ROOM_ABOVE + ROOM_BELOW}"
-    picture = ET.Element("svg", {"class": kind, "viewBox": box})
-    picture.append(chart.to_svg_group(width, height))
+    box = f"{-ROOM_LEFT} {-ROOM_ABOVE} {WIDTH + ROOM_LEFT + ROOM_RIGHT} {HEIGHT + ROOM_ABOVE + ROOM_BELOW}"
+    picture = ET.Element("svg", {"viewBox": box})
+    picture.append(chart.to_svg_group(WIDTH, HEIGHT))
     return Markup(ET.tostring(picture, encoding="unicode"))  # noqa: S704  numbers and dates, escaped by ElementTree

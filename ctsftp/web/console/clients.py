@@ -4,7 +4,7 @@ import asyncio
 
 from starlette.responses import Response
 
-from ctsftp.store.records import Logins
+from ctsftp.model.records import Logins
 from ctsftp.web.console.visitor import Visitor
 
 

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from secrets import token_hex
 
-from ctsftp.store.records import Token
+from ctsftp.model.records import Token
 
 QUIET_S = 2.0  # console.js waits a little longer
 PAUSE_S = 0.5  # between two beats of a page: a hundred uploads at once are a few

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from ctsftp.errors import CtsftpError
-from ctsftp.store.records import Token
+from ctsftp.model.records import Token
 from ctsftp.web.console.visitor import (
     SEE_OTHER,
     Desk,

@@ -17,8 +17,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from ctsftp.contract.states import State
 from ctsftp.errors import CtsftpError, RefusedError, UsageError
+from ctsftp.model.records import IfApproved, Upload
 from ctsftp.store.overview import Waiting
-from ctsftp.store.records import IfApproved, Upload
 from ctsftp.store.sessions import Session
 from ctsftp.web.access import Access, Parts
 from ctsftp.web.console.assets import ASSETS

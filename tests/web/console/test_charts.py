@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ctsftp.contract.timeline import Step, StepKind
-from ctsftp.store.records import iso
+from ctsftp.model.timeline import Step, StepKind
+from ctsftp.model.writing import iso
 from ctsftp.web.console.charts import LABEL_WIDTH, SPARK_HEIGHT, SPARK_WIDTH, size_over_time, spark
 
 BEGIN = datetime(2026, 3, 10, 9, tzinfo=UTC)
@@ -45,18 +45,18 @@ def test_one_size_is_no_trend() -> None:
 
 def test_a_chart_goes_in_steps_until_now() -> None:
     steps = [step(BEGIN, 300), step(BEGIN + HOUR, 20), step(BEGIN + 2 * HOUR, 300, StepKind.ROLLED_BACK)]
-    [corners, _] = corners_of(size_over_time(steps, BEGIN + 4 * HOUR))
+    corners = corners_of(size_over_time(steps, BEGIN + 4 * HOUR))
     (x0, high), (x1, still), (x2, low), (x3, still_low), (x4, back), (x5, end) = corners
     assert (x0, x1, x3) == (0, x2, x4)
     assert (x3, x5) == pytest.approx((2 * x1, 4 * x1))
     assert high == still == back == end < low == still_low  # SVG counts from the top
 
 
-def corners_of(chart: str) -> list[list[tuple[float, float]]]:
-    """Give the corners of the chart's line, broad and narrow."""
-    lines = [one.attrib["d"] for one in ET.fromstring(chart).iter("path")]  # noqa: S314
-    numbers = [list(map(float, re.findall(r"[0-9.]+", line))) for line in lines]
-    return [list(zip(one[::2], one[1::2], strict=True)) for one in numbers]
+def corners_of(chart: str) -> list[tuple[float, float]]:
+    """Give the corners of the chart's line."""
+    [line] = [one.attrib["d"] for one in ET.fromstring(chart).iter("path")]  # noqa: S314
+    numbers = list(map(float, re.findall(r"[0-9.]+", line)))
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 @settings(max_examples=60, deadline=None)
@@ -69,9 +69,9 @@ def test_a_chart_is_drawn_whatever_the_sizes_and_times(sizes: list[int], step_ms
     assert {one.tag for one in tree.iter()} <= {"div", "svg", "g", "rect", "line", "text", "path"}
     assert not any("style" in one.attrib for one in tree.iter())
     assert f"{sizes[-1]:,} on " in tree.attrib["aria-label"]
-    for labels in labels_of(drawn):
-        assert 1 <= len(labels) <= 960 // LABEL_WIDTH
-        assert len(set(moments_of(labels))) == len(labels)
+    labels = labels_of(drawn)
+    assert 1 <= len(labels) <= 960 // LABEL_WIDTH
+    assert len(set(moments_of(labels))) == len(labels)
 
 
 def moments_of(labels: list[str]) -> list[str]:
@@ -83,13 +83,25 @@ def moments_of(labels: list[str]) -> list[str]:
     return found
 
 
-def labels_of(chart: str) -> list[list[str]]:
-    """Give the moments that are written below the chart, broad and narrow."""
-    found = []
-    for picture in ET.fromstring(chart).findall("svg"):  # noqa: S314
-        texts = [one for axis in picture.iter("g") if "bottom" in axis.get("class", "") for one in axis.iter("text")]
-        found.append([str(text.text) for text in sorted(texts, key=lambda text: float(text.attrib["x"]))])
-    return found
+def labels_of(chart: str) -> list[str]:
+    """Give the moments that are written below the chart."""
+    axes = [axis for axis in ET.fromstring(chart).iter("g") if "bottom" in axis.get("class", "")]  # noqa: S314
+    texts = [text for axis in axes for text in axis.iter("text")]
+    return [str(text.text) for text in sorted(texts, key=lambda text: float(text.attrib["x"]))]
+
+
+@pytest.mark.parametrize("members", [1, 300, 10**7])
+@pytest.mark.parametrize("length", [timedelta(seconds=3), timedelta(minutes=50), timedelta(days=6)])
+def test_no_moment_below_a_chart_is_cut_at_its_edges(members: int, length: timedelta) -> None:
+    drawn = ET.fromstring(size_over_time([step(BEGIN, members), step(BEGIN + length / 2, 2)], BEGIN + length))  # noqa: S314
+    [picture] = drawn.iter("svg")
+    left, _, width, _ = map(float, picture.attrib["viewBox"].split())
+    [plot] = [one for one in drawn.iter("g") if any("bottom" in child.get("class", "") for child in one)]
+    beside = float(re.findall(r"[0-9.]+", plot.attrib["transform"])[0])
+    for text in (text for axis in plot if "bottom" in axis.get("class", "") for text in axis.iter("text")):
+        half = len(text.text or "") * 7 / 2  # of 13 pixels a letter takes 7 at most
+        assert left <= beside + float(text.attrib["x"]) - half
+        assert beside + float(text.attrib["x"]) + half <= left + width
 
 
 @pytest.mark.parametrize(
@@ -103,6 +115,5 @@ def labels_of(chart: str) -> list[list[str]]:
     ],
 )
 def test_moments_below_a_chart_are_round_and_a_days_date_stands_once(length: timedelta, labels: list[str]) -> None:
-    broad, narrow = labels_of(size_over_time([step(BEGIN, 1), step(BEGIN + length / 2, 2)], BEGIN + length))
-    assert broad == labels
-    assert 1 <= len(narrow) <= 3
+    drawn = size_over_time([step(BEGIN, 1), step(BEGIN + length / 2, 2)], BEGIN + length)
+    assert labels_of(drawn) == labels

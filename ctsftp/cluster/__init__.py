@@ -1,0 +1,1 @@
+"""Several nodes over one database: their names and clocks, their signs of life, and what one does for a dead one."""

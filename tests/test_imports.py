@@ -1,0 +1,66 @@
+"""No module imports another that imports it, by whatever way: whoever reads one need not know the other."""
+
+import ast
+from collections.abc import Collection
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+TOP = Path(__file__).parent.parent
+# Modules that may still import each other: the list only gets shorter.
+KNOWN = {f"ctsftp.sftp.{name}" for name in ("attempts", "door", "login", "server")}
+
+Graph = dict[str, set[str]]
+
+
+def name_of(path: Path, top: Path) -> str:
+    parts = path.relative_to(top).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported(node: ast.AST, modules: Collection[str]) -> set[str]:
+    """The modules that a statement imports: `from package import module` is that module, and not its package."""
+    if isinstance(node, ast.Import):
+        return {one.name for one in node.names}
+    if isinstance(node, ast.ImportFrom) and node.module:
+        longer = (f"{node.module}.{one.name}" for one in node.names)
+        return {one if one in modules else node.module for one in longer}
+    return set()
+
+
+def imports(top: Path, package: str) -> Graph:
+    """The modules of a package and what each imports of it: in functions, and for the type checker, too."""
+    paths = {name_of(path, top): path for path in (top / package).rglob("*.py")}
+    found: Graph = {}
+    for name, path in paths.items():
+        nodes = ast.walk(ast.parse(path.read_text("utf-8")))
+        found[name] = {one for node in nodes for one in imported(node, paths) if one in paths and one != name}
+    return found
+
+
+def circle(graph: Graph, *, but_for: Collection[str] = ()) -> list[str]:
+    """One circle of modules that is none of those that are known; empty if there is none."""
+    sorter = TopologicalSorter(
+        {name: {one for one in to if not (name in but_for and one in but_for)} for name, to in graph.items()}
+    )
+    try:
+        sorter.prepare()
+    except CycleError as exc:
+        found: list[str] = exc.args[1]
+        return found
+    return []
+
+
+def test_no_modules_import_each_other() -> None:
+    assert circle(imports(TOP, "ctsftp"), but_for=KNOWN) == []
+
+
+def test_a_circle_is_found_wherever_its_imports_stand(tmp_path: Path) -> None:
+    house = tmp_path / "house"
+    house.mkdir()
+    (house / "__init__.py").touch()
+    (house / "one.py").write_text("def late():\n    from house import two\n")
+    (house / "two.py").write_text("if TYPE_CHECKING:\n    from house.three import Three\n")
+    (house / "three.py").write_text("import house.one\n")
+    assert set(circle(imports(tmp_path, "house"))) == {"house.one", "house.two", "house.three"}
+    (house / "three.py").write_text("import sys\n")
+    assert circle(imports(tmp_path, "house")) == []
