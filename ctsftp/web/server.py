@@ -72,6 +72,19 @@ class Uvicorn(uvicorn.Server):
         await super().startup(sockets)
         self.up.set()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop; a peer that does not take what it is sent is waited for no longer than the others."""
+        breaking = asyncio.get_running_loop().call_later(self.config.timeout_graceful_shutdown or 0, self._break_off)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            breaking.cancel()
+
+    def _break_off(self) -> None:
+        for connection in list(self.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Capture none."""
