@@ -58,23 +58,30 @@ async def resolve_upload(
 
 
 async def resolve_upload_of(store: Store, segment: str, *, client: str | None, states: Collection[State]) -> Upload:
-    """Find the newest upload of a segment; of one that may wait, the newest that does."""
+    """Find the newest upload of a segment that waits for what is wanted of it.
+
+    Where anything will do, that is the newest that waits for a decision, else the newest of all.
+    """
     found = await store.ledger.uploads(segment_key=segment_key(segment), client=client)
     if not found:
         raise NotFoundError(f'There is no upload of a segment "{segment}": `ctsftp upload list` shows them all.')
     _refuse_several_clients(found, f'Several clients have a segment "{segment}"')
-    if wanted := WAITING & set(states) if len(states) < len(State) else ():
-        found = [upload for upload in found if upload.state in wanted]
-        if not found:
-            names = " or ".join(state.value for state in State if state in wanted)
-            raise NotFoundError(
-                f'No upload of the segment "{segment}" is {names}: `ctsftp upload list` shows them all.'
-            )
-    return found[0]
+    if len(states) == len(State):
+        return _newest(found, {State.HELD})
+    wanted = WAITING & set(states)
+    waits = next((upload for upload in found if upload.state in wanted), None)
+    if waits is None:
+        names = " or ".join(state.value for state in State if state in wanted)
+        raise NotFoundError(f'No upload of the segment "{segment}" is {names}: `ctsftp upload list` shows them all.')
+    return waits
 
 
 def _newest(found: Sequence[Upload], states: Collection[State]) -> Upload:
-    return next((upload for upload in found if upload.state in states), found[0])
+    """Give the newest that waits and is in one of these states, else the newest in them, else the newest."""
+    for wanted in (WAITING & set(states), states):
+        if upload := next((one for one in found if one.state in wanted), None):
+            return upload
+    return found[0]
 
 
 def _refuse_several_clients(found: Sequence[Upload], told: str) -> None:

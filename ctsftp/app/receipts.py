@@ -187,7 +187,7 @@ def _file(receipt: Receipt, kind: Kind, rejects: Iterable[RejectedRow], *, newes
 
 
 def _changed_s(receipt: Receipt) -> float:
-    return datetime.fromisoformat(receipt.finished_at or receipt.received_at).timestamp()
+    return datetime.fromisoformat(receipt.changed_at).timestamp()
 
 
 def _received(upload: StoredUpload) -> Receipt:

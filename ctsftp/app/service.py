@@ -31,6 +31,7 @@ from ctsftp.clients.hostkeys import HostKey, load_or_create_host_keys
 from ctsftp.contract.counting import some
 from ctsftp.errors import CtsftpError, DiskError, LostDatabaseError
 from ctsftp.ingest.approval import Approvals
+from ctsftp.model.commands import Command, Role
 from ctsftp.model.guide import render_readme
 from ctsftp.model.records import IfApproved, Logins, Upload
 from ctsftp.settings import Settings
@@ -56,6 +57,7 @@ FIRST_START = timedelta(days=1)
 READY_TIMEOUT_S = 2
 OTHER_DESCRIPTORS = 1_000  # besides senders': HTTP, the database, threads that read lists
 
+R = TypeVar("R")
 T = TypeVar("T")
 
 log = structlog.get_logger()
@@ -64,8 +66,8 @@ log = structlog.get_logger()
 class Administration(Protocol):
     """Does what people ask of a running server; the room above makes it."""
 
-    async def perform(self, operation: str, arguments: dict[str, Any]) -> Any:
-        """Do one thing, and give its result."""
+    async def perform(self, command: Command[R], *, role: Role) -> R:
+        """Do what somebody of this role asks, and give the answer."""
 
     async def start(self) -> None:
         """Be there for people."""
@@ -226,9 +228,9 @@ class Service:
                 await watch.flush(last=True)
         log.info("stopped")
 
-    async def perform(self, operation: str, arguments: dict[str, Any]) -> Any:
-        """Do what an admin asks for."""
-        return await self.administration.perform(operation, arguments)
+    async def perform(self, command: Command[R], *, role: Role = Role.OPERATOR) -> R:
+        """Do what is asked; by default, what this process itself asks."""
+        return await self.administration.perform(command, role=role)
 
     async def _sheet(self, client: str) -> dict[str, Any]:
         """Write a client's connection sheet."""

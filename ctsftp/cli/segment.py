@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -18,7 +17,9 @@ from ctsftp.cli.output import Column, Row, json_option, print_facts, print_json,
 from ctsftp.contract.counting import some
 from ctsftp.contract.freshness import read_span, write_span
 from ctsftp.errors import UsageError
-from ctsftp.model.records import Diff, Segment, SnapshotOut
+from ctsftp.model.commands import DeleteSegment, ExpectSegment, RestoreSegment, RetireSegment, RollBackSegment
+from ctsftp.model.records import Diff, Segment, SegmentOut, SnapshotOut
+from ctsftp.model.timeline import StepKind
 from ctsftp.store.store import Store
 
 client_option = click.option(
@@ -36,6 +37,13 @@ def _badge(row: Row) -> str:
     if row["overdue_at"]:
         badges.append("overdue" if datetime.fromisoformat(row["overdue_at"]) < utc_now() else "fresh")
     return ", ".join(badges)
+
+
+def _period(period: Row) -> str:
+    """Write when readers had a list, and how they got it but by its load."""
+    began = {StepKind.ROLLED_BACK: " (by a rollback)", StepKind.RESTORED: " (restored)"}.get(period["began_by"], "")
+    until = short_time(period["until"]) if period["until"] else "now"
+    return f"{short_time(period['since'])} to {until}{began}"
 
 
 COLUMNS: list[Column] = [
@@ -57,8 +65,10 @@ HISTORY_COLUMNS: list[Column] = [
     ("LEFT", "left"),
     ("STAMP", "stamp"),
     ("LOADED (UTC)", lambda row: short_time(row["loaded_at"])),
-    ("", lambda row: "current" if row["current"] else ""),
+    ("", lambda row: "current" if row["current"] else "a rollback goes here" if row["previous"] else ""),
+    ("READERS HAD IT (UTC)", lambda row: "; ".join(map(_period, row["periods"]))),
 ]
+HISTORY_SPARE = ("STAMP", "LOADED (UTC)", "LEFT", "ENTERED")
 
 
 @click.group("segment")
@@ -147,7 +157,7 @@ def export_(edge: Edge, name: str, file: str, client: str | None, *, as_json: bo
 @json_option
 @pass_edge
 def history(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
-    """List a segment's snapshots that are kept, newest first.
+    """List a segment's snapshots that are kept, newest first, and when readers had each.
 
     \b
     Example: ctsftp segment history vip_members
@@ -156,7 +166,7 @@ def history(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        print_table(rows, HISTORY_COLUMNS, empty="No snapshots.")
+        print_table(rows, HISTORY_COLUMNS, empty="No snapshots.", spare=HISTORY_SPARE)
 
 
 @command.command()
@@ -166,7 +176,7 @@ def history(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
 @json_option
 @pass_edge
 def diff(edge: Edge, name: str, numbers: tuple[int, ...], *, client: str | None, as_json: bool) -> None:
-    """Show who entered (+) and who left (-) between two snapshots; the last two, if none are named.
+    """Show who entered (+) and who left (-) between two snapshots; if none are named, by the last load or rollback.
 
     \b
     Example: ctsftp segment diff vip_members 3 5
@@ -198,14 +208,15 @@ def diff(edge: Edge, name: str, numbers: tuple[int, ...], *, client: str | None,
 @json_option
 @pass_edge
 def rollback(edge: Edge, name: str, number: int | None, *, client: str | None, as_json: bool) -> None:
-    """Make an earlier snapshot current again: number NUMBER, else the one before the current.
+    """Make another snapshot current: number NUMBER, else what readers had before the current list came.
 
-    The segment's uploads are then held until one is approved.
+    So after lists 1, 2 and 3, a rollback to 2, and list 4, it goes back to 2, and once more to 1: `ctsftp segment
+    history` marks where it goes. The segment's uploads are then held until one is approved.
 
     \b
     Example: ctsftp segment rollback vip_members 3
     """
-    row = perform(edge.settings, "segment.rollback", {"name": name, "client": client, "number": number})
+    row = perform(edge.settings, RollBackSegment(name, client, number))
     again = f"is at snapshot {row['number']} again, with {some(row['members'], 'member')}"
     _answer(row, f"{again}; its uploads are held until one is approved.", as_json=as_json)
 
@@ -221,7 +232,7 @@ def retire(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp segment retire vip_members
     """
-    row = perform(edge.settings, "segment.retire", {"name": name, "client": client})
+    row = perform(edge.settings, RetireSegment(name, client))
     _answer(row, "is retired.", as_json=as_json)
 
 
@@ -236,7 +247,7 @@ def restore(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp segment restore vip_members
     """
-    row = perform(edge.settings, "segment.restore", {"name": name, "client": client})
+    row = perform(edge.settings, RestoreSegment(name, client))
     _answer(row, f"is in use again, with {some(row['members'], 'member')}.", as_json=as_json)
 
 
@@ -262,9 +273,7 @@ def expect(
     if never == (every is not None):
         raise click.UsageError("Say either --every TIME or --never.")
     every_s, grace_s = (read_span(every), read_span(grace)) if every else (None, None)
-    row = perform(
-        edge.settings, "segment.expect", {"name": name, "client": client, "every_s": every_s, "grace_s": grace_s}
-    )
+    row = perform(edge.settings, ExpectSegment(name, client, every_s, grace_s))
     until = f" It is overdue after {short_time(row['overdue_at'])} (UTC)." if row["overdue_at"] else ""
     _answer(row, f"is expected every {write_span(every_s)}.{until}" if every_s else "is not expected.", as_json=as_json)
 
@@ -280,7 +289,7 @@ def delete(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp segment delete vip_members
     """
-    row = perform(edge.settings, "segment.delete", {"name": name, "client": client})
+    row = perform(edge.settings, DeleteSegment(name, client))
     _answer(row, "is deleted.", as_json=as_json)
 
 
@@ -306,7 +315,7 @@ def _facts(row: Row) -> Iterator[tuple[str, object]]:
             yield name.replace("_", " "), value
 
 
-def _answer(row: dict[str, Any], what: str, *, as_json: bool) -> None:
+def _answer(row: SegmentOut, what: str, *, as_json: bool) -> None:
     if as_json:
         print_json(row)
     else:

@@ -17,8 +17,10 @@ from ctsftp.contract.counting import some
 from ctsftp.contract.ids import is_upload_id
 from ctsftp.contract.names import segment_key
 from ctsftp.contract.states import State
-from ctsftp.model.records import IfApproved, Upload, detail
+from ctsftp.model.commands import ApproveUpload, Command, DiscardUpload, RetryUpload
+from ctsftp.model.records import IfApproved, Upload, UploadOut, detail
 from ctsftp.model.timeline import Period, say_when_current
+from ctsftp.model.twins import Twin, say_twin
 from ctsftp.settings import Settings
 from ctsftp.store.store import Store
 
@@ -131,16 +133,20 @@ def show(edge: Edge, upload_id: str, as_json: bool) -> None:
     \b
     Example: ctsftp upload show 019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10
     """
-    upload, periods, approved = query(edge.settings, lambda store: _facts(edge.settings, store, upload_id))
+    upload, periods, twin, approved = query(edge.settings, lambda store: _facts(edge.settings, store, upload_id))
     row: dict[str, Any] = {**upload.as_json(), "id_title": upload.id_title}
     if as_json:
-        print_json(row | detail(upload, periods, approved) | _help(row))
+        print_json(row | detail(upload, periods, approved, twin) | _help(row))
         return
     warnings = [(f"warning ({warning['code']})", warning["text"]) for warning in row.pop("warnings")]
+    if twin:  # the reason is of the time it came; what is so now stands in `list`
+        row.pop("reason")
     times = {name: short_time(row.pop(name)) for name in ("received_at", "finished_at")}
     facts = [(name.replace("_", " "), value) for name, value in (row | times).items()]
     if upload.state is State.LOADED:
         facts.append(("list", say_when_current(periods)))
+    elif upload.state is State.DUPLICATE:
+        facts.append(("list", say_twin(twin)))
     if approved:
         facts.append(("if approved", _say_change(approved, upload.members or 0)))
     print_facts([*facts, *warnings, *_advice(row)])
@@ -174,7 +180,7 @@ def retry(edge: Edge, upload_id: str, as_json: bool) -> int:
     \b
     Example: ctsftp upload retry VIP_Members_20261123_0900.csv
     """
-    return _decide(edge, "upload.retry", upload_id, well=READ_WELL, as_json=as_json)
+    return _decide(edge, RetryUpload(upload_id), well=READ_WELL, as_json=as_json)
 
 
 @command.command()
@@ -186,7 +192,7 @@ def approve(edge: Edge, upload_id: str, as_json: bool) -> int:
     \b
     Example: ctsftp upload approve --segment vip_members
     """
-    return _decide(edge, "upload.approve", upload_id, well={State.LOADED}, as_json=as_json)
+    return _decide(edge, ApproveUpload(upload_id), well={State.LOADED}, as_json=as_json)
 
 
 @command.command()
@@ -198,11 +204,11 @@ def discard(edge: Edge, upload_id: str, as_json: bool) -> int:
     \b
     Example: ctsftp upload discard VIP_Members_20261123_0900.csv
     """
-    return _decide(edge, "upload.discard", upload_id, well={State.DISCARDED}, as_json=as_json)
+    return _decide(edge, DiscardUpload(upload_id), well={State.DISCARDED}, as_json=as_json)
 
 
-def _decide(edge: Edge, operation: str, upload_id: str, *, well: Collection[State], as_json: bool) -> int:
-    row: dict[str, Any] = perform(edge.settings, operation, {"upload_id": upload_id})
+def _decide(edge: Edge, command: Command[UploadOut], *, well: Collection[State], as_json: bool) -> int:
+    row = perform(edge.settings, command)
     if as_json:
         print_json(row)
     else:
@@ -210,11 +216,14 @@ def _decide(edge: Edge, operation: str, upload_id: str, *, well: Collection[Stat
     return 0 if row["state"] in well else EXIT_NO
 
 
-async def _facts(settings: Settings, store: Store, upload_id: str) -> tuple[Upload, list[Period], IfApproved | None]:
+async def _facts(
+    settings: Settings, store: Store, upload_id: str
+) -> tuple[Upload, list[Period], Twin | None, IfApproved | None]:
     from ctsftp.admin.preview import if_approved  # noqa: PLC0415  numpy costs most commands more than their work
 
     upload = await store.ledger.upload(upload_id)
-    return upload, await store.timeline.periods_of(upload_id), await if_approved(settings, store, upload)
+    periods, twin = await store.timeline.periods_of(upload_id), await store.ledger.twin_of(upload)
+    return upload, periods, twin, await if_approved(settings, store, upload)
 
 
 def _say_change(approved: IfApproved, then: int) -> str:

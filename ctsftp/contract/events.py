@@ -159,7 +159,8 @@ _WORDS: dict[EventKind, Words] = {
     ),
     EventKind.UPLOAD_SUPERSEDED: Words(
         "An older file for {list} was put aside",
-        "The file {file} for {list} is older than what is in use, and was not used. There is nothing to do.",
+        "The file {file} for {list} is older than a list that was used before, and was not used. There is nothing to"
+        " do.",
     ),
     EventKind.UPLOAD_FAILED: Words(
         "{what} was not updated: the server had a fault",

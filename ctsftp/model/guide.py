@@ -9,21 +9,39 @@ from ctsftp.contract.counting import some
 from ctsftp.contract.places import Places
 from ctsftp.contract.states import State
 from ctsftp.model.receipt import MAX_NAME_BYTES, TEXT_WIDTH, Receipt
+from ctsftp.model.timeline import Period, StepKind, say_end
+from ctsftp.model.twins import Twin
 
 INDEX_NAME = "00_INDEX.txt"
 README_NAME = "00_README.txt"
 DETAILS_NAME = "details"
 
+_LABEL_WIDTH = 24  # "Encryption/Compression" and two blanks
 _TITLES = ("TIME (UTC)", "FILE", "STATE", "MEMBERS", "WHAT TO CHANGE")
 _NOTHING = "nothing"
 _TO_DO = {
     State.RECEIVED: "nothing yet: look again in a minute",
     State.LOADING: "nothing yet: look again in a minute",
-    State.DUPLICATE: "nothing: the same file was taken before",
-    State.SUPERSEDED: "nothing: a newer list is in use",
+    State.SUPERSEDED: "nothing: a newer list was used before it came",
     State.FAILED: "nothing: the fault is the server's, and the file is safe",
-    State.RETIRED: "the name, if it is wrong: this segment takes no files any more",
+    State.RETIRED: "the name, if it is wrong: the segment took no files when it came",
     State.DISCARDED: "nothing: the server's admin decided not to use it",
+}
+_RIGHT = "nothing, if the list is right"
+_HELD: dict[str, str] = {
+    Code.FUTURE: "the date in the name, if it is wrong",
+    Code.UNFINISHED: "nothing, if the file is whole; else run the job again",
+    Code.FOOTER: "the last row, if it is a count of the rows",
+    Code.ID_TITLE: "the title of the id column, if it has CTUserIDs: CTUserID",
+    Code.EMPTY: "nothing, if nobody is to be in the segment",
+    Code.SHRUNK: "nothing, if the audience is that small",
+}
+# Of a list that was used with a warning that names no setting.
+_CHECK: dict[str, str] = {
+    Code.NO_LAST_NEWLINE: "nothing, if the export ran to its end: the last line has no line break",
+    Code.MOSTLY_CHANGED: "nothing, if most members really changed",
+    Code.ID_TITLE: "the title of the id column: CTUserID",
+    Code.DIRECTORY: "Directory: /",
 }
 _KINDS = {
     "rejected": "Refused: the list was not used, and the one before it is still in use.",
@@ -33,8 +51,11 @@ _KINDS = {
 
 
 def render_index(receipts: Iterable[Receipt]) -> bytes:
-    """Return a line for each upload, in their order: time, file, state, members, and what to change."""
-    lines = [_TITLES, *(_line(receipt) for receipt in receipts)]
+    """Return a line for each upload, newest first: time, file, state, members, and what to change.
+
+    A file with a temporary name has none once its list came: that has one of its own.
+    """
+    lines = [_TITLES, *map(_line, _listed(receipts))]
     widths = [max(len(line[column]) for line in lines) for column in range(len(_TITLES) - 1)]
     shown = [
         "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]) for line in lines
@@ -49,7 +70,9 @@ def to_change(receipt: Receipt) -> str:
         case State.REJECTED:
             return advised_setting(receipt.reason, receipt.code) or _sender(receipt.code)
         case State.HELD:
-            return _sender(receipt.code)
+            return f"{_HELD.get(receipt.code or '', _RIGHT)}: it waits for the server's admin"
+        case State.DUPLICATE:
+            return _to_change_of_duplicate(receipt.twin)
         case State.IGNORED:
             is_unfinished = Places().unfinished(_place(receipt))
             return "the name or folder, if it is a list: this one is temporary" if is_unfinished else "nothing: no list"
@@ -68,6 +91,15 @@ def render_readme(sheet: Mapping[str, Any], directories: Sequence[str] = ()) -> 
     return "\n".join(_readme(sheet, directories)).encode(errors="replace") + b"\n"
 
 
+def _listed(receipts: Iterable[Receipt]) -> Iterator[Receipt]:
+    came: set[tuple[str | None, str | None]] = set()
+    for receipt in receipts:
+        list_to_be = Places().unfinished(_place(receipt)) if receipt.state is State.IGNORED else None
+        if list_to_be is None or (list_to_be.key, list_to_be.stamp) not in came:
+            yield receipt
+        came.add((receipt.segment_key, receipt.stamp))
+
+
 def _line(receipt: Receipt) -> tuple[str, ...]:
     state = f"{receipt.state} ({receipt.code})" if receipt.code else receipt.state.value
     members = f"{receipt.members:,}" if receipt.members is not None and receipt.state is not State.REJECTED else ""
@@ -79,8 +111,28 @@ def _place(receipt: Receipt) -> str:
     return f"{(receipt.directory or '/').rstrip('/')}/{receipt.filename}"
 
 
+def _to_change_of_duplicate(twin: Twin | None) -> str:
+    if twin and twin.state is State.HELD:
+        command = f"ctsftp upload approve {twin.id}"
+        return f"nothing: the same list is held already, and waits for the server's admin ({command})"
+    if twin and twin.is_current:
+        return "nothing: the same list is in use"
+    return _no_longer(twin.periods if twin else ()) or "nothing: the same file came before"
+
+
+def _no_longer(periods: Sequence[Period]) -> str:
+    """Say of a list that was in use, and is not because an admin decided so, since when; "" of any other."""
+    if not periods or periods[-1].ended_by not in {StepKind.ROLLED_BACK, StepKind.RETIRED}:
+        return ""
+    return f"ask the server's admin: the list was in use {say_end(periods)}"
+
+
 def _to_change_of_loaded(receipt: Receipt) -> str:
-    settings = [advised_setting(one.get("text"), None) for one in receipt.warnings]
+    if ended := _no_longer(receipt.periods):
+        return ended
+    settings = [
+        advised_setting(one.get("text"), None) or _CHECK.get(one.get("code", ""), "") for one in receipt.warnings
+    ]
     changes = [setting for setting in dict.fromkeys(settings) if setting]
     if receipt.rejected and receipt.rows:
         changes.append(f"{receipt.rejected:,} of {some(receipt.rows, 'row')}, rejected: see its receipt")
@@ -139,8 +191,8 @@ def _facts(facts: Mapping[str, str]) -> Iterator[str]:
         yield from textwrap.wrap(
             value,
             TEXT_WIDTH,
-            initial_indent=f"{label:<22}",
-            subsequent_indent=" " * 22,
+            initial_indent=f"{label:<{_LABEL_WIDTH}}",
+            subsequent_indent=" " * _LABEL_WIDTH,
             break_long_words=False,
             break_on_hyphens=False,
         )

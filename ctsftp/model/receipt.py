@@ -10,7 +10,7 @@ import io
 import json
 import re
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypedDict
@@ -21,6 +21,8 @@ from ctsftp.contract.ids import is_upload_id
 from ctsftp.contract.reasons import KEPT_REJECTED, RejectedRow
 from ctsftp.contract.states import State
 from ctsftp.model.records import Upload
+from ctsftp.model.timeline import Period, is_current, say_when_current
+from ctsftp.model.twins import Twin, say_twin, say_waits
 from ctsftp.model.writing import write
 
 MAX_NAME_BYTES = 255  # of a file, on the disk of whoever fetches the receipt
@@ -45,6 +47,14 @@ class _Changes(TypedDict):
     id_title: str | None
 
 
+class _Now(TypedDict):
+    """What a receipt tells last."""
+
+    directory: str | None
+    current: bool
+    duplicate_of: str | None
+
+
 class Kind(StrEnum):
     """The forms of a receipt; the value is how its name ends."""
 
@@ -58,11 +68,30 @@ class Receipt(Upload):
     """An upload as its sender is told of it, with who entered and who left by it.
 
     `entered` and `left` are None where the upload made no list, where they were not counted yet, and once its list
-    is no longer kept.
+    is no longer kept. `periods` are when readers had its list, and `twin` is what a duplicate is the same as: both as
+    they are when it is read.
     """
 
     entered: int | None = None
     left: int | None = None
+    periods: Sequence[Period] = ()
+    twin: Twin | None = None
+
+    @property
+    def changed_at(self) -> str:
+        """When what it says changed last, as far as that was noted."""
+        ended = [at for one in (self.periods, self.twin.periods if self.twin else ()) for at in _times(one)]
+        return max([self.finished_at or self.received_at, *ended])
+
+    @property
+    def current(self) -> bool:
+        """Whether its members are the segment's now."""
+        return is_current(self.periods)
+
+    @property
+    def duplicate_of(self) -> str | None:
+        """The id of the upload that it is the same as."""
+        return self.twin.id if self.twin else None
 
     @property
     def is_on_its_way(self) -> bool:
@@ -82,19 +111,29 @@ class Receipt(Upload):
         return self.filename.encode()[: MAX_NAME_BYTES - len(rest)].decode(errors="ignore") + rest
 
 
-_NEXT = {
+_MEANS = {
     State.RECEIVED: "It arrived complete, and its load has not begun. Look again in a minute.",
     State.LOADING: "It is being loaded. Look again in a minute.",
-    State.LOADED: "The segment has these members now, unless a later file changed it.",
-    State.DUPLICATE: "The same file was applied, or is held, already.",
-    State.SUPERSEDED: "A newer file of this segment was applied.",
-    State.HELD: "It is safe, and waits for the server's admin to approve or discard it. The segment is as it was.",
-    State.REJECTED: "It was not applied. The segment is as it was.",
+    State.SUPERSEDED: "It was not applied: a newer file of this segment had been.",
+    State.REJECTED: "It was not applied.",
     State.FAILED: "The fault is the server's. The file is safe: it need not be sent again.",
-    State.RETIRED: "The segment is retired. The file was not applied.",
-    State.DISCARDED: "The server's admin discarded it. The segment is as it was.",
+    State.RETIRED: "It was not applied: the segment was retired when it came.",
+    State.DISCARDED: "It was not applied: the server's admin discarded it.",
     State.IGNORED: "It is no list by its name, so it was kept and not loaded.",
 }
+
+
+def say_what_became(receipt: Receipt) -> str:
+    """Say what an upload means for its segment, as it is now."""
+    match receipt.state:
+        case State.LOADED:
+            return say_when_current(receipt.periods)
+        case State.DUPLICATE:
+            return say_twin(receipt.twin)
+        case State.HELD:
+            return f"It is safe, changed nothing so far, and {say_waits(receipt.id)}"
+        case _:
+            return _MEANS[receipt.state]
 
 
 def read_receipt_name(name: str) -> tuple[str, str | None, Kind] | None:
@@ -115,8 +154,9 @@ def render_json(receipt: Receipt) -> bytes:
     setting = advised_setting(receipt.reason, receipt.code) or None
     more = {
         "client": {},
-        "reason": {"reason": _reason(receipt), "setting": setting, "next": _NEXT[receipt.state]},
+        "reason": {"reason": _reason(receipt), "setting": setting, "next": say_what_became(receipt)},
         "rejected": write(_Changes, receipt),
+        "directory": write(_Now, receipt),
     }
     fields: dict[str, object] = {}
     for name, value in receipt.as_json().items():
@@ -151,8 +191,9 @@ def render_rejected(rows: Iterable[RejectedRow]) -> bytes:
 
 def _facts(receipt: Receipt) -> Iterator[tuple[str, str]]:
     yield "State", f"{receipt.state} ({receipt.code})" if receipt.code else receipt.state
-    yield "", _NEXT[receipt.state]
-    yield "Reason", _shown(_reason(receipt))
+    yield "", say_what_became(receipt)
+    if receipt.state is not State.DUPLICATE:  # the ledger knows how it was, and that was just said as it is
+        yield "Reason", _shown(_reason(receipt))
     yield "To change", harmless(advised_setting(receipt.reason, receipt.code), limit=MAX_NAME_BYTES)
     if receipt.code in set(Code):
         yield "Meaning", PAGES[Code(receipt.code)].meaning
@@ -177,6 +218,11 @@ def _facts(receipt: Receipt) -> Iterator[tuple[str, str]]:
 def _reason(receipt: Receipt) -> str | None:
     """Return the reason for the sender; that of a fault of ours is for the admin, who alone can do something."""
     return None if receipt.state is State.FAILED else receipt.reason
+
+
+def _times(periods: Sequence[Period]) -> Iterator[str]:
+    for period in periods:
+        yield period.until or period.since
 
 
 def _counts(receipt: Receipt) -> str:

@@ -17,7 +17,8 @@ from ctsftp.contract import codes
 from ctsftp.contract.events import EventKind
 from ctsftp.contract.freshness import Expectation
 from ctsftp.contract.states import State
-from ctsftp.model.timeline import Period, PeriodOut
+from ctsftp.model.timeline import Period, PeriodOut, is_current
+from ctsftp.model.twins import Twin
 from ctsftp.model.writing import Says, write
 
 if TYPE_CHECKING:
@@ -158,6 +159,9 @@ class RejectedOut(TypedDict):
     reason: str
 
 
+_SEEN = "when readers got this list; null until it is counted, and after a rollback over several lists"
+
+
 class SegmentOut(TypedDict):
     """A segment and its current snapshot."""
 
@@ -168,8 +172,8 @@ class SegmentOut(TypedDict):
     loaded_at: str
     upload_id: str
     number: Annotated[int, Says("of the snapshot in its segment")]
-    entered: Annotated[int | None, Says("null until it is counted")]
-    left: Annotated[int | None, Says("null until it is counted")]
+    entered: Annotated[int | None, Says(_SEEN)]
+    left: Annotated[int | None, Says(_SEEN)]
     retired: bool
     rolled_back: Annotated[bool, Says("uploads are held until one is approved")]
     heard_at: Annotated[str | None, Says("the last CLOSE of a file that was loaded, or was a duplicate")]
@@ -182,7 +186,8 @@ class SegmentOut(TypedDict):
 class Segment:
     """A segment and its current snapshot: `stamp`, `upload_id` and the counts are the snapshot's.
 
-    `newest_stamp` is the newest that was ever published. `entered` and `left` are None until they were counted.
+    `newest_stamp` is the newest that was ever published. `entered` and `left` are what readers saw when
+    it came, by a load or a rollback; None until that was counted, and where a rollback leapt over other lists.
     `heard_at` is the last CLOSE of a file that was loaded or was a duplicate: its job was alive then.
     """
 
@@ -240,12 +245,18 @@ class SnapshotOut(TypedDict):
     upload_id: str
     filename: str
     current: bool
+    previous: Annotated[bool, Says("what readers had before: a rollback without a number makes it current")]
+    counted_from: Annotated[int | None, Says("the number of what `entered` and `left` are counted against")]
     periods: Annotated[list[PeriodOut], Says("when readers had it, old to new")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A published snapshot in a segment's history, and when it was what readers had."""
+    """A published snapshot in a segment's history, and when it was what readers had.
+
+    `entered` and `left` are counted against what readers had when it was loaded: number `counted_from`, None for the
+    first list, and where that one is not kept. `previous` is what a rollback without a number makes current.
+    """
 
     id: int
     number: int
@@ -255,8 +266,10 @@ class Snapshot:
     members: int
     entered: int | None
     left: int | None
+    counted_from: int | None = None
     published_at: str
     current: bool
+    previous: bool = False
     periods: list[Period]
 
     @property
@@ -306,15 +319,19 @@ class UploadDetail(UploadOut):
     current: Annotated[bool, Says("whether its members are the segment's now")]
     periods: Annotated[list[PeriodOut], Says("when readers had its list, old to new")]
     if_approved: Annotated[IfApprovedOut | None, Says("null unless it is held")]
+    duplicate_of: Annotated[str | None, Says("the upload that a duplicate is the same as; null for any other")]
 
 
-def detail(upload: Upload, periods: Sequence[Period], approved: IfApproved | None) -> UploadDetail:
-    """Tell of an upload, with when readers had its list and what it would change."""
+def detail(
+    upload: Upload, periods: Sequence[Period], approved: IfApproved | None, twin: Twin | None = None
+) -> UploadDetail:
+    """Tell of an upload, with when readers had its list, what it would change, and what it is the same as."""
     return {
         **upload.as_json(),
-        "current": any(period.until is None for period in periods),
+        "current": is_current(periods),
         "periods": [period.as_json() for period in periods],
         "if_approved": approved.as_json() if approved else None,
+        "duplicate_of": twin.id if twin else None,
     }
 
 

@@ -17,11 +17,13 @@ from ctsftp.contract.rows import RejectedRow
 from ctsftp.contract.states import END_STATES, REFUSED_STATES, State
 from ctsftp.errors import RefusedError
 from ctsftp.model.records import Clock, Facts, NewUpload, Upload, warnings_out
+from ctsftp.model.twins import Twin, say_twin
 from ctsftp.model.writing import iso
 from ctsftp.store.database import Database
 from ctsftp.store.moves import keep_rejected_rows, move, state_of
 from ctsftp.store.tables import events, is_mine, rejected_rows, segments, snapshots, uploads
 from ctsftp.store.telling import tell_of_move
+from ctsftp.store.twins import File, twins
 
 MAX_DEATHS = 3
 # Failed uploads that are taken up again in one transaction, and ids that are listed.
@@ -135,16 +137,11 @@ class Ledger:
         """Tell the sha256 of the newest other upload of this name that was applied or is held, if any."""
         return await self._database.read(lambda conn: twin(conn, client, filename, other_than=other_than))
 
-    async def held_twin(self, client: str, filename: str, sha256: str) -> tuple[str | None, str | None] | None:
-        """Tell the code and the reason with which the same name and bytes are held, None if they are not."""
-        same = sa.and_(uploads.c.client == client, uploads.c.filename == filename, uploads.c.sha256 == sha256)
-        query = sa.select(uploads.c.code, uploads.c.reason).where(same, uploads.c.state == State.HELD).limit(1)
-
-        def work(conn: Connection) -> tuple[str | None, str | None] | None:
-            found = conn.execute(query).first()
-            return (found.code, found.reason) if found else None
-
-        return await self._database.read(work)
+    async def twin_of(self, upload: Upload) -> Twin | None:
+        """Find the upload that a duplicate is the same as, as it is now; None where there is none, or it is no such."""
+        if upload.state is not State.DUPLICATE:
+            return None
+        return await self._database.read(lambda conn: _twin_of(conn, upload.id))
 
     async def ends_lines(self, client: str) -> bool:
         """Tell whether lists of this client were applied, each of which ended with a line break."""
@@ -159,6 +156,11 @@ class Ledger:
             return bool(some and not other)
 
         return await self._database.read(work)
+
+    async def has_applied(self, client: str) -> bool:
+        """Tell whether any list of this client was applied."""
+        applied = sa.exists().where(uploads.c.client == client, uploads.c.state == State.LOADED)
+        return await self._database.read(lambda conn: bool(conn.execute(sa.select(applied)).scalar_one()))
 
     async def came_from(self, client: str, segment_key: str, directory: str) -> bool:
         """Tell whether a list of this segment that was applied came from this very folder, as far as is known."""
@@ -279,7 +281,8 @@ class Ledger:
         def work(conn: Connection) -> None:
             state = state_of(conn, upload_id, to_change=True)
             if state not in allowed:
-                raise RefusedError(f"The upload {upload_id} is {state}. {advice}")
+                same = f" {say_twin(_twin_of(conn, upload_id))}" if state is State.DUPLICATE else ""
+                raise RefusedError(f"The upload {upload_id} is {state}.{same} {advice}")
             if reason := unless(conn, upload_id):
                 raise RefusedError(reason)
             move(conn, upload_id, to, now=self._clock(), **facts)
@@ -291,6 +294,12 @@ def read_upload(conn: Connection, upload_id: str) -> Upload:
     """Read a row of the ledger; `NotFoundError` if there is none."""
     state_of(conn, upload_id)
     return Upload(**conn.execute(sa.select(uploads).where(uploads.c.id == upload_id)).mappings().one())
+
+
+def _twin_of(conn: Connection, upload_id: str) -> Twin | None:
+    upload = read_upload(conn, upload_id)
+    file = File(upload.client, upload.filename, upload.sha256)
+    return twins(conn, [file]).get(file)
 
 
 def _segment_is_retired(conn: Connection, upload_id: str) -> str | None:

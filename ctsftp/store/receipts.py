@@ -2,15 +2,21 @@
 
 import unicodedata
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TypedDict
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ctsftp.contract.rows import RejectedRow
+from ctsftp.contract.states import State
 from ctsftp.model.receipt import Receipt
 from ctsftp.store.database import Database
 from ctsftp.store.tables import rejected_rows, snapshots, uploads
+from ctsftp.store.timeline import periods
+from ctsftp.store.twins import File, twins
+
+_NO_FILE = File("", "", None)
 
 
 class _Changes(TypedDict, total=False):
@@ -47,9 +53,14 @@ class ReceiptBook:
 
 def _read(conn: Connection, client: str, condition: sa.ColumnElement[bool], limit: int) -> list[Receipt]:
     query = sa.select(uploads).where(uploads.c.client == client, condition).order_by(uploads.c.id.desc()).limit(limit)
-    rows = conn.execute(query).mappings().all()
-    changes = _changes(conn, [row["id"] for row in rows])
-    return [Receipt(**row, **changes.get(row["id"], {})) for row in rows]
+    found = [Receipt(**row) for row in conn.execute(query).mappings()]
+    changes, had = _changes(conn, [one.id for one in found]), periods(conn, [one.id for one in found])
+    same = {one.id: File(client, one.filename, one.sha256) for one in found if one.state is State.DUPLICATE}
+    twin_of = twins(conn, same.values())
+    return [
+        replace(one, **changes.get(one.id, {}), periods=had[one.id], twin=twin_of.get(same.get(one.id, _NO_FILE)))
+        for one in found
+    ]
 
 
 def _changes(conn: Connection, upload_ids: list[str]) -> dict[str, _Changes]:

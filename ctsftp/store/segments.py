@@ -4,6 +4,7 @@ A retired segment keeps its snapshots and is listed, but nobody is a member of i
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -27,7 +28,7 @@ from ctsftp.store.gates import gates_of
 from ctsftp.store.snapshots import Snapshots, stream_members, unpublish
 from ctsftp.store.tables import in_code_points, segments, snapshot_members, snapshots, timeline, uploads
 from ctsftp.store.telling import forget_overdue, forget_troubles, is_due_to_tell, tell_if_overdue
-from ctsftp.store.timeline import note, periods
+from ctsftp.store.timeline import before, changed_by_rollback, note, periods, replaced
 
 
 class Segments:
@@ -105,10 +106,16 @@ class Segments:
         return await self._database.read(lambda conn: _history(conn, client, key))
 
     async def diff(self, client: str, key: str, old: int | None = None, new: int | None = None) -> Diff:
-        """Compare two snapshots by number: by default the current one with the one before it."""
-        history = await self.history(client, key)
-        new_one = _numbered(history, new) if new is not None else _current_of(history)
-        old_one = _numbered(history, old) if old is not None else _before(history, new_one)
+        """Compare two snapshots by number: by default the current one with what readers had until it came."""
+
+        def work(conn: Connection) -> tuple[Snapshot, Snapshot]:
+            history = _history(conn, client, key)
+            if old is not None and new is not None:
+                return _numbered(history, old), _numbered(history, new)
+            current = _current_of(history)
+            return _before(history, [replaced(conn, client, key, current.upload_id)]), current
+
+        old_one, new_one = await self._database.read(work)
         entered, left = [NO_IDS], [NO_IDS]
         streams = (stream_members(self._database, one.id) for one in (old_one, new_one))
         async for came, went in compare(*streams):
@@ -122,7 +129,7 @@ class Segments:
         return await self._snapshots.count_changes(segment.snapshot_id, ids)
 
     async def rollback(self, client: str, key: str, number: int | None = None) -> Segment:
-        """Make an earlier snapshot current again: the one of that number, else the one before the current.
+        """Make another snapshot current: the one of that number, else what readers had before the current one came.
 
         The segment's uploads are then held until one is approved. A newest stamp that lies in the future is forgotten:
         a list that was let in by mistake does not outdate all that come until then.
@@ -131,8 +138,7 @@ class Segments:
         def work(conn: Connection) -> Segment:
             publishing.lock_segment(conn, client, key)
             history = _history(conn, client, key)
-            current = _current_of(history)
-            target = _before(history, current) if number is None else _numbered(history, number)
+            target = _numbered(history, number) if number is not None else _before(history, before(conn, client, key))
             if target.current:
                 raise RefusedError(f"The snapshot {target.number} is the current one already.")
             _update(conn, client, key, current_snapshot_id=target.id, rolled_back=True)
@@ -277,7 +283,11 @@ def _behind(client: str | None, after: tuple[str, ...] | None) -> list[sa.Column
 
 
 def _read(conn: Connection, query: sa.Select[Any]) -> list[Segment]:
-    return [Segment(**row) for row in conn.execute(query).mappings()]
+    found = [Segment(**row) for row in conn.execute(query).mappings()]
+    # What the load of a list had counted is not what its readers saw, where a rollback brought it back.
+    saw = changed_by_rollback(conn, [one.snapshot_id for one in found if one.rolled_back])
+    changes = [saw.get(one.snapshot_id, (one.entered, one.left)) for one in found]
+    return [replace(one, entered=entered, left=left) for one, (entered, left) in zip(found, changes, strict=True)]
 
 
 def _one(conn: Connection, client: str, key: str) -> Segment:
@@ -290,20 +300,25 @@ def _one(conn: Connection, client: str, key: str) -> Segment:
 def _history(conn: Connection, client: str, key: str) -> list[Snapshot]:
     _one(conn, client, key)
     is_current = (snapshots.c.id == segments.c.current_snapshot_id).label("current")
+    old = snapshots.alias("old")
     query = (
         sa.select(
             *snapshots.c["id", "number", "upload_id", "members", "entered", "left", "published_at"],
             *uploads.c["filename", "stamp"],
             is_current,
+            old.c.number.label("counted_from"),
         )
         .join(segments, segments.c.id == snapshots.c.segment_id)
+        .outerjoin(old, sa.and_(old.c.id == snapshots.c.previous_id, old.c.segment_id == segments.c.id))
         .join(uploads, uploads.c.id == snapshots.c.upload_id)
         .where(segments.c.client == client, segments.c.key == key)
         .order_by(snapshots.c.number.desc())
     )
     rows = conn.execute(query).mappings().all()
     had = periods(conn, [row["upload_id"] for row in rows])
-    return [Snapshot(**row, periods=had[row["upload_id"]]) for row in rows]
+    kept = {row["upload_id"] for row in rows}
+    previous = next((one for one in before(conn, client, key) if one in kept), None)
+    return [Snapshot(**row, periods=had[row["upload_id"]], previous=row["upload_id"] == previous) for row in rows]
 
 
 def _update(conn: Connection, client: str, key: str, **values: object) -> None:
@@ -315,10 +330,16 @@ def _current_of(history: Sequence[Snapshot]) -> Snapshot:
     return next(one for one in history if one.current)
 
 
-def _before(history: Sequence[Snapshot], snapshot: Snapshot) -> Snapshot:
-    earlier = next((one for one in history if one.number < snapshot.number), None)
+def _before(history: Sequence[Snapshot], upload_ids: Sequence[str | None]) -> Snapshot:
+    """Give the first of these uploads' snapshots that is kept."""
+    kept = {one.upload_id: one for one in history}
+    earlier = next((kept[one] for one in upload_ids if one in kept), None)
     if earlier is None:
-        raise RefusedError(f"There is no snapshot before number {snapshot.number}: see `ctsftp segment history`.")
+        number = _current_of(history).number
+        raise RefusedError(
+            f"There is no snapshot before number {number} that readers had and that is kept: name another one"
+            " (`ctsftp segment history` lists them)."
+        )
     return earlier
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ctsftp.model.timeline import Period, Step, StepKind
+from ctsftp.model.timeline import Period, Step, StepKind, lists_before
 from ctsftp.store.database import Database
 from ctsftp.store.tables import segments, snapshots, timeline
 
@@ -28,8 +28,7 @@ class Timeline:
 
     async def steps(self, client: str, key: str) -> list[Step]:
         """Give the newest steps of a segment, old to new."""
-        this = sa.select(segments.c.id).where(segments.c.client == client, segments.c.key == key).scalar_subquery()
-        query = _steps().where(timeline.c.segment_id == this).order_by(timeline.c.id.desc()).limit(CHART_STEPS)
+        query = _steps().where(_of(client, key)).order_by(timeline.c.id.desc()).limit(CHART_STEPS)
         rows = await self._database.read(lambda conn: conn.execute(query).mappings().all())
         return [_step(row) for row in reversed(rows)]
 
@@ -75,6 +74,49 @@ def periods(conn: Connection, upload_ids: Collection[str]) -> defaultdict[str, l
     return found
 
 
+def before(conn: Connection, client: str, key: str) -> list[str]:
+    """Tell of which uploads the lists were that readers had before the current one came, the latest first."""
+    query = sa.select(timeline.c.kind, timeline.c.upload_id).where(_of(client, key)).order_by(timeline.c.id)
+    return lists_before((StepKind(kind), upload_id) for kind, upload_id in conn.execute(query))
+
+
+def replaced(conn: Connection, client: str, key: str, current: str) -> str | None:
+    """Tell of which upload the list was that readers had until they got the current one; None if they had none."""
+    query = sa.select(timeline.c.upload_id).where(_of(client, key), timeline.c.upload_id != current)
+    return conn.execute(query.order_by(timeline.c.id.desc()).limit(1)).scalar()
+
+
+def changed_by_rollback(conn: Connection, current_ids: Sequence[int]) -> dict[int, tuple[int | None, int | None]]:
+    """Tell how many entered and left by the rollbacks to these snapshots, by their ids.
+
+    It is what the load of the list that was there before had counted, the other way round; so it is known (not None)
+    where that load came right upon the snapshot, or the snapshot's own right upon that list.
+    """
+    current, old, other = snapshots.alias(), snapshots.alias(), timeline.alias()
+    there_before = (
+        sa.select(sa.func.max(other.c.id))
+        .where(other.c.segment_id == current.c.segment_id, other.c.upload_id != current.c.upload_id)
+        .scalar_subquery()
+    )
+    query = (
+        sa.select(
+            current,
+            *(old.c.id.label("old_id"), old.c.previous_id.label("below")),
+            *(old.c.entered.label("old_entered"), old.c["left"].label("old_left")),
+        )
+        .join_from(current, timeline, timeline.c.id == there_before)
+        .join(old, sa.and_(old.c.segment_id == timeline.c.segment_id, old.c.number == timeline.c.number))
+    )
+    found: dict[int, tuple[int | None, int | None]] = dict.fromkeys(current_ids, (None, None))
+    for start in range(0, len(current_ids), SEGMENTS_A_STATEMENT):
+        for row in conn.execute(query.where(current.c.id.in_(current_ids[start : start + SEGMENTS_A_STATEMENT]))):
+            if row.below == row.id:
+                found[row.id] = row.old_left, row.old_entered
+            elif row.previous_id == row.old_id:
+                found[row.id] = row.entered, row.left
+    return found
+
+
 def note(conn: Connection, segment_id: int, kind: StepKind, *, at: str) -> None:
     """Write down what readers of a segment have from now on: its current snapshot, or nothing if it is retired."""
     members = sa.literal(0) if kind is StepKind.RETIRED else snapshots.c.members
@@ -92,6 +134,11 @@ def note(conn: Connection, segment_id: int, kind: StepKind, *, at: str) -> None:
     )
     columns = ("segment_id", "at", "kind", "upload_id", "number", "members")
     conn.execute(timeline.insert().from_select(columns, current))
+
+
+def _of(client: str, key: str) -> sa.ColumnElement[bool]:
+    this = sa.select(segments.c.id).where(segments.c.client == client, segments.c.key == key)
+    return timeline.c.segment_id == this.scalar_subquery()
 
 
 def _steps() -> sa.Select[Any]:

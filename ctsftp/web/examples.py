@@ -65,6 +65,7 @@ SNAPSHOT = Snapshot(
     members=120_000,
     entered=812,
     left=75,
+    counted_from=16,
     published_at=LOADED_AT,
     current=True,
     periods=[PERIOD],

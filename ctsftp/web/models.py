@@ -123,7 +123,9 @@ class ChangesOut(Output):
 class Rollback(Input):
     """Which snapshot is to be current again."""
 
-    number: int | None = Field(None, ge=1, le=2**31 - 1, examples=[16], description="null: the one before the current")
+    number: int | None = Field(
+        None, ge=1, le=2**31 - 1, examples=[16], description="null: what readers had before the current one"
+    )
 
 
 class IsMember(Output):

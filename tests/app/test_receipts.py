@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from ctsftp.app.clock import utc_now
 from ctsftp.app.engine import Engine
 from ctsftp.app.receipts import ReceiptDesk
+from ctsftp.contract.states import State
 from ctsftp.errors import DiskError, StoreError
 from ctsftp.model.guide import INDEX_NAME, README_NAME
 from ctsftp.model.receipt import Kind
@@ -16,6 +18,7 @@ from ctsftp.model.writing import iso
 from ctsftp.settings import Settings
 from ctsftp.spool.home import Entry
 from ctsftp.spool.spool import Spool
+from ctsftp.store import Upload
 from ctsftp.store.receipts import ReceiptBook
 
 from .bench import NAME, NEXT, Door, load, put, rows
@@ -117,6 +120,43 @@ async def test_who_entered_and_who_left_is_told(engine: Engine) -> None:
     await load(engine, NEXT, rows([2, 3, 4, 5]))
     receipt = json.loads(await read(desk, f"{NEXT}.json") or "")
     assert (receipt["entered"], receipt["left"]) == (2, 1)
+
+
+async def test_receipts_and_the_index_say_what_is_so_when_they_are_read(engine: Engine) -> None:
+    desk = desk_of(engine)
+    first, second = await load(engine, NAME, rows(range(1, 301))), await load(engine, NEXT, rows(range(1, 201)))
+    held = await load(engine, "VIP_20260310_0902.csv", rows(range(1, 6)))
+    again = [await load(engine, name, rows(range(1, end))) for name, end in ((held.filename, 6), (NEXT, 201))]
+    assert [one.state for one in again] == [State.DUPLICATE] * 2
+
+    async def index() -> list[str]:
+        """The last column, the newest upload first."""
+        lines = (await read(desk, INDEX_NAME) or "").splitlines()[2:]
+        return [line[lines[0].index("WHAT TO CHANGE") :] for line in lines[1:]]
+
+    async def said(upload: Upload) -> str:
+        return str(json.loads(await read(desk, f"{upload.filename}.{upload.id}.json") or "")["next"])
+
+    waits = f"waits for the server's admin (ctsftp upload approve {held.id})"
+    assert await index() == [
+        "nothing: the same list is in use",
+        f"nothing: the same list is held already, and {waits}",
+        "nothing, if the audience is that small: it waits for the server's admin",
+        *["nothing"] * 2,
+    ]
+    assert "approve" in await said(again[0])
+    await engine.store.segments.rollback("acme", "vip")
+    moment = r"\d{4}-\d\d-\d\d \d\d:\d\d UTC"
+    gone = rf"ask the server's admin: the list was in use until {moment}: an admin made another list current"
+    for line in ((shown := await index())[0], shown[3]):
+        assert re.fullmatch(gone, line)
+    assert shown[4] == "nothing"
+    for upload in (second, again[1]):
+        assert re.search(rf"were the segment's until {moment}: an admin", await said(upload))
+    assert "are the segment's" in await said(first)
+    await engine.store.ledger.discard(held.id)
+    assert "the server's admin discarded it" in await said(again[0])
+    assert (await index())[1] == "nothing: the same file came before"
 
 
 async def test_whoever_looks_right_after_the_close_gets_the_verdict(engine: Engine) -> None:

@@ -114,6 +114,30 @@ def test_a_segment_goes_back_and_its_files_are_then_held(vip: Shell) -> None:
     assert vip.json("segment", "rollback", "vip_members", "2")["number"] == 2
 
 
+def test_a_rollback_without_a_number_goes_where_the_history_says(vip: Shell) -> None:
+    vip.load("VIP_Members_20260310_0902.csv", rows([1, 2, 3, 4, 5]))
+    vip.run("segment", "rollback", "vip_members")
+    assert (vip.json("segment", "show", "vip_members")["entered"], vip.json("segment", "list")[0]["left"]) == (0, 1)
+    said = vip.run("segment", "diff", "vip_members")
+    assert (said.out, said.err) == ("-1\n", "From 3 to 2: 0 entered, 1 left.\n")
+    held = vip.load("VIP_Members_20260310_0903.csv", rows([7]))
+    vip.run("upload", "approve", held.id)
+    printed = [line.strip() for line in vip.run("segment", "history", "vip_members").lines]
+    heading, fourth, third, second, first = printed
+    assert heading.endswith("READERS HAD IT (UTC)")
+    assert "a rollback goes here" in second
+    assert "current" in fourth
+    assert not any("goes here" in line for line in (fourth, third, first))
+    before, after = second.split("a rollback goes here  ")[1].split("; ")
+    assert before.split(" to ")[1] < after
+    assert after.endswith(" (by a rollback)")
+    assert fourth.endswith(" to now")
+    assert vip.json("segment", "rollback", "vip_members")["number"] == 2
+    explained = " ".join(vip.run("segment", "rollback", "--help").out.split())
+    assert "else what readers had before the current list came" in explained
+    assert vip.json("segment", "rollback", "vip_members")["number"] == 1
+
+
 def test_a_segment_is_retired_restored_and_deleted(vip: Shell) -> None:
     assert "is retired." in vip.run("segment", "retire", "vip_members").err
     done = vip.run("segment", "members", "vip_members")

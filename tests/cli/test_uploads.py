@@ -46,7 +46,7 @@ def test_the_list_has_the_fields_that_scripts_read(shell: Shell) -> None:
     }
     assert list(row) == list(loaded.as_json())
     shown = shell.json("upload", "show", loaded.id)
-    assert list(shown) == [*row, "id_title", "current", "periods", "if_approved", "setting", "meaning"]
+    assert list(shown) == [*row, "id_title", "current", "periods", "if_approved", "duplicate_of", "setting", "meaning"]
     assert shown | row | {"id_title": "CTUserID", "setting": None, "meaning": None} == shown
     assert shell.json("upload", "rejects", loaded.id) == [
         {"line": 13, "value": "x", "reason": "the id is not a whole number of 1 to 19 digits"}
@@ -153,14 +153,30 @@ def test_a_segment_is_enough_for_its_newest_upload_that_waits(held: Shell) -> No
     held.load("VIP_20260310_0800.csv", rows([1]))
     newest = held.json("upload", "list")[0]
     assert newest["state"] == "superseded"
-    assert held.json("upload", "show", "--segment", "vip")["id"] == newest["id"]
+    assert held.json("upload", "show", "--segment", "vip")["id"] == waits["id"]
     done = held.run("upload", "approve", "--segment", "VIP")
     assert waits["id"] in done.err
+    assert held.json("upload", "show", "--segment", "vip")["id"] == newest["id"]
     said = held.refused("upload", "approve", "--segment", "vip", code=1)
     assert said.startswith('No upload of the segment "vip" is held: ')
     said = held.refused("upload", "retry", "--segment", "vip", code=1)
     assert said.startswith('No upload of the segment "vip" is rejected or failed or retired: ')
     assert 'no upload of a segment "gold"' in held.refused("upload", "show", "--segment", "gold", code=1)
+
+
+def test_a_duplicate_names_what_it_is_the_same_as_and_the_command_for_that(held: Shell) -> None:
+    [waits] = held.json("upload", "list", "--state", "held")
+    again = held.load(SECOND, rows([]))
+    assert held.json("upload", "show", again.id)["duplicate_of"] == waits["id"]
+    shown = held.run("upload", "show", again.id).out
+    assert f"It is held, and waits for the server's admin to approve it (ctsftp upload approve {waits['id']})" in shown
+    said = held.refused("upload", "approve", again.id, code=1)
+    assert said.startswith(f"The upload {again.id} is duplicate. The same file came before. It is held")
+    assert waits["id"] in said
+    assert held.run("upload", "approve", SECOND).err.endswith(f"{SECOND} is loaded.\n")
+    assert "The same file was applied before. Its members are the segment's" in held.run("upload", "show", again.id).out
+    held.run("segment", "rollback", "vip")
+    assert "an admin made another list current" in held.run("upload", "show", again.id).out
 
 
 @pytest.mark.parametrize("given", [(), (FIRST, "--segment", "vip")], ids=["nothing", "both"])

@@ -75,6 +75,15 @@ async def test_a_list_of_the_future_is_told_of_though_its_segment_is_new(sender:
     assert "is held (future)" in held.output
 
 
+async def test_a_clients_first_list_that_may_be_cut_off_is_ok_with_a_line(sender: Sender) -> None:
+    cut = await push(sender, named(1), b"CTUserID\n1001\n1002\n10")
+    assert cut.ok
+    assert f"{named(1)} is taken. The last line does not end with a line break. If the file was cut off" in cut.output
+    assert '"10"' in cut.output
+    again = await push(sender, named(2), b"CTUserID\n1001\n1002\n10")
+    assert (again.ok, "Note" in again.output) == (True, False)  # this client's lists end so
+
+
 @exercises((State.LOADING, State.SUPERSEDED))
 async def test_a_superseded_list_is_ok_with_a_line(sender: Sender) -> None:
     assert (await push(sender, named(2), ids(*MANY))).ok
@@ -83,13 +92,26 @@ async def test_a_superseded_list_is_ok_with_a_line(sender: Sender) -> None:
     assert f"{named(1)} is superseded, and not applied." in old.output
 
 
+async def test_the_same_list_again_after_a_rollback_is_ok_with_a_line_that_it_is_not_in_use(sender: Sender) -> None:
+    for day in (1, 2):
+        assert (await push(sender, named(day), ids(*MANY, day))).ok
+    again = await push(sender, named(2), ids(*MANY, 2))
+    assert (again.ok, "Note" in again.output) == (True, False)
+    await sender.on_segment("rollback", "VIP", number=None)
+    again = await push(sender, named(2), ids(*MANY, 2))
+    assert again.ok
+    assert f"{named(2)} is duplicate, and not applied. The same file was applied before." in again.output
+    assert "an admin made another list current" in again.output
+    assert f"/receipts/{named(2)}.txt" in again.output
+
+
 @exercises((State.LOADING, State.RETIRED))
 async def test_a_list_for_a_retired_segment_fails_and_is_not_shown(sender: Sender) -> None:
     assert (await push(sender, named(1), ids(*MANY))).ok
     await sender.on_segment("retire", "VIP")
     retired = await push(sender, named(2), ids(*MANY))
     assert not retired.ok
-    assert "The segment is retired" in retired.output
+    assert "The segment was retired" in retired.output
     assert set(home(sender)) == {named(1)}
 
 

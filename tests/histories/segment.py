@@ -63,6 +63,8 @@ class Segment:
     snapshots: list[Snapshot]
     current: Snapshot
     newest: tuple[str, int]
+    pile: list[int]
+    before: frozenset[int] = frozenset()
     rolled_back: bool = False
     retired: bool = False
 
@@ -100,13 +102,16 @@ class Model:
 
     def rollback(self, number: int | None) -> None:
         segment = self._existing()
-        if number is None:
-            earlier = [one for one in segment.snapshots if one.number < segment.current.number]
+        if number is None:  # what readers had before the current one came, of what is kept
+            earlier = [one for below in segment.pile[:-1] for one in segment.snapshots if one.number == below]
         else:
             earlier = [one for one in segment.snapshots if one.number == number and one is not segment.current]
         if not earlier:
             raise RefusedByModelError
-        segment.current = earlier[-1]
+        segment.before, segment.current = segment.current.members, earlier[-1]
+        if (number := segment.current.number) in segment.pile:
+            del segment.pile[segment.pile.index(number) :]
+        segment.pile.append(number)
         if self.uploads[segment.newest[1]].file.is_future:
             segment.newest = segment.current.upload.age
         segment.rolled_back = True
@@ -207,7 +212,7 @@ class Model:
         segment = self.segment
         if segment is None:
             first = Snapshot(1, upload, members, len(members), 0)
-            self.segment = Segment(upload.file.spelling, [first], first, upload.age)
+            self.segment = Segment(upload.file.spelling, [first], first, upload.age, [1])
         else:
             old = segment.current.members
             new = Snapshot(segment.snapshots[-1].number + 1, upload, members, len(members - old), len(old - members))
@@ -216,7 +221,8 @@ class Model:
             if old and (new.left * 2 > len(old) or new.entered * 2 > len(members)):
                 upload.warnings.append("mostly_changed")
             segment.snapshots.append(new)
-            segment.current = new
+            segment.before, segment.current = old, new
+            segment.pile.append(new.number)
             segment.newest = max(segment.newest, upload.age)
             segment.rolled_back = False
         upload.applied_to, upload.applied_as = self.segment, 1 + max(one.applied_as for one in self.uploads)

@@ -19,6 +19,8 @@ from ctsftp.model.receipt import (
     render_rejected,
     render_text,
 )
+from ctsftp.model.timeline import Period, StepKind
+from ctsftp.model.twins import Twin
 
 ID = "019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10"
 NAME = "VIP_Members_20261123_0900.csv"
@@ -122,11 +124,36 @@ def test_json_has_every_fact_of_the_ledger() -> None:
     assert list(read) == [
         *("id", "filename", "segment", "stamp", "state", "code", "reason", "setting", "next"),
         *("rows", "members", "duplicates", "rejected", "entered", "left", "id_title", "warnings"),
-        *("sha256", "size", "received_at", "finished_at", "directory"),
+        *("sha256", "size", "received_at", "finished_at", "directory", "current", "duplicate_of"),
     ]
     assert read["warnings"] == [warning]
     assert read["setting"] is None
     assert (read["members"], read["entered"], read["left"]) == (290, 40, 2)
+
+
+def test_a_list_that_was_taken_back_is_not_said_to_be_the_segments() -> None:
+    since, until = "2026-11-23T09:00:13.000Z", "2026-11-24T10:30:00.000Z"
+    now = Period(since=since, until=None, began_by=StepKind.LOADED, ended_by=None)
+    over = Period(since=since, until=until, began_by=StepKind.LOADED, ended_by=StepKind.ROLLED_BACK)
+    current, taken_back = replace(LOADED, periods=[now]), replace(LOADED, periods=[over])
+    assert "Its members are the segment's, since 2026-11-23 09:00 UTC." in paragraphs(current)["State"]
+    assert "were the segment's until 2026-11-24 10:30 UTC: an admin" in paragraphs(taken_back)["State"]
+    assert [json.loads(render_json(one))["current"] for one in (current, taken_back, LOADED)] == [True, False, False]
+    assert [one.changed_at for one in (current, taken_back, LOADED)] == [since, until, LOADED.received_at]
+
+
+def test_a_duplicate_is_told_what_has_become_of_the_same_file() -> None:
+    other = ID[:-1] + "1"
+    twin = Twin(id=other, state=State.HELD, code="shrunk")
+    duplicate = replace(
+        LOADED, state=State.DUPLICATE, reason="The same file was applied, or is held, already.", twin=twin
+    )
+    facts = paragraphs(duplicate)
+    assert (
+        f"It is held, and waits for the server's admin to approve it (ctsftp upload approve {other})" in facts["State"]
+    )
+    assert "Reason" not in facts
+    assert json.loads(render_json(duplicate))["duplicate_of"] == other
 
 
 def test_the_folder_is_told() -> None:
@@ -139,7 +166,9 @@ def test_nothing_is_said_that_an_admin_alone_can_do(state: State, code: Code | N
     reason = "The server died: `ctsftp upload retry` tries again." if state is State.FAILED else None
     receipt = replace(NEW, state=state, code=code and code.value, reason=reason)
     for shown in (text(receipt), render_json(receipt).decode()):
-        assert "ctsftp " not in shown.replace("that ctsftp did not expect", "")
+        # What is held, the sender asks an admin for, in words to pass on.
+        approval = f"ctsftp upload approve {ID}" if state is State.HELD else ""
+        assert "ctsftp " not in shown.replace("that ctsftp did not expect", "").replace(approval, "")
         assert "client.toml" not in shown
 
 

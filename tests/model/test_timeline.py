@@ -1,6 +1,8 @@
 """The words for when a list was what readers had."""
 
-from ctsftp.model.timeline import Period, StepKind, say_when_current
+import pytest
+
+from ctsftp.model.timeline import Period, StepKind, lists_before, say_when_current
 
 LOADED, ROLLED_BACK, RETIRED, RESTORED = StepKind
 MORNING, NOON = "2026-03-10T09:00:02.117Z", "2026-03-10T12:00:00.000Z"
@@ -14,7 +16,7 @@ def test_a_list_is_the_segments_only_while_readers_have_it() -> None:
     assert say_when_current([]) == "It was loaded."
     assert say_when_current([period(None, None)]) == "Its members are the segment's, since 2026-03-10 09:00 UTC."
     for kind, words in (
-        (LOADED, "a newer list was loaded"),
+        (LOADED, "another list was loaded"),
         (ROLLED_BACK, "an admin made another list current"),
         (RETIRED, "the segment was retired"),
     ):
@@ -31,3 +33,19 @@ def test_a_period_has_a_json() -> None:
         "ended_by": "retired",
     }
     assert period(None, None).as_json()["ended_by"] is None
+
+
+@pytest.mark.parametrize(
+    ("steps", "before"),
+    [
+        ([], ""),
+        ([(LOADED, "1")], ""),
+        ([(LOADED, "1"), (LOADED, "2"), (LOADED, "3")], "21"),
+        ([(LOADED, "1"), (LOADED, "2"), (LOADED, "3"), (ROLLED_BACK, "2")], "1"),
+        ([(LOADED, "1"), (LOADED, "2"), (LOADED, "3"), (ROLLED_BACK, "2"), (LOADED, "4")], "21"),
+        ([(LOADED, "1"), (LOADED, "2"), (LOADED, "3"), (ROLLED_BACK, "1"), (ROLLED_BACK, "3")], "1"),
+        ([(LOADED, "1"), (LOADED, "2"), (RETIRED, "2"), (RESTORED, "2")], "1"),
+    ],
+)
+def test_before_a_list_readers_had_what_it_was_laid_upon(steps: list[tuple[StepKind, str]], before: str) -> None:
+    assert lists_before(steps) == list(before)

@@ -164,6 +164,49 @@ async def test_a_rollback_shows_the_list_before(feed: Feed) -> None:
     assert await members(store) == [3]
 
 
+async def test_a_rollback_goes_to_what_readers_had_before_the_current_list_came(feed: Feed) -> None:
+    store = feed.store
+    for ids in ([1], [2], [3]):
+        await feed.load(ids)
+    await store.segments.rollback("acme", "vip")
+    await feed.load([4])
+    assert [one.number for one in await store.segments.history("acme", "vip") if one.previous] == [2]
+    assert (await store.segments.rollback("acme", "vip")).number == 2
+    assert (await store.segments.rollback("acme", "vip")).number == 1
+    assert not any(one.previous for one in await store.segments.history("acme", "vip"))
+    await store.segments.retire("acme", "vip")
+    await store.segments.restore("acme", "vip")
+    await store.segments.rollback("acme", "vip", 4)  # readers had 1 before it, this time
+    assert (await store.segments.rollback("acme", "vip")).number == 1
+
+
+async def test_a_rollback_answers_and_lists_what_it_changed_for_readers(feed: Feed) -> None:
+    store = feed.store
+    for ids, counted in (([1], None), ([1, 2, 3], (2, 0)), ([3, 4, 5, 6], (3, 2))):
+        await feed.load(ids)
+        if counted:
+            current = await store.segments.segment("acme", "vip")
+            await store.snapshots.set_changes(current.snapshot_id, entered=counted[0], left=counted[1], warnings=[])
+
+    async def shown() -> tuple[int | None, int | None]:
+        [one] = await store.segments.segments()
+        assert one == await store.segments.segment("acme", "vip")
+        return one.entered, one.left
+
+    assert await shown() == (3, 2)
+    rolled_back = await store.segments.rollback("acme", "vip")
+    assert (rolled_back.entered, rolled_back.left) == await shown() == (2, 3)
+    await store.segments.rollback("acme", "vip", 3)
+    assert await shown() == (3, 2)
+    await store.segments.rollback("acme", "vip", 1)  # nobody has counted that
+    assert await shown() == (None, None)
+    diff = await store.segments.diff("acme", "vip")
+    assert (diff.old.number, diff.new.number) == (3, 1)
+    await feed.load([9])
+    diff = await store.segments.diff("acme", "vip")
+    assert (diff.old.number, diff.new.number) == (1, 4)
+
+
 async def test_a_rollback_skips_what_was_pruned(feed: Feed) -> None:
     store = feed.store
     for ids in ([1], [2], [3]):

@@ -3,6 +3,8 @@
 import httpx
 import pytest
 
+from ctsftp.model.commands import ExpectSegment
+
 from .conftest import Desk, problem
 
 
@@ -49,6 +51,18 @@ async def test_the_history_and_a_rollback(desk: Desk, admin: httpx.AsyncClient) 
     problem(await admin.post("/v1/segments/acme/VIP/rollback", json={}), 409, "refused")
 
 
+async def test_a_rollback_without_a_number_goes_where_the_history_says(desk: Desk, admin: httpx.AsyncClient) -> None:
+    for ids in ([1], [1, 2], [1, 2, 3]):
+        await desk.load("VIP", ids)
+    await admin.post("/v1/segments/acme/VIP/rollback", json={})
+    held = await desk.load("VIP", [4])
+    assert (await admin.post(f"/v1/uploads/{held.id}/approve")).json()["state"] == "loaded"
+    history = (await admin.get("/v1/segments/acme/VIP/history")).json()["items"]
+    assert [row["number"] for row in history if row["previous"]] == [2]
+    assert [row["counted_from"] for row in history] == [2, 2, 1, None]
+    assert (await admin.post("/v1/segments/acme/VIP/rollback", json={})).json()["number"] == 2
+
+
 async def test_a_rollback_to_a_snapshot_that_was_pruned_names_those_that_are_kept(
     desk: Desk, admin: httpx.AsyncClient
 ) -> None:
@@ -86,7 +100,7 @@ def _quoted(title: str) -> bytes:
 
 async def test_a_segment_is_told_as_the_command_line_tells_it(desk: Desk, admin: httpx.AsyncClient) -> None:
     await desk.load("VIP", [1])
-    await desk.service.perform("segment.expect", {"name": "VIP", "client": "acme", "every_s": 86_400, "grace_s": 7_200})
+    await desk.service.perform(ExpectSegment(name="VIP", client="acme", every_s=86_400, grace_s=7_200))
     segment = (await desk.store.segments.segments())[0].as_json()
     assert segment["overdue_at"]
     assert (await admin.get("/v1/segments")).json()["items"] == [segment]

@@ -32,7 +32,8 @@ async def test_an_upload_is_shown_with_its_rejected_rows(desk: Desk, admin: http
     shown = (await admin.get(f"/v1/uploads/{upload.id}")).json()
     [period] = shown["periods"]
     assert (period["until"], period["began_by"], period["ended_by"]) == (None, "loaded", None)
-    assert shown == upload.as_json() | {"current": True, "periods": [period], "if_approved": None}
+    more = {"current": True, "periods": [period], "if_approved": None, "duplicate_of": None}
+    assert shown == upload.as_json() | more
     assert (shown["state"], shown["rejected"], shown["members"]) == ("loaded", 1, 22)
     [row] = (await admin.get(f"/v1/uploads/{upload.id}/rejected")).json()["items"]
     assert (row["line"], row["value"]) == (4, "x")
@@ -90,6 +91,12 @@ async def test_a_held_upload_is_approved_or_discarded(desk: Desk, admin: httpx.A
     newest = await desk.load("VIP", [2, 3])
     assert (await admin.post("/v1/segments/acme/VIP/approve")).json()["id"] == newest.id
     assert (await admin.get("/v1/segments/acme/VIP")).json()["members"] == 2
+
+
+async def test_a_duplicate_names_the_upload_that_it_is_the_same_as(desk: Desk, admin: httpx.AsyncClient) -> None:
+    first, again = [await desk.load_text("VIP_20260310_0900.csv", "CTUserID\n1\n") for _ in range(2)]
+    assert (await admin.get(f"/v1/uploads/{again.id}")).json()["duplicate_of"] == first.id
+    assert (await admin.get(f"/v1/uploads/{first.id}")).json()["duplicate_of"] is None
 
 
 async def test_only_an_upload_that_failed_is_tried_again(desk: Desk, admin: httpx.AsyncClient) -> None:

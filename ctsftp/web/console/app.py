@@ -9,8 +9,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ctsftp.contract.codes import harmless
+from ctsftp.model.commands import ApproveUpload, DiscardUpload, RetryUpload
 from ctsftp.web.access import Parts
-from ctsftp.web.console import clients, gates, segments, signing, uploads
+from ctsftp.web.console import clients, gates, manual, segments, signing, uploads
 from ctsftp.web.console.assets import ASSETS
 from ctsftp.web.console.attempts import Attempts
 from ctsftp.web.console.visitor import ConsoleParts, Desk, admit, decided, desk_of, fault_page, signed_in
@@ -108,11 +109,15 @@ async def _live(request: Request) -> Response:
 
 
 async def _session(request: Request) -> Response:
-    """Tell an open page that hears nothing whether the server and its session are there, and which beat it is at."""
+    """Tell an open page whether the server and its session are there, which beat it is at, and the secret of its forms.
+
+    Somebody may have signed in anew since the page was made.
+    """
     visitor = await admit(request)
     if visitor is None:
         return Response(status_code=401)
-    return Response(status_code=204, headers={"ctsftp-beat": visitor.console.live.mark(visitor.token.client)})
+    beat = visitor.console.live.mark(visitor.token.client)
+    return Response(status_code=204, headers={"ctsftp-beat": beat, "ctsftp-csrf": visitor.session.csrf})
 
 
 async def _fault(request: Request, exc: Exception) -> Response:
@@ -136,14 +141,16 @@ ROUTES = [
     Route("/uploads", signed_in(uploads.all_of_them)),
     Route("/uploads/{upload_id}", signed_in(uploads.one_of_them)),
     *(
-        Route(f"/uploads/{{upload_id}}/{deed}", decided(uploads.decision(deed)), methods=["POST"])
-        for deed in ("approve", "discard", "retry")
+        Route(f"/uploads/{{upload_id}}/{deed}", decided(uploads.decision(command)), methods=["POST"])
+        for deed, command in (("approve", ApproveUpload), ("discard", DiscardUpload), ("retry", RetryUpload))
     ),
     Route("/clients", signed_in(clients.all_of_them)),
     Route("/clients/{client}", signed_in(clients.one_of_them)),
     Route("/gates", signed_in(gates.all_of_them)),
     Route("/gates/set", decided(gates.put, gates.place), methods=["POST"]),
     Route("/gates/remove", decided(gates.remove), methods=["POST"]),
+    Route("/help", signed_in(manual.index)),
+    Route("/help/{name}", signed_in(manual.page)),
     Route("/sign-in", signing.ask, methods=["GET"]),
     Route("/sign-in", signing.sign_in, methods=["POST"]),
     Route("/sign-out", signing.sign_out, methods=["POST"]),

@@ -11,6 +11,7 @@ from ctsftp.contract.codes import PAGES, Code, Page
 from ctsftp.contract.states import State
 from ctsftp.model.records import IfApproved, Segment, Upload
 from ctsftp.model.timeline import Period, Step, StepKind, say_when_current
+from ctsftp.model.twins import Twin, say_twin
 from ctsftp.web.console.charts import spark
 
 Key = tuple[str, str]  # a segment: its client and its key
@@ -21,12 +22,11 @@ _TONES = {State.LOADED: "good", State.HELD: "warn", State.REJECTED: "bad", State
 _MEANINGS = {
     State.RECEIVED: "It arrived whole, and waits for its turn.",
     State.LOADING: "It is being read.",
-    State.DUPLICATE: "The same file was applied, or is held, already: nothing to do.",
-    State.SUPERSEDED: "It is older than what the segment has.",
+    State.SUPERSEDED: "It is older than a list that was applied before.",
     State.HELD: "It waits for your decision.",
-    State.REJECTED: "The file breaks the contract; the segment is as it was.",
+    State.REJECTED: "The file breaks the contract: it was not applied.",
     State.FAILED: "The fault is ours: the file is safe, and is tried again by itself.",
-    State.RETIRED: "The segment is retired, and takes no files.",
+    State.RETIRED: "The segment was retired when it came: it was not applied.",
     State.DISCARDED: "It was dropped by an admin.",
     State.IGNORED: "Its name is no segment file's.",
 }
@@ -123,13 +123,14 @@ def _rolled_back_by(steps: Sequence[Step]) -> int | None:
     return steps[-1].members - steps[-2].members
 
 
-def upload_row(upload: Upload, periods: Sequence[Period] = ()) -> UploadRow:
-    """Show one upload; `periods` are when readers had its list."""
+def upload_row(upload: Upload, periods: Sequence[Period] = (), twin: Twin | None = None) -> UploadRow:
+    """Show one upload; `periods` are when readers had its list, and `twin` is what a duplicate is the same as."""
+    found = say_twin(twin) if upload.state is State.DUPLICATE else say_when_current(periods)
     return UploadRow(
         upload=upload,
         href=f"/uploads/{upload.id}",
         tone=_TONES.get(upload.state, ""),
-        meaning=_MEANINGS.get(upload.state) or say_when_current(periods),
+        meaning=_MEANINGS.get(upload.state, found),
         actions=_ACTIONS.get(upload.state, ()),
         code=PAGES[Code(upload.code)] if upload.code in set(Code) else None,
     )
