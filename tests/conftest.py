@@ -19,11 +19,12 @@ KINDS = ("sqlite", "postgresql")
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each test that stands on a database on both kinds; one that asks for the file's `path`, on SQLite.
 
-    A module that is about one kind says so in its DATABASE_KINDS.
+    A module that is about one kind says so in its DATABASE_KINDS. What stands on PostgreSQL is slow.
     """
     if "database_kind" in metafunc.fixturenames:
         kinds = getattr(metafunc.module, "DATABASE_KINDS", KINDS[:1] if "path" in metafunc.fixturenames else KINDS)
-        metafunc.parametrize("database_kind", kinds)
+        marks = {"postgresql": [pytest.mark.slow]}
+        metafunc.parametrize("database_kind", [pytest.param(kind, marks=marks.get(kind, ())) for kind in kinds])
 
 
 @pytest.fixture(scope="session")

@@ -51,6 +51,7 @@ def environment() -> dict[str, str]:
     return dict(word.split("=", 1) for line in settings for word in shlex.split(line))
 
 
+@pytest.mark.slow
 def test_the_unit_s_command_serves_with_its_environment(box: Box) -> None:
     program, *arguments = shlex.split(unit()["Service"]["ExecStart"])
     assert Path(program).name == "ctsftp"
@@ -155,14 +156,31 @@ def test_every_command_of_a_document_is_one_with_arguments_that_fit(words: list[
     command.make_context("ctsftp", list(words)).close()
 
 
+SPAN = re.compile(r"`ctsftp ([^`]+)`")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(TOP)))
+def test_every_command_in_the_prose_of_a_document_is_one_with_options_of_its_own(document: Path) -> None:
+    for span in SPAN.findall(document.read_text("utf-8")):
+        command, context = cli, cli.make_context("ctsftp", [], resilient_parsing=True)
+        words = takewhile(lambda word: word not in {*SHELL, "..."}, span.split())
+        for word in words:
+            if word.startswith("--"):
+                options = [option for parameter in command.params for option in parameter.opts]
+                assert word in {*options, "--help"}, span
+            elif hasattr(command, "get_command"):
+                command = command.get_command(context, word)
+                assert command, span
+
+
 def test_the_documents_show_commands() -> None:
-    assert {"operators.md", "responsys.md", "README.md"} <= {name for name, _ in ALL}
+    assert {"install.md", "onboard.md", "README.md"} <= {name for name, _ in ALL}
 
 
 def test_the_guide_to_responsys_has_every_field_of_the_form() -> None:
     from ctsftp.app.sheet import FILE_SETTINGS  # noqa: PLC0415
 
-    text = (DEPLOY / "docs" / "responsys.md").read_text("utf-8")
+    text = (DEPLOY / "docs" / "connect-form.md").read_text("utf-8")
     for field, value in FILE_SETTINGS.items():
         if field != "Name":
             assert f"| {field} | {value} |" in text

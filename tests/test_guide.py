@@ -1,4 +1,4 @@
-"""The operator's guide, as written, on a machine of its own: install, upgrade, back up; by root and by the service."""
+"""Install, upgrade and back up as the pages say, on a machine of its own; by root and by the service's account."""
 
 import re
 from collections.abc import Iterator
@@ -8,11 +8,15 @@ import pytest
 from tests.guide import CHECKOUT, TOP, Machine, machine
 
 BLOCK = re.compile(r"^## (.*?)\n.*?^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
-GUIDE = dict(BLOCK.findall((TOP / "deploy" / "docs" / "operators.md").read_text("utf-8")))
+GUIDE = {
+    title: block
+    for page in ("install.md", "backup.md")
+    for title, block in BLOCK.findall((TOP / "deploy" / "docs" / page).read_text("utf-8"))
+}
 FOREIGN = "find /var/lib/ctsftp /etc/ctsftp ! -user ctsftp ! -name ctsftp.toml"
 AS_CTSFTP = "runuser -u ctsftp -- "
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

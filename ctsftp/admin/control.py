@@ -12,12 +12,13 @@ import struct
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TypeVar, cast
 
 import structlog
 
 from ctsftp import errors
 from ctsftp.errors import CtsftpError, SettingsError, UsageError
+from ctsftp.model.commands import Command, decode, encode
 
 SOCKET_MODE = 0o600
 MAX_LINE_BYTES = 16 << 20
@@ -27,9 +28,11 @@ MAX_SOCKET_PATH_BYTES = 107
 # The errors that both sides know by name; a subclass from elsewhere goes by its nearest ancestor here.
 KINDS = {name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, CtsftpError)}
 
+R = TypeVar("R")
+
 log = structlog.get_logger()
 
-Perform = Callable[[str, dict[str, Any]], Awaitable[Any]]
+Perform = Callable[[Command[object]], Awaitable[object]]
 
 
 class ControlSocket:
@@ -84,10 +87,9 @@ class ControlSocket:
         except (OSError, ValueError) as exc:
             log.warning("control connection broke off", error=str(exc))
 
-    async def _result(self, line: bytes) -> dict[str, Any]:
+    async def _result(self, line: bytes) -> dict[str, object]:
         try:
-            request = json.loads(line)
-            return {"done": await self._perform(request["do"], request["with"])}
+            return {"done": await self._perform(decode(json.loads(line)))}
         except CtsftpError as exc:
             name = next(kind.__name__ for kind in type(exc).__mro__ if KINDS.get(kind.__name__) is kind)
             return {"error": name, "text": str(exc)}
@@ -96,7 +98,7 @@ class ControlSocket:
             return {"error": CtsftpError.__name__, "text": f"The server could not do it: {exc!r}. Its log says more."}
 
 
-async def ask(place: Path, operation: str, arguments: dict[str, Any]) -> Any:
+async def ask(place: Path, command: Command[R]) -> R:
     """Ask the running `serve`; raise what it raised, or ConnectionRefusedError if none listens."""
     try:
         with _address(place) as address:
@@ -111,7 +113,7 @@ async def ask(place: Path, operation: str, arguments: dict[str, Any]) -> Any:
             " be root, or the server's account."
         ) from exc
     try:
-        writer.write(_line({"do": operation, "with": arguments}))
+        writer.write(_line(encode(command)))
         line = await reader.readline()
     except ConnectionError:
         line = b""
@@ -122,7 +124,7 @@ async def ask(place: Path, operation: str, arguments: dict[str, Any]) -> Any:
     answer = json.loads(line)
     if "error" in answer:
         raise KINDS.get(answer["error"], CtsftpError)(answer["text"])
-    return answer["done"]
+    return cast("R", answer["done"])
 
 
 async def is_answered(place: Path) -> bool:
@@ -150,7 +152,7 @@ def _uid_of(writer: asyncio.StreamWriter) -> int:
     return int(struct.unpack("3i", credentials)[1])
 
 
-def _line(message: dict[str, Any]) -> bytes:
+def _line(message: dict[str, object]) -> bytes:
     """Write a message as one line; ASCII, so that a name that is no UTF-8 arrives as it was typed."""
     return json.dumps(message).encode("ascii") + b"\n"
 

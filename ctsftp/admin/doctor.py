@@ -7,7 +7,6 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
 from ctsftp.admin.control import ask, is_answered
 from ctsftp.admin.work import run
@@ -21,6 +20,7 @@ from ctsftp.contract.counting import some
 from ctsftp.contract.finding import Finding, Level
 from ctsftp.contract.names import segment_key
 from ctsftp.errors import CtsftpError
+from ctsftp.model.commands import AttemptOut, ListFaults, ListLogins, ListPenalties, PenaltyOut
 from ctsftp.model.records import DeliveryState
 from ctsftp.model.writing import iso
 from ctsftp.settings import Settings
@@ -73,7 +73,7 @@ def _server(settings: Settings) -> Iterator[Finding]:
         return
     yield Finding("server", Level.OK, "A server is running.")
     try:
-        faults = run(ask(place, "server.faults", {}))
+        faults = run(ask(place, ListFaults()))
     except (CtsftpError, ConnectionRefusedError) as exc:
         yield Finding("server", Level.WARN, f"It was not asked how it is: {exc}", "Restart it with this version.")
         return
@@ -250,9 +250,8 @@ async def _hooks(store: Store, now: datetime) -> list[Finding]:
 async def _front_door(settings: Settings, logins: list[tuple[str, str]]) -> list[Finding]:
     """Ask the running server whom it keeps out: a sender's address, or a sender without an algorithm in common."""
     try:
-        penalties, attempts = [
-            await ask(settings.data_dir / "control.sock", operation, {}) for operation in ("penalty.list", "login.list")
-        ]
+        penalties = await ask(settings.data_dir / "control.sock", ListPenalties())
+        attempts = await ask(settings.data_dir / "control.sock", ListLogins())
     except (ConnectionRefusedError, CtsftpError):  # none runs, or it is of another version or account
         return []
     refused = {one["source"]: one for one in penalties if one["refused"]}
@@ -268,7 +267,7 @@ async def _front_door(settings: Settings, logins: list[tuple[str, str]]) -> list
     return found
 
 
-def _senders(logins: list[tuple[str, str]], attempts: list[dict[str, Any]]) -> list[tuple[str, str]]:
+def _senders(logins: list[tuple[str, str]], attempts: list[AttemptOut]) -> list[tuple[str, str]]:
     """List the addresses from which clients sign in, each with those clients' names."""
     clients: dict[str, set[str]] = {}
     lately = [(one["user"], one["address"]) for one in attempts if one["outcome"] == SIGNED_IN]
@@ -277,7 +276,7 @@ def _senders(logins: list[tuple[str, str]], attempts: list[dict[str, Any]]) -> l
     return [(address, ", ".join(sorted(names))) for address, names in sorted(clients.items())]
 
 
-def _kept_out(penalty: dict[str, Any], address: str, clients: str) -> Finding:
+def _kept_out(penalty: PenaltyOut, address: str, clients: str) -> Finding:
     left_s, last = round(penalty["seconds_left"]), penalty["last"]
     text = f"{address} is refused for another {left_s} s (for {last}); from there these clients sign in: {clients}."
     do = (
@@ -287,7 +286,7 @@ def _kept_out(penalty: dict[str, Any], address: str, clients: str) -> Finding:
     return Finding("server", Level.WARN, text, do)
 
 
-def _no_match(attempt: dict[str, Any], level: Level) -> Finding:
+def _no_match(attempt: AttemptOut, level: Level) -> Finding:
     when = datetime.fromisoformat(attempt["at"])
     text = f"{attempt['address']} ({attempt['software']}) could not connect on {iso(when)}: {attempt['text']}."
     return Finding("server", level, text, attempt["help"] or "ctsftp login list")

@@ -11,6 +11,7 @@ from ctsftp.clients.hostkeys import load_or_create_host_keys
 from ctsftp.clients.problem import Problem
 from ctsftp.contract.counting import some
 from ctsftp.errors import CtsftpError
+from ctsftp.model.commands import ListPenalties
 from ctsftp.model.records import Logins
 from ctsftp.settings import Settings
 from ctsftp.sftp.penalties import source_of
@@ -37,7 +38,7 @@ def _refused_now(settings: Settings, address: str | None) -> str:
     if not address:
         return ""
     try:
-        penalties = run(ask(settings.data_dir / "control.sock", "penalty.list", {}))
+        penalties = run(ask(settings.data_dir / "control.sock", ListPenalties()))
     except (ConnectionRefusedError, CtsftpError):  # none runs, or it is of another version or account
         return ""
     left_s = [one["seconds_left"] for one in penalties if one["refused"] and one["source"] == source_of(address)]

@@ -4,22 +4,21 @@ import os
 import sys
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import uvloop
 
 from ctsftp.admin.control import ask
 from ctsftp.errors import NotFoundError, RefusedError
+from ctsftp.model.commands import Command, LiveCommand
 from ctsftp.settings import Settings
 
+R = TypeVar("R")
 T = TypeVar("T")
 
 # The event loop lets go of the interpreter with each write to the disk; by default a thread that reads a file would
 # then keep it for 5 ms, and a file that is being sent would take half again as long.
 SWITCH_INTERVAL_S = 0.0005
-
-# Of a running server alone: None where there is none.
-LIVE_ONLY = frozenset({"sessions.recheck", "penalty.list", "penalty.clear", "login.list", "server.faults"})
 
 
 def run(work: Coroutine[None, None, T]) -> T:
@@ -28,17 +27,22 @@ def run(work: Coroutine[None, None, T]) -> T:
     return uvloop.run(work)
 
 
-def perform(settings: Settings, operation: str, arguments: dict[str, Any]) -> Any:
-    """Have an operation done; raise what it raises."""
-    return run(_perform(settings, operation, arguments))
+def perform(settings: Settings, command: Command[R]) -> R:
+    """Have something done by the running server, else by this process; raise what it raises."""
+    return run(_perform(settings, command))
 
 
-async def _perform(settings: Settings, operation: str, arguments: dict[str, Any]) -> Any:
+def perform_live(settings: Settings, command: LiveCommand[R]) -> R | None:
+    """Have something done by the running server; None where none runs."""
     try:
-        return await ask(settings.data_dir / "control.sock", operation, arguments)
+        return run(ask(settings.data_dir / "control.sock", command))
     except ConnectionRefusedError:
-        if operation in LIVE_ONLY:
-            return None
+        return None
+
+
+async def _perform(settings: Settings, command: Command[R]) -> R:
+    with suppress(ConnectionRefusedError):
+        return await ask(settings.data_dir / "control.sock", command)
     if not settings.data_dir.is_dir():  # in the wrong folder, an engine would make one
         raise NotFoundError(
             f"There is no data folder {settings.data_dir}: start `ctsftp serve` once, or set CTSFTP_DATA_DIR for this"
@@ -49,7 +53,7 @@ async def _perform(settings: Settings, operation: str, arguments: dict[str, Any]
     from ctsftp.app.engine import Engine  # noqa: PLC0415  SQLAlchemy and numpy cost a third of a second
 
     async with Engine.open(settings) as engine:
-        return await perform_on(engine, operation, arguments)
+        return await perform_on(engine, command)
 
 
 def _refuse_foreign_root(settings: Settings) -> None:

@@ -32,7 +32,7 @@ from ctsftp.contract.states import REFUSED_STATES, State
 from ctsftp.contract.verdict import Verdict
 from ctsftp.errors import CtsftpError, DiskError, NotFoundError, RefusedError, SettingsError
 from ctsftp.ingest.holdings import Holdings
-from ctsftp.ingest.inspection import inspect
+from ctsftp.ingest.inspection import Inspections, inspect
 from ctsftp.ingest.loader import Loader
 from ctsftp.ingest.naming import name_upload
 from ctsftp.ingest.queue import Lane, UploadQueue
@@ -40,7 +40,7 @@ from ctsftp.ingest.reading import Reading
 from ctsftp.ingest.sweeper import Sweeper
 from ctsftp.model.records import Uncounted
 from ctsftp.settings import Settings
-from ctsftp.sftp.files import Answer, Ask, Awaited
+from ctsftp.sftp.landing import Answer, Ask, Awaited
 from ctsftp.sftp.settings import SftpSettings
 from ctsftp.spool.disk import LocalDisk
 from ctsftp.spool.ground import check_ground
@@ -59,7 +59,6 @@ RESERVE_INTERVAL_S = 5
 TOLD_WITHIN_S = 10
 SENDERS_FIRST_S = 0.5  # that a load is put off, at most
 FORESEEN_BESIDE_LOADS = 1
-SHORT_BYTES = 1 << 20
 
 log = structlog.get_logger()
 
@@ -94,6 +93,8 @@ class Engine:
         self.watch = watch
         self.clients = Clients(settings.keys_dir)
         self.changed = changed
+        # Told of a refused upload that showed in its home till now: its sender waited no longer for the verdict.
+        self.refused: Callable[[StoredUpload, str], None] = lambda _upload, _reason: None
         # The sign of life in the data folder, where other nodes look for one.
         self.heartbeat: Heartbeat | None = None
         self._ids = UploadIds()
@@ -110,6 +111,7 @@ class Engine:
             is_large=self._is_large,
         )
         self.answers = Answers()
+        self._inspections = Inspections()
         self._foreseeing: set[asyncio.Task[None]] = set()
         self._foreseen = asyncio.Event()
         self._lenient: set[str] = set()  # clients whose last upload was one of `refuse_at_close = false`
@@ -124,6 +126,7 @@ class Engine:
             told=self._hear,
             judged=self._answer,
             quietly=self.touches.ends_quietly,
+            inspections=self._inspections,
             spare_bytes=self._spare_for_lists,
         )
         self.sweeper = Sweeper(
@@ -192,13 +195,16 @@ class Engine:
         return config_of(self.clients, client)
 
     def inspect(self, upload: StoredUpload) -> Fault | None:
-        """Tell the sender at CLOSE what the first bytes show."""
+        """Tell the sender at CLOSE what its name and its first bytes show, or all bytes of a short list."""
         config = self.config_of(upload.client)
         if config.refuse_at_close:
             self._lenient.discard(upload.client)
         else:
             self._lenient.add(upload.client)
-        return inspect(upload, config, name_upload(upload, config, self.spool))
+        name = name_upload(upload, config, self.spool)
+        most_rows = self.settings.ingest.max_rows
+        inspections = self._inspections if self.settings.sftp.verdict_wait_s else None
+        return inspect(upload, config, name, most_rows=most_rows, inspections=inspections)
 
     def is_upload_name(self, client: str, path: str) -> bool:
         """Tell whether a file that is renamed to this path is an upload; else it is only moved."""
@@ -219,7 +225,7 @@ class Engine:
         return partial(self._expect, upload)
 
     def _expect(self, upload: StoredUpload) -> Awaited:
-        if self.queue.is_next(upload) and self._is_short(upload):
+        if self._inspections.find(upload.id) and self.queue.is_next(upload):
             foresight = self.tasks.create_task(self._foresee(upload))
             self._foreseeing.add(foresight)
             foresight.add_done_callback(self._foreseen_one)
@@ -339,31 +345,35 @@ class Engine:
 
     async def _answer(self, upload: StoredUpload, verdict: Verdict) -> None:
         """Put the home right, then tell the sender that waits."""
-        self.answers.tell(upload.id, await asyncio.to_thread(self._settle, upload, verdict))
+        answer, was_hidden = await asyncio.to_thread(self._settle, upload, verdict)
+        if was_hidden:
+            self.refused(upload, verdict.reason)
+        self.answers.tell(upload.id, answer)
 
-    def _settle(self, upload: StoredUpload, verdict: Verdict) -> Answer | None:
-        """Let an upload stand in the home, or take a refused one out of it; give what its sender is told."""
+    def _settle(self, upload: StoredUpload, verdict: Verdict) -> tuple[Answer | None, bool]:
+        """Let an upload stand in the home, or take a refused one out of it; give what its sender is told.
+
+        And tell whether it was taken out.
+        """
+        was_hidden = False
         try:
+            if verdict.state is State.LOADED and not verdict.reason:
+                self.spool.settle(upload)
+                return None, False
             config = self.config_of(upload.client)
             if verdict.state in REFUSED_STATES and config.refuse_at_close:
-                self.spool.hide(upload)
+                was_hidden = self.spool.hide(upload)
             else:
                 self.spool.settle(upload)
         except (CtsftpError, OSError) as exc:
             log.warning("home not put right", upload=upload.id, client=upload.client, error=str(exc))
-            return None
-        return answer_to(upload, verdict, config)
+            return None, False
+        return answer_to(upload, verdict, config), was_hidden
 
     def _hear(self, upload: StoredUpload, state: State, code: str | None, reading: Reading | None) -> None:
         if reading:
             self.holdings.add(upload.client, state, reading)
         self.watch.told(upload, state, code, reading)
-
-    def _is_short(self, upload: StoredUpload) -> bool:
-        try:
-            return upload.path.stat().st_size <= SHORT_BYTES
-        except OSError:  # the loader will say so
-            return False
 
     def _is_large(self, upload: StoredUpload) -> bool:
         try:
@@ -404,14 +414,14 @@ def config_of(clients: Clients, client: str) -> ClientConfig:
     `DiskError` if it cannot be read: an upload waits for that, and is never judged by what nobody wrote down.
     """
     try:
-        found = clients.get(client)
+        config, problems = clients.config(client)
     except NotFoundError:
         return ClientConfig()
     except RefusedError as exc:  # it is there, and this account may not read it
         raise DiskError(str(exc)) from exc
-    if found.config_problems:
-        raise DiskError(f"Its uploads wait until this is repaired: {found.config_problems[0]}.")
-    return found.config
+    if problems:
+        raise DiskError(f"Its uploads wait until this is repaired: {problems[0]}.")
+    return config
 
 
 def _look_at_ground(settings: Settings) -> None:

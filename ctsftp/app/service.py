@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 import structlog
 from sqlalchemy import make_url
 
+from ctsftp.app.answers import recall_refusals
 from ctsftp.app.clock import utc_now
 from ctsftp.app.engine import Engine
 from ctsftp.app.finishing import finish_dead_nodes
@@ -30,12 +31,14 @@ from ctsftp.clients.hostkeys import HostKey, load_or_create_host_keys
 from ctsftp.contract.counting import some
 from ctsftp.errors import CtsftpError, DiskError, LostDatabaseError
 from ctsftp.ingest.approval import Approvals
+from ctsftp.model.commands import Command, Role
 from ctsftp.model.guide import render_readme
 from ctsftp.model.records import IfApproved, Logins, Upload
 from ctsftp.settings import Settings
-from ctsftp.sftp.files import Touch
+from ctsftp.sftp.landing import Touch
 from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.server import SftpServer
+from ctsftp.spool.paths import HomePath
 from ctsftp.spool.room import Room
 from ctsftp.spool.stored import StoredUpload
 from ctsftp.web.access import Parts, Streams
@@ -53,6 +56,7 @@ FIRST_START = timedelta(days=1)
 READY_TIMEOUT_S = 2
 OTHER_DESCRIPTORS = 1_000  # besides senders': HTTP, the database, threads that read lists
 
+R = TypeVar("R")
 T = TypeVar("T")
 
 log = structlog.get_logger()
@@ -61,8 +65,8 @@ log = structlog.get_logger()
 class Administration(Protocol):
     """Does what people ask of a running server; the room above makes it."""
 
-    async def perform(self, operation: str, arguments: dict[str, Any]) -> Any:
-        """Do one thing, and give its result."""
+    async def perform(self, command: Command[R], *, role: Role) -> R:
+        """Do what somebody of this role asks, and give the answer."""
 
     async def start(self) -> None:
         """Be there for people."""
@@ -174,6 +178,8 @@ class Service:
                 on_refusal=both(metrics.refused, notes.note),
                 on_mismatch=metrics.mismatched,
             )
+            engine.refused = lambda upload, why: server.note_refusal(upload.client, HomePath.of(upload.place), why)
+            await recall_refusals(engine.store, engine.config_of, server, utc_now())
             service = cls(
                 engine,
                 administer=administer,
@@ -224,9 +230,9 @@ class Service:
                 await watch.flush(last=True)
         log.info("stopped")
 
-    async def perform(self, operation: str, arguments: dict[str, Any]) -> Any:
-        """Do what an admin asks for."""
-        return await self.administration.perform(operation, arguments)
+    async def perform(self, command: Command[R], *, role: Role = Role.OPERATOR) -> R:
+        """Do what is asked; by default, what this process itself asks."""
+        return await self.administration.perform(command, role=role)
 
     async def _sheet(self, client: str) -> dict[str, Any]:
         """Write a client's connection sheet."""

@@ -21,7 +21,7 @@ from ctsftp.contract.names import SegmentFile, read_name
 from ctsftp.errors import CtsftpError
 from ctsftp.model.writing import iso
 from ctsftp.notify.settings import NotifySettings
-from ctsftp.sftp.files import CutOff
+from ctsftp.sftp.landing import CutOff
 from ctsftp.spool.room import Room
 from ctsftp.store.outbox import Happening
 from ctsftp.store.store import Store

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ctsftp.admin.work import perform
+from ctsftp.admin.work import perform_live
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.keyfiles import read_key_file
 from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.clients.folder import Client, Clients
 from ctsftp.contract.counting import some
 from ctsftp.errors import RefusedError
+from ctsftp.model.commands import RecheckSessions
 
 if TYPE_CHECKING:
     from ctsftp.store import Store
@@ -107,7 +108,7 @@ def disable(edge: Edge, name: str, as_json: bool) -> None:
     Example: ctsftp client disable acme
     """
     Clients(edge.for_keys.keys_dir).disable(name)
-    perform(edge.for_keys, "sessions.recheck", {})
+    perform_live(edge.for_keys, RecheckSessions())
     _answer(edge, name, f"Disabled {name}.", as_json=as_json)
 
 
@@ -142,7 +143,7 @@ def remove(edge: Edge, name: str, as_json: bool) -> None:
     if bound := query(edge.for_keys, lambda store: _bound_to(name, store), missing=list[str]):
         raise RefusedError(" ".join(bound))
     clients.remove(name)
-    perform(edge.for_keys, "sessions.recheck", {})
+    perform_live(edge.for_keys, RecheckSessions())
     if as_json:
         print_json(_row(client))
     else:

@@ -6,6 +6,7 @@ import click
 
 from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table
 from ctsftp.contract.codes import PAGES, Code
+from ctsftp.pages import OF_KIND
 
 COLUMNS: list[Column] = [("CODE", "code"), ("KIND", "kind"), ("MEANING", "meaning")]
 
@@ -25,4 +26,5 @@ def command(code: str | None, as_json: bool) -> None:
     elif code is None:
         print_table(pages, COLUMNS, empty="")
     else:
-        print_facts((name, value) for name, value in pages[0].items() if value)
+        more = f"ctsftp help {OF_KIND[pages[0]['kind']]}"
+        print_facts((name, value) for name, value in {**pages[0], "more": more}.items() if value)

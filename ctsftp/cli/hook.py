@@ -13,6 +13,7 @@ from ctsftp.cli.output import Column, json_option, print_facts, print_json, prin
 from ctsftp.contract.counting import some
 from ctsftp.contract.events import EventKind
 from ctsftp.errors import CtsftpError
+from ctsftp.model.commands import AddHook, RemoveHook, ReviveDeliveries, Tried, TryHook
 from ctsftp.model.records import DeliveryState
 from ctsftp.store.store import Store
 
@@ -73,18 +74,18 @@ def add(edge: Edge, url: str, client: str | None, *, events: tuple[str, ...], is
     Example: ctsftp hook add mailtos://user:password@example.com?to=marketing@example.com --client acme
     """
     address = sys.stdin.readline().strip() if url == "-" else url
-    row = perform(edge.settings, "hook.add", {"url": address, "client": client, "events": list(events)})
+    row = perform(edge.settings, AddHook(address, client, events))
     if as_json:
-        print_json(row | (_tested(edge, row["id"]) if is_tested else {"delivered": None, "error": None}))
+        print_json({**row, **(_tested(edge, row["id"]) if is_tested else {"delivered": None, "error": None})})
         return
     heard = {"client": client or "all", "events": ", ".join(events) or "all"}
-    shown = {key: row[key] for key in ("id", "kind", "address")} | heard
+    shown = {"id": row["id"], "kind": row["kind"], "address": row["address"], **heard}
     print_facts([*shown.items(), *([("secret", row["secret"])] if row["secret"] else [])])
     if row["secret"]:
         say("The secret is shown this once: the receiver checks the signatures with it.")
     tested = _tested(edge, row["id"]) if is_tested else None
     if tested:
-        say(_answer(row | tested))
+        say(_answer(row["address"], tested))
     if not tested or not tested["delivered"]:
         again = "once it knows the secret" if row["secret"] and tested else "to try it"
         say(f"The hook is there; {again}: ctsftp hook test {row['id']}")
@@ -116,11 +117,11 @@ def test(edge: Edge, hook_id: int, as_json: bool) -> int:
     \b
     Example: ctsftp hook test 1
     """
-    row = perform(edge.settings, "hook.test", {"hook_id": hook_id})
+    row = perform(edge.settings, TryHook(hook_id))
     if as_json:
         print_json(row)
     else:
-        say(_answer(row))
+        say(_answer(row["address"], row))
     return 0 if row["delivered"] else EXIT_NO
 
 
@@ -134,7 +135,7 @@ def remove(edge: Edge, hook_id: int, as_json: bool) -> None:
     \b
     Example: ctsftp hook remove 1
     """
-    row = perform(edge.settings, "hook.remove", {"hook_id": hook_id})
+    row = perform(edge.settings, RemoveHook(hook_id))
     if as_json:
         print_json(row)
     else:
@@ -154,7 +155,7 @@ def deliveries(edge: Edge, *, hook_id: int | None, state: str | None, revived_id
     Example: ctsftp hook deliveries --state dead
     """
     if revived_id is not None:
-        done = perform(edge.settings, "hook.revive", {"hook_id": revived_id})
+        done = perform(edge.settings, ReviveDeliveries(revived_id))
         say(f"Hook {revived_id} is told again of {some(done['revived'], 'event')} that it did not take.")
     limit = None if as_json else SHOWN_DELIVERIES
     wanted = DeliveryState(state) if state else None
@@ -165,19 +166,19 @@ def deliveries(edge: Edge, *, hook_id: int | None, state: str | None, revived_id
         print_table(rows, DELIVERY_COLUMNS, spare=SPARE, empty="No deliveries.")
 
 
-def _tested(edge: Edge, hook_id: int) -> dict[str, Any]:
+def _tested(edge: Edge, hook_id: int) -> Tried:
     """Send a test to a new hook, whose secret must be shown whatever becomes of that."""
     try:
-        row = perform(edge.settings, "hook.test", {"hook_id": hook_id})
+        row = perform(edge.settings, TryHook(hook_id))
     except CtsftpError as exc:
         return {"delivered": False, "error": str(exc)}
-    return {key: row[key] for key in ("delivered", "error")}
+    return {"delivered": row["delivered"], "error": row["error"]}
 
 
-def _answer(row: dict[str, Any]) -> str:
+def _answer(address: str, tried: Tried) -> str:
     """Say what came back of a test."""
-    answer = "took the test." if row["delivered"] else f"did not take the test: {row['error'].rstrip('.')}."
-    return f"{row['address']} {answer}"
+    error = (tried["error"] or "").rstrip(".")
+    return f"{address} took the test." if tried["delivered"] else f"{address} did not take the test: {error}."
 
 
 async def _deliveries(

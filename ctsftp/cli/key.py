@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ctsftp.admin.work import perform
+from ctsftp.admin.work import perform_live
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.keyfiles import read_key_file
 from ctsftp.cli.output import Column, iso_time, json_option, print_json, print_table, say, short_time
@@ -14,6 +14,7 @@ from ctsftp.clients.authorized_keys import KeyEntry
 from ctsftp.clients.folder import Clients
 from ctsftp.contract.counting import some
 from ctsftp.errors import UsageError
+from ctsftp.model.commands import RecheckSessions
 
 COLUMNS: list[Column] = [
     ("TYPE", "type"),
@@ -114,7 +115,7 @@ def revoke(edge: Edge, client: str, fingerprint: str, as_json: bool) -> None:
     """
     clients = Clients(edge.for_keys.keys_dir)
     clients.revoke(client, fingerprint)
-    perform(edge.for_keys, "sessions.recheck", {})
+    perform_live(edge.for_keys, RecheckSessions())
     if as_json:
         print_json({"client": client, "fingerprint": fingerprint, "keys": len(clients.get(client).keys.entries)})
         return

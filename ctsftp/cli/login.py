@@ -1,14 +1,14 @@
 """`ctsftp login`: who signed in at a running server, who was refused, and who had no algorithm in common with it."""
 
 from datetime import datetime
-from typing import Any
 
 import click
 
-from ctsftp.admin.work import perform
+from ctsftp.admin.work import perform_live
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.output import Column, iso_time, json_option, print_json, print_table, short_time
 from ctsftp.errors import RefusedError
+from ctsftp.model.commands import ListLogins
 
 COLUMNS: list[Column] = [
     ("LAST", lambda row: short_time(row["at"])),
@@ -43,10 +43,10 @@ def list_(edge: Edge, as_json: bool) -> None:
     \b
     Example: ctsftp login list --json
     """
-    rows: list[dict[str, Any]] | None = perform(edge.settings, "login.list", {})
-    if rows is None:
+    found = perform_live(edge.settings, ListLogins())
+    if found is None:
         raise RefusedError("No server runs here, and only a running one remembers: `ctsftp client show NAME` has more.")
-    rows = [{**row, "at": iso_time(datetime.fromisoformat(row["at"]))} for row in rows]
+    rows = [{**row, "at": iso_time(datetime.fromisoformat(row["at"]))} for row in found]
     if as_json:
         print_json(rows)
     else:

@@ -34,6 +34,7 @@ COMMANDS = {
     "token": "Add, list and revoke the tokens of the API.",
     "backup": "Copy the database to a file while the server works.",
     "migrate-database": "Copy a database file to PostgreSQL, for several nodes.",
+    "help": "Show the pages of the manual: how to do a task.",
     "explain": "Tell what a code means, and what to do about it.",
     "doctor": "Check everything that an admin can get wrong.",
     "sweep": "Find now whatever the on-close hook missed.",

@@ -19,6 +19,7 @@ Column = tuple[str, What]
 
 # Headings of columns that are never folded: what is copied into the next command, and single words.
 WHOLE = frozenset({"ID", "FINGERPRINT", "EVENT", "STATE"})
+PAGE_COLUMNS = 100  # of prose
 PIPED_COLUMNS = 10_000  # wider than any row: what is piped on stays one row a line
 BETWEEN = "  "  # columns
 _UNUSUAL = re.compile(r"[^ -~\n]")
@@ -74,6 +75,13 @@ def print_facts(facts: Iterable[tuple[str, object]]) -> None:
     for label, value in facts:
         table.add_row(label, Text(plain(value)))
     _console().print(table)
+
+
+def page_console() -> Console:
+    """Make a console on stdout for a page of prose, whose lines no wide terminal makes too long to read."""
+    console = _console()
+    console.width = min(console.width, PAGE_COLUMNS)
+    return console
 
 
 def error_console() -> Console:

@@ -1,14 +1,17 @@
 """`ctsftp penalty`: the addresses that a running server refuses, since their logins failed."""
 
-from typing import Any
+from typing import TypeVar
 
 import click
 
-from ctsftp.admin.work import perform
+from ctsftp.admin.work import perform_live
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.output import Column, json_option, print_json, print_table, say
 from ctsftp.contract.counting import some
 from ctsftp.errors import NotFoundError, RefusedError
+from ctsftp.model.commands import ClearPenalties, ListPenalties, LiveCommand
+
+R = TypeVar("R")
 
 
 @click.group("penalty")
@@ -29,9 +32,7 @@ def list_(edge: Edge, as_json: bool) -> None:
     \b
     Example: ctsftp penalty list
     """
-    rows: list[dict[str, Any]] = [
-        {**row, "seconds_left": round(row["seconds_left"], 1)} for row in _ask(edge, "penalty.list")
-    ]
+    rows = [{**row, "seconds_left": round(row["seconds_left"], 1)} for row in _ask(edge, ListPenalties())]
     if as_json:
         print_json(rows)
         return
@@ -55,7 +56,7 @@ def clear(edge: Edge, address: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp penalty clear 192.0.2.7
     """
-    count = _ask(edge, "penalty.clear", address=address)
+    count = _ask(edge, ClearPenalties(address))
     if address and not count:
         raise NotFoundError(f"{address} has no penalty: `ctsftp penalty list` shows those that have.")
     if as_json:
@@ -64,8 +65,8 @@ def clear(edge: Edge, address: str | None, as_json: bool) -> None:
     say(f"Forgave {address}." if address else f"Forgave {some(count, 'address')}.")
 
 
-def _ask(edge: Edge, operation: str, **arguments: str | None) -> Any:
-    answer = perform(edge.settings, operation, arguments)
+def _ask(edge: Edge, command: LiveCommand[R]) -> R:
+    answer = perform_live(edge.settings, command)
     if answer is None:
         raise RefusedError("No server runs here, and penalties live only as long as one does: there are none.")
     return answer

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -18,7 +17,8 @@ from ctsftp.cli.output import Column, Row, json_option, print_facts, print_json,
 from ctsftp.contract.counting import some
 from ctsftp.contract.freshness import read_span, write_span
 from ctsftp.errors import UsageError
-from ctsftp.model.records import Diff, Segment, SnapshotOut
+from ctsftp.model.commands import DeleteSegment, ExpectSegment, RestoreSegment, RetireSegment, RollBackSegment
+from ctsftp.model.records import Diff, Segment, SegmentOut, SnapshotOut
 from ctsftp.model.timeline import StepKind
 from ctsftp.store.store import Store
 
@@ -216,7 +216,7 @@ def rollback(edge: Edge, name: str, number: int | None, *, client: str | None, a
     \b
     Example: ctsftp segment rollback vip_members 3
     """
-    row = perform(edge.settings, "segment.rollback", {"name": name, "client": client, "number": number})
+    row = perform(edge.settings, RollBackSegment(name, client, number))
     again = f"is at snapshot {row['number']} again, with {some(row['members'], 'member')}"
     _answer(row, f"{again}; its uploads are held until one is approved.", as_json=as_json)
 
@@ -232,7 +232,7 @@ def retire(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp segment retire vip_members
     """
-    row = perform(edge.settings, "segment.retire", {"name": name, "client": client})
+    row = perform(edge.settings, RetireSegment(name, client))
     _answer(row, "is retired.", as_json=as_json)
 
 
@@ -247,7 +247,7 @@ def restore(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp segment restore vip_members
     """
-    row = perform(edge.settings, "segment.restore", {"name": name, "client": client})
+    row = perform(edge.settings, RestoreSegment(name, client))
     _answer(row, f"is in use again, with {some(row['members'], 'member')}.", as_json=as_json)
 
 
@@ -273,9 +273,7 @@ def expect(
     if never == (every is not None):
         raise click.UsageError("Say either --every TIME or --never.")
     every_s, grace_s = (read_span(every), read_span(grace)) if every else (None, None)
-    row = perform(
-        edge.settings, "segment.expect", {"name": name, "client": client, "every_s": every_s, "grace_s": grace_s}
-    )
+    row = perform(edge.settings, ExpectSegment(name, client, every_s, grace_s))
     until = f" It is overdue after {short_time(row['overdue_at'])} (UTC)." if row["overdue_at"] else ""
     _answer(row, f"is expected every {write_span(every_s)}.{until}" if every_s else "is not expected.", as_json=as_json)
 
@@ -291,7 +289,7 @@ def delete(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp segment delete vip_members
     """
-    row = perform(edge.settings, "segment.delete", {"name": name, "client": client})
+    row = perform(edge.settings, DeleteSegment(name, client))
     _answer(row, "is deleted.", as_json=as_json)
 
 
@@ -317,7 +315,7 @@ def _facts(row: Row) -> Iterator[tuple[str, object]]:
             yield name.replace("_", " "), value
 
 
-def _answer(row: dict[str, Any], what: str, *, as_json: bool) -> None:
+def _answer(row: SegmentOut, what: str, *, as_json: bool) -> None:
     if as_json:
         print_json(row)
     else:

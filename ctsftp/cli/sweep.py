@@ -5,6 +5,7 @@ import click
 from ctsftp.admin.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.output import json_option, print_facts, print_json
+from ctsftp.model.commands import Sweep
 
 
 @click.command("sweep")
@@ -16,7 +17,7 @@ def command(edge: Edge, as_json: bool) -> None:
     \b
     Example: ctsftp sweep
     """
-    swept = perform(edge.settings, "sweep", {})
+    swept = perform(edge.settings, Sweep())
     if as_json:
         print_json(swept)
         return

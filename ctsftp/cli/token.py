@@ -9,6 +9,7 @@ from ctsftp.admin.work import perform
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.output import Column, iso_time, json_option, print_json, print_table, say, short_time
 from ctsftp.errors import UsageError
+from ctsftp.model.commands import AddToken, RevokeToken
 
 COLUMNS: list[Column] = [
     ("NAME", "name"),
@@ -45,13 +46,7 @@ def add(edge: Edge, name: str, *, client: str | None, admin: bool, expires: date
     expires = expires.replace(tzinfo=UTC) if expires else None
     if expires and expires <= datetime.now(UTC):
         raise UsageError(f"The token would have expired already, at {iso_time(expires)}: name a later day.")
-    arguments = {
-        "name": name,
-        "client": client,
-        "admin": admin,
-        "expires": expires.isoformat() if expires else None,
-    }
-    secret: str = perform(edge.settings, "token.add", arguments)
+    secret = perform(edge.settings, AddToken(name, client, admin, expires.isoformat() if expires else None))
     if as_json:
         print_json({"name": name, "token": secret})
     else:
@@ -85,7 +80,7 @@ def revoke(edge: Edge, name: str, as_json: bool) -> None:
     \b
     Example: ctsftp token revoke storefront
     """
-    perform(edge.settings, "token.revoke", {"name": name})
+    perform(edge.settings, RevokeToken(name))
     if as_json:
         print_json({"name": name})
     else:

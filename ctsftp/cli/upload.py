@@ -17,7 +17,8 @@ from ctsftp.contract.counting import some
 from ctsftp.contract.ids import is_upload_id
 from ctsftp.contract.names import segment_key
 from ctsftp.contract.states import State
-from ctsftp.model.records import IfApproved, Upload, detail
+from ctsftp.model.commands import ApproveUpload, Command, DiscardUpload, RetryUpload
+from ctsftp.model.records import IfApproved, Upload, UploadOut, detail
 from ctsftp.model.timeline import Period, say_when_current
 from ctsftp.model.twins import Twin, say_twin
 from ctsftp.settings import Settings
@@ -179,7 +180,7 @@ def retry(edge: Edge, upload_id: str, as_json: bool) -> int:
     \b
     Example: ctsftp upload retry VIP_Members_20261123_0900.csv
     """
-    return _decide(edge, "upload.retry", upload_id, well=READ_WELL, as_json=as_json)
+    return _decide(edge, RetryUpload(upload_id), well=READ_WELL, as_json=as_json)
 
 
 @command.command()
@@ -191,7 +192,7 @@ def approve(edge: Edge, upload_id: str, as_json: bool) -> int:
     \b
     Example: ctsftp upload approve --segment vip_members
     """
-    return _decide(edge, "upload.approve", upload_id, well={State.LOADED}, as_json=as_json)
+    return _decide(edge, ApproveUpload(upload_id), well={State.LOADED}, as_json=as_json)
 
 
 @command.command()
@@ -203,11 +204,11 @@ def discard(edge: Edge, upload_id: str, as_json: bool) -> int:
     \b
     Example: ctsftp upload discard VIP_Members_20261123_0900.csv
     """
-    return _decide(edge, "upload.discard", upload_id, well={State.DISCARDED}, as_json=as_json)
+    return _decide(edge, DiscardUpload(upload_id), well={State.DISCARDED}, as_json=as_json)
 
 
-def _decide(edge: Edge, operation: str, upload_id: str, *, well: Collection[State], as_json: bool) -> int:
-    row: dict[str, Any] = perform(edge.settings, operation, {"upload_id": upload_id})
+def _decide(edge: Edge, command: Command[UploadOut], *, well: Collection[State], as_json: bool) -> int:
+    row = perform(edge.settings, command)
     if as_json:
         print_json(row)
     else:

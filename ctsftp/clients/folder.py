@@ -75,8 +75,12 @@ class Clients:
     def get(self, name: str) -> Client:
         """Read a client; NotFoundError also for what cannot be a name, so that a login may ask for anything."""
         folder = self._existing(name)
-        config, problems = _read_config(folder / CONFIG_FILE)
+        config, problems = self.config(name)
         return Client(name=name, config=config, keys=_read_keys(folder / KEYS_FILE), config_problems=problems)
+
+    def config(self, name: str) -> tuple[ClientConfig, tuple[Problem, ...]]:
+        """Read a client's client.toml alone, and what is wrong with it; NotFoundError as `get`."""
+        return _read_config(self._existing(name) / CONFIG_FILE)
 
     def problems(self) -> list[Problem]:
         """Return everything below the folder that grants nothing because it is not as it should be."""

@@ -97,6 +97,11 @@ def outside_quotes(record: bytes) -> bytes:
     return _QUOTED_CELL.sub(b"", record)
 
 
+def unbroken(record: bytes, breaks: re.Pattern[bytes]) -> bytes:
+    """Return a record with a space for each of these breaks in its quoted cells."""
+    return _QUOTED_CELL.sub(lambda cell: breaks.sub(b" ", cell[0]), record)
+
+
 def is_quoted(cell: bytes) -> bool:
     """Tell whether a cell stands in a pair of quotes."""
     return len(cell) > 1 and cell[:1] == cell[-1:] == b'"'

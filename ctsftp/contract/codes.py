@@ -150,10 +150,8 @@ def render_codes_page() -> str:
 def _page_lines() -> Iterator[str]:
     yield "# The codes of an upload"
     yield ""
-    yield "Printed from the table in `ctsftp/contract/codes.py`: change it there."
-    yield "`ctsftp upload show ID` tells the code of an upload, and its reason in words."
-    yield "A setting is a field of the Connect job's form and the value to choose; where the file shows a better one"
-    yield "than the page's, the reason names that."
+    yield "`ctsftp upload show ID` tells the code of an upload, and the reason. *Setting* is a field of the Connect"
+    yield "job's form and the value to choose; where the file shows a better value, the reason names that one."
     for kind, introduction in _KINDS.items():
         yield from ("", f"## {kind.capitalize()}", "", introduction)
         for code, page in PAGES.items():

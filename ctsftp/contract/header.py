@@ -11,13 +11,14 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ctsftp.contract.cells import Walk, bare, is_quoted, outside_quotes, split_enclosed
+from ctsftp.contract.cells import Walk, bare, is_quoted, split_enclosed, unbroken
 from ctsftp.contract.codes import Code, Fault, fault, harmless
+from ctsftp.contract.lines import BREAKS, is_blank, pieces, without_ctrl_z
 from ctsftp.contract.reasons import invisible, read_id, visible
 from ctsftp.contract.records import MAX_RECORD_LINES
 from ctsftp.contract.rows import Layout
 from ctsftp.contract.sniff import BYTE_ORDER_MARK, sniff
-from ctsftp.contract.titles import ID_TITLES, fold, folded_titles, title_of
+from ctsftp.contract.titles import ID_TITLES, fold, holds_contract_title, title_of, titles_of
 
 MAX_LINE_BYTES = 1024 * 1024
 SNIFF_BYTES = 64 * 1024  # in these, a NUL counts before any fault of the header
@@ -39,6 +40,9 @@ _OTHER_KEYS = {
 _OTHER_DELIMITERS = {b"\t": "tabs", b";": "semicolons (;)", b"|": "vertical bars (|)"}
 _ANY_DELIMITER = re.compile(rb"[,\t;|]")
 _SEPARATOR_LINE = re.compile(rb'"?sep=[^a-z0-9]?"?,*', re.IGNORECASE)
+_QUOTES = set("\"'\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb")
+# What programs make of a byte-order mark that they do not know: as Latin-1, with its bytes swapped, replaced.
+_FOREIGN_BEGINNINGS = ("\u00ef\u00bb\u00bf", "\ufffe", "\ufffd")
 _SHOWN_TITLES = 12
 _SHOWN_TITLE_CHARACTERS = 40
 
@@ -85,14 +89,26 @@ def read_header(head: bytes, *, complete: bool, id_titles: Iterable[str], max_li
         return found
     if not (line_end or complete or len(line) > max_line_bytes):
         return None
-    if b"\r" in outside_quotes(line[:max_line_bytes].rstrip(b"\r").removeprefix(BYTE_ORDER_MARK)):
-        what = "The lines end in CR alone (a carriage return), as in a CSV file for Macintosh"
-        return fault(Code.LINE_ENDS, f"{what}: save it as CSV UTF-8, whose lines end in LF or CR LF.")
-    if len(line) > max_line_bytes:
-        return line_too_long(1, max_line_bytes)
+    if found := _why_no_line(line, max_line_bytes):
+        return found
     titles = list({fold(title): title for title in id_titles}.values())
     record = _record(head, complete=complete, max_line_bytes=max_line_bytes)
-    return None if record is None else _read_titles(record, line, titles)
+    if record is None:
+        return None
+    is_all = complete and is_blank(head[sum(map(len, record)) :])
+    return _read_titles(record, line, titles, is_all=is_all)
+
+
+def _why_no_line(line: bytes, max_line_bytes: int) -> Fault | None:
+    """Return the fault of a first line that is too long, or holds others: another break divides them, and not LF."""
+    text = unbroken(line[:max_line_bytes].rstrip(b"\r").removeprefix(BYTE_ORDER_MARK), BREAKS)
+    if b"\r" in text:
+        what = "The lines end in CR alone (a carriage return), as in a CSV file for Macintosh"
+    elif any(_first_id(piece) for piece in pieces(text)[1:]):
+        what = f"Another character stands in place of a line end ({invisible(text.decode('utf-8', 'replace'))})"
+    else:
+        return line_too_long(1, max_line_bytes) if len(line) > max_line_bytes else None
+    return fault(Code.LINE_ENDS, f"{what}: save it as CSV UTF-8, whose lines end in LF or CR LF.")
 
 
 def line_too_long(number: int, max_line_bytes: int) -> Fault:
@@ -126,9 +142,11 @@ def _record(head: bytes, *, complete: bool, max_line_bytes: int) -> list[bytes] 
     return lines[:1] if walk.torn or walk.odd else lines
 
 
-def _read_titles(record: Sequence[bytes], line: bytes, wanted: Sequence[str]) -> Header | Fault:
+def _read_titles(record: Sequence[bytes], line: bytes, wanted: Sequence[str], *, is_all: bool) -> Header | Fault:
     """Return what the first record describes, or why it describes nothing."""
     text = b"".join(record).removeprefix(BYTE_ORDER_MARK).strip()
+    if is_all:
+        text = without_ctrl_z(text)
     cells = split_enclosed(text)
     enclosed = cells != [] and all(map(is_quoted, cells))
     if not enclosed:
@@ -136,7 +154,7 @@ def _read_titles(record: Sequence[bytes], line: bytes, wanted: Sequence[str]) ->
     titles = [title_of(cell) for cell in cells]
     folded = list(map(fold, titles))
     id_title = next((title for title in wanted if fold(title) in folded), None)
-    if id_title is None or (fold(id_title) != _CONTRACT_TITLE and _is_doubtful(text, titles)):
+    if id_title is None or (fold(id_title) != _CONTRACT_TITLE and _is_doubtful(text, titles, wanted)):
         return _why_no_id_column(text, titles, wanted)
     places = [index for index, title in enumerate(folded) if title == fold(id_title)]
     if len(places) > 1:
@@ -145,7 +163,7 @@ def _read_titles(record: Sequence[bytes], line: bytes, wanted: Sequence[str]) ->
     if not enclosed and _is_open(text):
         return fault(Code.BROKEN_QUOTE, "A column title opens with a quote that is not closed as it should be.")
     return Header(
-        layout=Layout(len(cells), places[0], enclosed, folded_titles(text)),
+        layout=Layout(len(cells), places[0], enclosed, titles_of(text)),
         size_bytes=sum(map(len, record)),
         lines=len(record),
         marked=line.startswith(BYTE_ORDER_MARK),
@@ -155,9 +173,16 @@ def _read_titles(record: Sequence[bytes], line: bytes, wanted: Sequence[str]) ->
     )
 
 
-def _is_doubtful(text: bytes, titles: list[str]) -> bool:
+def _is_doubtful(text: bytes, titles: list[str], wanted: Sequence[str]) -> bool:
     """Tell whether a first line without CTUserID is a row (in which `ID` is Idaho), or holds a spoiled CTUserID."""
-    return _first_id(text, delimiter=b",") is not None or any(_plain(title) == _CONTRACT_TITLE for title in titles)
+    return _first_id(text, delimiter=b",") is not None or _spoiled(titles, set(map(fold, wanted))) is not None
+
+
+def _spoiled(titles: list[str], known: set[str]) -> int | None:
+    """Return the place of the first title that holds CTUserID and is none of those that are known."""
+    return next(
+        (place for place, title in enumerate(titles) if holds_contract_title(title) and fold(title) not in known), None
+    )
 
 
 def _plain(title: str) -> str:
@@ -203,11 +228,21 @@ def _describe_titles(text: bytes, titles: list[str], known: set[str], names: str
         if (hidden := invisible(title)) and _plain(title) in known:
             what = f"Invisible characters ({hidden}) stand beside the title of column {place}"
             return fault(Code.NO_ID_COLUMN, f"{what}, which without them is {harmless(visible(title))}.")
+    if (spoiled := _spoiled(titles, known)) is not None:
+        return _describe_spoiled(spoiled, titles[spoiled])
     if any(fold(title) not in known and _plain(title) in known for title in titles):
         return fault(Code.NO_ID_COLUMN, found, setting="Field enclosure: None")
     if keys := list(dict.fromkeys(_OTHER_KEYS[title] for title in folded if title in _OTHER_KEYS)):
         found += f" The numeric CrowdTwist user id is needed: {' and '.join(keys)} cannot be read in its place."
     return fault(Code.NO_ID_COLUMN, found)
+
+
+def _describe_spoiled(place: int, title: str) -> Fault:
+    what = f'The title of column {place + 1}, "{harmless(title)}", holds CTUserID and other characters'
+    setting = "Field enclosure: None" if _QUOTES & set(title) else ""
+    if title.startswith(_FOREIGN_BEGINNINGS):
+        what, setting = f"{what}, which were a byte-order mark", "Character Set: UTF-8"
+    return fault(Code.NO_ID_COLUMN, f"{what}: it must be CTUserID alone, and no other column is read.", setting=setting)
 
 
 def _listed(titles: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 100030,Basel
 30,             its other cells are empty, or a blank line stands before it: it is no member
+30,,            the same, with more cells than the header has
 30              a member or a count: nobody who sees this file alone can tell
 """
 
@@ -9,8 +10,7 @@ from dataclasses import dataclass
 
 from ctsftp.contract.cells import bare, split_enclosed
 from ctsftp.contract.lines import end_lines, is_blank
-from ctsftp.contract.reasons import read_id
-from ctsftp.contract.rows import Layout
+from ctsftp.contract.rows import Layout, Rows, judge_row
 
 FOOTER_FROM = 10  # rows: below, the number of rows says nothing
 
@@ -51,7 +51,7 @@ class LastRow:
             rest = rest[:before]
             line, before = _last_line(rest)
         cells = split_enclosed(line) if layout.enclosed else line.split(b",")
-        if len(cells) != layout.columns or read_id(bare(cells[layout.id_column])) != last_id:
+        if judge_row(layout, line, cells, Rows()) != last_id:
             return None
         others = [cell for place, cell in enumerate(cells) if place != layout.id_column]
         is_alone = others != [] and not any(map(bare, others))

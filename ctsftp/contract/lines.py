@@ -11,7 +11,9 @@ from ctsftp.contract.sniff import BYTE_ORDER_MARK
 CTRL_Z = b"\x1a"  # what DOS programs end a text with: white space
 
 # In UTF-8: VT, FF, FS, GS, RS; NEL; U+2028 and U+2029.
-BREAKS = re.compile(rb"[\r\x0b\x0c\x1c-\x1e]|\xc2\x85|\xe2\x80[\xa8\xa9]")
+LINE_BREAKS = (b"\r", b"\x0b", b"\x0c", b"\x1c", b"\x1d", b"\x1e", b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9")
+JOINTS = (BYTE_ORDER_MARK, CTRL_Z)  # what is left between two files that were joined
+BREAKS = re.compile(b"|".join((*LINE_BREAKS, *JOINTS)))
 
 _WHITE_SPACE = b" \t\n\r\x0b\x0c" + CTRL_Z
 _LINE_END = re.compile(rb"(?<!\r)\r++\n")

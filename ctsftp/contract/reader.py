@@ -20,9 +20,9 @@ from ctsftp.contract.header import (
     read_header,
 )
 from ctsftp.contract.lastrow import LastRow, may_be_footer
-from ctsftp.contract.lines import without_ctrl_z
+from ctsftp.contract.lines import CTRL_Z, without_ctrl_z
 from ctsftp.contract.reasons import BROKEN_QUOTE, FOOTER, INNER_BREAK, LINE_BREAK, MOVED_ID, OPEN_QUOTE
-from ctsftp.contract.records import settle
+from ctsftp.contract.records import Settled, settle
 from ctsftp.contract.rows import MAX_ROWS, NO_IDS, Ids, Layout, RejectedRow, Rows
 from ctsftp.contract.sniff import nul_byte
 from ctsftp.contract.titles import ID_TITLES, VENDOR_TITLE, fold
@@ -80,7 +80,7 @@ class CsvReader:
         self._open = b""  # whole lines whose record is not closed yet
         self._held = NO_IDS  # the last id, if it may be a footer
         self._last = LastRow()
-        self._last_title = ""
+        self._last_title = ""  # of a first line that nothing ends
         self._greatest = 0  # of the ids
         self._ended = True  # what was fed ends with a line break
 
@@ -144,7 +144,7 @@ class CsvReader:
         """Read what has no line end, and decide what only the whole file shows; return the last ids with these."""
         end = without_ctrl_z(bytes(self._pending))
         self._pending.clear()
-        if not self._ended and (end or not self.rows):
+        if not self._ended and (end or (self._last_title and not self.rows)):
             self._note(Code.NO_LAST_NEWLINE, "The last line does not end with a line break.")
             self.last_row = harmless(end) if end else self._last_title
         parts = [*parts, self._read_lines(end + b"\n" if end else b"", final=True)]
@@ -187,7 +187,8 @@ class CsvReader:
             self._note_doubled(1)
         self._rows.line = 1 + found.lines
         self._check_charset(head[: found.size_bytes], 1)
-        self._last_title = harmless(head[: found.size_bytes].strip())
+        record = head[: found.size_bytes]
+        self._last_title = "" if record.endswith(b"\n") or CTRL_Z in record else harmless(record.strip())
         rest = head[found.size_bytes :]
         size = self._piece_bytes
         return np.concatenate([NO_IDS, *(self._take(rest[at : at + size]) for at in range(0, len(rest), size))])
@@ -248,15 +249,24 @@ class CsvReader:
         found = self._rows
         if not found.spans:
             return NO_IDS
-        ids, first = settle(found), found.spans[0].line
+        settled = settle(found)
         self.fault = found.fault
-        self._account(ids)
-        if not found.odd_line:
-            self._note_quotes(first)
-        elif not len(ids):
-            what = f"Some quotes enclose values with line breaks (line {first:,}), and others are part of a value"
-            self._note(Code.ENCLOSURE, f"{what} (line {found.odd_line:,}): the rows between the former were rejected.")
-        return ids
+        self._account(settled.ids)
+        self._note_spans(settled)
+        return settled.ids
+
+    def _note_spans(self, settled: Settled) -> None:
+        """Warn of lines between quotes: of those that were rejected first, and of records last."""
+        others = f"others are part of a value (line {self._rows.odd_line:,})"
+        if settled.lost_line:
+            what = f"Some quotes enclose values with line breaks (line {settled.lost_line:,})"
+            why = others if self._rows.odd_line else "what they enclose is no row"
+            self._notices[Code.ENCLOSURE] = notice(Code.ENCLOSURE, f"{what}, and {why}: these lines were rejected.")
+        elif settled.rows_line:
+            what = f"Quotes that may enclose line breaks (line {settled.rows_line:,}) were read as text, since {others}"
+            self._notices[Code.ENCLOSURE] = notice(Code.ENCLOSURE, f"{what}: each of these lines is a row.")
+        else:
+            self._note_quotes(settled.record_line)
 
     def _judge_last_row(self, ids: Ids) -> Ids:
         """Look whether the last row, if its id is the last of these, is a footer; return the ids without it then."""

@@ -23,6 +23,7 @@ MOVED_ID = "a comma in a value may have moved the id"
 BROKEN_QUOTE = "a quote is not closed, or stands inside a value"
 OPEN_QUOTE = "the row stands between quotes that may hold a line break"
 INNER_BREAK = "the line holds a line break of another kind than LF or CR LF"
+JOINT = "a byte-order mark or Ctrl-Z stands within the line, as where files were joined"
 FOOTER = "the row is a footer: its id is the number of rows"
 
 SHOWN_INVISIBLE = 3
@@ -89,9 +90,9 @@ def splits_id(columns: int, cells: list[bytes]) -> bool:
     return following.isdigit() or _SPLIT_EXPONENT.fullmatch(first + b"," + following) is not None
 
 
-def visible(text: str) -> str:
-    """Return a text without its invisible characters; the ASCII space counts as visible."""
-    return "".join(one for one in text if one == " " or unicodedata.category(one) not in INVISIBLE)
+def visible(text: str, *, instead: str = "") -> str:
+    """Return a text with something instead of its invisible characters; the ASCII space counts as visible."""
+    return "".join(one if one == " " or unicodedata.category(one) not in INVISIBLE else instead for one in text)
 
 
 def invisible(text: str) -> str:

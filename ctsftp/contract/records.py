@@ -15,6 +15,7 @@ nicknames), and the lines are rows. If neither is so, the lines are rejected and
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from ctsftp.contract.cells import Walk, bare, outside_quotes
 from ctsftp.contract.codes import Code, fault
 from ctsftp.contract.lines import end_lines, is_blank
 from ctsftp.contract.reasons import BROKEN_QUOTE, MOVED_ID, OPEN_QUOTE, read_id
-from ctsftp.contract.rows import NO_IDS, Ids, Layout, Rows, Span, holds_other_titles, judge_row
+from ctsftp.contract.rows import Ids, Layout, Rows, Span, holds_other_titles, judge_row
 
 MAX_RECORD_LINES = 100
 MAX_RECORD_BYTES = 1024 * 1024
@@ -80,23 +81,37 @@ def read_record(layout: Layout, lines: Sequence[bytes], at: int, found: Rows, *,
     return _taken(1, judge_row(layout, line, line.split(b","), found), found)
 
 
-def settle(found: Rows) -> Ids:
-    """Decide at the end of the file what its spans are; return the ids that they hold."""
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What the spans of a file are: their ids, and the first lines of those that are records, rows, and neither."""
+
+    ids: Ids
+    record_line: int
+    rows_line: int
+    lost_line: int
+
+
+def settle(found: Rows) -> Settled:
+    """Decide at the end of the file what its spans are."""
     is_minimal = not found.odd_line
     is_ordinary = not is_minimal and not any(span.wrong for span in found.spans)
     ids: list[int] = []
+    record_line = rows_line = lost_line = 0
     for span in found.spans:
         if is_minimal and span.record:
             ids += [span.member] if span.member else []
             found.add(span.record)
+            record_line = record_line or span.line
         elif is_ordinary:
             ids += span.ids
             found.add(span.rows)
+            rows_line = rows_line or span.line
         else:
             found.add(span.lines)
-        if not is_minimal:
-            found.fault = found.fault or span.rows.fault
-    return np.array(ids, dtype=np.int64) if ids else NO_IDS
+            lost_line = lost_line or span.line
+        if not (is_minimal and span.member):
+            found.fault = found.fault or span.titles
+    return Settled(np.array(ids, dtype=np.int64), record_line, rows_line, lost_line)
 
 
 def _taken(count: int, member: int, found: Rows) -> tuple[int, int]:
@@ -111,6 +126,8 @@ def _read_enclosed(layout: Layout, lines: Sequence[bytes], at: int, found: Rows,
     """Read an RFC 4180 record. If a quote in it is broken, each of its lines is a rejected row."""
     if found.lost and not lines[at].startswith(b'"'):
         # The line may be a part of a value still: only a quote at its beginning shows a new record.
+        if holds_other_titles(layout, lines[at], found):
+            return 0, 0
         found.reject_lines([lines[at]], BROKEN_QUOTE)
         return 1, 0
     walk = Walk(strict=True)
@@ -124,7 +141,7 @@ def _read_enclosed(layout: Layout, lines: Sequence[bytes], at: int, found: Rows,
     # A torn value that does not end with its line goes on in the next ones.
     found.lost = walk.torn and not record[-1].rstrip().endswith(b'"')
     if walk.torn or walk.odd or (count > 1 and not _is_sound(layout, walk.cells)):
-        if any(holds_other_titles(layout, line, found) for line in record):
+        if any(holds_other_titles(layout, line, found) for line in (*record, _one_line(record))):
             return 0, 0
         found.reject_lines(record, BROKEN_QUOTE)
         return count, 0
@@ -182,7 +199,7 @@ def _read_quoted(layout: Layout, lines: Sequence[bytes], at: int, found: Rows, *
         return _set_aside(layout, [line], first, found)
     cells = line.split(b",")
     is_joined = not first.open and len(first.cells) < len(cells) == layout.columns
-    if is_joined and layout.id_column > 0 and b"\r" not in line:
+    if is_joined and layout.id_column > 0 and b"\r" not in line and not holds_other_titles(layout, line, found):
         # A quoted cell holds a comma, and yet there are no more commas than titles: which is the id?
         found.rows += 1
         return _taken(1, found.reject(line, MOVED_ID), found)
@@ -199,9 +216,12 @@ def _set_aside(layout: Layout, lines: Sequence[bytes], walk: Walk, found: Rows) 
     """Keep what the lines of a span may be until the end of the file; nothing of the lines themselves."""
     if walk.odd or walk.torn:
         found.odd_line = found.odd_line or found.line
-    as_rows, as_lines, record = (Rows(line=found.line) for _ in range(3))
+    as_rows, as_lines, as_titles, record = (Rows(line=found.line) for _ in range(4))
     ids = [_judge_alone(layout, line, as_rows) for line in lines]
     as_lines.reject_lines(lines, OPEN_QUOTE)
+    titles = as_rows.fault
+    if not titles and holds_other_titles(layout, _one_line(lines), as_titles):
+        titles = as_titles.fault
     is_record = not walk.open and _is_sound(layout, walk.cells)
     member = judge_row(layout, b"", walk.cells, record) if is_record else 0
     found.spans.append(
@@ -213,6 +233,7 @@ def _set_aside(layout: Layout, lines: Sequence[bytes], walk: Walk, found: Rows) 
             ids=[one for one in ids if one],
             lines=as_lines,
             wrong=any(line.count(b",") + 1 != layout.columns for line in lines),
+            titles=titles,
         )
     )
     found.aside += as_lines.rows

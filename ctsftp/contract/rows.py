@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from ctsftp.contract.cells import bare, is_quoted
+from ctsftp.contract.cells import bare, is_quoted, unbroken
 from ctsftp.contract.codes import Code, Fault, fault, harmless
 from ctsftp.contract.counting import some
-from ctsftp.contract.lines import BREAKS, pieces
+from ctsftp.contract.lines import BREAKS, LINE_BREAKS, pieces
 from ctsftp.contract.reasons import (
     FOOTER,
     INNER_BREAK,
+    JOINT,
     KEPT_REJECTED,
     LINE_BREAK,
     MAX_ID,
@@ -34,6 +35,7 @@ from ctsftp.contract.titles import stands_again
 __all__ = ["KEPT_REJECTED", "MAX_ID", "MAX_ID_DIGITS", "NO_IDS", "Ids", "Layout", "RejectedRow", "Rows", "Span"]
 
 MAX_ROWS = 50_000_000
+_SEVERAL = 2
 
 Ids = npt.NDArray[np.int64]
 NO_IDS: Ids = np.empty(0, dtype=np.int64)
@@ -43,7 +45,7 @@ NO_IDS: Ids = np.empty(0, dtype=np.int64)
 class Layout:
     """Where the ids are: the number of columns, the index of the id column, RFC 4180 or plain lines.
 
-    `titles` are those of the first line, folded, by which a later header is known.
+    `titles` are those of the first line, as they are spelled there, by which a later header is known.
     """
 
     columns: int
@@ -116,7 +118,7 @@ class Span:
 
     `line` is the number of the first. `record` and `member`, its id or 0, are what they are if they are one record,
     None if they cannot be; `rows` and `ids` if quotes are ordinary characters; in `lines` all are rejected. `wrong`:
-    one of them has another number of cells than the header.
+    one of them has another number of cells than the header. `titles` is the fault if they hold column titles.
     """
 
     line: int
@@ -126,6 +128,7 @@ class Span:
     ids: list[int]
     lines: Rows
     wrong: bool
+    titles: Fault | None
 
 
 def judge_row(layout: Layout, line: bytes, cells: list[bytes], found: Rows) -> int:
@@ -136,8 +139,7 @@ def judge_row(layout: Layout, line: bytes, cells: list[bytes], found: Rows) -> i
     if (member is None or surplus) and holds_other_titles(layout, line, found):
         return 0
     found.rows += 1
-    # Breaks of other kinds that join rows show in the number of cells, unless there is only one column.
-    if b"\r" in line or ((surplus or (member is None and layout.columns == 1)) and BREAKS.search(line)):
+    if b"\r" in line or (BREAKS.search(line) and _are_several(layout, line, cells, text)):
         return _reject_pieces(line, found)
     if reason := _misfit(layout, cells):
         return found.reject(line, reason)
@@ -155,12 +157,26 @@ def holds_other_titles(layout: Layout, line: bytes, found: Rows) -> bool:
     return True
 
 
+def _are_several(layout: Layout, line: bytes, cells: list[bytes], text: bytes) -> bool:
+    """Tell whether a line in which breaks of other kinds stand may be several rows, or what is left of them.
+
+    They show in the number of cells, in the `text` of the id, or in another id that stands where a row has its own.
+    """
+    if len(pieces(line)) < _SEVERAL:
+        return False
+    if len(cells) != layout.columns or BREAKS.search(text):
+        return True
+    rows = [piece.split(b",") for piece in pieces(unbroken(line, BREAKS))]
+    return sum(read_id(bare(row[layout.id_column])) is not None for row in rows if len(row) > layout.id_column) > 1
+
+
 def _reject_pieces(line: bytes, found: Rows) -> int:
     """Count every piece between the breaks of a row, which is counted already, as a row that is rejected."""
     parts = pieces(line)
     found.rows += len(parts) - 1
+    reason = INNER_BREAK if any(mark in line for mark in LINE_BREAKS) else JOINT
     for part in parts:
-        found.reject(part, INNER_BREAK)
+        found.reject(part, reason)
     return 0
 
 

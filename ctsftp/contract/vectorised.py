@@ -12,6 +12,7 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
+from ctsftp.contract.lines import BREAKS, JOINTS, LINE_BREAKS
 from ctsftp.contract.records import (
     MAX_RECORD_BYTES,
     MAX_RECORD_LINES,
@@ -21,7 +22,7 @@ from ctsftp.contract.records import (
 )
 from ctsftp.contract.rows import MAX_ID_DIGITS, Ids, Layout, Rows
 
-COMMA, LINE_FEED, QUOTE, CARRIAGE_RETURN, SPACE, TAB, ZERO, NINE = b',\n"\r \t09'
+COMMA, LINE_FEED, QUOTE, SPACE, ZERO, NINE = b',\n" 09'
 
 _Bytes = npt.NDArray[np.uint8]
 _Positions = npt.NDArray[np.intp]
@@ -65,8 +66,9 @@ class _Block(Sequence[bytes]):
         """Read the lines; those in doubt are judged in their places, so that the ids stay in file order."""
         ids, sure, quoted = self._read_ids()
         odd = self._clear_quotes(sure) if b'"' in self._block else None
-        if b"\r" in self._block:
-            sure[self._lines_of(np.flatnonzero(self._text == CARRIAGE_RETURN))] = False
+        if any(mark in self._block for mark in self._break_marks()):
+            places = [found.start() for found in BREAKS.finditer(self._block)]
+            sure[self._lines_of(np.array(places, dtype=np.intp))] = False
         if not found.lost and odd is None and sure.all():
             found.rows += len(ids)
             found.line += len(ids)
@@ -94,6 +96,11 @@ class _Block(Sequence[bytes]):
         ids = ids[:at]
         rest = b"" if found.fault else self._block[self._start(at) :]
         return ids[ids > 0], rest
+
+    def _break_marks(self) -> Sequence[bytes]:
+        """Return what a block of these bytes may hold of the breaks that are none of its line ends."""
+        marks = (*LINE_BREAKS, *JOINTS)
+        return [mark for mark in marks if mark.isascii()] if self._block.isascii() else marks
 
     def _start(self, line: int) -> int:
         return int(self._marks[self._line_marks[line]]) + 1

@@ -26,6 +26,7 @@ from ctsftp.demo.connect import ExportFile
 from ctsftp.demo.push import PushResult, push
 from ctsftp.demo.sample import open_sample
 from ctsftp.errors import CtsftpError
+from ctsftp.model.commands import AddToken
 from ctsftp.model.records import Upload
 from ctsftp.settings import Settings
 from ctsftp.sftp.settings import SftpSettings
@@ -81,9 +82,7 @@ class Stage:
 
     async def add_token(self, name: str, *, admin: bool) -> str:
         """Make a token of the API, as `ctsftp token add` does."""
-        arguments = {"name": name, "client": None if admin else CLIENT, "admin": admin, "expires": None}
-        token: str = await self.service.perform("token.add", arguments)
-        return token
+        return await self.service.perform(AddToken(name, None if admin else CLIENT, admin))
 
     async def deliver(self, file: ExportFile) -> tuple[PushResult, Upload]:
         """Push a file, wait for its verdict, and give what the sender was told and what the ledger says.

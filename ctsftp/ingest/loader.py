@@ -23,8 +23,9 @@ from ctsftp.contract.places import Elsewhere, Named, directory_notice
 from ctsftp.contract.states import State
 from ctsftp.contract.verdict import SegmentFacts, Verdict, change_notice
 from ctsftp.errors import CtsftpError, DiskError, StoreError
+from ctsftp.ingest.inspection import Inspected, Inspections
 from ctsftp.ingest.judging import IGNORED, TOUCHED, ends_lines, guards_for, judge_of
-from ctsftp.ingest.reading import Reading, id_titles, read_file, read_in_thread
+from ctsftp.ingest.reading import Reading, id_titles, max_rows_of, read_in_thread
 from ctsftp.ingest.settings import IngestSettings
 from ctsftp.model.records import Facts, NewUpload, Outcome, Uncounted, Upload
 from ctsftp.model.twins import say_twin
@@ -35,6 +36,7 @@ from ctsftp.store.store import Store
 
 MAX_DOUBLINGS = 16
 NOT_APPROVED = False
+TO_LOAD = Verdict(State.LOADED)
 MAX_INTERNAL_FAULTS = 3
 SHOWN_FAULT_CHARACTERS = 200
 
@@ -66,6 +68,7 @@ class Loader:
         told: Told,
         judged: Judged = _unheard,
         quietly: Callable[[StoredUpload], bool] = lambda _: False,
+        inspections: Inspections | None = None,
         spare_bytes: Callable[[], int] = lambda: sys.maxsize,
     ) -> None:
         self._settings = settings
@@ -78,6 +81,7 @@ class Loader:
         self._told = told
         self._judged = judged
         self._quietly = quietly
+        self._inspections = inspections or Inspections()
         # What the disk of the database has above the floor.
         self._spare_bytes = spare_bytes
         # What each load that is under way was promised of it.
@@ -121,8 +125,8 @@ class Loader:
             self._promised.pop(upload.id, None)
 
     async def _load(self, upload: StoredUpload) -> None:
-        name, unread = await self._read_name(upload)
-        row = await self._enter(upload, name.file if isinstance(name, Elsewhere) else name)
+        name, unread, size = await asyncio.to_thread(self._look_at, upload)
+        row = await self._enter(upload, name.file if isinstance(name, Elsewhere) else name, size)
         if row.state is State.LOADING or (row.state is State.FAILED and row.retry_at):
             # An earlier try of this process. Whoever else moves it meanwhile queues it, too.
             if not await self._store.ledger.move(upload.id, State.RECEIVED, expect=row.state):
@@ -145,18 +149,19 @@ class Loader:
                 await self._store.ledger.move(upload.id, State.LOADING)
                 await self._load_segment_file(upload, name, approved=row.approved)
 
-    async def _read_name(self, upload: StoredUpload) -> tuple[Named, DiskError | OSError | None]:
-        """Read the name as the client's settings have it; where those cannot be read, by itself, and say why not."""
+    def _look_at(self, upload: StoredUpload) -> tuple[Named, DiskError | OSError | None, int]:
+        """Tell an upload's name and size; where its client's settings cannot be read, its name by itself, and why."""
+        size = upload.path.stat().st_size
         try:
-            return await asyncio.to_thread(self._name_of, upload), None
+            return self._name_of(upload), None, size
         except (DiskError, OSError) as exc:
-            return read_name(upload.filename), exc
+            return read_name(upload.filename), exc, size
 
     async def _is_known_folder(self, upload: StoredUpload, name: Elsewhere) -> bool:
         """Tell whether lists of the segment were taken from this folder before, where no setting names the folders."""
         return not name.named and await self._store.ledger.came_from(upload.client, name.file.key, upload.directory)
 
-    async def _enter(self, upload: StoredUpload, name: SegmentFile | Fault | None) -> Upload:
+    async def _enter(self, upload: StoredUpload, name: SegmentFile | Fault | None, size: int) -> Upload:
         """Enter the upload in the ledger, if it is not there yet, and give its row."""
         known = name if isinstance(name, SegmentFile) else None
         await self._store.ledger.receive(
@@ -167,7 +172,7 @@ class Loader:
                 segment_title=known.title if known else None,
                 segment_key=known.key if known else None,
                 stamp=known.stamp if known else None,
-                size=(await asyncio.to_thread(upload.path.stat)).st_size,
+                size=size,
                 directory=upload.directory,
                 received_at=datetime.fromtimestamp(unix_ms_of(upload.id) / 1000, UTC),
             )
@@ -176,28 +181,26 @@ class Loader:
 
     async def _load_segment_file(self, upload: StoredUpload, found: SegmentFile | Elsewhere, *, approved: bool) -> None:
         await self._require_room(upload, 1)
-        config, reading = await self._read(upload)
+        config = await asyncio.to_thread(self._config_of, upload.client)
+        inspected = self._inspected(upload, config)
+        reading = inspected.reading if inspected else await self._read(upload, config)
         name = found.file if isinstance(found, Elsewhere) else found
         if isinstance(found, Elsewhere):
             reading.notices.append(directory_notice(upload.directory))
         if reading.fault:
             await self._end(upload, State.REJECTED, reading.fault, reading)
         else:
-            await self._judge_and_publish(upload, name, config, reading, approved=approved)
+            is_to_load = inspected is not None and inspected.is_to_load
+            await self._judge_and_publish(upload, name, config, reading, approved=approved, is_to_load=is_to_load)
 
-    async def _read(self, upload: StoredUpload) -> tuple[ClientConfig, Reading]:
-        config = await asyncio.to_thread(self._config_of, upload.client)
-        max_rows = self._max_rows(config)
-        return config, await read_in_thread(upload.path, id_titles=id_titles(config), max_rows=max_rows)
+    def _inspected(self, upload: StoredUpload, config: ClientConfig) -> Inspected | None:
+        """Give what was read of a list at its CLOSE, unless its client's settings have changed since."""
+        inspected = self._inspections.take(upload.id)
+        return inspected if inspected and inspected.config == config else None
 
-    def _read_at_once(self, upload: StoredUpload) -> tuple[ClientConfig, Reading]:
-        """Read a short list, which takes no longer than to look for a reason to stop."""
-        config = self._config_of(upload.client)
-        return config, read_file(upload.path, id_titles=id_titles(config), max_rows=self._max_rows(config))
-
-    def _max_rows(self, config: ClientConfig) -> int:
-        limit = self._settings.max_rows
-        return min(limit, config.max_rows or limit)
+    async def _read(self, upload: StoredUpload, config: ClientConfig) -> Reading:
+        max_rows = max_rows_of(config, self._settings.max_rows)
+        return await read_in_thread(upload.path, id_titles=id_titles(config), max_rows=max_rows)
 
     async def _judge_of(
         self, upload: StoredUpload, name: SegmentFile, config: ClientConfig, reading: Reading
@@ -216,21 +219,18 @@ class Loader:
         return await self._store.segments.facts_and_twin(upload.client, name.key, upload.filename, other_than=upload.id)
 
     async def is_to_load(self, upload: StoredUpload) -> bool:
-        """Judge an upload that no other of its segment is before, without a word in the ledger.
+        """Judge a list that was read at its CLOSE, and that no other of its segment is before; write nothing down.
 
         Its load says it in the end; but a sender that waits need not wait until a worker has time.
         """
-        name, unread = await self._read_name(upload)
-        if unread or not isinstance(name, SegmentFile):
+        inspected = self._inspections.find(upload.id)
+        if inspected is None or not isinstance(inspected.name, SegmentFile):
             return False
-        config, reading = await asyncio.to_thread(self._read_at_once, upload)
-        if reading.fault:
-            return False
-        if await self._remark(upload, reading):
-            return False  # its load says that
-        judge = await self._judge_of(upload, name, config, reading)
-        facts, twin = await self._facts_and_twin(upload, name)
-        return judge()(facts, twin, NOT_APPROVED).state is State.LOADED
+        judge = await self._judge_of(upload, inspected.name, inspected.config, inspected.reading)
+        facts, twin = await self._facts_and_twin(upload, inspected.name)
+        inspected.is_to_load = judge()(facts, twin, NOT_APPROVED).state is State.LOADED
+        # What there is to remark on it, its load tells.
+        return inspected.is_to_load and not await self._remark(upload, inspected.reading)
 
     async def _remark(self, upload: StoredUpload, reading: Reading) -> str:
         """Give what the sender of a list that is loaded should know at once; "" where that is nothing.
@@ -245,18 +245,23 @@ class Loader:
         )
 
     async def _judge_and_publish(
-        self, upload: StoredUpload, name: SegmentFile, config: ClientConfig, reading: Reading, *, approved: bool
+        self,
+        upload: StoredUpload,
+        name: SegmentFile,
+        config: ClientConfig,
+        reading: Reading,
+        *,
+        approved: bool,
+        is_to_load: bool,
     ) -> None:
-        """Judge; write a new snapshot if it is to load; judge again in the transaction that publishes it."""
+        """Judge, unless it is known that it `is_to_load`; write a new snapshot then; judge again as it is published."""
         judge = await self._judge_of(upload, name, config, reading)
         outcome = None
         while outcome is None:  # judged not to load, and then to load: another node has changed the segment
-            facts, twin = await self._facts_and_twin(upload, name)
             verdict, snapshot = judge(), None
-            expected = verdict(facts, twin, approved)
-            if expected.state is State.LOADED:
+            if is_to_load or verdict(*(await self._facts_and_twin(upload, name)), approved).state is State.LOADED:
                 await self._require_room(upload, bytes_to_write(reading.members))
-                await self._judged(upload, replace(expected, reason=await self._remark(upload, reading)))
+                await self._judged(upload, replace(TO_LOAD, reason=await self._remark(upload, reading)))
                 snapshot = await self._store.snapshots.begin(upload.id, reading.members)
                 await self._store.snapshots.add_members(snapshot, reading.ids)
             outcome = await self._store.snapshots.publish(
@@ -267,7 +272,8 @@ class Loader:
                 **reading.facts,
             )
         self._tell(upload, outcome.state, outcome.code, reading)
-        await self._judged(upload, await self._as_told(upload, outcome))
+        if outcome.state is not State.LOADED:
+            await self._judged(upload, await self._as_told(upload, outcome))
         if outcome.uncounted:
             await self.count_changes(outcome.uncounted)
 

@@ -153,6 +153,11 @@ class _IdArray:
         return ids[:kept]
 
 
+def max_rows_of(config: ClientConfig, most_rows: int) -> int:
+    """Tell how many rows a client's list may have; its own limit can only be narrower than the server's."""
+    return min(most_rows, config.max_rows or most_rows)
+
+
 def id_titles(config: ClientConfig) -> tuple[str, ...]:
     """List the titles that a client's id column may have, the first of which counts."""
     return ID_TITLES if config.id_columns is None else (CONTRACT_TITLE, *config.id_columns)

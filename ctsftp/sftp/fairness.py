@@ -1,8 +1,9 @@
 """What one client may take of the server, all its sessions together, so that enough is left for the others.
 
 An open listing or receipt is kept in memory until it was read or closed: 29 bytes of OPENDIR may cost 20 MB. And
-whatever waits for the disk waits in a thread: who asks for many copies of large files could have them all. What is
-answered at once (READ, WRITE) is answered so many times in a turn of the event loop, however many sessions ask.
+whatever waits for the disk waits in a thread: who asks for many copies of large files could have them all. And in a
+turn of the event loop so many requests are answered, for so long, however many sessions ask: a READ of 256 KiB takes a
+millisecond or three, and a good sender's login and put take some thirty turns.
 """
 
 import asyncio
@@ -13,8 +14,9 @@ from asyncssh import SFTPName
 
 from ctsftp.errors import LimitError
 
-# Of all sessions of a client; the largest READ takes 1 ms.
+# Of all sessions of a client. A request that has begun ends, however long it takes.
 REQUESTS_A_TURN = 32
+ANSWERS_S = 0.002
 
 # Measured: what asyncssh and we keep of one entry that was not read yet.
 ENTRY_BYTES = 256
@@ -30,22 +32,34 @@ class FairShare:
         self._view_bytes = view_bytes
         self._taken_bytes = 0
         self._requests_left = REQUESTS_A_TURN
+        self._left_s = ANSWERS_S
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._put_back = 0  # of those that wait: were called in this turn, and too late
 
     def answers_now(self) -> bool:
         """Tell whether one more request may be answered in this turn; if not, wait for `turn`."""
-        if self._requests_left:
+        if self._requests_left > 0 and self._left_s > 0:
             self._requests_left -= 1
             return True
         return False
 
+    def spend(self, seconds: float) -> None:
+        """Count how long an answer took."""
+        self._left_s -= seconds
+
     async def turn(self) -> None:
         """Wait until one more request may be answered; the sessions take turns."""
+        await self._wait(len(self._waiting))
+        while self._left_s <= 0:
+            self._put_back += 1
+            await self._wait(self._put_back - 1)
+
+    async def _wait(self, place: int) -> None:
         loop = asyncio.get_running_loop()
         if not self._waiting:
             loop.call_soon(self._next_turn)
         waiting = loop.create_future()
-        self._waiting.append(waiting)
+        self._waiting.insert(place, waiting)
         await waiting
 
     def take(self, bytes_: int) -> None:
@@ -62,7 +76,8 @@ class FairShare:
         self._taken_bytes -= bytes_
 
     def _next_turn(self) -> None:
-        self._requests_left = REQUESTS_A_TURN
+        """Call as many as may be answered by their number; their time may be over before the last has its turn."""
+        self._requests_left, self._left_s, self._put_back = REQUESTS_A_TURN, ANSWERS_S, 0
         while self._waiting and self._requests_left:
             waiting = self._waiting.popleft()
             if not waiting.done():  # its session has ended

@@ -10,6 +10,7 @@ ours, every CLOSE fails and no file is published. Tests hold both.
 import functools
 import struct
 from collections.abc import Awaitable, Callable
+from time import perf_counter
 
 import structlog
 from asyncssh import SFTPBadMessage, SFTPError, SFTPInvalidHandle, SSHReader, SSHWriter
@@ -135,10 +136,12 @@ class FilesHandler(SFTPServerHandler):
 
     async def _process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
         self.files.explicit_close = pkttype == FXP_CLOSE
+        began_s = perf_counter()
         try:
             await self._process_any_packet(pkttype, pktid, packet)
         finally:
             self.files.explicit_close = False
+            self.files.share.spend(perf_counter() - began_s)
 
     async def _process_open(self, packet: SSHPacket) -> bytes:
         self._require_free_handle()

@@ -28,7 +28,7 @@ from ctsftp.sftp.ciphers import CIPHERS
 from ctsftp.sftp.door import Door
 from ctsftp.sftp.exchange import KEX_ALGORITHMS, Paces
 from ctsftp.sftp.fairness import FairShare
-from ctsftp.sftp.files import NOBODY, CutOff, FilesContext, Inspect, Landed, Touch
+from ctsftp.sftp.landing import NOBODY, CutOff, FilesContext, Inspect, Landed, Touch
 from ctsftp.sftp.listener import Listener
 from ctsftp.sftp.login import Connection, Login, LoginRefused
 from ctsftp.sftp.negotiation import Mismatch
@@ -42,6 +42,7 @@ from ctsftp.sftp.settings import SftpSettings
 from ctsftp.sftp.standing import Standing
 from ctsftp.sftp.turns import Turns
 from ctsftp.sftp.watch import Watch
+from ctsftp.spool.paths import HomePath
 from ctsftp.spool.quota import Allowance
 from ctsftp.spool.spool import Spool
 
@@ -355,7 +356,7 @@ class SftpServer:
                 floor=self.settings.floor,
             ),
             share=self._share(client.name),
-            refusals=self._refusals.setdefault(client.name, Refusals(self.clock_s)),
+            refusals=self._refusals_of(client.name),
             is_upload_name=self._is_upload_name,
             inspect=self._inspect,
             landed=self._landed,
@@ -364,6 +365,13 @@ class SftpServer:
             receipts=self._receipts,
             upload_ended=self._upload_ended.set,
         )
+
+    def note_refusal(self, client: str, path: HomePath, reason: str, *, ago_s: float = 0) -> None:
+        """Let whoever looks at a refused file hear the reason, though its CLOSE was answered without it."""
+        self._refusals_of(client).note(path, reason, ago_s=ago_s)
+
+    def _refusals_of(self, client: str) -> Refusals:
+        return self._refusals.setdefault(client, Refusals(self.clock_s))
 
     def _share(self, client: str) -> FairShare:
         share = self._shares.get(client)

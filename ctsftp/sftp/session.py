@@ -14,8 +14,9 @@ from asyncssh.constants import EXTENDED_DATA_STDERR
 from asyncssh.stream import SSHServerStreamSession
 
 from ctsftp.errors import CtsftpError
-from ctsftp.sftp.files import ClientFiles, FilesContext
+from ctsftp.sftp.files import ClientFiles
 from ctsftp.sftp.handler import FilesHandler
+from ctsftp.sftp.landing import FilesContext
 from ctsftp.sftp.wire import JOINED_BYTES, join_small
 from ctsftp.spool.staging import StagedFile
 

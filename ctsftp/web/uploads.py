@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from ctsftp.contract.states import State
 from ctsftp.errors import NotFoundError
+from ctsftp.model.commands import ApproveUpload, DiscardUpload, RetryUpload
 from ctsftp.model.records import Upload, UploadDetail, UploadOut, detail
 from ctsftp.web.access import Access, Admin, Reader
 from ctsftp.web.models import (
@@ -70,22 +71,21 @@ async def list_rejected(access: Reader, upload_id: UploadPath) -> RejectedRows:
 @router.post("/{upload_id}/approve", responses=REFUSED)
 async def approve(access: Admin, upload_id: UploadPath) -> UploadOut:
     """Apply a held or superseded upload; the answer comes when that is done."""
-    return await _decide(access, "upload.approve", upload_id)
+    return await _decide(access, ApproveUpload(upload_id))
 
 
 @router.post("/{upload_id}/discard", responses=REFUSED)
 async def discard(access: Admin, upload_id: UploadPath) -> UploadOut:
     """Drop a held upload: it is not applied."""
-    return await _decide(access, "upload.discard", upload_id)
+    return await _decide(access, DiscardUpload(upload_id))
 
 
 @router.post("/{upload_id}/retry", responses=REFUSED)
 async def retry(access: Admin, upload_id: UploadPath) -> UploadOut:
     """Read a rejected or failed upload again, as if it had just come; the answer comes when that is done."""
-    return await _decide(access, "upload.retry", upload_id)
+    return await _decide(access, RetryUpload(upload_id))
 
 
-async def _decide(access: Access, operation: str, upload_id: str) -> UploadOut:
-    await find(access, upload_id)
-    upload: UploadOut = await access.perform(operation, upload_id=upload_id)
-    return upload
+async def _decide(access: Access, command: RetryUpload | ApproveUpload | DiscardUpload) -> UploadOut:
+    await find(access, command.upload_id)
+    return await access.perform(command)

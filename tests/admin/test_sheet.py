@@ -12,6 +12,7 @@ from ctsftp.app.clock import utc_now
 from ctsftp.app.sheet import CAUSES
 from ctsftp.clients.authorized_keys import Refusal
 from ctsftp.clients.hostkeys import load_or_create_host_keys
+from ctsftp.model.commands import Command, ListPenalties
 from ctsftp.settings import Settings
 from ctsftp.sftp.settings import SftpSettings
 from ctsftp.store import Store
@@ -73,8 +74,8 @@ async def test_the_sheet_tells_that_the_usual_address_is_refused_now(settings: S
     await store.close()
     penalty = {"source": "192.0.2.1", "seconds_left": 59.6, "refused": True}
 
-    async def perform(operation: str, _: dict[str, Any]) -> list[dict[str, Any]]:
-        assert operation == "penalty.list"
+    async def perform(command: Command[object]) -> list[dict[str, Any]]:
+        assert command == ListPenalties()
         return [penalty, penalty | {"source": "192.0.2.9", "refused": False}]
 
     control = ControlSocket(settings.data_dir / "control.sock", perform)

@@ -299,7 +299,7 @@ async def test_a_client_folder_that_may_not_be_read_is_a_fault_of_the_disk(
         raise RefusedError("cannot read it: Permission denied")
 
     async with Engine.open(settings) as engine:
-        monkeypatch.setattr(engine.clients, "get", forbidden)
+        monkeypatch.setattr(engine.clients, "config", forbidden)
         with pytest.raises(DiskError, match="Permission denied"):
             engine.config_of("acme")
 

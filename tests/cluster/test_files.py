@@ -10,6 +10,8 @@ import yaml
 from ctsftp.settings import Settings
 from tests.e2e.conftest import require_program
 
+pytestmark = pytest.mark.slow
+
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
 
 
@@ -40,9 +42,7 @@ def test_every_setting_is_one(environment: dict[str, str], monkeypatch: pytest.M
 
 
 def configurations() -> list[str]:
-    [in_page] = re.findall(
-        r"## HAProxy\n\n```\n(.*?)```", (DEPLOY / "docs" / "cluster.md").read_text(), flags=re.DOTALL
-    )
+    [in_page] = re.findall(r"## HAProxy\n\n```\n(.*?)```", (DEPLOY / "docs" / "nodes.md").read_text(), flags=re.DOTALL)
     return [compose()["configs"]["haproxy"]["content"], in_page]  # type: ignore[index]
 
 

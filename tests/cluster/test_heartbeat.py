@@ -10,6 +10,8 @@ from ctsftp.cluster.heartbeat import ALIVE, Heartbeat
 from ctsftp.cluster.takeover import Silence
 from ctsftp.errors import TakenOverError
 
+pytestmark = pytest.mark.slow
+
 LEASE_S = 60.0
 PATIENCE_S = 20.0
 

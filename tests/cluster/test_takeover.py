@@ -11,6 +11,8 @@ from tests.crash.senders import send
 
 from .cluster import CLIENTS, Cluster, Node, Outside
 
+pytestmark = pytest.mark.slow
+
 LEASE_S = 2
 LEFT_BEHIND = 3
 

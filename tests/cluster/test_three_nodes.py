@@ -15,6 +15,8 @@ from tests.e2e.conftest import PATIENCE_S
 
 from .cluster import CLIENTS, Cluster
 
+pytestmark = pytest.mark.slow
+
 SEGMENTS = ("Gold", "Lapsed since May")
 FIRST_ID_BITS = 24
 STOPPING = "The server is stopping: try again in a minute."  # to whoever opens a file while a node drains

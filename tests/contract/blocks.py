@@ -49,6 +49,6 @@ def read_block(layout: Layout, block: bytes, line: int, *, keep: int = 1_000, re
     ids, rest = read(layout, block, found, final=True)
     assert rest == b""
     if found.fault is None:
-        ids = np.concatenate([ids, settle(found)])
+        ids = np.concatenate([ids, settle(found).ids])
         assert found.rows == len(ids) + found.rejected
     return Found(ids, found, found.line - line)

@@ -116,6 +116,18 @@ CONTROL = ["\x01", "\x07", "\x08", "\x0b", "\x0c", "\x1a", "\x1b", "\x1f", "\x7f
 OTHER_BREAKS = ["\x0b", "\x0c", "\x1c", "\x1e", "\x85", "\u2028", "\u2029"]
 
 
+JOINTS = [*OTHER_BREAKS, "\x1a", "\ufeff"]
+SPOILERS = [
+    ("\u00ef\u00bb\u00bf", ""),
+    ("\ufffe", ""),
+    ("\ufffd", ""),
+    ("\u201c", "\u201d"),
+    ('="', '"'),
+    ("", "_"),
+    ("", ":"),
+]
+
+
 def _insert(data: bytes, place: int, what: bytes) -> bytes:
     return data[:place] + what + data[place:]
 
@@ -191,6 +203,9 @@ def _join(export: Export, second: Export, chance: Random) -> bytes:
         second = replace(second, mark=BOM)
     if chance.random() < 0.2:
         second = replace(second, style="enclosed")
+    if chance.random() < 0.2:
+        end = chance.choice([*JOINTS, "\r"]).encode() + chance.choice([b"", b"\n"])
+        return data + second.mark + second.header + end + replace(second, mark=b"").write()[len(second.header) + 1 :]
     return data + second.write()
 
 
@@ -209,7 +224,49 @@ def joined_other(export: Export, chance: Random) -> bytes:
     if export.titles[export.at].lower() == "id" and len(other) == 1:
         id_title = export.titles[export.at]
     other.insert(at, id_title)
+    if export.style != "plain" and chance.random() < 0.2:
+        place = chance.choice([place for place in range(len(other)) if place != at])
+        other[place] = chance.choice(["ZIP\ncode", "\nZIP", "CITY\r\n\r\nZIP"])
+        if id_title.lower() == "id":
+            other[at] = "CTUserID"
     return _join(export, _second(export, chance, titles=other, at=at), chance)
+
+
+def joined_without_its_end(export: Export, chance: Random) -> bytes:
+    """A file that lost its last line end, and then one in which the ids stand elsewhere, under `id`."""
+    other = [title for place, title in enumerate(export.titles) if place != export.at]
+    if not other or export.titles[export.at].lower() == "id" or "id" in other:
+        return export.write()
+    at = chance.choice([place for place in range(len(export.titles)) if place != export.at])
+    other.insert(at, chance.choice(["id", "ID", "Id"]))
+    first = replace(export, rows=export.rows[: len(export.rows) // 2] or export.rows[:1], has_last_end=False)
+    return first.write() + replace(_second(export, chance, titles=other, at=at), mark=b"").write()
+
+
+def joined_by_a_mark(export: Export, chance: Random) -> bytes:
+    """Two files without titles in the second, and a mark or another break where the first should end its last line."""
+    place = chance.randrange(len(export.rows))
+    lines = export.lines
+    if chance.random() < 0.3:
+        lines[place] = lines[place][: chance.randrange(1, len(lines[place]) + 1)]
+    first = replace(export, has_last_end=False).write(lines[: place + 1])
+    second = replace(export, mark=b"", has_last_end=chance.random() < 0.7).write(lines[place + 1 :], header=b"")
+    return first + chance.choice(JOINTS).encode() + second.removeprefix(export.end)
+
+
+def all_ends_of_another_kind(export: Export, chance: Random) -> bytes:
+    end = chance.choice(JOINTS).encode()
+    data = replace(export, end=end).write()
+    return data + b"\n" if chance.random() < 0.3 else data
+
+
+def title_spoiled(export: Export, chance: Random) -> bytes:
+    """Something beside the title of the ids that a program added to it."""
+    title = export.titles[export.at]
+    before, behind = chance.choice(SPOILERS)
+    titles = [*export.titles]
+    titles[export.at] = before + title + behind
+    return export.write(header=",".join(titles).encode())
 
 
 def doubled_mark(export: Export, chance: Random) -> bytes:
@@ -340,6 +397,7 @@ LIST_A: dict[str, Damage] = {
         *(no_damage, all_ends_cr, some_ends_cr, doubled_cr, other_breaks, unquoted_break, joined_same, joined_other),
         *(doubled_mark, quoted_mark, mark_inside, titles_enclosed, some_rows_enclosed, ids_enclosed, quote_lost),
         *(single_quotes, invisible, invisible_everywhere, control, comma_too_many, comma_lost, thousands),
+        *(joined_without_its_end, joined_by_a_mark, all_ends_of_another_kind, title_spoiled),
         *(cut_inside_a_row, ctrl_z, separator_line, blank_lines),
     )
 }
@@ -355,7 +413,8 @@ def footer(export: Export, chance: Random) -> bytes:
         return export.write()
     cells = export.cells((len(export.rows), tuple("" for _ in export.titles[1:])))
     blank = [b""] if chance.random() < 0.3 else []
-    return replace(export, has_last_end=True).write([*export.lines, *blank, export.line(cells)])
+    surplus = chance.choice([b"", b"", b",", b",,", b",records"]) if export.at == 0 else b""
+    return replace(export, has_last_end=True).write([*export.lines, *blank, export.line(cells) + surplus])
 
 
 LIST_B: dict[str, Damage] = {function.__name__: function for function in (cut_at_a_row_s_end, footer)}

@@ -74,7 +74,24 @@ def test_quotes_of_both_kinds_set_the_rows_between_those_that_open_and_close_asi
     assert (found.ids, found.rejected) == ([*range(1, 42)], 2)
     [told] = found.notices
     assert (told.code, "(line 43)" in told.text, "(line 42)" in told.text) == (Code.ENCLOSURE, True, True)
-    assert "the rows between the former were rejected" in told.text
+    assert "these lines were rejected" in told.text
+
+
+def test_a_warning_says_that_lines_between_quotes_were_rejected_and_not_that_they_were_read() -> None:
+    rows = b"".join(b"%d\n" % one for one in range(700_001, 700_031))
+    found = read(b"CTUserID\n" + rows + b'"700\n031"\n')
+    assert (found.rejected, found.notice_codes) == (2, [Code.ENCLOSURE])
+    assert "(line 32), and what they enclose is no row: these lines were rejected" in found.notices[0].text
+    also_read = read(b"CTUserID,CITY\n" + rows.replace(b"\n", b',"a\nb"\n') + b'"700\n031"\n')
+    assert "these lines were rejected" in also_read.notices[0].text
+    assert "they were read without" in read(b"CTUserID,CITY\n" + b'1,"a\nb"\n').notices[0].text
+
+
+def test_a_warning_tells_that_lines_between_quotes_were_read_as_rows() -> None:
+    found = read(b'CTUserID,CITY\n700099,14" TV\n700100,"Flat 3\n12,Main"\n')
+    assert sorted(found.ids) == [12, 700_099, 700_100], "nobody can tell, and the page on what we cannot know says so"
+    assert found.notice_codes == [Code.ENCLOSURE]
+    assert "(line 3) were read as text, since others are part of a value (line 2)" in found.notices[0].text
 
 
 def test_a_header_alone_is_a_list_without_members() -> None:
@@ -103,6 +120,7 @@ def test_line_numbers_are_physical_across_blocks() -> None:
     assert [(row.line, row.value) for row in found.rejected_rows] == [(SNIFF_BYTES + 2, "x"), (SNIFF_BYTES + 4, "y")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tail", [b"2", b"2\r", b" 2 "])
 def test_a_last_line_without_a_line_break_is_read_with_a_warning(tail: bytes) -> None:
     found = read(b"CTUserID\n1\n" + tail)
@@ -276,6 +294,7 @@ def test_a_line_of_a_hundred_mebibytes_is_refused_in_the_memory_of_a_few() -> No
     assert peak < 8 * 2**20
 
 
+@pytest.mark.slow
 def test_a_file_of_nothing_but_rejected_rows_is_read_in_bounded_memory() -> None:
     block = b"x\n" * 2**14
     reader = CsvReader()
@@ -301,6 +320,7 @@ FILES = st.lists(FRAGMENTS, max_size=30).map(b"".join)
 STARTS = st.sampled_from([b"", *HEADERS[:4]])
 
 
+@pytest.mark.slow
 @given(STARTS, st.booleans(), FILES, st.lists(st.integers(0, 400), max_size=6), st.data())
 def test_what_is_found_depends_on_the_file_and_not_on_its_blocks(
     start: bytes,

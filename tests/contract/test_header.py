@@ -194,6 +194,7 @@ def test_titles_in_single_quotes_are_refused_with_the_enclosure_to_choose() -> N
     found = fault(b"'EMAIL','CTUserID'\n")
     assert found.code == Code.NO_ID_COLUMN
     assert "Field enclosure: None" in found.reason
+    assert "Field enclosure: None" in fault(b"'EMAIL','id'\n").reason
 
 
 def test_many_long_titles_are_told_in_a_few_words() -> None:
@@ -371,6 +372,64 @@ def test_invisible_characters_beside_the_title_are_named_and_no_other_column_is_
 def test_a_spoiled_title_is_never_passed_over_for_the_next() -> None:
     assert fault(b"'CTUserID',id\n").code == Code.NO_ID_COLUMN
     assert fault(b'"CTUserID,"id"\n').code == Code.NO_ID_COLUMN
+
+
+SPOILED = {
+    "\u00ef\u00bb\u00bfCTUserID": "Character Set: UTF-8",
+    "\ufffeCTUserID": "Character Set: UTF-8",
+    "\ufffdCTUserID": "Character Set: UTF-8",
+    "\u201cCTUserID\u201d": "Field enclosure: None",
+    "\u00abctuserid\u00bb": "Field enclosure: None",
+    '="CTUserID"': "Field enclosure: None",
+    "=CTUserID": "Select Object",
+    "CTUserID:": "Select Object",
+    "CT_User_ID": "Select Object",
+    "CTUSERID_": "Select Object",
+    "#CTUserID": "Select Object",
+    "CTUserID (number)": "Select Object",
+    "MEMBER.CTUserID": "Select Object",
+    "\uff23\uff34UserID": "Select Object",
+}
+
+
+@pytest.mark.parametrize(("title", "setting"), SPOILED.items())
+@pytest.mark.parametrize("titles", ["{},id", "id,{}", "CITY,{},ID", "{}"])
+def test_a_title_that_holds_the_contract_s_is_told_and_no_other_column_is_read(
+    title: str, setting: str, titles: str
+) -> None:
+    found = fault(titles.format(title).encode() + b"\n1,2,3\n")
+    assert found.code == Code.NO_ID_COLUMN
+    assert f"In the Connect job's form, set {setting}" in found.reason
+    assert "holds CTUserID and other characters" in found.reason
+
+
+def test_a_title_that_holds_the_contract_s_is_passed_over_where_another_is_the_contract_s() -> None:
+    assert header(b"CTUserID_OLD,CTUserID\n").layout.id_column == 1
+    assert header(b"x,CTUSERID_\n", "CTUserID", "CTUSERID_").layout.id_column == 1
+
+
+@pytest.mark.parametrize(
+    "mark", ["\x0b", "\x0c", "\x1c", "\x1e", "\x85", "\u2028", "\u2029", "\x1a", "\ufeff", "\u2028\x0b"]
+)
+@pytest.mark.parametrize(
+    "data", ["CTUserID,CITY{0}700001,Basel{0}700002,Bern\n", "ZIP,id{0}4051,700001{0}", '"id"{0}"7"']
+)
+def test_a_first_line_that_goes_on_with_rows_behind_another_break_is_refused(data: str, mark: str) -> None:
+    found = fault(data.format(mark).encode())
+    assert found.code == Code.LINE_ENDS
+    assert f"U+{ord(mark[0]):04X}" in found.reason
+
+
+def test_a_break_in_a_title_is_no_line_end() -> None:
+    assert header(b"CTUserID,CITY\x0b\n1,x\n").layout.columns == 2
+    assert header(b'CTUserID,"CITY\x0b7"\n1,x\n').layout.columns == 2
+
+
+@pytest.mark.parametrize("end", [b"\x1a", b"\n\x1a", b"\r\n\x1a\x1a", b"\x1a\r\n", b" \x1a "])
+@pytest.mark.parametrize("titles", [b"CTUserID", b"CITY,CTUserID", b'"CITY","CTUserID"'])
+def test_ctrl_z_behind_the_titles_of_an_empty_list_is_white_space(titles: bytes, end: bytes) -> None:
+    assert header(titles + end).layout.columns == titles.count(b",") + 1
+    assert fault(titles + b"\x1a\n1\n").code == Code.NO_ID_COLUMN
 
 
 def test_the_length_of_the_first_line_counts_mark_and_line_end() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from ctsftp.contract.codes import Code
-from ctsftp.contract.reasons import BROKEN_QUOTE, INNER_BREAK, MOVED_ID, OPEN_QUOTE
+from ctsftp.contract.reasons import BROKEN_QUOTE, INNER_BREAK, JOINT, MOVED_ID, OPEN_QUOTE
 from ctsftp.contract.rows import Layout
 
 from .blocks import Found, read_block
@@ -57,6 +57,38 @@ def test_every_piece_between_breaks_of_another_kind_is_a_rejected_row(
     assert [row.value for row in rejected.rejected_rows] == values
     assert {row.line for row in rejected.rejected_rows} == {7}
     assert {row.reason for row in rejected.rejected_rows} <= {INNER_BREAK, BROKEN_QUOTE}
+
+
+@pytest.mark.parametrize("mark", ["\ufeff", "\x1a", "\x0b", "\u2028", "\x1a\ufeff"])
+@pytest.mark.parametrize(
+    ("layout", "line", "count"),
+    [
+        (FIRST_OF_TWO, "700030,Basel{}700099,Basel", 2),
+        (FIRST_OF_TWO, "700030{}700099,Basel", 2),
+        (FIRST_OF_TWO, "700030,Basel{}700099", 2),
+        (FIRST_OF_TWO, "700030,{0}700099,B{0}700100", 3),
+        (FIRST_OF_TWO, '700030,"Basel"{}"700099"', 2),
+        (SECOND_OF_TWO, "Basel,700030{}Basel,700099", 2),
+        (SECOND_OF_TWO, "Basel,700030{}Bern", 2),
+        (ONE, "700030{}700099", 2),
+        (Layout(columns=4, id_column=1), "A,700030,x{}B,700099", 2),
+        (Layout(columns=2, id_column=0, enclosed=True), '"700030","Basel"{}"700099","Basel"', 2),
+        (Layout(columns=2, id_column=0, enclosed=True), '"700030",Basel{}700099', 2),
+    ],
+)
+def test_each_id_between_files_that_were_joined_is_in_a_rejected_row(
+    layout: Layout, line: str, count: int, mark: str
+) -> None:
+    found = read_block(layout, line.format(mark).encode() + b"\n", 7)
+    assert (found.ids.tolist(), found.rejected) == ([], count)
+    assert {row.reason for row in found.rejected_rows} <= {INNER_BREAK, JOINT, BROKEN_QUOTE}
+
+
+@pytest.mark.parametrize("mark", ["\ufeff", "\x1a", "\x0b"])
+def test_a_mark_in_a_value_leaves_the_row_as_it_is(mark: str) -> None:
+    assert ids(FIRST_OF_TWO, f"1,Ba{mark}sel\n2,{mark}x\n3,x{mark}\n4,x{mark}7 Main Street\n".encode()) == [1, 2, 3, 4]
+    assert ids(FIRST_OF_TWO, f'1,"Basel{mark}4051"\n'.encode()) == [1]
+    assert ids(Layout(columns=2, id_column=0, enclosed=True), f'"1","Basel{mark}4051"\n'.encode()) == [1]
 
 
 def test_a_break_of_another_kind_in_a_row_that_is_right_is_a_part_of_the_value() -> None:
@@ -258,8 +290,132 @@ def test_other_titles_refuse_the_file(line: bytes) -> None:
 
 
 def test_titles_behind_what_is_left_of_a_row_refuse_the_file_also_without_ctuserid() -> None:
-    layout = Layout(columns=2, id_column=0, titles=("id", "city"))
+    layout = Layout(columns=2, id_column=0, titles=("id", "CITY"))
     assert refusal(read_block(layout, b"100001,7CITY,id\n7,100002\n", 2))[0] == Code.SECOND_HEADER
+
+
+BREAKS = ["\r", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "\x1a", "\ufeff"]
+OTHER_ENDS = [*BREAKS, "\x1f", "\u200b"]
+
+
+@pytest.mark.parametrize("end", OTHER_ENDS)
+@pytest.mark.parametrize(
+    ("layout", "lines"),
+    [
+        (TITLED, "ZIP,STATE,CTUserID{}4051,BS,100031\n"),
+        (TITLED, "ZIP,STATE,CTUserID{}\n4051,BS,100031\n"),
+        (TITLED, "100030,4051,BS{0}ZIP,STATE,CTUserID{0}4051,BS,100031\n"),
+        (Layout(columns=1, id_column=0, titles=("CTUserID",)), "ZIP,CTUserID{}4051,100031\n"),
+        (Layout(columns=2, id_column=1, titles=("ZIP", "CTUserID")), "CTUserID,ZIP{}100031,4051\n"),
+        (
+            Layout(columns=2, id_column=0, enclosed=True, titles=("CTUserID", "ZIP")),
+            '"ZIP","CTUserID"{}"4051","100031"\n',
+        ),
+        (Layout(columns=2, id_column=0, enclosed=True, titles=("CTUserID", "ZIP")), "ZIP,CTUserID{}4051,100031\n"),
+        (
+            Layout(columns=2, id_column=0, enclosed=True, titles=("CTUserID", "ZIP")),
+            '"100030","x"y\nZIP,CTUserID{}4051,100031\n',
+        ),
+    ],
+)
+def test_other_titles_refuse_the_file_whatever_ends_their_line(layout: Layout, lines: str, end: str) -> None:
+    found = read_block(layout, lines.format(end).encode() + b"4052,100032\n", 2)
+    assert refusal(found)[0] == Code.SECOND_HEADER
+
+
+@pytest.mark.parametrize("end", BREAKS)
+def test_the_same_titles_again_are_a_rejected_row_whatever_ends_their_line(end: str) -> None:
+    found = read_block(TITLED, f"1,x,y\nCTUserID,ZIP,STATE{end}\n5,x,y{end}\n".encode(), 2)
+    assert found.found.fault is None
+    assert found.rejected == 1 + (end == "\x0e")
+    assert found.ids.tolist()[-1] == 5
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ZIP,\u201cCTUserID\u201d",
+        'ZIP,="CTUserID"',
+        "ZIP,\ufffeCTUserID",
+        "ZIP,CTUser\u200bID",
+        "ZIP,CT_User_ID",
+        "ZIP,CTUserID:",
+        "\u00ef\u00bb\u00bfCTUserID,x",
+    ],
+)
+def test_a_spoiled_title_of_the_ids_refuses_the_file_as_well(line: str) -> None:
+    assert refusal(read_block(TITLED, line.encode() + b"\n", 2))[0] == Code.SECOND_HEADER
+
+
+@pytest.mark.parametrize("line", [b",please mend my CTUserID now,x", b",CTUserID unknown,x", b"NULL,the user's id,zip"])
+def test_the_contract_s_title_in_a_sentence_is_a_value(line: bytes) -> None:
+    found = read_block(TITLED, line + b"\n5,x,y\n", 2)
+    assert (found.found.fault, found.ids.tolist()) == (None, [5])
+
+
+PLAIN_TWO = Layout(columns=2, id_column=0, titles=("CTUserID", "CITY"))
+
+
+@pytest.mark.parametrize("odd", [b"", b'7,5" x\n'])
+@pytest.mark.parametrize(
+    ("layout", "header"),
+    [
+        (PLAIN_TWO, b'"ZIP\ncode",CTUserID\n'),
+        (PLAIN_TWO, b'"ZIP\n\ncode","CTUserID"\n'),
+        (PLAIN_TWO, b'"ZIP\r\ncode",CTUserID\r\n'),
+        (PLAIN_TWO, b'"ZIP\rcode",CTUserID\n'),
+        (PLAIN_TWO, b'CITY,"CTUserID\n"\n'),
+        (PLAIN_TWO, b'"ZIP\ncode",CITY,ID\n'),
+        (Layout(columns=2, id_column=1, titles=("ZIP code", "id")), b'id,"ZIP\ncode"\n'),
+        (Layout(columns=3, id_column=2, titles=("A", "CITY", "id")), b'"a, b",id\nid,CITY\n'),
+    ],
+)
+def test_titles_of_several_lines_refuse_a_plain_file(layout: Layout, header: bytes, odd: bytes) -> None:
+    found = read_block(layout, odd + header + b"4051,800001\n", 2)
+    assert refusal(found)[0] == Code.SECOND_HEADER
+
+
+def test_titles_of_several_lines_refuse_an_enclosed_file() -> None:
+    layout = Layout(columns=2, id_column=1, enclosed=True, titles=("ZIP code", "id"))
+    assert refusal(read_block(layout, b'"id","ZIP\ncode"\n"800001","4051"\n', 2))[0] == Code.SECOND_HEADER
+    assert read_block(layout, b'"ZIP\ncode","id"\n"4051","800001"\n', 2).ids.tolist() == [800001]
+
+
+def test_a_value_of_several_lines_behind_an_id_may_hold_the_contract_s_title() -> None:
+    assert ids(PLAIN_TWO, b'1001,"x\nCTUserID"\n5,x\n') == [5, 1001]
+
+
+GLUED = Layout(columns=3, id_column=0, titles=("CTUserID", "CITY", "AGE"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "700030,Basel,44CITY,ID",
+        "700030,BaselCITY,ZIP,id",
+        "700030,BaselZIP,CITY,Id",
+        "7000CITY,x,ID",
+        "700030,BASELCITY,x,ID",
+        "700030,BaselAGE,x,ID",
+        "700030,4AGE,x,ID",
+        "700030,,CITY,ID",
+        "700030,BaselID,CITY,x",
+    ],
+)
+def test_other_titles_behind_what_is_left_of_a_row_refuse_the_file(line: str) -> None:
+    assert refusal(read_block(GLUED, line.encode() + b"\n4051,x,800001\n", 2))[0] == Code.SECOND_HEADER
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("700030,Kansas City,ID,44", "700030,Kansas City,44,ID", "700030,KANSAS CITY,44,ID", "700030,VILLAGE,44,ID"),
+        *("700030,Village,x,ID", "700030,Madrid,CITY,x", "700030,Felicity,ID,44", "700030,x,CITY,44"),
+        *("700030,FELICITY,44,x", "700030,AGE,44,x"),
+    ],
+)
+def test_a_value_that_ends_like_a_title_is_a_value(line: str) -> None:
+    assert ids(GLUED, line.encode() + b"\n") == [700030]
 
 
 @pytest.mark.parametrize("line", [b",83702,ID", b"NULL,83702,id", b",Garden State,ID", b",x,my zip", b"zip,state,42,x"])

@@ -17,6 +17,8 @@ from .faults import failing
 from .oracle import Journal, Sent, drain, examine
 from .senders import send
 
+pytestmark = pytest.mark.slow
+
 MEMORY_FOR_OTHERS_BYTES = 64 << 20
 A_MINUTE_S = 60
 

@@ -16,6 +16,8 @@ from .faults import failing
 from .oracle import Journal, Sent, drain, examine
 from .senders import send
 
+pytestmark = pytest.mark.slow
+
 # The calls, the error, and, where not all of them are to fail, the client's folder in which they do.
 FAULTS = {
     "fsync": ("fsync", "EIO"),

@@ -28,6 +28,8 @@ from .oracle import AT_ONCE, Journal, Sent, examine
 from .power import World, as_it_is, steps
 from .simdisk import ForgetfulDisk, PowerCutError
 
+pytestmark = pytest.mark.slow
+
 MOST_SEEDS = 40
 NAME = "Gold_20240101_0001.csv"
 

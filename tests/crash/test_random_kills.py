@@ -21,6 +21,8 @@ from tests.e2e.conftest import PATIENCE_S, Box
 from .oracle import Journal, Sent, drain, examine
 from .senders import BROKEN, put, session
 
+pytestmark = pytest.mark.slow
+
 CLIENTS = ("acme", "bravo")
 SEGMENTS = ("Gold", "Lapsed since May")
 VERSIONS_A_DAY = 10_000

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from .power import PLACES, World, steps
 from .simdisk import PowerCutError
 
+pytestmark = pytest.mark.slow
+
 STEPS = ["put", "break_off", "resume", "resume_and_break_off", "rename", "remove", "cut"]
 CUTS_A_POINT = 2
 

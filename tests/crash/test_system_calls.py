@@ -27,6 +27,8 @@ from tests.e2e.conftest import PATIENCE_S, Box, Serve
 from .oracle import Journal, Sent, drain, examine
 from .senders import send
 
+pytestmark = pytest.mark.slow
+
 NAME = "Gold_20240101_0001.csv"
 SHORT_S = 6
 SHARDS = 2

@@ -22,6 +22,8 @@ from ctsftp.demo.sample import open_sample
 from ctsftp.demo.visit import READY, describe
 from ctsftp.model.records import Upload
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_S = 90
 
 needs_sftp = pytest.mark.skipif(

@@ -1,19 +1,39 @@
-"""Measures the door on a real `ctsftp serve`: `python -m tests.door.bench [SESSIONS]`.
+"""Measures the door on a real `ctsftp serve`.
 
-It prints what a put takes while 1,000 connections flood the server, what an idle signed-in session costs in memory,
-what a put takes while so many are held, and what it takes while others exchange keys over a finite field all the time.
+`python -m tests.door.bench` prints what a put takes while 1,000 connections flood the server, what an idle signed-in
+session costs in memory, what a put takes while so many are held, and what it takes while others exchange keys over a
+finite field all the time.
+
+`python -m tests.door.bench storms [KIND]` prints what a put, a health check and the server's memory come to at worst in
+each storm, until when its address is refused, and how much memory stays; what misses its bar has an exclamation mark.
+It ends with 1 if anything does.
 """
 
+import argparse
 import asyncio
+import itertools
 import sys
 import tempfile
 import time
 import warnings
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import asyncssh
 
 from ..e2e.conftest import Box, start_process
+from .bursts import EXCESSES
+from .storms import (
+    ALLOWED,
+    EVIL_KINDS,
+    STRANGERS,
+    Feeling,
+    evil,
+    fill_the_home,
+    penalised,
+    serve,
+    strangers,
+)
 
 FLOOD = 1000
 SESSIONS = 1000
@@ -133,7 +153,101 @@ async def exchange(box: Box, kex: str) -> None:
     say(f"put during {rate:.0f} exchanges a second by {kex}: {sorted(took)[2]:.2f} s, at most {max(took):.2f} s")
 
 
-async def main(count: int) -> None:
+# The bars.
+PUT_S, HEALTH_S, MEMORY_MIB, REFUSED_WITHIN_S, KEPT_MIB = 1.0, 0.3, 300, 10.0, 20
+STORM_S, HELD_S, PATIENCE_S = 5.0, 30.0, 120.0
+CROWD = 200  # in which each stranger has too few turns to earn much
+
+
+class Missed:
+    """Writes figures beside their bars, and counts those that miss them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def figure(self, value: float, bar: float, unit: str) -> str:
+        self.count += value > bar
+        return f"{value:.2f} {unit}{' !' * (value > bar)}"
+
+
+async def measure_storms(chosen: str | None) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        box = Box(Path(folder))
+        http_port = serve(box)
+        numbers, missed = itertools.count(10), Missed()
+        await Feeling(box, http_port).feel(0, patience_s=PATIENCE_S)  # the first of each is slower
+        say("| storm | put | health | memory | kept after it | refused after |\n|---|---|---|---|---|---|")
+        try:
+            for count, kind in itertools.product((1, 10, CROWD), STRANGERS):
+                if chosen in {None, kind}:
+                    number = next(numbers)
+                    name, earns = f"{count} strangers, {kind}", kind in EXCESSES and count < CROWD
+                    storm = strangers(box, kind, number, count)
+                    await measure_storm(
+                        box,
+                        Feeling(box, http_port),
+                        storm,
+                        name=name,
+                        number=number if earns else None,
+                        missed=missed,
+                    )
+            for kind in EVIL_KINDS:
+                if chosen in {None, kind}:
+                    number = next(numbers)
+                    if kind == "listings":
+                        fill_the_home(box)
+                    storm = evil(box, kind, number)
+                    earner = None if kind in ALLOWED else number
+                    await measure_storm(
+                        box,
+                        Feeling(box, http_port),
+                        storm,
+                        name=f"a client, {kind}",
+                        number=earner,
+                        missed=missed,
+                    )
+        finally:
+            assert box.serve is not None
+            box.serve.stop()
+    return missed.count
+
+
+async def measure_storm(
+    box: Box,
+    feeling: Feeling,
+    storm: AbstractAsyncContextManager[None],
+    *,
+    name: str,
+    number: int | None,
+    missed: Missed,
+) -> None:
+    """Print the line of one storm, whose address 127.NUMBER.0.1 is to be refused; None: it is not."""
+    before_mib, refused = feeling.memory_now_mib(), ""
+    async with storm:
+        began_s = time.monotonic()
+        if number is None:
+            await feeling.feel(STORM_S, patience_s=PATIENCE_S)
+        else:
+            feels = asyncio.create_task(feeling.feel(STORM_S, patience_s=PATIENCE_S))
+            while f"127.{number}.0.1" not in await asyncio.to_thread(penalised, box):
+                assert time.monotonic() < began_s + PATIENCE_S
+            refused = missed.figure(time.monotonic() - began_s, REFUSED_WITHIN_S, "s")
+            await feels
+    until_s = time.monotonic() + HELD_S
+    while feeling.memory_now_mib() > before_mib + KEPT_MIB and time.monotonic() < until_s:  # noqa: ASYNC110
+        await asyncio.sleep(0.5)
+    columns = (
+        name,
+        missed.figure(max(feeling.put_s), PUT_S, "s"),
+        missed.figure(max(feeling.health_s), HEALTH_S, "s"),
+        missed.figure(feeling.memory_mib, MEMORY_MIB, "MiB"),
+        missed.figure(feeling.memory_now_mib() - before_mib, KEPT_MIB, "MiB"),
+        refused,
+    )
+    say(f"| {' | '.join(columns)} |")
+
+
+async def measure_sessions(count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         box = Box(Path(folder))
         box.env |= LIMITS
@@ -156,4 +270,11 @@ async def main(count: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else SESSIONS))
+    arguments = argparse.ArgumentParser(prog="python -m tests.door.bench")
+    arguments.add_argument("what", nargs="?", choices=("sessions", "storms"), default="sessions")
+    arguments.add_argument("kind", nargs="?", help="of storm; else all")
+    arguments.add_argument("--sessions", type=int, default=SESSIONS)
+    asked = arguments.parse_args()
+    if asked.what == "storms":
+        sys.exit(1 if asyncio.run(measure_storms(asked.kind)) else 0)
+    asyncio.run(measure_sessions(asked.sessions))

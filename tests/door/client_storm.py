@@ -1,6 +1,7 @@
 """A client that turned bad, in a process of its own: `python -m tests.door.client_storm PORT KEY KIND NUMBER SECONDS`.
 
-It signs in as `evil` from 127.NUMBER.0.1 on all connections that it may have, with all channels, and floods each.
+It signs in as `evil` from 127.NUMBER.0.1 on all connections that it may have, with all channels, and floods each. It
+says so when it begins.
 """
 
 import asyncio
@@ -118,19 +119,28 @@ async def new_keys(peer: asyncssh.SSHClientConnection) -> None:
         await asyncio.sleep(0)
 
 
+async def sign_in(port: int, key: str, address: str) -> tuple[asyncssh.SSHClientConnection, list[RawSftp]]:
+    """Sign in and open all channels; wait while an earlier storm's connections are not gone yet."""
+    while True:
+        with suppress(asyncssh.DisconnectError, asyncssh.ChannelOpenError):
+            peer = await asyncssh.connect(
+                "127.0.0.1",
+                port,
+                local_addr=(address, 0),
+                username="evil",
+                client_keys=[key],
+                known_hosts=None,
+                config=None,
+                agent_path=None,
+            )
+            return peer, [await RawSftp.open(peer) for _ in range(CHANNELS)]
+        await asyncio.sleep(0.1)
+
+
 async def rage(port: int, key: str, kind: str, address: str, turns: asyncio.Semaphore) -> None:
     async with turns:
-        peer = await asyncssh.connect(
-            "127.0.0.1",
-            port,
-            local_addr=(address, 0),
-            username="evil",
-            client_keys=[key],
-            known_hosts=None,
-            config=None,
-            agent_path=None,
-        )
-        channels = [await RawSftp.open(peer) for _ in range(CHANNELS)]
+        peer, channels = await sign_in(port, key, address)
+        print("raging", flush=True)  # noqa: T201  for who waits for it
     if kind == "new keys":
         await new_keys(peer)
     elif kind == "reads during a key exchange":

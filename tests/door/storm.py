@@ -38,6 +38,7 @@ def main(port: str, kind: str, number: str, count: str, seconds: str) -> None:
     ]
     for stranger in strangers:
         stranger.start()
+    print("raging", flush=True)  # noqa: T201  for who waits for it
     for stranger in strangers:
         stranger.join()
 

@@ -43,6 +43,7 @@ def supervisor(box: Box, tmp_path: Path) -> Iterator[Supervisor]:
     made.close()
 
 
+@pytest.mark.slow
 def test_the_supervisor_hears_of_the_start_each_beat_a_reload_and_the_stop(box: Box, supervisor: Supervisor) -> None:
     serve = box.start()
     supervisor.hears("READY=1")

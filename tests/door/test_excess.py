@@ -134,6 +134,7 @@ async def test_what_a_stranger_sends_while_its_request_is_looked_up_is_not_read(
 # After the login.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flood", CLIENTS.values(), ids=CLIENTS)
 async def test_a_client_that_sends_packets_without_work_is_disconnected_and_refused(
     room: Room, good_sender: GoodSender, flood: Flood
@@ -304,6 +305,7 @@ async def test_paramiko_with_a_small_window_and_keepalives_is_served(room: Room,
     assert not room.server.penalties()
 
 
+@pytest.mark.slow
 async def test_a_slow_honest_line_is_served(room: Room) -> None:
     """20 kB/s, and 300 ms each way; tests/door/test_storms.py has a slower one."""
     async with slow_line(room.server.port, bytes_per_s=20_000, delay_s=0.3) as port:

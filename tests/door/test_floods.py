@@ -64,7 +64,7 @@ async def test_a_flood_that_goes_on_and_on(room: Room, attacker: Attacker, good_
 async def test_slow_logins_lose_their_place_when_their_time_is_over(
     room: Room, attacker: Attacker, good_sender: GoodSender
 ) -> None:
-    await room.restart(login_timeout_s=0.5, unauthenticated_per_address=50)
+    await room.restart(login_timeout_s=3, unauthenticated_per_address=50)  # within which the good sender signs in
     slow = await attacker.flood(40, [ADDRESS])
     for one in slow:
         one.say(b"SSH-2.0-slow")  # and never the end of the line
@@ -78,12 +78,11 @@ async def test_slow_logins_lose_their_place_when_their_time_is_over(
 async def test_nobody_is_blamed_for_the_time_that_our_own_disk_takes(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await room.restart(login_timeout_s=0.3)
+    await room.restart(login_timeout_s=1)
     with monkeypatch.context() as patched:
         patched.setattr(room.server, "read_client", lambda _name: asyncio.Event().wait())
-        for _ in range(3):
-            with pytest.raises((asyncssh.Error, OSError)):
-                await room.connect()
+        ends = await asyncio.gather(*(room.connect() for _ in range(3)), return_exceptions=True)
+    assert all(isinstance(end, asyncssh.Error | OSError) for end in ends)
     await room.disconnected()
     assert room.server.penalties() == []
     async with await room.connect():

@@ -1,4 +1,4 @@
-"""deploy/docs/hardening.md names tests and settings that exist."""
+"""Each claim of deploy/docs/hardening.md has a test that holds it, and each setting on the page exists."""
 
 import re
 from pathlib import Path
@@ -7,24 +7,31 @@ import pytest
 
 from ctsftp.sftp.settings import PenaltySettings, SftpSettings
 
+from .claims import CLAIMS
+
 TOP = Path(__file__).parents[2]
 PAGE = (TOP / "deploy" / "docs" / "hardening.md").read_text("utf-8")
 TABLES = PAGE.partition("## The algorithms")[0]
-TESTS = sorted(set(re.findall(r"`(tests/[^`:]+)::(test_\w+)`", PAGE)))
-ROWS = [line for line in TABLES.splitlines() if line.startswith("| ") and "`tests/" not in line]
+ROWS = [line.split(" | ")[1].removesuffix(" |") for line in TABLES.splitlines() if line.startswith("| ")]
+TESTS = sorted({test for tests in CLAIMS.values() for test in tests})
 
 
-def test_the_page_names_tests() -> None:
-    assert len(TESTS) > 40
+def test_each_claim_of_the_page_has_its_tests() -> None:
+    held = {row: max(filter(row.startswith, CLAIMS), key=len, default=None) for row in ROWS if row != "here"}
+    assert [row for row, claim in held.items() if claim is None] == []
+    assert set(held.values()) == CLAIMS.keys()
+    assert all(CLAIMS.values())
 
 
-@pytest.mark.parametrize(("file", "name"), TESTS)
-def test_a_test_that_the_page_names_exists(file: str, name: str) -> None:
+@pytest.mark.parametrize("test", TESTS)
+def test_a_test_that_holds_a_claim_exists(test: str) -> None:
+    file, _, name = test.partition("::")
     assert re.search(rf"^(async )?def {name}\(", (TOP / file).read_text("utf-8"), re.MULTILINE)
 
 
-def test_every_row_names_a_test() -> None:
-    assert [row for row in ROWS if "OpenSSH" not in row] == []
+def test_no_page_names_a_test() -> None:
+    for page in [TOP / "README.md", *(TOP / "deploy" / "docs").glob("*.md")]:
+        assert not re.search(r"tests/\S+\.py|::test_", page.read_text("utf-8")), page
 
 
 def test_every_setting_of_the_page_exists_and_every_limit_stands_on_it() -> None:

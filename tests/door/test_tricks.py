@@ -91,6 +91,7 @@ async def test_an_endless_version_ends_the_handshake(room: Room, attacker: Attac
     await room.disconnected()
 
 
+@pytest.mark.slow
 async def test_a_peer_that_asks_and_never_reads_is_not_kept_answering(
     room: Room, attacker: Attacker, good_sender: GoodSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -124,6 +124,7 @@ async def test_a_client_that_is_not_refused_hears_nothing_and_sees_its_file(send
 async def test_a_refusal_that_is_known_only_after_the_answer_takes_the_file_out_of_the_home(sender: Sender) -> None:
     limits = sender.server.service.server.settings
     sender.server.service.server.settings = limits.model_copy(update={"verdict_wait_s": 0.0})
+    sender.engine.apply(sender.server.service.server.settings)
     try:
         assert (await push(sender, named(1), ids(*MANY))).ok
         good = home(sender)
@@ -131,6 +132,7 @@ async def test_a_refusal_that_is_known_only_after_the_answer_takes_the_file_out_
         assert home(sender) == good
     finally:
         sender.server.service.server.settings = limits
+        sender.engine.apply(limits)
 
 
 async def test_a_list_that_waits_behind_a_slow_one_of_its_segment_is_judged_after_it(sender: Sender) -> None:

@@ -54,6 +54,7 @@ async def check_rejected(sender: Sender, case: Case, filename: str) -> Row:
     return row
 
 
+@pytest.mark.slow
 @each_case
 async def test_a_wrong_export_fails_the_job_whichever_row_shows_it_and_the_corrected_one_loads(
     sender: Sender, case: Case
@@ -71,6 +72,7 @@ async def test_a_wrong_export_fails_the_job_whichever_row_shows_it_and_the_corre
     assert len(sender.members(TITLE)) > 20
 
 
+@pytest.mark.slow
 @each_case
 async def test_the_answer_to_the_close_and_to_the_rename_is_the_ledgers_reason_unless_the_client_is_not_refused(
     sender: Sender, case: Case

@@ -81,7 +81,7 @@ def lost(serve: Mute) -> float:
     return float(line.split()[1])
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_nobody_waits_for_a_log_whose_disk_is_full(box: Box) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
     with served(box, full) as serve:
@@ -94,7 +94,7 @@ def test_nobody_waits_for_a_log_whose_disk_is_full(box: Box) -> None:
     os.close(full)
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_nobody_waits_for_a_log_whose_reader_has_gone(box: Box) -> None:
     reading, writing = os.pipe()
     with served(box, writing) as serve:
@@ -105,7 +105,7 @@ def test_nobody_waits_for_a_log_whose_reader_has_gone(box: Box) -> None:
         assert "(Broken pipe)" in serve.get("/readyz")
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_nobody_waits_for_a_log_that_nobody_reads_and_the_server_stops_when_it_is_asked_to(box: Box) -> None:
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
@@ -116,7 +116,7 @@ def test_nobody_waits_for_a_log_that_nobody_reads_and_the_server_stops_when_it_i
     os.close(reading)
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_a_server_without_any_stream_serves_and_writes_its_log_into_no_file_of_its_own(box: Box) -> None:
     box.add_client("acme")
     port = free_port()

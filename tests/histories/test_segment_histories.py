@@ -150,6 +150,7 @@ def test_the_newest_stamp_counts_also_when_its_list_was_forgotten(bench: Bench) 
 QUICK = settings(deadline=None, max_examples=15, stateful_step_count=30, suppress_health_check=[HealthCheck.too_slow])
 
 
+@pytest.mark.slow
 def test_any_history_of_a_segment_ends_as_the_model_says(bench: Bench) -> None:
     run_state_machine_as_test(lambda: Histories(bench), settings=QUICK)  # type: ignore[arg-type]
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ctsftp.clients.config import ClientConfig
+from ctsftp.contract.codes import Fault
 from ctsftp.contract.places import Named
+from ctsftp.ingest.inspection import Inspections, inspect
 from ctsftp.ingest.loader import Loader
 from ctsftp.ingest.naming import name_upload
 from ctsftp.ingest.settings import IngestSettings
@@ -74,6 +76,7 @@ class Bench:
         )
         self.config: Callable[[str], ClientConfig] = lambda _: ClientConfig()
         self.naming = ClientConfig()  # what names are read by
+        self.inspections = Inspections()
         self.tried_again: list[tuple[str, float]] = []
         self.ledger: Any = Faulty(store.ledger)
         self.snapshots: Any = Faulty(store.snapshots)
@@ -87,6 +90,7 @@ class Bench:
             store=self.store,
             config_of=self._config_of,
             name_of=self.name_of,
+            inspections=self.inspections,
             now=self.clock,
             try_again=lambda upload, delay_s: self.tried_again.append((upload.id, delay_s)),
             told=lambda *_: None,
@@ -94,6 +98,17 @@ class Bench:
 
     def name_of(self, upload: StoredUpload) -> Named:
         return name_upload(upload, self.naming, self.spool)
+
+    def set_config(self, **settings: Any) -> None:
+        config = ClientConfig(**settings)
+        self.config = lambda _: config
+
+    def inspect(self, upload: StoredUpload) -> Fault | None:
+        """Read an upload as its CLOSE does."""
+        config = self.config(upload.client)
+        return inspect(
+            upload, config, self.name_of(upload), most_rows=IngestSettings().max_rows, inspections=self.inspections
+        )
 
     def _config_of(self, client: str) -> ClientConfig:
         return self.config(client)  # which a test may change

@@ -7,7 +7,7 @@ import pytest
 
 from ctsftp.clients.config import ClientConfig
 from ctsftp.ingest.check import Preview, check, check_content
-from ctsftp.ingest.inspection import inspect
+from ctsftp.ingest.inspection import SHORT_BYTES
 from ctsftp.ingest.settings import IngestSettings
 
 from .bench import Bench, rows
@@ -117,7 +117,8 @@ async def test_a_name_that_is_no_utf8_has_json_all_the_same(tmp_path: Path) -> N
     ("name", "content", "refused"),
     [
         (NAME, rows([1]), False),
-        (NAME, rows(["x"]), False),
+        (NAME, rows(["x"]), True),
+        (NAME, rows(["x"] * (SHORT_BYTES // 2)), False),
         (NAME, "EMAIL\n", True),
         (NAME, "", True),
         (NAME, "CTUserID", False),
@@ -126,14 +127,15 @@ async def test_a_name_that_is_no_utf8_has_json_all_the_same(tmp_path: Path) -> N
         ("ready.ok", "", False),
     ],
 )
-async def test_what_is_refused_at_close_is_what_the_loader_rejects_by_the_first_bytes(
+async def test_what_is_refused_at_close_is_what_the_loader_rejects(
     bench: Bench, name: str, content: str, *, refused: bool
 ) -> None:
     upload = bench.put(name, content)
-    fault = inspect(upload, ClientConfig(), bench.name_of(upload))
+    fault = bench.inspect(upload)
     assert (fault is not None) is refused
     if fault:
         await bench.loader.load(upload)
         row = await bench.row(upload)
         assert (row.state, row.code, row.reason) == ("rejected", fault.code, fault.reason)
-    assert inspect(upload, ClientConfig(refuse_at_close=False), bench.name_of(upload)) is None
+    bench.set_config(refuse_at_close=False)
+    assert bench.inspect(upload) is None

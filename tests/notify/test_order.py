@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -103,6 +104,7 @@ async def live(store: Store, world: World) -> None:
     await asyncio.gather(task, *waits, return_exceptions=True)
 
 
+@pytest.mark.slow
 @given(st.lists(SEGMENTS, min_size=1, max_size=12), FATES)
 @example(segments=["vip", "vip", "gold"], fates=["fails"])
 @example(segments=["vip", "vip"], fates=["taken", "dies", "fails"])

@@ -16,6 +16,8 @@ import pytest
 
 from .post import HOST, Account, Post, export
 
+pytestmark = pytest.mark.slow
+
 CLIENTS = 10
 CONNECTIONS = 2  # a client: 20 logins from one address
 SEGMENTS = 5  # a connection

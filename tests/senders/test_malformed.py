@@ -121,6 +121,7 @@ def kept(account: Account) -> Counter[bytes]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(3), ids=["one bit", "all bits", "cut off"])
 async def test_every_byte_that_is_turned_over_or_missing_costs_no_more_than_its_own_file(
     account: Account, part: int

@@ -62,6 +62,7 @@ def landed_bytes(account: Account, name: str) -> int:
     return int(size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("death", [kill_sftp, kill_its_ssh])
 def test_a_put_whose_program_is_killed_never_loads_and_reput_completes_it(
     account: Account, death: Callable[[subprocess.Popen[str]], None]
@@ -133,6 +134,7 @@ def test_scp_ends_well_and_the_list_loads(account: Account) -> None:
     assert account.members("VIP") == list(IDS[:9])
 
 
+@pytest.mark.slow
 def test_scp_of_a_shorter_list_after_one_that_was_killed_replaces_the_longer_one(account: Account) -> None:
     """It never truncates before it writes: what was cut off is the new list's beginning and the old one's end."""
     account.execute(*scp(account, account.file("long.csv", export(IDS))))

@@ -1,6 +1,6 @@
 """The table of who hears a refusal at the put: each program puts a wrong file, then the right one under its name.
 
-`deploy/docs/responsys.md` prints the table for senders.
+`deploy/docs/connect-form.md` prints the table for senders.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ NAME = "VIP_20261123_0900.csv"
 IDS = range(1_000_000, 1_000_030)
 WRONG = b"CTUserID\n1.23E+10\n1.24E+10\n"
 REASON = "2 of 2 rows with an id were rejected"
-PAGE = Path(__file__).parents[2] / "deploy" / "docs" / "responsys.md"
+PAGE = Path(__file__).parents[2] / "deploy" / "docs" / "connect-form.md"
 
 TOLD = "fails, with the reason"
 FAILS = "fails, without a reason"
@@ -58,6 +58,7 @@ def outcome(program: Putter, file: Path) -> tuple[str, str]:
     return SILENT, ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", TABLE, ids=lambda make: make.__name__)
 def test_who_hears_a_refusal_and_how_and_that_the_right_file_is_taken_after_it(
     account: Account, make: Callable[[Account], Putter]
@@ -87,7 +88,7 @@ def test_there_is_a_wrong_file_for_every_code_of_a_refusal() -> None:
     assert set(FIRST_CASES) == {code for code in Code if PAGES[code].kind == REJECTED}
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("make", HEARING, ids=lambda make: make.__name__)
 def test_every_refusal_is_heard_at_the_put_itself(
     post: Post, tmp_path: Path, make: Callable[[Account], Putter]

@@ -26,6 +26,8 @@ from .jsch import Jsch
 from .post import Account, export
 from .programs import Curl, Lftp, OpenSsh, Paramiko, Program, Psftp, Rclone, Sshfs
 
+pytestmark = pytest.mark.slow
+
 PROGRAMS: dict[str, type[Program]] = {
     "openssh": OpenSsh,
     "lftp": Lftp,

@@ -22,7 +22,7 @@ from asyncssh.constants import (
 from asyncssh.packet import String, UInt32, UInt64
 
 from ctsftp.contract.codes import Code, Fault
-from ctsftp.sftp.files import Answer
+from ctsftp.sftp.landing import Answer
 
 from .raw import PATIENCE_S, RawSftp
 from .room import ACME, GOLD, Room
@@ -156,13 +156,14 @@ async def test_a_connection_that_breaks_while_its_close_waits_changes_nothing(ro
 
 
 async def test_a_close_that_waits_holds_up_no_other_session_whatever_their_number(room: Room) -> None:
-    await room.restart(max_threads_per_client=1, idle_timeout_s=0.2, verdict_wait_s=600)
+    await room.restart(max_threads_per_client=1, idle_timeout_s=30, verdict_wait_s=600)
     answer = awaited(room)
     raws = [await room.raw() for _ in range(5)]
     closes = [await closing(room, raw) for raw in raws]
     for turn in range(3):
         await room.landed_put(f"Silver_20261101_{turn:04}.csv", LIST)
-    room.server.look(room.server.clock_s() + 60)
+    for later_s in (0, 60):
+        room.server.look(room.server.clock_s() + later_s)
     answer.set_result(None)
     assert [await close for close in closes] == [OK] * 5
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from ctsftp.sftp.fairness import REQUESTS_A_TURN, FairShare
+from ctsftp.sftp.fairness import ANSWERS_S, REQUESTS_A_TURN, FairShare
 
 
 def share() -> FairShare:
@@ -56,3 +56,21 @@ async def test_who_leaves_while_it_waits_takes_no_turn() -> None:
     sessions[0].cancel()
     await asyncio.wait(sessions)
     assert len(order) >= 2 * REQUESTS_A_TURN
+
+
+async def test_what_takes_long_leaves_less_for_others_of_the_same_turn() -> None:
+    of_one = share()
+    order: list[int] = []
+
+    async def answer(number: int) -> None:
+        if not of_one.answers_now():
+            await of_one.turn()
+        order.append(number)
+        of_one.spend(0.6 * ANSWERS_S)
+
+    sessions = [asyncio.create_task(answer(number)) for number in range(40)]
+    while not all(session.done() for session in sessions):
+        before = len(order)
+        await asyncio.sleep(0)
+        assert len(order) - before <= 2
+    assert order == list(range(40))

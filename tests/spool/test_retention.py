@@ -212,7 +212,7 @@ def test_the_spool_stops_between_files(client: Client) -> None:
     assert list(client.spool.of_each_client("look", len)) == []
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_a_hundred_thousand_uploads_expire_within_a_minute() -> None:
     """In memory: of a disk, its own speed would be measured, and what else uses it."""
     with TemporaryDirectory(dir="/dev/shm") as folder:

@@ -33,6 +33,7 @@ async def test_an_address_that_is_none_is_a_problem(admin: httpx.AsyncClient) ->
         assert (await admin.get(place)).status_code == 404
 
 
+@pytest.mark.slow
 async def test_a_method_that_is_not_taken_names_those_that_are(
     admin: httpx.AsyncClient, subtests: pytest.Subtests
 ) -> None:
@@ -315,6 +316,7 @@ class TestSlowTaker:
     def http_settings(self) -> dict[str, Any]:
         return {"stalled_s": 1}
 
+    @pytest.mark.slow
     async def test_whoever_takes_his_answer_slowly_gets_all_of_it(
         self, desk: Desk, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -59,6 +59,7 @@ async def first_of(tasks: list[asyncio.Task[httpx.Response]], count: int) -> lis
     return ended
 
 
+@pytest.mark.slow
 async def test_a_token_that_asks_much_at_once_waits_for_itself_and_nobody_else_does(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

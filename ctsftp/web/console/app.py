@@ -10,8 +10,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ctsftp.contract.codes import harmless
+from ctsftp.model.commands import ApproveUpload, DiscardUpload, RetryUpload
 from ctsftp.web.access import Parts
-from ctsftp.web.console import clients, gates, segments, signing, uploads
+from ctsftp.web.console import clients, gates, manual, segments, signing, uploads
 from ctsftp.web.console.assets import ASSETS
 from ctsftp.web.console.attempts import Attempts
 from ctsftp.web.console.visitor import Desk, admit, decided, desk_of, fault_page, signed_in
@@ -158,14 +159,16 @@ ROUTES = [
     Route("/uploads", signed_in(uploads.all_of_them)),
     Route("/uploads/{upload_id}", signed_in(uploads.one_of_them)),
     *(
-        Route(f"/uploads/{{upload_id}}/{deed}", decided(uploads.decision(deed)), methods=["POST"])
-        for deed in ("approve", "discard", "retry")
+        Route(f"/uploads/{{upload_id}}/{deed}", decided(uploads.decision(command)), methods=["POST"])
+        for deed, command in (("approve", ApproveUpload), ("discard", DiscardUpload), ("retry", RetryUpload))
     ),
     Route("/clients", signed_in(clients.all_of_them)),
     Route("/clients/{client}", signed_in(clients.one_of_them)),
     Route("/gates", signed_in(gates.all_of_them)),
     Route("/gates/set", decided(gates.put, gates.place), methods=["POST"]),
     Route("/gates/remove", decided(gates.remove), methods=["POST"]),
+    Route("/help", signed_in(manual.index)),
+    Route("/help/{name}", signed_in(manual.page)),
     Route("/sign-in", signing.ask, methods=["GET"]),
     Route("/sign-in", signing.sign_in, methods=["POST"]),
     Route("/sign-out", signing.sign_out, methods=["POST"]),
