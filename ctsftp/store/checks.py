@@ -9,10 +9,9 @@ from sqlalchemy import Connection, Row
 
 from ctsftp.contract.finding import Finding, Level
 from ctsftp.contract.states import State
-from ctsftp.errors import DamagedListError
+from ctsftp.errors import DamagedListError, SnapshotGoneError
 from ctsftp.model.writing import iso
 from ctsftp.store.database import Database
-from ctsftp.store.parts import SnapshotGoneError
 from ctsftp.store.rows import RowSets
 from ctsftp.store.snapshots import Snapshots
 from ctsftp.store.tables import client_logins, segments, snapshots, uploads

@@ -16,9 +16,9 @@ from ctsftp.contract.rows import MAX_ID, NO_IDS, Ids
 from ctsftp.lists import changes
 from ctsftp.store.backend import Bulk, bulk_of
 from ctsftp.store.database import Database
-from ctsftp.store.parts import NOTHING, SnapshotGoneError, open_list
+from ctsftp.store.parts import NOTHING, open_list
 
-__all__ = ["NOTHING", "Changes", "Export", "PageForm", "SnapshotGoneError"]
+__all__ = ["NOTHING", "Changes", "Export", "PageForm"]
 
 PAGE_IDS = 100_000
 # Parts of both lists that one page of changes may look through: about a tenth of a second.

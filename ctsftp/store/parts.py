@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from pyroaring import BitMap64
 from sqlalchemy import Connection
 
-from ctsftp.errors import DamagedListError, NotFoundError
+from ctsftp.errors import DamagedListError, SnapshotGoneError
 from ctsftp.lists import MemberList, Part, build, read_part
 from ctsftp.lists.parts import Ids
 from ctsftp.store.backend import Bulk
@@ -24,10 +24,6 @@ DELETED_PARTS = 20  # at once: about as much again, where parts are as large as 
 NOTHING = 0  # where a snapshot's id stands: the list without members
 
 Batch = list[tuple[Part, bytes]]
-
-
-class SnapshotGoneError(NotFoundError):
-    """A snapshot that somebody held, or was reading, is not kept any more."""
 
 
 _PARTS = (

@@ -28,11 +28,11 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ctsftp.contract.rows import MAX_ID, NO_IDS, Ids
-from ctsftp.errors import DamagedListError, StoreError
+from ctsftp.errors import DamagedListError, SnapshotGoneError, StoreError
 from ctsftp.lists import changes
 from ctsftp.store.backend import Bulk, bulk, bulk_of
 from ctsftp.store.database import Database
-from ctsftp.store.parts import NOTHING, SnapshotGoneError, open_list
+from ctsftp.store.parts import NOTHING, open_list
 from ctsftp.store.tables import member_rows, row_sets, segments, snapshots
 
 T = TypeVar("T")

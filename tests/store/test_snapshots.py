@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from ctsftp.contract.states import State
-from ctsftp.errors import DamagedListError, NotFoundError
+from ctsftp.errors import DamagedListError, NotFoundError, SnapshotGoneError
 from ctsftp.lists import parts as cutting
 from ctsftp.store import Store, parts, rows, snapshots
-from ctsftp.store.parts import SnapshotGoneError
 from ctsftp.store.snapshots import Snapshots
 
 from .conftest import Feed, StandingClock, accept, account
