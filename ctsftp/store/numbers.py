@@ -11,7 +11,7 @@ from ctsftp.contract.states import State
 from ctsftp.store.backend import bulk
 from ctsftp.store.database import Database
 from ctsftp.store.snapshots import MEMBER_BYTES
-from ctsftp.store.tables import segments, snapshots, uploads
+from ctsftp.store.tables import row_sets, segments, snapshot_parts, snapshots, uploads
 
 # A rejected row with its value and its reason, and the index's entry.
 REJECTED_BYTES = 250
@@ -69,18 +69,30 @@ def bytes_held(members: int, rejected: int) -> int:
 
 
 def _held_bytes(conn: Connection) -> dict[str, int]:
-    members = (
-        sa.select(uploads.c.client, sa.func.sum(snapshots.c.members))
-        .join(uploads, uploads.c.id == snapshots.c.upload_id)
-        .group_by(uploads.c.client)
+    own = segments.c.id == row_sets.c.segment_id
+    rows = (
+        sa.select(segments.c.client, sa.func.sum(snapshots.c.members) * MEMBER_BYTES)
+        .select_from(row_sets)
+        .join(segments, own)
+        .join(snapshots, snapshots.c.id == row_sets.c.snapshot_id)
+        .group_by(segments.c.client)
+    )
+    parts = (
+        sa.select(segments.c.client, sa.func.sum(sa.func.length(snapshot_parts.c.blob)))
+        .join(snapshots, snapshots.c.id == snapshot_parts.c.snapshot_id)
+        .join(segments, segments.c.id == snapshots.c.segment_id)
+        .group_by(segments.c.client)
     )
     kept = sa.case((uploads.c.rejected > KEPT_REJECTED, KEPT_REJECTED), else_=uploads.c.rejected)
-    rejected = sa.select(uploads.c.client, sa.func.sum(kept)).where(uploads.c.rejected > 0).group_by(uploads.c.client)
+    rejected = (
+        sa.select(uploads.c.client, sa.func.sum(kept) * REJECTED_BYTES)
+        .where(uploads.c.rejected > 0)
+        .group_by(uploads.c.client)
+    )
     held: Counter[str] = Counter()
-    for client, count in conn.execute(members):
-        held[client] += int(count) * MEMBER_BYTES
-    for client, count in conn.execute(rejected):
-        held[client] += int(count) * REJECTED_BYTES
+    for query in (rows, parts, rejected):
+        for client, count in conn.execute(query):
+            held[client] += int(count)
     return held
 
 

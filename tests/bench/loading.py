@@ -8,12 +8,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from .exports import write_export
+from .exports import HEADER, write_export
 from .servers import Ours
 from .table import Row, percentile, seconds
 from .transfers import put
 
 ROUNDS = 3
+REFRESHES = 7
 READY_ROWS = 100_000
 READY_ROUNDS = 100
 
@@ -68,6 +69,34 @@ def load_rows(folder: Path, rows: int) -> list[Row]:
             at_most=True,
         ),
     ]
+
+
+def refresh_rows(folder: Path, rows: int) -> list[Row]:
+    """Load a list again and again, of which one row in a hundred is another each time."""
+    server = Ours(folder / "ours")
+    ours_s, duckdb_s = [], []
+    for number in range(REFRESHES):
+        file = write_export(folder / "large.csv", rows)
+        replace_one_in_a_hundred(file, rows, number)
+        name, since = f"Large_20261123_{number:04}.csv", server.serve.mark()
+        put(server, file, name)
+        ours_s.append(ready_s(server, name, since))
+        duckdb_s.append(load_with_duckdb(file, folder / f"{number}.duckdb"))
+    server.stop()
+    # The first makes the segment, and the second the set of rows that is then the spare.
+    ours, theirs = median(ours_s[2:]), median(duckdb_s)
+    work = f"the same {rows / 1e6:g}-million-row file with 1 % changed, to ready"
+    against = "DuckDB `create table as select distinct try_cast ...`"
+    return [Row(work, against, seconds(ours_s[2:]), seconds(duckdb_s), ours / theirs, 2.0, at_most=True)]
+
+
+def replace_one_in_a_hundred(file: Path, rows: int, number: int) -> None:
+    """Give every hundredth row of a file, from another one on each time, an id that no other file has."""
+    width = (file.stat().st_size - len(HEADER)) // rows
+    with file.open("r+b") as place:
+        for row in range(number % 100, rows, 100):
+            place.seek(len(HEADER) + row * width)
+            place.write(b"%010d" % (2_000_000_000 + number * rows + row))
 
 
 def load_with_ours(folder: Path, file: Path) -> float:

@@ -22,6 +22,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from pyroaring import BitMap64
 
 from ctsftp.admin.handlers import perform_on
 from ctsftp.app.engine import Engine
@@ -31,6 +32,7 @@ from ctsftp.model.commands import COMMANDS, ApproveUpload, Command, Sweep
 from ctsftp.model.records import Segment, Snapshot
 from ctsftp.settings import Settings
 from ctsftp.spool.paths import HomePath
+from ctsftp.store import rows
 
 from .segment import SHRUNK_FROM, File, Model, RefusedByModelError, Upload
 
@@ -99,6 +101,11 @@ class Bench:
     def sql(self, statement: str, *parameters: object) -> list[Any]:
         with closing(sqlite3.connect(self.database, timeout=PATIENCE_S)) as connection, connection:
             return connection.execute(statement, parameters).fetchall()
+
+
+# How many changed rows are patched in place, and which share of a list by its spare: so that each of the three ways is
+# taken by lists of some dozens.
+WAYS = [(5_000, 5), (0, 1), (2, 1), (0, 1_000)]
 
 
 class Histories(RuleBasedStateMachine):
@@ -206,6 +213,29 @@ class Histories(RuleBasedStateMachine):
         warned = [[warning["code"] for warning in json.loads(row[8])] for row in rows]
         assert warned == [upload.warnings for upload in self.model.uploads]
         assert all(counts[0] is None or counts[0] == sum(counts[1:]) for counts in (row[4:8] for row in rows))
+
+    @rule(way=st.sampled_from(WAYS))
+    def rows_are_prepared_another_way(self, way: tuple[int, int]) -> None:
+        rows.PATCHED_IN_PLACE, rows.PATCHED_SHARE = way
+
+    @invariant()
+    def the_rows_of_each_set_are_those_of_its_list(self) -> None:
+        sets = self.bench.sql(
+            "SELECT row_sets.id, snapshot_id FROM row_sets JOIN segments ON segments.id = segment_id WHERE client = ?",
+            self.client,
+        )
+        for row_set, snapshot in sets:
+            parts = self.bench.sql("SELECT blob FROM snapshot_parts WHERE snapshot_id = ? ORDER BY part", snapshot)
+            expected = [one for (blob,) in parts for one in BitMap64.deserialize(blob)]
+            if self.bench.sql("SELECT 1 FROM snapshots WHERE id = ?", snapshot):
+                found = self.bench.sql("SELECT ct_user_id FROM member_rows WHERE row_set = ? ORDER BY 1", row_set)
+                assert [one for (one,) in found] == expected
+        shown = self.bench.sql(
+            "SELECT 1 FROM segments JOIN row_sets ON row_sets.id = row_set"
+            " WHERE client = ? AND row_sets.snapshot_id <> current_snapshot_id",
+            self.client,
+        )
+        assert shown == []
 
     @invariant()
     def the_members_agree(self) -> None:

@@ -7,8 +7,18 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from ctsftp.store import rows
+
 from .histories import TITLE, Bench, Histories
 from .segment import File, Upload
+
+
+@pytest.fixture(autouse=True)
+def _ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what histories set put back."""
+    monkeypatch.setattr(rows, "PATCHED_IN_PLACE", 2)
+    monkeypatch.setattr(rows, "PATCHED_SHARE", 1)
+    monkeypatch.setattr(rows, "CHANGED_AT_ONCE", 3)
 
 
 @pytest.fixture
