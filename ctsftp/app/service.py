@@ -43,7 +43,7 @@ from ctsftp.spool.paths import HomePath
 from ctsftp.spool.room import Room
 from ctsftp.spool.stored import StoredUpload
 from ctsftp.web.access import Parts, Streams
-from ctsftp.web.console.live import Live
+from ctsftp.web.live import Live
 from ctsftp.web.server import WebServer
 from ctsftp.web.usage import TokenUsage
 

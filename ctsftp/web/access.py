@@ -23,7 +23,7 @@ from ctsftp.model.commands import Command, Role
 from ctsftp.model.guide import SheetOut
 from ctsftp.model.records import Clock, IfApproved, Token, Upload
 from ctsftp.store.store import Store
-from ctsftp.web.console.live import Live
+from ctsftp.web.live import Live
 from ctsftp.web.problems import Problem
 from ctsftp.web.settings import HttpSettings
 from ctsftp.web.usage import TokenUsage
