@@ -357,7 +357,7 @@ class Engine:
         """
         was_hidden = False
         try:
-            if verdict.state is State.LOADED:
+            if verdict.state is State.LOADED and not verdict.reason:
                 self.spool.settle(upload)
                 return None, False
             config = self.config_of(upload.client)

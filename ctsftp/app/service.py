@@ -43,7 +43,8 @@ from ctsftp.spool.paths import HomePath
 from ctsftp.spool.room import Room
 from ctsftp.spool.stored import StoredUpload
 from ctsftp.web.access import Parts, Streams
-from ctsftp.web.live import Live
+from ctsftp.web.console.live import Live
+from ctsftp.web.console.visitor import ConsoleParts
 from ctsftp.web.server import WebServer
 from ctsftp.web.usage import TokenUsage
 
@@ -147,13 +148,10 @@ class Service:
             remarks=self.remarks,
             usage=TokenUsage(engine.store.tokens, utc_now),
             streams=Streams(engine.settings.http.max_streams),
-            clients=engine.clients,
-            sheet=self._sheet,
-            live=self.live,
-            now=utc_now,
             if_approved=self.if_approved,
         )
-        return WebServer(parts, tasks=engine.tasks)
+        console = ConsoleParts(clients=engine.clients, sheet=self._sheet, live=self.live, now=utc_now)
+        return WebServer(parts, console, tasks=engine.tasks)
 
     @classmethod
     @asynccontextmanager

@@ -8,8 +8,8 @@ import pytest
 
 from ctsftp.model.commands import RetireSegment, RevokeToken
 from ctsftp.model.records import Token
-from ctsftp.web import live as module
-from ctsftp.web.live import ALIVE, BEAT, Live
+from ctsftp.web.console import live as module
+from ctsftp.web.console.live import ALIVE, BEAT, Live
 from tests.web.conftest import Desk
 
 from .conftest import person
