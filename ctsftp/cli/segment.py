@@ -214,8 +214,8 @@ def diff(edge: Edge, name: str, numbers: tuple[int, ...], *, client: str | None,
 def rollback(edge: Edge, name: str, number: int | None, *, client: str | None, as_json: bool) -> None:
     """Make another snapshot current: number NUMBER, else what readers had before the current list came.
 
-    So after lists 1, 2 and 3, a rollback to 2, and list 4, it goes back to 2, and once more to 1: `ctsftp segment
-    history` marks where it goes. The segment's uploads are then held until one is approved.
+    So after lists 1, 2 and 3, a rollback to 2, and list 4, it goes back to 2, and once more to 1. The segment's history
+    (segment history) marks where it goes. The segment's uploads are then held until one is approved.
 
     \b
     Example: ctsftp segment rollback vip_members 3

@@ -38,8 +38,8 @@ class Counter:
             tasks=tasks,
             find=self._find,
             config_of=lambda _client: ClientConfig(),
+            changed=self.told.append,
         )
-        self.approvals.changed = self.told.append
 
     async def ask(self, *uploads: Upload, wait_s: float | None = None) -> list[IfApproved]:
         found = await self.approvals.if_approved(uploads, wait_s=wait_s)
