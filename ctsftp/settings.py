@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableError
 
+from ctsftp.datafolder import DataFolder
 from ctsftp.errors import SettingsError
 from ctsftp.ingest.settings import IngestSettings, SweepSettings
 from ctsftp.notify.settings import NotifySettings
@@ -102,9 +103,14 @@ class Settings(BaseSettings):
         return env_settings, init_settings
 
     @property
+    def data(self) -> DataFolder:
+        """The data folder, with what stands in it."""
+        return DataFolder(self.data_dir)
+
+    @property
     def database(self) -> str:
         """The database's URL."""
-        return self.database_url or f"sqlite+aiosqlite:///{self.data_dir / 'ctsftp.db'}"
+        return self.database_url or f"sqlite+aiosqlite:///{self.data.database}"
 
     @property
     def host_keys(self) -> Path:

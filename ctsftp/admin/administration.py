@@ -43,7 +43,7 @@ class Administration:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        place = service.engine.settings.data_dir / "control.sock"
+        place = service.engine.settings.data.socket
         self._socket = ControlSocket(place, self._perform_for_operator, self._read)
 
     async def start(self) -> None:

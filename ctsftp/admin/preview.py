@@ -46,7 +46,7 @@ def preview_kept(settings: Settings, client: str | None, since_s: int | None) ->
     """Tell which kept files would come out differently today, as `check --kept --json` prints it."""
     clients = Clients(settings.keys_dir)
     known = set(clients.names())
-    spool = Spool(settings.data_dir / "clients", disk=LocalDisk(), next_id=UploadIds().next)
+    spool = Spool(settings.data.clients, disk=LocalDisk(), next_id=UploadIds().next)
     if client is not None:
         clients.get(client)
     since = utc_now() - timedelta(seconds=since_s) if since_s else None

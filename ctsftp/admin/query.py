@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 def query(settings: Settings, work: Callable[[Store], Awaitable[T]], *, missing: Callable[[], T] | None = None) -> T:
     """Read something; `missing` answers where nothing was ever stored, which without it is `NotFoundError`."""
-    if settings.database_url is None and not _is_there(settings.data_dir / "ctsftp.db"):
+    if settings.database_url is None and not _is_there(settings.data.database):
         if missing:
             return missing()
         raise NotFoundError(
@@ -61,7 +61,7 @@ async def _if_approved(
     from ctsftp.ingest.approval import Approvals  # noqa: PLC0415
 
     clients = Clients(settings.keys_dir)
-    spool = Spool(settings.data_dir / "clients", disk=LocalDisk(), next_id=UploadIds().next)
+    spool = Spool(settings.data.clients, disk=LocalDisk(), next_id=UploadIds().next)
 
     async def find(one: Upload) -> StoredUpload | None:
         return await asyncio.to_thread(spool.upload, one.client, one.id)

@@ -17,7 +17,6 @@ import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from ctsftp import errors
 from ctsftp.errors import CtsftpError
@@ -35,7 +34,7 @@ KINDS = {name: kind for name, kind in vars(errors).items() if isinstance(kind, t
 _MAX_BODY_BYTES = MAX_FRAME_BYTES - FRAME_HEAD.size
 
 
-def dump(message: Any) -> bytes:
+def dump(message: object) -> bytes:
     """Write JSON in one line of ASCII, so that a name that is no UTF-8 arrives as it was typed."""
     return json.dumps(message, separators=(",", ":")).encode("ascii")
 
@@ -46,7 +45,7 @@ def frame(kind: bytes, body: bytes = b"") -> bytes:
     return FRAME_HEAD.pack(kind, len(body)) + body
 
 
-def frames_of_rows(rows: Iterable[Any]) -> Iterator[bytes]:
+def frames_of_rows(rows: Iterable[object]) -> Iterator[bytes]:
     """Write rows in as few frames as hold them, and in one that is empty where there are none."""
     waiting: list[bytes] = []
     size = 0
@@ -59,7 +58,7 @@ def frames_of_rows(rows: Iterable[Any]) -> Iterator[bytes]:
     yield _frame_of(waiting)
 
 
-def frames_of_result(result: Any) -> Iterator[bytes]:
+def frames_of_result(result: object) -> Iterator[bytes]:
     """Write a result in frames."""
     text = dump(result)
     for start in range(0, len(text), _MAX_BODY_BYTES):

@@ -33,8 +33,9 @@ def command(edge: Edge, file: Path, as_json: bool) -> None:
         if as_json or sys.stdout.isatty():
             raise UsageError("The copy goes to stdout: lead that into a file or a pipe, and leave out --json.")
         with TemporaryDirectory(prefix="ctsftp-backup-") as folder:
-            size = _copy(edge, Path(folder, "ctsftp.db"))
-            with Path(folder, "ctsftp.db").open("rb") as copy:
+            target = Path(folder, "copy")
+            size = _copy(edge, target)
+            with target.open("rb") as copy:
                 shutil.copyfileobj(copy, sys.stdout.buffer)
     else:
         size = _copy(edge, file.absolute())

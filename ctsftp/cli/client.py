@@ -1,7 +1,7 @@
 """`ctsftp client`: the companies that send files."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +13,7 @@ from ctsftp.errors import RefusedError
 
 if TYPE_CHECKING:
     from ctsftp.clients.folder import Client
+    from ctsftp.model.guide import ConnectionSheetOut
     from ctsftp.store import Store
 
 
@@ -169,7 +170,7 @@ async def _bound_to(name: str, store: "Store") -> list[str]:
     ]
 
 
-def _sheet_facts(sheet: dict[str, Any]) -> list[tuple[str, object]]:
+def _sheet_facts(sheet: "ConnectionSheetOut") -> list[tuple[str, object]]:
     """Write the sheet in the words of Responsys' form, then how the last logins went."""
     host = sheet["host"] + (
         " (a guess: set CTSFTP_SFTP__PUBLIC_HOST for the server and for commands, and restart it)"
@@ -202,7 +203,7 @@ def _sheet_facts(sheet: dict[str, Any]) -> list[tuple[str, object]]:
     ]
 
 
-def _row(client: "Client") -> dict[str, Any]:
+def _row(client: "Client") -> dict[str, object]:
     return {
         "client": client.name,
         "enabled": client.config.enabled,

@@ -14,6 +14,7 @@ import click
 from ctsftp.admin import asking
 from ctsftp.cli.late import imported_late
 from ctsftp.cli.output import say
+from ctsftp.datafolder import DataFolder
 from ctsftp.errors import OtherVersionError, UnreachableError
 from ctsftp.model.reads import Read, Row
 from ctsftp.sources import data_dir_of_server, find_config
@@ -33,7 +34,6 @@ __all__ = ["Edge", "commands", "pass_edge"]
 
 R = TypeVar("R")
 T = TypeVar("T")
-SOCKET = "control.sock"
 
 
 class Edge:
@@ -97,7 +97,7 @@ class Edge:
         """Have a question answered: by the running server, or, where none does in time, from the database."""
         if place := data_dir_of_server(self._config):
             try:
-                return asking.read(place / SOCKET, asked)
+                return asking.read(DataFolder(place).socket, asked)
             except (ConnectionRefusedError, UnreachableError):
                 pass
             except (TimeoutError, EOFError):
@@ -112,7 +112,7 @@ class Edge:
         """Have something done: by the running server, or, where none runs, by this process."""
         if place := data_dir_of_server(self._config):
             with suppress(ConnectionRefusedError):
-                return asking.perform(place / SOCKET, command)
+                return asking.perform(DataFolder(place).socket, command)
         from ctsftp.admin.work import perform  # noqa: PLC0415
 
         return perform(self.settings, command)
@@ -121,7 +121,7 @@ class Edge:
         """Have something done by the running server; None where none runs."""
         if place := data_dir_of_server(self._config):
             with suppress(ConnectionRefusedError):
-                return asking.perform(place / SOCKET, command)
+                return asking.perform(DataFolder(place).socket, command)
         from ctsftp.admin.work import perform_live  # noqa: PLC0415
 
         return perform_live(self.settings, command)

@@ -1,8 +1,6 @@
 """What reads the lists themselves: members, differences, and files of members, written whole or not at all."""
 
-import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +10,7 @@ from rich.progress import Progress
 
 from ctsftp.admin.names import resolve_segment
 from ctsftp.cli.output import error_console, plain, say
+from ctsftp.durable import replacing
 from ctsftp.errors import RefusedError
 from ctsftp.model.records import Diff, Segment
 from ctsftp.store.export import PageForm
@@ -72,19 +71,12 @@ def output_file(place: str) -> Iterator[IO[bytes]]:
             yield file
         return
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError as exc:
-        raise OSError(exc.errno, exc.strerror, place) from exc  # not the name that nobody typed
-    try:
-        with os.fdopen(descriptor, "wb") as file:
+        with replacing(target, mode=FILE_MODE) as file:
             yield file
-            file.flush()
-            os.fchmod(file.fileno(), FILE_MODE)
-            os.fsync(file.fileno())
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    except OSError as exc:
+        if exc.filename != str(target):
+            raise
+        raise OSError(exc.errno, exc.strerror, place) from exc  # as it was typed
 
 
 @contextmanager

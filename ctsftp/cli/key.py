@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -123,7 +123,7 @@ def revoke(edge: Edge, client: str, fingerprint: str, as_json: bool) -> None:
         say(f"{client} has no key left and cannot sign in: `ctsftp key add {client} FILE` gives it one.")
 
 
-def _row(entry: "KeyEntry", uses: dict[str, str], now: datetime) -> dict[str, Any]:
+def _row(entry: "KeyEntry", uses: dict[str, str], now: datetime) -> dict[str, object]:
     return {
         "line": entry.line,
         "type": entry.key.algorithm,

@@ -38,7 +38,7 @@ def command(edge: Edge, source: str, target: str, *, as_json: bool) -> None:
     from ctsftp.store.sqlite import path_of  # noqa: PLC0415
 
     settings = edge.settings
-    own = {settings.data_dir / "ctsftp.db"}
+    own = {settings.data.database}
     if settings.database.startswith("sqlite"):
         own.add(path_of(settings.database))
     if path_of(source).resolve() not in {path.resolve() for path in own}:

@@ -29,7 +29,7 @@ _UNUSUAL = re.compile(r"[^ -~\n]")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
 
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     """Print a value as indented JSON, in UTF-8 whatever the terminal's character set is.
 
     What could move a terminal's cursor or turn its text around is written as an escape of JSON: the value is the same.

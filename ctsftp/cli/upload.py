@@ -44,14 +44,16 @@ READ_WELL = frozenset({State.LOADED, State.DUPLICATE, State.SUPERSEDED, State.HE
 SPARE = ("DUPLICATES", "ROWS", "REJECTED", "MEMBERS", "CLIENT")
 
 
-def of_one_upload(*states: State) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def of_one_upload(*states: State) -> Callable[[Callable[..., object]], Callable[..., object]]:
     """Give a command the id of the upload that is meant: of several of one name, the newest in these states, if any."""
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        def command(edge: Edge, *, given: str | None, segment: str | None, client: str | None, **others: Any) -> Any:
+    def decorate(function: Callable[..., object]) -> Callable[..., object]:
+        def command(
+            edge: Edge, *, given: str | None, segment: str | None, client: str | None, **others: object
+        ) -> object:
             return function(edge, _find(edge, given, segment, client, states or tuple(State)), **others)
 
-        made: Callable[..., Any] = functools.update_wrapper(command, function)
+        made: Callable[..., object] = functools.update_wrapper(command, function)
         made = click.option("--client", help="Whose it is; needed only where several clients sent one.")(
             pass_edge(made)
         )
@@ -124,7 +126,7 @@ def show(edge: Edge, upload_id: str, as_json: bool) -> None:
     [told] = edge.read(ShowUpload(upload_id=upload_id))
     row: dict[str, Any] = dict(told["upload"])
     if as_json:
-        print_json(row | _help(row))
+        print_json(row | _help(told["upload"]))
         return
     warnings = [(f"warning ({warning['code']})", warning["text"]) for warning in row.pop("warnings")]
     if row["duplicate_of"]:  # the reason is of the time it came; what is so now stands in `list`
@@ -136,7 +138,7 @@ def show(edge: Edge, upload_id: str, as_json: bool) -> None:
         facts.append(("list", told["list"]))
     if approved := told["upload"]["if_approved"]:
         facts.append(("if approved", _say_change(approved, told["upload"]["members"] or 0)))
-    print_facts([*facts, *warnings, *_advice(row)])
+    print_facts([*facts, *warnings, *_advice(told["upload"])])
 
 
 @command.command()
@@ -211,11 +213,11 @@ def _say_change(approved: "IfApprovedOut", then: int) -> str:
     return f"{change}: {approved['enter']:,} enter, {approved['leave']:,} leave"
 
 
-def _page(row: dict[str, Any]) -> Page | None:
+def _page(row: "UploadOut") -> Page | None:
     return PAGES[Code(row["code"])] if row["code"] in set(Code) else None
 
 
-def _help(row: dict[str, Any]) -> dict[str, str | None]:
+def _help(row: "UploadOut") -> dict[str, str | None]:
     """Give what a receipt for programs has, too: the setting to change, and what the code means."""
     page = _page(row)
     return {
@@ -224,7 +226,7 @@ def _help(row: dict[str, Any]) -> dict[str, str | None]:
     }
 
 
-def _advice(row: dict[str, Any]) -> list[tuple[str, str]]:
+def _advice(row: "UploadOut") -> list[tuple[str, str]]:
     """Tell what the page of the upload's code says, for the admin; the setting to change stands in the reason."""
     if not (page := _page(row)):
         return []

@@ -18,8 +18,7 @@ from ctsftp import errors
 from ctsftp.admin import asking, control
 from ctsftp.admin.control import ControlSocket
 from ctsftp.admin.wire import ERROR, FRAME_HEAD, KINDS, MAX_FRAME_BYTES, PROTOCOL, dump
-from ctsftp.contract.states import IllegalMoveError
-from ctsftp.errors import CtsftpError, OtherVersionError, RefusedError, SettingsError, UsageError
+from ctsftp.errors import CtsftpError, IllegalMoveError, OtherVersionError, RefusedError, SettingsError, UsageError
 from ctsftp.model import commands, reads
 from ctsftp.model.commands import Command, RollBackSegment, Sweep
 from ctsftp.model.reads import ListSegments, Read
