@@ -12,9 +12,9 @@ from statistics import median
 from .servers import Ours
 from .table import Row, seconds
 
-ROUNDS = 15
+ROUNDS = 7
 READ_S, HELP_S = 0.25, 0.1
-SEGMENTS = 20
+SEGMENTS = 3
 READS = ("segment list", "segment list --json", "upload list", "segment show list_1", "gate list", "login list")
 
 

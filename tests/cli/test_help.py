@@ -12,7 +12,7 @@ from ctsftp.cli.main import COMMANDS, cli
 
 from .shell import Shell
 
-NO_COMMANDS = {"main", "context", "output", "keyfiles", "logs", "exporting"}
+NO_COMMANDS = {"main", "context", "output", "keyfiles", "late", "logs", "exporting"}
 # What scripts may call: these names are fixed. Further parts bring their own.
 FIXED = """
 serve, demo, check, sweep, client add, client list, client show, client disable, client enable, client remove,
