@@ -212,7 +212,7 @@ def test_an_approval_that_does_not_end_well_is_no_success(
     held: Shell, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
     row = held.json("upload", "list")[0]
-    monkeypatch.setattr("ctsftp.cli.upload.perform", lambda *_: row | {"state": state, "reason": "Too late."})
+    monkeypatch.setattr("ctsftp.cli.context.Edge.perform", lambda *_: row | {"state": state, "reason": "Too late."})
     assert held.run("upload", "approve", row["id"], code=1).err == f"{SECOND} is {state}. Too late.\n"
 
 
