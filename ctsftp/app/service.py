@@ -35,6 +35,7 @@ from ctsftp.model.commands import Command, Role
 from ctsftp.model.guide import render_readme
 from ctsftp.model.records import IfApproved, Logins, Upload
 from ctsftp.settings import Settings
+from ctsftp.sftp.hooks import Hooks
 from ctsftp.sftp.landing import Touch
 from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.server import SftpServer
@@ -167,16 +168,18 @@ class Service:
                 spool=engine.spool,
                 tasks=engine.tasks,
                 now=utc_now,
-                is_upload_name=engine.is_upload_name,
-                inspect=engine.inspect,
-                landed=engine.landed,
-                touch=Touch(engine.touches.begins, engine.touches.filled, engine.touches.stayed),
-                cut_off=watch.note_cut_off,
-                receipts=ReceiptSource(desk.entries, desk.details, desk.render),
                 key_expiry_warning=timedelta(days=settings.notify.key_expiry_warning_days),
-                on_login=both(metrics.signed_in, notes.note),
-                on_refusal=both(metrics.refused, notes.note),
-                on_mismatch=metrics.mismatched,
+                hooks=Hooks(
+                    is_upload_name=engine.is_upload_name,
+                    inspect=engine.inspect,
+                    landed=engine.landed,
+                    touch=Touch(engine.touches.begins, engine.touches.filled, engine.touches.stayed),
+                    cut_off=watch.note_cut_off,
+                    receipts=ReceiptSource(desk.entries, desk.details, desk.render),
+                    on_login=both(metrics.signed_in, notes.note),
+                    on_refusal=both(metrics.refused, notes.note),
+                    on_mismatch=metrics.mismatched,
+                ),
             )
             engine.refused = lambda upload, why: server.note_refusal(upload.client, HomePath.of(upload.place), why)
             await recall_refusals(engine.store, engine.config_of, server, utc_now())
