@@ -16,9 +16,11 @@ import structlog
 
 from ctsftp.clients.config import ClientConfig
 from ctsftp.contract.codes import Code, Fault, harmless
+from ctsftp.contract.counting import some
 from ctsftp.contract.ids import unix_ms_of
 from ctsftp.contract.names import SegmentFile, read_name
 from ctsftp.contract.places import Elsewhere, Named, directory_notice
+from ctsftp.contract.reasons import NO_ID
 from ctsftp.contract.states import State
 from ctsftp.contract.verdict import Case, SegmentFacts, Verdict, change_notice
 from ctsftp.errors import CtsftpError, DiskError, StoreError
@@ -228,14 +230,19 @@ class Loader:
     async def _remark(self, upload: StoredUpload, reading: Reading) -> str:
         """Give what the sender of a list that is loaded should know at once; "" where that is nothing.
 
-        A client's first list tells nobody whether its lists end with a line break: it may be cut off.
+        A client's first list tells nobody whether its lists end with a line break: it may be cut off. Of rejected rows
+        those tell nothing whose id is empty: contacts outside the loyalty program are in every export.
         """
-        if not reading.signs.last_row or await self._store.ledger.has_applied(upload.client):
-            return ""
-        return (
-            "The last line does not end with a line break. If the file was cut off, its last row is wrong:"
-            f' "{reading.signs.last_row}".'
-        )
+        remarks: list[str] = []
+        if wrong := next((row for row in reading.rejected_rows if row.reason != NO_ID), None):
+            count = f"{reading.rejected:,} of {some(reading.rows, 'row')}"
+            remarks.append(f'Rejected are {count}, among them line {wrong.line}, "{wrong.value}": {wrong.reason}.')
+        if reading.signs.last_row and not await self._store.ledger.has_applied(upload.client):
+            remarks.append(
+                "The last line does not end with a line break. If the file was cut off, its last row is wrong:"
+                f' "{reading.signs.last_row}".'
+            )
+        return " ".join(remarks)
 
     async def _judge_and_publish(
         self,
