@@ -35,8 +35,9 @@ from ctsftp.model.commands import Command, Role
 from ctsftp.model.guide import SheetOut, render_readme
 from ctsftp.model.records import IfApproved, Logins, Upload
 from ctsftp.settings import Settings
+from ctsftp.sftp.attempts import Login, LoginRefused
+from ctsftp.sftp.hooks import Hooks
 from ctsftp.sftp.landing import Touch
-from ctsftp.sftp.login import Login, LoginRefused
 from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.server import SftpServer
 from ctsftp.spool.paths import HomePath
@@ -129,16 +130,18 @@ class Service:
             spool=engine.spool,
             tasks=engine.tasks,
             now=utc_now,
-            is_upload_name=engine.is_upload_name,
-            inspect=engine.inspect,
-            landed=engine.landed,
-            touch=Touch(engine.touches.begins, engine.touches.filled, engine.touches.stayed),
-            cut_off=self._watch.note_cut_off,
-            receipts=ReceiptSource(desk.entries, desk.details, desk.render),
             key_expiry_warning=timedelta(days=settings.notify.key_expiry_warning_days),
-            on_login=self._on_login,
-            on_refusal=self._on_refusal,
-            on_mismatch=self._metrics.mismatched,
+            hooks=Hooks(
+                is_upload_name=engine.is_upload_name,
+                inspect=engine.inspect,
+                landed=engine.landed,
+                touch=Touch(engine.touches.begins, engine.touches.filled, engine.touches.stayed),
+                cut_off=self._watch.note_cut_off,
+                receipts=ReceiptSource(desk.entries, desk.details, desk.render),
+                on_login=self._on_login,
+                on_refusal=self._on_refusal,
+                on_mismatch=self._metrics.mismatched,
+            ),
         )
 
     def _make_web(self) -> WebServer:
