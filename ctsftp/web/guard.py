@@ -5,7 +5,6 @@ reader takes a part of a list for the whole.
 """
 
 from collections.abc import Callable, Hashable
-from typing import Any
 
 import structlog
 from starlette.datastructures import MutableHeaders
@@ -104,7 +103,7 @@ class Answer:
         if self.turn is not None:
             self.turn.leave()
 
-    async def send(self, message: Any) -> None:
+    async def send(self, message: Message) -> None:
         """Pass a message on."""
         if message["type"] == "http.response.start":
             self.begun = True
