@@ -134,7 +134,7 @@ def show(edge: Edge, upload_id: str, as_json: bool) -> None:
     Example: ctsftp upload show 019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10
     """
     upload, periods, twin, approved = query(edge.settings, lambda store: _facts(edge.settings, store, upload_id))
-    row: dict[str, Any] = {**upload.as_json(), "id_title": upload.id_title}
+    row: dict[str, Any] = {**upload.as_json()}
     if as_json:
         print_json(row | detail(upload, periods, approved, twin) | _help(row))
         return

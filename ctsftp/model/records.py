@@ -104,6 +104,7 @@ class UploadOut(TypedDict):
     received_at: Annotated[str, Says("the CLOSE")]
     finished_at: Annotated[str | None, Says("null while held")]
     directory: Annotated[str | None, Says("the folder it was put into; null where that was not noted yet")]
+    id_title: Annotated[str | None, Says("the title of the column that its ids were read from; null where none was")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
