@@ -6,7 +6,7 @@ form, in any case.
 
 from collections.abc import Collection, Sequence
 
-from ctsftp.contract.ids import is_upload_id
+from ctsftp.contract.ids import SHORT_ID, is_upload_id
 from ctsftp.contract.names import segment_key
 from ctsftp.contract.states import State
 from ctsftp.errors import AmbiguousError, NotFoundError
@@ -17,7 +17,6 @@ from ctsftp.store.store import Store
 # Where an upload waits for a decision; one that is superseded has been decided, by a newer one.
 WAITING = frozenset({State.HELD, State.REJECTED, State.FAILED, State.RETIRED})
 SHOWN = 5  # candidates that are listed
-SHORT_ID = 18  # of an id, what no other upload is likely to share: the millisecond of its CLOSE and a counter
 
 
 async def resolve_segment(store: Store, name: str, client: str | None) -> Segment:
@@ -67,7 +66,7 @@ async def resolve_upload_of(store: Store, segment: str, *, client: str | None, s
         raise NotFoundError(f'There is no upload of a segment "{segment}": `ctsftp upload list` shows them all.')
     _refuse_several_clients(found, f'Several clients have a segment "{segment}"')
     if len(states) == len(State):
-        return _newest(found, {State.HELD})
+        return _newest(found, (State.HELD,))
     wanted = WAITING & set(states)
     waits = next((upload for upload in found if upload.state in wanted), None)
     if waits is None:
@@ -77,8 +76,8 @@ async def resolve_upload_of(store: Store, segment: str, *, client: str | None, s
 
 
 def _newest(found: Sequence[Upload], states: Collection[State]) -> Upload:
-    """Give the newest that waits and is in one of these states, else the newest in them, else the newest."""
-    for wanted in (WAITING & set(states), states):
+    """Give the newest in these states, first among those that wait; else the newest of all."""
+    for wanted in (WAITING & set(states), states) if len(states) < len(State) else ():
         if upload := next((one for one in found if one.state in wanted), None):
             return upload
     return found[0]

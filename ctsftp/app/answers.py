@@ -49,10 +49,12 @@ def answer_to(upload: StoredUpload, verdict: Verdict, config: ClientConfig) -> A
     is_held = verdict.state is State.HELD
     if verdict.state in REFUSED_STATES or (is_held and config.held_is_failure):
         return Answer(refusal=verdict.reason)
+    receipt = FOLDER.child(f"{upload.filename}.txt")
+    if verdict.state is State.LOADED and verdict.reason:
+        return Answer(note=f"Note: {upload.filename} is taken. {verdict.reason} See {receipt}.")
     is_old = verdict.state is State.DUPLICATE and verdict.reason  # the same list as before, and not in use now
     if is_held or is_old or verdict.state is State.SUPERSEDED:
         found = f"{verdict.state} ({verdict.code})" if verdict.code else str(verdict.state)
-        receipt = FOLDER.child(f"{upload.filename}.txt")
         return Answer(note=f"Note: {upload.filename} is {found}, and not applied. {verdict.reason} See {receipt}.")
     return None
 

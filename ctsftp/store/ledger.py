@@ -157,6 +157,11 @@ class Ledger:
 
         return await self._database.read(work)
 
+    async def has_applied(self, client: str) -> bool:
+        """Tell whether any list of this client was applied."""
+        applied = sa.exists().where(uploads.c.client == client, uploads.c.state == State.LOADED)
+        return await self._database.read(lambda conn: bool(conn.execute(sa.select(applied)).scalar_one()))
+
     async def came_from(self, client: str, segment_key: str, directory: str) -> bool:
         """Tell whether a list of this segment that was applied came from this very folder, as far as is known."""
         its_own = sa.and_(uploads.c.client == client, uploads.c.segment_key == segment_key)

@@ -169,6 +169,7 @@ def test_a_duplicate_names_what_it_is_the_same_as_and_the_command_for_that(held:
     [waits] = held.json("upload", "list", "--state", "held")
     again = held.load(SECOND, rows([]))
     assert held.json("upload", "show", again.id)["duplicate_of"] == waits["id"]
+    assert held.json("upload", "show", SECOND)["id"] == again.id  # the newest of its name
     shown = held.run("upload", "show", again.id).out
     assert f"It is held, and waits for the server's admin to approve it (ctsftp upload approve {waits['id']})" in shown
     said = held.refused("upload", "approve", again.id, code=1)

@@ -158,6 +158,7 @@ class TestAtTheServer:
         assert f'data-beat="{before}"' in await admin.page("/")
         await desk.load("VIP", [1])
         assert await beat() != before
+        assert (await admin.get("/session")).headers["ctsftp-csrf"] == await admin.csrf()
         await desk.service.perform(RevokeToken(name="maria"))
         assert (await admin.get("/session")).status_code == 401
 

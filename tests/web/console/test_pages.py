@@ -108,7 +108,7 @@ async def test_a_rollback_is_shown_as_it_was(desk: Desk, admin: Person) -> None:
     assert "300 +140 by a rollback" in text
     page = await admin.page(place)
     assert "+140 by a rollback" in text_of(page)
-    [broad, _] = re.findall(r'<path[^>]* d="([^"]*)"', page)
+    [broad] = re.findall(r'<path[^>]* d="([^"]*)"', page)
     heights = re.findall(r"[ML] ?[0-9.]+[ ,]([0-9.]+)", broad)
     assert heights[0] == heights[1] == heights[4] == heights[5] != heights[2] == heights[3]
     assert "Roll back…" not in page
@@ -258,6 +258,10 @@ async def test_a_held_upload_shows_what_would_change_and_is_approved(desk: Desk,
 
 async def test_a_held_upload_is_discarded(desk: Desk, admin: Person) -> None:
     upload_id = await held(desk)
+    for place in ("/uploads", f"/uploads/{upload_id}"):
+        page = await admin.page(place)
+        question = page[page.rindex("<details", 0, page.index(f"/uploads/{upload_id}/discard")) :]
+        assert "this cannot be undone" in text_of(f"<main>{question[: question.index('</details>')]}")
     assert "is discarded." in await admin.press(f"/uploads/{upload_id}", f"/uploads/{upload_id}/discard")
 
 
