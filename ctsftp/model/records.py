@@ -103,6 +103,7 @@ class UploadOut(TypedDict):
     received_at: Annotated[str, Says("the CLOSE")]
     finished_at: Annotated[str | None, Says("null while held")]
     directory: Annotated[str | None, Says("the folder it was put into; null where that was not noted yet")]
+    id_title: Annotated[str | None, Says("the title of the column that its ids were read from; null where none was")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -323,18 +324,10 @@ class UploadDetail(UploadOut, _Standing):
     """An upload, and what it has to do with what readers have now."""
 
 
-class _IdTitle(TypedDict):
-    id_title: str | None
-
-
-class UploadShown(UploadOut, _IdTitle, _Standing):
-    """An upload as `upload show` tells it: with the title of the column that its ids were read from."""
-
-
 class UploadStory(TypedDict):
     """An upload, and in a sentence or two what became of its list; None where it made none."""
 
-    upload: UploadShown
+    upload: UploadDetail
     list: str | None
 
 

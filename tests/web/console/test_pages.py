@@ -118,6 +118,7 @@ async def test_a_rollback_is_shown_as_it_was(desk: Desk, admin: Person) -> None:
     assert re.search(rf"1 current 300 \+300 entered {moment} – {moment} {moment} – now VIP", text_of(page))
     assert re.search(rf"Its members are the segment's, since {moment} UTC", await admin.text(f"/uploads/{first.id}"))
     text = await admin.text(f"/uploads/{second.id}")
+    assert "Ids from the column titled CTUserID" in text
     assert re.search(rf"were the segment's until {moment} UTC: an admin made another list current", text)
 
 
