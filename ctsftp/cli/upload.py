@@ -227,6 +227,8 @@ async def _facts(
 
 
 def _say_change(approved: IfApproved, then: int) -> str:
+    if approved.is_retired:
+        return "nothing: the segment is retired, and takes no files until it is restored"
     if approved.now is None:
         return f"a new segment, with {some(then, 'member')}"
     change = f"{approved.now:,} -> {some(then, 'member')}"

@@ -175,9 +175,8 @@ class Histories(RuleBasedStateMachine):
     def act_on_the_segment(self, operation: str, number: int | None) -> None:
         arguments = {"number": number} if operation == "rollback" else {}
         on_model: Callable[..., None] = getattr(self.model, operation)
-        self._both(
-            f"segment.{operation}", {"name": TITLE, "client": self.client, **arguments}, lambda: on_model(**arguments)
-        )
+        kind = COMMANDS[f"segment.{operation}"]
+        self._both(kind(TITLE, self.client, **arguments), lambda: on_model(**arguments))
 
     @rule(how=st.sampled_from(["sweep", "restart", "know the title", "know the title", "forget the title"]))
     def change_the_server(self, how: str) -> None:
