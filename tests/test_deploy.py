@@ -29,7 +29,7 @@ DOCUMENTS = [
     *sorted(DEPLOY.glob("docs/*.md")),
 ]
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#]*)(?:#([^)]*))?\)")
-BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^ *```sh\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 
 
 class Unit(configparser.RawConfigParser):

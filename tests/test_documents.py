@@ -5,9 +5,10 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from ctsftp.clients.config import ClientConfig, Guards
+from ctsftp.clients.config import ClientConfig
 from ctsftp.contract.codes import HELD, PAGES, Code
 from ctsftp.contract.states import State, render_diagram
+from ctsftp.contract.verdict import Guards
 from ctsftp.pages import NAMES
 from ctsftp.settings import Settings
 
@@ -20,12 +21,12 @@ def settings_table() -> str:
     return "\n".join(["| setting | default | |", "|---|---|---|", *_rows("CTSFTP_", Settings)]) + "\n"
 
 
-def _rows(prefix: str, group: type[BaseModel]) -> list[str]:
+def _rows(prefix: str, group: type[BaseModel], defaults: BaseModel | None = None) -> list[str]:
     rows: list[str] = []
     for name, field in group.model_fields.items():
-        default = field.get_default()
+        default = getattr(defaults, name) if defaults else field.get_default()
         if isinstance(default, BaseModel):
-            rows += _rows(f"{prefix}{name.upper()}__", type(default))
+            rows += _rows(f"{prefix}{name.upper()}__", type(default), default)
         else:
             rows.append(f"| `{prefix}{name.upper()}` | {'' if default is None else default} | {field.description} |")
     return rows

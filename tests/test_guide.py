@@ -7,7 +7,7 @@ import pytest
 
 from tests.guide import CHECKOUT, TOP, Machine, machine
 
-BLOCK = re.compile(r"^## (.*?)\n.*?^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^## ([^\n]*)\n(?:(?!## )[^\n]*\n)*?```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 GUIDE = {
     title: block
     for page in ("install.md", "backup.md")

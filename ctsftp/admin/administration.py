@@ -1,6 +1,6 @@
 """How a running server is administered: the commands that people give it, and the control socket that takes them."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
@@ -8,11 +8,13 @@ import structlog
 
 from ctsftp.admin.control import ControlSocket
 from ctsftp.admin.handlers import perform_live, perform_on, require_role
+from ctsftp.admin.reading import Shelf, pages_of
 from ctsftp.app import serving
 from ctsftp.app.logwriter import LogWriter
 from ctsftp.app.service import Service
 from ctsftp.errors import CtsftpError
 from ctsftp.model.commands import Command, LiveCommand, Role, for_log
+from ctsftp.model.reads import Read, Row
 from ctsftp.settings import Settings
 
 R = TypeVar("R")
@@ -41,7 +43,8 @@ class Administration:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._socket = ControlSocket(service.engine.settings.data_dir / "control.sock", self._perform_for_operator)
+        place = service.engine.settings.data.socket
+        self._socket = ControlSocket(place, self._perform_for_operator, self._read)
 
     async def start(self) -> None:
         """Take commands by the control socket."""
@@ -67,3 +70,6 @@ class Administration:
 
     async def _perform_for_operator(self, command: Command[R]) -> R:
         return await self.perform(command, role=Role.OPERATOR)
+
+    def _read(self, asked: Read[Row]) -> AsyncIterator[list[Row]]:
+        return pages_of(Shelf(self._service.readable, self._service.if_approved), asked)

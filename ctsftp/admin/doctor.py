@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from ctsftp.admin.control import ask, is_answered
+from ctsftp.admin import asking
 from ctsftp.admin.work import run
 from ctsftp.app.clock import is_synchronised, utc_now
 from ctsftp.app.sheet import ANY_ADDRESS
@@ -17,11 +17,11 @@ from ctsftp.clients.checks import check_clients, check_host_keys, made_at
 from ctsftp.clients.folder import Clients
 from ctsftp.contract.codes import harmless
 from ctsftp.contract.counting import some
+from ctsftp.contract.events import DeliveryState
 from ctsftp.contract.finding import Finding, Level
 from ctsftp.contract.names import segment_key
 from ctsftp.errors import CtsftpError
 from ctsftp.model.commands import AttemptOut, ListFaults, ListLogins, ListPenalties, PenaltyOut
-from ctsftp.model.records import DeliveryState
 from ctsftp.model.writing import iso
 from ctsftp.settings import Settings
 from ctsftp.sftp.attempts import NO_MATCH, SIGNED_IN
@@ -67,13 +67,13 @@ def _settings(settings: Settings) -> Iterator[Finding]:
 
 
 def _server(settings: Settings) -> Iterator[Finding]:
-    place = settings.data_dir / "control.sock"
-    if not run(is_answered(place)):
+    place = settings.data.socket
+    if not asking.is_answered(place):
         yield Finding("server", Level.OK, "No server is running.")
         return
     yield Finding("server", Level.OK, "A server is running.")
     try:
-        faults = run(ask(place, ListFaults()))
+        faults = asking.perform(place, ListFaults())
     except (CtsftpError, ConnectionRefusedError) as exc:
         yield Finding("server", Level.WARN, f"It was not asked how it is: {exc}", "Restart it with this version.")
         return
@@ -86,8 +86,8 @@ def _folders(settings: Settings) -> Iterator[Finding]:
         yield _no_data_folder(settings)
         return
     yield from check_folder("data", settings.data_dir)
-    yield from check_clients_folders(settings.data_dir / "clients")
-    yield from check_homes(settings.data_dir / "clients")
+    yield from check_clients_folders(settings.data.clients)
+    yield from check_homes(settings.data.clients)
     yield from check_ground(settings.data_dir, shared=settings.takeover.folders is not None)
     yield from check_room(
         settings.data_dir,
@@ -116,7 +116,7 @@ def _no_data_folder(settings: Settings) -> Finding:
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:
-    serves_already = (settings.data_dir / "clients").is_dir()
+    serves_already = settings.data.clients.is_dir()
     if serves_already and not settings.keys_dir.is_dir():
         text = f"There is no folder of keys {settings.keys_dir}: nobody can sign in."
         do = "Set CTSFTP_KEYS_DIR for this command to the server's, or restore the folder from a backup."
@@ -133,10 +133,10 @@ def _keys(settings: Settings) -> Iterator[Finding]:
 
 
 async def _database(settings: Settings) -> list[Finding]:
-    if settings.database_url is None and not (settings.data_dir / "ctsftp.db").exists():
-        if await is_answered(settings.data_dir / "control.sock"):
+    if settings.database_url is None and not settings.data.database.exists():
+        if await asyncio.to_thread(asking.is_answered, settings.data.socket):
             return [Finding("database", Level.BAD, "A server runs, and the file of its database is gone.", RESTORE)]
-        if any((settings.data_dir / "clients").glob("*/uploads/*")):
+        if any(settings.data.clients.glob("*/uploads/*")):
             text = f"There are uploads in {settings.data_dir}, and no database: its file is gone."
             return [Finding("database", Level.BAD, text, RESTORE)]
         return [Finding("database", Level.OK, "There is none yet: the server makes it.")]
@@ -250,8 +250,9 @@ async def _hooks(store: Store, now: datetime) -> list[Finding]:
 async def _front_door(settings: Settings, logins: list[tuple[str, str]]) -> list[Finding]:
     """Ask the running server whom it keeps out: a sender's address, or a sender without an algorithm in common."""
     try:
-        penalties = await ask(settings.data_dir / "control.sock", ListPenalties())
-        attempts = await ask(settings.data_dir / "control.sock", ListLogins())
+        place = settings.data.socket
+        penalties = await asyncio.to_thread(asking.perform, place, ListPenalties())
+        attempts = await asyncio.to_thread(asking.perform, place, ListLogins())
     except (ConnectionRefusedError, CtsftpError):  # none runs, or it is of another version or account
         return []
     refused = {one["source"]: one for one in penalties if one["refused"]}

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import uvloop
 
-from ctsftp.admin.control import ask
+from ctsftp.admin import asking
 from ctsftp.errors import NotFoundError, RefusedError
 from ctsftp.model.commands import Command, LiveCommand
 from ctsftp.settings import Settings
@@ -29,26 +29,26 @@ def run(work: Coroutine[None, None, T]) -> T:
 
 def perform(settings: Settings, command: Command[R]) -> R:
     """Have something done by the running server, else by this process; raise what it raises."""
-    return run(_perform(settings, command))
-
-
-def perform_live(settings: Settings, command: LiveCommand[R]) -> R | None:
-    """Have something done by the running server; None where none runs."""
-    try:
-        return run(ask(settings.data_dir / "control.sock", command))
-    except ConnectionRefusedError:
-        return None
-
-
-async def _perform(settings: Settings, command: Command[R]) -> R:
     with suppress(ConnectionRefusedError):
-        return await ask(settings.data_dir / "control.sock", command)
+        return asking.perform(settings.data.socket, command)
     if not settings.data_dir.is_dir():  # in the wrong folder, an engine would make one
         raise NotFoundError(
             f"There is no data folder {settings.data_dir}: start `ctsftp serve` once, or set CTSFTP_DATA_DIR for this"
             " command to the server's."
         )
     _refuse_foreign_root(settings)
+    return run(_perform_alone(settings, command))
+
+
+def perform_live(settings: Settings, command: LiveCommand[R]) -> R | None:
+    """Have something done by the running server; None where none runs."""
+    try:
+        return asking.perform(settings.data.socket, command)
+    except ConnectionRefusedError:
+        return None
+
+
+async def _perform_alone(settings: Settings, command: Command[R]) -> R:
     from ctsftp.admin.handlers import perform_on  # noqa: PLC0415
     from ctsftp.app.engine import Engine  # noqa: PLC0415  SQLAlchemy and numpy cost a third of a second
 
@@ -59,7 +59,7 @@ async def _perform(settings: Settings, command: Command[R]) -> R:
 def _refuse_foreign_root(settings: Settings) -> None:
     """Refuse to work as root on another account's data: the files made here would shut that account's server out."""
     with suppress(FileNotFoundError):
-        owner = (settings.data_dir / "lock").stat().st_uid
+        owner = settings.data.lock.stat().st_uid
         if os.geteuid() == 0 and owner != 0:
             raise RefusedError(
                 f"No server runs, and {settings.data_dir} belongs to the account with the uid {owner}: "

@@ -101,7 +101,7 @@ class Engine:
         self.holdings = Holdings(store)
         self.reserve = Reserve(settings.data_dir, settings.spool.reserve_bytes)
         self.spool = Spool(
-            settings.data_dir / "clients", disk=LocalDisk(), next_id=self._ids.next, listed_bytes=self.holdings.bytes_of
+            settings.data.clients, disk=LocalDisk(), next_id=self._ids.next, listed_bytes=self.holdings.bytes_of
         )
         self.queue = UploadQueue(
             self._load,

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 
@@ -34,7 +33,7 @@ SHOWN_PATH = 1_000
 # A disk counts as low until there is so much more room: around the edge it would be told again and again.
 ENOUGH_RATIO = 1.1
 
-Found = dict[tuple[str, str], dict[str, Any]]
+Found = dict[tuple[str, str], dict[str, object]]
 
 log = structlog.get_logger()
 

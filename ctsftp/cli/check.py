@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 
-from ctsftp.admin.preview import preview, preview_kept
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say
 from ctsftp.contract.counting import some
@@ -59,6 +58,8 @@ def command(
 
 
 def _check_file(edge: Edge, file: Path, client: str | None, *, as_json: bool) -> int:
+    from ctsftp.admin.preview import preview  # noqa: PLC0415
+
     row = preview(edge.as_read, file, client)
     state = row["state"]
     is_alone = client is None and State(state) in {State.LOADED, State.HELD}
@@ -85,6 +86,8 @@ def _would_be(state: str) -> str:
 
 
 def _check_kept(edge: Edge, client: str | None, since_s: int | None, *, as_json: bool) -> int:
+    from ctsftp.admin.preview import preview_kept  # noqa: PLC0415
+
     found = preview_kept(edge.settings, client, since_s)
     different = found["different"]
     if as_json:

@@ -1,21 +1,16 @@
 """`ctsftp hook`: who is told what happens, and what became of it."""
 
 import sys
-from typing import Any
 
 import click
 
-from ctsftp.admin.query import query
-from ctsftp.admin.work import perform
-from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.context import Edge, commands, pass_edge
 from ctsftp.cli.main import EXIT_NO
 from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.contract.counting import some
-from ctsftp.contract.events import EventKind
+from ctsftp.contract.events import DeliveryState, EventKind
 from ctsftp.errors import CtsftpError
-from ctsftp.model.commands import AddHook, RemoveHook, ReviveDeliveries, Tried, TryHook
-from ctsftp.model.records import DeliveryState
-from ctsftp.store.store import Store
+from ctsftp.model.reads import ListDeliveries, ListHooks
 
 SHOWN_DELIVERIES = 50
 COLUMNS: list[Column] = [
@@ -74,7 +69,7 @@ def add(edge: Edge, url: str, client: str | None, *, events: tuple[str, ...], is
     Example: ctsftp hook add mailtos://user:password@example.com?to=marketing@example.com --client acme
     """
     address = sys.stdin.readline().strip() if url == "-" else url
-    row = perform(edge.settings, AddHook(address, client, events))
+    row = edge.perform(commands.AddHook(address, client, events))
     if as_json:
         print_json({**row, **(_tested(edge, row["id"]) if is_tested else {"delivered": None, "error": None})})
         return
@@ -100,7 +95,7 @@ def list_(edge: Edge, as_json: bool) -> None:
     \b
     Example: ctsftp hook list
     """
-    rows = query(edge.settings, _hooks)
+    rows = edge.read(ListHooks())
     if as_json:
         print_json(rows)
     else:
@@ -117,7 +112,7 @@ def test(edge: Edge, hook_id: int, as_json: bool) -> int:
     \b
     Example: ctsftp hook test 1
     """
-    row = perform(edge.settings, TryHook(hook_id))
+    row = edge.perform(commands.TryHook(hook_id))
     if as_json:
         print_json(row)
     else:
@@ -135,7 +130,7 @@ def remove(edge: Edge, hook_id: int, as_json: bool) -> None:
     \b
     Example: ctsftp hook remove 1
     """
-    row = perform(edge.settings, RemoveHook(hook_id))
+    row = edge.perform(commands.RemoveHook(hook_id))
     if as_json:
         print_json(row)
     else:
@@ -155,45 +150,26 @@ def deliveries(edge: Edge, *, hook_id: int | None, state: str | None, revived_id
     Example: ctsftp hook deliveries --state dead
     """
     if revived_id is not None:
-        done = perform(edge.settings, ReviveDeliveries(revived_id))
+        done = edge.perform(commands.ReviveDeliveries(revived_id))
         say(f"Hook {revived_id} is told again of {some(done['revived'], 'event')} that it did not take.")
     limit = None if as_json else SHOWN_DELIVERIES
-    wanted = DeliveryState(state) if state else None
-    rows = query(edge.settings, lambda store: _deliveries(store, hook_id, wanted, limit))
+    rows = edge.read(ListDeliveries(hook_id=hook_id, state=state, limit=limit))
     if as_json:
         print_json(rows)
     else:
         print_table(rows, DELIVERY_COLUMNS, spare=SPARE, empty="No deliveries.")
 
 
-def _tested(edge: Edge, hook_id: int) -> Tried:
+def _tested(edge: Edge, hook_id: int) -> "commands.Tried":
     """Send a test to a new hook, whose secret must be shown whatever becomes of that."""
     try:
-        row = perform(edge.settings, TryHook(hook_id))
+        row = edge.perform(commands.TryHook(hook_id))
     except CtsftpError as exc:
         return {"delivered": False, "error": str(exc)}
     return {"delivered": row["delivered"], "error": row["error"]}
 
 
-def _answer(address: str, tried: Tried) -> str:
+def _answer(address: str, tried: "commands.Tried") -> str:
     """Say what came back of a test."""
     error = (tried["error"] or "").rstrip(".")
     return f"{address} took the test." if tried["delivered"] else f"{address} did not take the test: {error}."
-
-
-async def _deliveries(
-    store: Store, hook_id: int | None, state: DeliveryState | None, limit: int | None
-) -> list[dict[str, Any]]:
-    if hook_id is not None:
-        await store.outbox.hook(hook_id)
-    return await store.outbox.deliveries(hook_id=hook_id, state=state, limit=limit)
-
-
-async def _hooks(store: Store) -> list[dict[str, Any]]:
-    """List the hooks with what waits for them, and with what was given up."""
-    backlog = await store.outbox.backlog()
-    waiting = (DeliveryState.PENDING, DeliveryState.DEAD)
-    return [
-        hook.as_json() | {state.value: backlog.get((hook.id, state), 0) for state in waiting}
-        for hook in await store.outbox.hooks()
-    ]

@@ -4,11 +4,9 @@ from datetime import datetime
 
 import click
 
-from ctsftp.admin.work import perform_live
-from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.context import Edge, commands, pass_edge
 from ctsftp.cli.output import Column, iso_time, json_option, print_json, print_table, short_time
 from ctsftp.errors import RefusedError
-from ctsftp.model.commands import ListLogins
 
 COLUMNS: list[Column] = [
     ("LAST", lambda row: short_time(row["at"])),
@@ -43,7 +41,7 @@ def list_(edge: Edge, as_json: bool) -> None:
     \b
     Example: ctsftp login list --json
     """
-    found = perform_live(edge.settings, ListLogins())
+    found = edge.perform_live(commands.ListLogins())
     if found is None:
         raise RefusedError("No server runs here, and only a running one remembers: `ctsftp client show NAME` has more.")
     rows = [{**row, "at": iso_time(datetime.fromisoformat(row["at"]))} for row in found]

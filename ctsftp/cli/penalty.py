@@ -4,12 +4,10 @@ from typing import TypeVar
 
 import click
 
-from ctsftp.admin.work import perform_live
-from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.context import Edge, commands, pass_edge
 from ctsftp.cli.output import Column, json_option, print_json, print_table, say
 from ctsftp.contract.counting import some
 from ctsftp.errors import NotFoundError, RefusedError
-from ctsftp.model.commands import ClearPenalties, ListPenalties, LiveCommand
 
 R = TypeVar("R")
 
@@ -32,7 +30,7 @@ def list_(edge: Edge, as_json: bool) -> None:
     \b
     Example: ctsftp penalty list
     """
-    rows = [{**row, "seconds_left": round(row["seconds_left"], 1)} for row in _ask(edge, ListPenalties())]
+    rows = [{**row, "seconds_left": round(row["seconds_left"], 1)} for row in _ask(edge, commands.ListPenalties())]
     if as_json:
         print_json(rows)
         return
@@ -56,7 +54,7 @@ def clear(edge: Edge, address: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp penalty clear 192.0.2.7
     """
-    count = _ask(edge, ClearPenalties(address))
+    count = _ask(edge, commands.ClearPenalties(address))
     if address and not count:
         raise NotFoundError(f"{address} has no penalty: `ctsftp penalty list` shows those that have.")
     if as_json:
@@ -65,8 +63,8 @@ def clear(edge: Edge, address: str | None, as_json: bool) -> None:
     say(f"Forgave {address}." if address else f"Forgave {some(count, 'address')}.")
 
 
-def _ask(edge: Edge, command: LiveCommand[R]) -> R:
-    answer = perform_live(edge.settings, command)
+def _ask(edge: Edge, command: "commands.LiveCommand[R]") -> R:
+    answer = edge.perform_live(command)
     if answer is None:
         raise RefusedError("No server runs here, and penalties live only as long as one does: there are none.")
     return answer

@@ -111,6 +111,7 @@ def settle(found: Rows) -> Settled:
             lost_line = lost_line or span.line
         if not (is_minimal and span.member):
             found.fault = found.fault or span.titles
+    found.aside = 0
     return Settled(np.array(ids, dtype=np.int64), record_line, rows_line, lost_line)
 
 

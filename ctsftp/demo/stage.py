@@ -25,7 +25,7 @@ from ctsftp.clients.keys import read_public_key
 from ctsftp.demo.connect import ExportFile
 from ctsftp.demo.push import PushResult, push
 from ctsftp.demo.sample import open_sample
-from ctsftp.errors import CtsftpError
+from ctsftp.errors import TourError
 from ctsftp.model.commands import AddToken
 from ctsftp.model.records import Upload
 from ctsftp.settings import Settings
@@ -40,10 +40,6 @@ DRAIN_TIMEOUT_S = 2  # Ctrl-C must not wait for a visitor's sftp
 KEY_FILE = "acme_key"
 KNOWN_HOSTS_FILE = "known_hosts"
 SETTINGS_FILE = "ctsftp.toml"  # found by every command that runs in its folder
-
-
-class TourError(CtsftpError):
-    """Something went otherwise than the tour says; the text tells what was expected and what was found."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,8 @@ from ctsftp.contract.states import State
 from ctsftp.demo import screen, visit
 from ctsftp.demo.connect import ExportFile, ExportJob, SqlQuery
 from ctsftp.demo.push import PushResult
-from ctsftp.demo.stage import CLIENT, Stage, TourError, quiet_logs
-from ctsftp.errors import CtsftpError
+from ctsftp.demo.stage import CLIENT, Stage, quiet_logs
+from ctsftp.errors import CtsftpError, TourError
 from ctsftp.model.commands import SetGate
 from ctsftp.model.records import Segment, Upload
 

@@ -60,7 +60,7 @@ class Approvals:
                 found[upload.id] = IfApproved(now=None, enter=upload.members, leave=0)
                 continue
             if segment.retired:
-                found[upload.id] = IfApproved(now=0, enter=0, leave=0, is_retired=True)
+                found[upload.id] = IfApproved(now=0, enter=0, leave=0, retired=True)
                 continue
             found[upload.id] = IfApproved(now=segment.members)
             keys[upload.id] = key = (upload.id, segment.snapshot_id)

@@ -8,12 +8,11 @@ and who may ask, stands in the table of `admin/handlers.py`.
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
-from types import GenericAlias, UnionType
-from typing import Any, ClassVar, Generic, Self, TypeVar, get_type_hints
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from typing_extensions import TypedDict  # as the records
 
-from ctsftp.errors import UsageError
+from ctsftp.model import wire
 from ctsftp.model.records import GateOut, HookOut, SegmentOut, UploadOut
 
 R = TypeVar("R")
@@ -319,39 +318,15 @@ COMMANDS: dict[str, type[Command[object]]] = {
 
 def encode(command: Command[R]) -> dict[str, object]:
     """Write a command for the control socket."""
-    return {"do": command.wire, "with": {one.name: getattr(command, one.name) for one in fields(command)}}
+    return wire.encode(command, by="do")
 
 
 def decode(message: object) -> Command[object]:
     """Read a command; `UsageError` for one that this version does not know, or whose fields it does not."""
-    wire, values = (message.get("do"), message.get("with")) if isinstance(message, dict) else (None, None)
-    kind = COMMANDS.get(wire) if isinstance(wire, str) else None
-    if kind is None or not isinstance(values, dict):
-        raise _unknown(repr(wire))
-    hints = get_type_hints(kind)
-    known = {one.name: hints[one.name] for one in fields(kind)}
-    read = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    if wrong := [name for name, value in read.items() if name not in known or not _fits(value, known[name])]:
-        raise _unknown(f"{wire!r} with {wrong[0]!r}")
-    try:
-        return kind(**read)
-    except TypeError as exc:  # a field is missing
-        raise _unknown(f"{wire!r} so ({exc})") from exc
+    name, values = (message.get("do"), message.get("with")) if isinstance(message, dict) else (None, None)
+    return wire.decode(COMMANDS, name, values)
 
 
 def for_log(command: Command[R]) -> dict[str, object]:
     """Give a command's fields as the log may have them: nothing of it is secret."""
     return {one.name: getattr(command, one.name) for one in fields(command) if one.repr}
-
-
-def _fits(value: object, hint: type | UnionType | GenericAlias) -> bool:
-    """Tell whether a value is of a field's type; a bool is no int."""
-    if isinstance(hint, GenericAlias):
-        return isinstance(value, tuple) and all(isinstance(one, str) for one in value)
-    if isinstance(value, bool):
-        return hint is bool
-    return isinstance(value, hint)
-
-
-def _unknown(what: str) -> UsageError:
-    return UsageError(f"The running server does not know {what}: restart it with this version of ctsftp.")

@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
 from ctsftp.contract.codes import PAGES, Code, advised_setting, harmless
 from ctsftp.contract.counting import some
@@ -12,6 +12,7 @@ from ctsftp.model.receipt import MAX_NAME_BYTES, TEXT_WIDTH, Receipt
 from ctsftp.model.timeline import Period, StepKind, say_end
 from ctsftp.model.twins import Twin
 
+_CONNECTION = ("host", "port", "directory", "username", "authentication")  # of the sheet
 INDEX_NAME = "00_INDEX.txt"
 README_NAME = "00_README.txt"
 DETAILS_NAME = "details"
@@ -48,6 +49,34 @@ _KINDS = {
     "held": "Held: the list is safe, and waits for the server's admin. The one before it is still in use.",
     "warning": "Warnings: the list was used.",
 }
+
+
+class HostKeyOut(TypedDict):
+    """A host key, as the connection sheet shows it."""
+
+    type: str
+    fingerprint: str
+
+
+class SheetOut(TypedDict):
+    """A client's connection sheet: what its sender types into Responsys' form, and how its last logins went."""
+
+    host: str
+    host_is_guessed: bool
+    port: int
+    directory: str
+    username: str
+    authentication: str
+    host_keys: list[HostKeyOut]
+    file: dict[str, str]
+    logins: dict[str, str | None]
+    refusal_says: str
+
+
+class ConnectionSheetOut(SheetOut):
+    """The sheet, and whether the running server refuses the address that the client signs in from, "" if not."""
+
+    refused_now: str
 
 
 def render_index(receipts: Iterable[Receipt]) -> bytes:
@@ -90,7 +119,7 @@ def to_change(receipt: Receipt, *, is_followed: bool = False) -> str:
     return change
 
 
-def render_readme(sheet: Mapping[str, Any], directories: Sequence[str] = ()) -> bytes:
+def render_readme(sheet: SheetOut, directories: Sequence[str] = ()) -> bytes:
     """Return what a sender needs to know: names, the form's settings, the connection sheet and the codes.
 
     `sheet` is the connection sheet of the client, and `directories` are the folders that its lists are taken in,
@@ -154,7 +183,7 @@ def _sender(code: str | None) -> str:
     return PAGES[Code(code)].sender.rstrip(".") if code in set(Code) else "see its receipt"
 
 
-def _readme(sheet: Mapping[str, Any], directories: Sequence[str]) -> Iterator[str]:
+def _readme(sheet: SheetOut, directories: Sequence[str]) -> Iterator[str]:
     yield from _section("What stands here")
     yield from _wrapped(
         f"{INDEX_NAME} has a line for each of your newest files: what became of it, and what to change. FILE.txt says"
@@ -176,8 +205,7 @@ def _readme(sheet: Mapping[str, Any], directories: Sequence[str]) -> Iterator[st
     yield from _section("What to choose in the Connect job's form")
     yield from _facts({**sheet["file"], "Select Object": "a data source with one column titled CTUserID"})
     yield from _section("Connection")
-    labels = ("host", "port", "directory", "username", "authentication")
-    yield from _facts({label.capitalize(): str(sheet[label]) for label in labels})
+    yield from _facts({label.capitalize(): str(value) for label, value in sheet.items() if label in _CONNECTION})
     for key in sheet["host_keys"]:
         yield from _facts({"Host key": f"{key['type']} {key['fingerprint']}"})
     for kind, about in _KINDS.items():

@@ -262,8 +262,7 @@ class ClientFiles(SFTPServer):
     async def _entries(self, place: HomePath) -> list[Entry]:
         if is_receipt(place):
             return await self._receipts.entries(place)
-        async with self.share.listing:
-            entries = await self._landings.in_thread(self._home.entries, place)
+        entries = await self._landings.in_thread(self._home.entries, place)
         if not place.parts:  # a folder of that name that a local user made is covered
             entries = [folder_entry(), *(entry for entry in entries if entry.name != FOLDER.name)]
         return entries

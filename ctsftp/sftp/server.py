@@ -47,8 +47,10 @@ from ctsftp.spool.quota import Allowance
 from ctsftp.spool.spool import Spool
 
 MACS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512")
-# As OpenSSH's server. What a peer may send ahead is kept twice over, here and in the channel, for each of its channels.
+# That a peer may send ahead on a channel, as with OpenSSH; a client with many channels has less for each further one.
 WINDOW_BYTES = 2 << 20
+WIDE_CHANNELS = 20
+NARROW_WINDOW_BYTES = 256 << 10
 
 # Where no host is set: all addresses, each family by a socket of its own, so that IPv4 peers keep their addresses.
 ANY_IPV4, ANY_IPV6 = "0.0.0.0", "::"  # noqa: S104  a landing server faces its senders
@@ -301,7 +303,10 @@ class SftpServer:
         """Open a channel, unless the connection has too many or the server is stopping."""
         if self._stopping or len(connection.sessions) >= self.settings.max_channels:
             return False
-        channel = connection.ssh.create_server_channel(window=WINDOW_BYTES)
+        others = sum(session.client == client.name for session in self._sessions)
+        channel = connection.ssh.create_server_channel(
+            window=WINDOW_BYTES if others < WIDE_CHANNELS else NARROW_WINDOW_BYTES
+        )
         session = Session(
             channel,
             client.name,

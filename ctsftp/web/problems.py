@@ -15,8 +15,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from ctsftp.errors import CtsftpError, NotFoundError, RefusedError, UsageError
-from ctsftp.store.export import SnapshotGoneError
+from ctsftp.errors import CtsftpError, NotFoundError, RefusedError, SnapshotGoneError, UsageError
 from ctsftp.web.document import Document
 
 log = structlog.get_logger()
@@ -79,7 +78,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
     """An answer that is a problem document; `word` is the end of its type."""
 
     def __init__(
-        self, status: int, word: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
+        self, status: int, word: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: object
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -173,7 +172,6 @@ def _fault(error: Mapping[str, Any]) -> Fault:
 
 def _of_http(exc: HTTPException) -> Problem:
     words = {
-        408: ("stalled", str(exc.detail)),
         413: ("too-large", str(exc.detail)),
         400: ("malformed", "The request's body cannot be read."),
         404: ("not-found", "There is nothing at this address: /v1/openapi.json lists what there is."),

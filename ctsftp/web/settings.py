@@ -36,9 +36,8 @@ class HttpSettings(BaseModel):
         ge=1,
         description="member lists, and batches for all segments, at the same time, half of them for one token",
     )
-    stalled_s: float = Field(
-        60, gt=0, description="seconds that a peer may send nothing of a body, or take nothing of an answer"
-    )
+    body_timeout_s: float = Field(60, gt=0, description="seconds to send the body of a request")
+    stalled_s: float = Field(60, gt=0, description="seconds that the reader of a member list may take nothing of it")
     keep_alive_s: int = Field(30, ge=1, description="seconds that a silent connection is kept")
     drain_timeout_s: int = Field(10, ge=0, description="seconds that running answers get when the server stops")
     # The console. Its sessions end with their time, and when their token is revoked or expires.

@@ -41,10 +41,12 @@ async def list_uploads(
 ) -> UploadList:
     """List the uploads, newest first."""
     size = page_size(access, limit)
-    before = None
-    if cursor is not None and not isinstance(before := read_cursor(cursor), str):
+    before = read_cursor(cursor) if cursor is not None else ""
+    if not isinstance(before, str):
         raise unknown_cursor()
-    found = await access.store.ledger.uploads(client=access.narrow(client), state=state, before=before, limit=size + 1)
+    found = await access.store.ledger.uploads(
+        client=access.narrow(client), state=state, before=before or None, limit=size + 1
+    )
     items = [upload.as_json() for upload in found[:size]]
     return UploadList(items=items, next=write_cursor(items[-1]["id"]) if len(found) > size else None)
 

@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 from structlog.typing import EventDict
 
+from ctsftp.admin import asking
 from ctsftp.admin.administration import open_service, serve
-from ctsftp.admin.control import ControlSocket, ask
+from ctsftp.admin.control import ControlSocket
 from ctsftp.admin.doctor import examine
 from ctsftp.app.engine import Engine
 from ctsftp.app.lock import data_lock
@@ -106,7 +107,7 @@ async def test_a_second_server_is_refused_and_the_first_goes_on(settings: Settin
         with pytest.raises(DataFolderBusyError):
             async with open_service(settings):
                 pass
-        assert await ask(settings.data_dir / "control.sock", RecheckSessions()) == 0
+        assert await asyncio.to_thread(asking.perform, settings.data_dir / "control.sock", RecheckSessions()) == 0
 
 
 async def test_a_damaged_database_refuses_the_start(settings: Settings) -> None:
@@ -275,7 +276,7 @@ def test_large_blocks_of_memory_lie_apart_where_they_can_be_given_back(who: str,
 async def test_a_data_folder_deep_down_serves_its_commands_as_well(settings: Settings, tmp_path: Path) -> None:
     deep = tmp_path.joinpath(*["a folder with quite a long name"] * 6) / "data"
     async with open_service(settings.model_copy(update={"data_dir": deep})):
-        assert await ask(deep / "control.sock", RecheckSessions()) == 0
+        assert await asyncio.to_thread(asking.perform, deep / "control.sock", RecheckSessions()) == 0
 
 
 def replaced(database: Path) -> None:

@@ -110,7 +110,12 @@ def test_one_upload_is_shown_with_its_meaning_and_what_to_do(held: Shell) -> Non
 
 def test_a_held_upload_shows_what_it_would_change_now(held: Shell) -> None:
     second, first = held.json("upload", "list")
-    assert held.json("upload", "show", second["id"])["if_approved"] == {"members_now": 2, "enter": 0, "leave": 2}
+    assert held.json("upload", "show", second["id"])["if_approved"] == {
+        "members_now": 2,
+        "enter": 0,
+        "leave": 2,
+        "retired": False,
+    }
     assert "2 -> 0 members: 0 enter, 2 leave" in held.run("upload", "show", second["id"]).out
     assert held.json("upload", "show", first["id"])["current"]
     assert "Its members are the segment's, since" in held.run("upload", "show", first["id"]).out
@@ -212,7 +217,7 @@ def test_an_approval_that_does_not_end_well_is_no_success(
     held: Shell, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
     row = held.json("upload", "list")[0]
-    monkeypatch.setattr("ctsftp.cli.upload.perform", lambda *_: row | {"state": state, "reason": "Too late."})
+    monkeypatch.setattr("ctsftp.cli.context.Edge.perform", lambda *_: row | {"state": state, "reason": "Too late."})
     assert held.run("upload", "approve", row["id"], code=1).err == f"{SECOND} is {state}. Too late.\n"
 
 

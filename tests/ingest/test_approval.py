@@ -68,7 +68,7 @@ async def test_of_a_retired_segment_nothing_can_be_approved(bench: Bench, counte
     await bench.load(NAME, rows(range(1, 301)))
     waits = await held(bench, range(1, 21))
     await bench.store.segments.retire("acme", "vip")
-    assert await counter.ask(waits) == [IfApproved(now=0, enter=0, leave=0, is_retired=True)]
+    assert await counter.ask(waits) == [IfApproved(now=0, enter=0, leave=0, retired=True)]
     with pytest.raises(RefusedError, match='first ctsftp segment restore "VIP" --client acme'):
         await bench.store.ledger.approve(waits.id)
     assert (await bench.store.ledger.upload(waits.id)).state is State.HELD
