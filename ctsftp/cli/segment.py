@@ -37,6 +37,13 @@ def _badge(row: Row) -> str:
     return ", ".join(badges)
 
 
+def _place(row: Row) -> str:
+    """Say what a snapshot is to readers: what they have, or would have after a rollback or once it is restored."""
+    if row["current"]:
+        return "current" if row["periods"] and row["periods"][-1]["until"] is None else "current once restored"
+    return "a rollback goes here" if row["previous"] else ""
+
+
 def _period(period: Row) -> str:
     """Write when readers had a list, and how they got it but by its load."""
     began = {StepKind.ROLLED_BACK: " (by a rollback)", StepKind.RESTORED: " (restored)"}.get(period["began_by"], "")
@@ -63,7 +70,7 @@ HISTORY_COLUMNS: list[Column] = [
     ("LEFT", "left"),
     ("STAMP", "stamp"),
     ("LOADED (UTC)", lambda row: short_time(row["loaded_at"])),
-    ("", lambda row: "current" if row["current"] else "a rollback goes here" if row["previous"] else ""),
+    ("", _place),
     ("READERS HAD IT (UTC)", lambda row: "; ".join(map(_period, row["periods"]))),
 ]
 HISTORY_SPARE = ("STAMP", "LOADED (UTC)", "LEFT", "ENTERED")

@@ -62,6 +62,9 @@ class Approvals:
             if segment is None:
                 found[upload.id] = IfApproved(now=None, enter=upload.members, leave=0)
                 continue
+            if segment.retired:
+                found[upload.id] = IfApproved(now=0, enter=0, leave=0, retired=True)
+                continue
             found[upload.id] = IfApproved(now=segment.members)
             keys[upload.id] = key = (upload.id, segment.snapshot_id)
             if key not in self._counted and key not in self._counting and len(self._counting) < MAX_WAITING:

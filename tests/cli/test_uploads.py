@@ -111,7 +111,12 @@ def test_one_upload_is_shown_with_its_meaning_and_what_to_do(held: Shell) -> Non
 
 def test_a_held_upload_shows_what_it_would_change_now(held: Shell) -> None:
     second, first = held.json("upload", "list")
-    assert held.json("upload", "show", second["id"])["if_approved"] == {"members_now": 2, "enter": 0, "leave": 2}
+    assert held.json("upload", "show", second["id"])["if_approved"] == {
+        "members_now": 2,
+        "enter": 0,
+        "leave": 2,
+        "retired": False,
+    }
     assert "2 -> 0 members: 0 enter, 2 leave" in held.run("upload", "show", second["id"]).out
     assert held.json("upload", "show", first["id"])["current"]
     assert "Its members are the segment's, since" in held.run("upload", "show", first["id"]).out
