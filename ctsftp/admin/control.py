@@ -93,7 +93,7 @@ class ControlSocket:
             return {"error": name, "text": str(exc)}
         except Exception as exc:
             log.exception("control request failed")
-            return {"error": CtsftpError.__name__, "text": f"The server could not do it: {exc!r}. Its log says more."}
+            return {"error": CtsftpError.__name__, "text": f"The server failed: {exc!r}. Its log says more."}
 
 
 async def ask(place: Path, operation: str, arguments: dict[str, Any]) -> Any:

@@ -34,6 +34,7 @@ from ctsftp.store.store import Store
 CLOCK_TOLERANCE = timedelta(minutes=1)
 # What a receiver may be away for: it restarts, or is being deployed.
 HOOK_PATIENCE = timedelta(minutes=15)
+FREE_DISK_RATIO = 0.1  # as much as uploads leave free by default
 SHOWN_UPLOADS = 5  # that are named one by one
 RESTORE = "Go back to a backup: ctsftp backup --help tells how."
 
@@ -91,7 +92,7 @@ def _folders(settings: Settings) -> Iterator[Finding]:
     yield from check_room(
         settings.data_dir,
         floor=settings.sftp.floor,
-        free_ratio=settings.doctor.free_disk_ratio,
+        free_ratio=FREE_DISK_RATIO,
         largest_bytes=settings.sftp.max_file_size_bytes,
     )
 
@@ -117,7 +118,7 @@ def _no_data_folder(settings: Settings) -> Finding:
 def _keys(settings: Settings) -> Iterator[Finding]:
     serves_already = (settings.data_dir / "clients").is_dir()
     if serves_already and not settings.keys_dir.is_dir():
-        text = f"There is no folder of keys {settings.keys_dir}: nobody can sign in."
+        text = f"There is no keys folder {settings.keys_dir}: nobody can sign in."
         do = "Set CTSFTP_KEYS_DIR for this command to the server's, or restore the folder from a backup."
         yield Finding("keys", Level.BAD, text, do)
         return
@@ -221,10 +222,10 @@ async def _hooks(store: Store, now: datetime) -> list[Finding]:
             pending = backlog[hook.id, DeliveryState.PENDING]
             minutes = HOOK_PATIENCE.seconds // 60
             waiting = "1 event waits" if pending == 1 else f"{pending:,} events wait"
-            text = f"{called} fails for over {minutes} minutes ({error}); {waiting}."
+            text = f"{called} has been failing for over {minutes} minutes ({error}); {waiting}."
             found.append(Finding("hooks", Level.WARN, text, test))
         if dead := backlog.get((hook.id, DeliveryState.DEAD), 0):
-            text = f"{called} did not take {some(dead, 'event')}, and no more is tried."
+            text = f"{called} did not take {some(dead, 'event')}, and is not sent them again."
             again = f"{test}; once it answers: ctsftp hook deliveries --retry {hook.id}"
             found.append(Finding("hooks", Level.WARN, text, again))
     return found

@@ -131,7 +131,7 @@ async def set_gate(engine: Engine, *, kind: str, item: str, segments: list[str],
     kind, item = fold_kind(kind), fold_word(item)
     for word in (kind, item):
         if not is_plain_word(word):
-            raise UsageError(f"The kind and the item of a gate are each {PLAIN_WORD}: {word!r} is none.")
+            raise UsageError(f"The kind and the item of a gate are each {PLAIN_WORD}: {word!r} is not allowed.")
     first = await resolve_segment(engine.store, segments[0], client)
     keys = [first.key, *map(segment_key, segments[1:])]
     return (await engine.store.gates.set(first.client, kind, item, keys)).as_json()
@@ -153,7 +153,7 @@ async def remove_gate(engine: Engine, *, kind: str, item: str, client: str | Non
 async def add_token(engine: Engine, *, name: str, client: str | None, admin: bool, expires: str | None) -> str:
     """Make a token of the API, and give its secret."""
     if not is_plain_word(name):
-        raise UsageError(f"A token's name is {PLAIN_WORD}: {name!r} is none.")
+        raise UsageError(f"A token's name is {PLAIN_WORD}: {name!r} is not allowed.")
     if client is not None:
         await asyncio.to_thread(engine.clients.get, client)
     until = datetime.fromisoformat(expires) if expires else None

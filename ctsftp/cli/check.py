@@ -18,7 +18,7 @@ FINE = {State.LOADED, State.DUPLICATE}
 
 @click.command("check")
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), required=False)
-@click.option("--client", help="Judge it as this client's, against its segments as they are now.")
+@click.option("--client", help="Judge it as a file of this client, against its segments as they are now.")
 @click.option(
     "--kept", is_flag=True, help="Instead of a file, judge all that the server keeps by this version's rules."
 )

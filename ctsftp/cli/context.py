@@ -14,7 +14,7 @@ import click
 
 from ctsftp.admin.account import Account, account_for, acting_as, become
 from ctsftp.cli.output import say
-from ctsftp.settings import Settings, find_config, read_settings
+from ctsftp.settings import Settings, Told, find_config, read_settings, tell_settings
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -72,6 +72,10 @@ class Edge:
 
             Clients(self.settings.keys_dir).get(name)
         return rows
+
+    def tell(self) -> list[Told]:
+        """List the settings as they are now, and where each comes from."""
+        return tell_settings(self._config)
 
     def read_again(self) -> Settings:
         """Read the settings as they are now."""

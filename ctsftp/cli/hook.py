@@ -51,7 +51,7 @@ def command() -> None:
 
 @command.command()
 @click.argument("url")
-@click.option("--client", help="Only what concerns this client.")
+@click.option("--client", help="Only events of this client.")
 @click.option(
     "--event",
     "events",
@@ -59,11 +59,11 @@ def command() -> None:
     type=click.Choice([kind.value for kind in EventKind]),
     help="Only events of this kind; may be given several times.",
 )
-@click.option("--test/--no-test", "is_tested", default=True, help="Send it a test at once; that is the default.")
+@click.option("--test/--no-test", "is_tested", default=True, help="Send a test at once (the default).")
 @json_option
 @pass_edge
 def add(edge: Edge, url: str, client: str | None, *, events: tuple[str, ...], is_tested: bool, as_json: bool) -> None:
-    """Tell URL what happens from now on; "-" reads it from standard input, so that no shell keeps its secrets.
+    """Send events to URL from now on; "-" reads it from standard input, so that no shell keeps its secrets.
 
     The web addresses that Slack, Teams, Discord and Google Chat give out, and any other address that apprise knows
     (mailto://, ...), get messages for people: one when something breaks, one when it is well. Every other web address
@@ -103,7 +103,7 @@ def list_(edge: Edge, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        print_table(rows, COLUMNS, empty="No hooks: nobody is told what happens. ctsftp hook add URL")
+        print_table(rows, COLUMNS, empty="No hooks yet, so nobody is notified: ctsftp hook add URL")
 
 
 @command.command()
@@ -129,7 +129,7 @@ def test(edge: Edge, hook_id: int, as_json: bool) -> int:
 @json_option
 @pass_edge
 def remove(edge: Edge, hook_id: int, as_json: bool) -> None:
-    """Tell a hook nothing any more; what was still to be delivered to it is dropped.
+    """Remove a hook; what was still to be delivered to it is dropped.
 
     \b
     Example: ctsftp hook remove 1
@@ -144,7 +144,7 @@ def remove(edge: Edge, hook_id: int, as_json: bool) -> None:
 @command.command()
 @click.option("--hook", "hook_id", type=int, help="Only those of this hook.")
 @click.option("--state", type=click.Choice([state.value for state in DeliveryState]), help="Only those in this state.")
-@click.option("--retry", "revived_id", type=int, metavar="ID", help="First revive what is dead of this hook.")
+@click.option("--retry", "revived_id", type=int, metavar="ID", help="First send again what this hook never took.")
 @json_option
 @pass_edge
 def deliveries(edge: Edge, *, hook_id: int | None, state: str | None, revived_id: int | None, as_json: bool) -> None:
@@ -155,7 +155,7 @@ def deliveries(edge: Edge, *, hook_id: int | None, state: str | None, revived_id
     """
     if revived_id is not None:
         done = perform(edge.settings, "hook.revive", {"hook_id": revived_id})
-        say(f"Hook {revived_id} is told again of {some(done['revived'], 'event')} that it did not take.")
+        say(f"Hook {revived_id} gets again {some(done['revived'], 'event')} that it did not take before.")
     limit = None if as_json else SHOWN_DELIVERIES
     wanted = DeliveryState(state) if state else None
     rows = query(edge.settings, lambda store: _deliveries(store, hook_id, wanted, limit))

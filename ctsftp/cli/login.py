@@ -24,7 +24,7 @@ COLUMNS: list[Column] = [
 
 @click.group("login")
 def command() -> None:
-    """See who signed in lately, who was refused, and why.
+    """See recent logins, and why some were refused.
 
     \b
     Example: ctsftp login list
@@ -45,9 +45,11 @@ def list_(edge: Edge, as_json: bool) -> None:
     """
     rows: list[dict[str, Any]] | None = perform(edge.settings, "login.list", {})
     if rows is None:
-        raise RefusedError("No server runs here, and only a running one remembers: `ctsftp client show NAME` has more.")
+        raise RefusedError(
+            "No server is running here, and only a running one remembers logins: see `ctsftp client show NAME`."
+        )
     rows = [{**row, "at": iso_time(datetime.fromisoformat(row["at"]))} for row in rows]
     if as_json:
         print_json(rows)
     else:
-        print_table(rows, COLUMNS, empty="Nobody has tried to sign in since the server started.", spare=["SOFTWARE"])
+        print_table(rows, COLUMNS, empty="No logins since the server started.", spare=["SOFTWARE"])

@@ -13,7 +13,7 @@ from ctsftp.errors import NotFoundError, RefusedError
 
 @click.group("penalty")
 def command() -> None:
-    """See which addresses are refused for failed logins, and forgive them.
+    """See and clear the addresses that are refused after failed logins.
 
     \b
     Example: ctsftp penalty list
@@ -67,5 +67,5 @@ def clear(edge: Edge, address: str | None, as_json: bool) -> None:
 def _ask(edge: Edge, operation: str, **arguments: str | None) -> Any:
     answer = perform(edge.settings, operation, arguments)
     if answer is None:
-        raise RefusedError("No server runs here, and penalties live only as long as one does: there are none.")
+        raise RefusedError("No server is running here, so there are no penalties.")
     return answer

@@ -234,7 +234,7 @@ def _read_keys(path: Path) -> AuthorizedKeys:
     try:
         keys = _parse_keys(_read(path, MAX_FILE_BYTES))
     except CtsftpError as error:
-        return AuthorizedKeys(problems=(Problem(text=f"{error} (nothing in it counts)", do=_mend(error, path)),))
+        return AuthorizedKeys(problems=(Problem(text=f"{error} (all of it is ignored)", do=_mend(error, path)),))
     return replace(keys, problems=tuple(replace(problem, path=path) for problem in keys.problems))
 
 

@@ -210,9 +210,9 @@ def _why_no_id_column(text: bytes, titles: list[str], wanted: Sequence[str]) -> 
     for delimiter, name in _OTHER_DELIMITERS.items():
         cells = [fold(title_of(cell).strip("'")) for cell in text.split(delimiter)]
         if _CONTRACT_TITLE in cells or (len(cells) > 1 and known & set(cells)):
-            return fault(Code.DELIMITER, f"The columns of the first line are divided by {name}.")
+            return fault(Code.DELIMITER, f"The columns of the first line are separated by {name}.")
     if (cell := _first_id(text)) is not None:
-        return fault(Code.NO_HEADER, f"The first line holds an id, {harmless(cell)}, and no column titles.")
+        return fault(Code.NO_HEADER, f"The first line holds an id, {harmless(cell)}, and not the column titles.")
     return _describe_titles(text, titles, known, " or ".join(wanted))
 
 
@@ -220,7 +220,7 @@ def _describe_titles(text: bytes, titles: list[str], known: set[str], names: str
     """Return the fault of a first line in which no column is one of ids, as far as it says what went wrong."""
     folded = list(map(fold, titles))
     if not text:
-        return fault(Code.NO_ID_COLUMN, "The first line, which must hold the titles, is blank.")
+        return fault(Code.NO_ID_COLUMN, "The first line is blank: it must hold the titles.")
     if folded == _ONLY_RESPONSYS_ID:
         return fault(Code.NO_ID_COLUMN, "The only column is RIID_: no field was selected for the export.")
     found = f"No column is titled {names}; the first line's titles are: {_listed(titles)}."

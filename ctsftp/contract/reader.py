@@ -294,7 +294,7 @@ class CsvReader:
         first = self._rows.first_fault
         if first and bad * REJECTED_ONE_IN > rows:
             found = (
-                f"{bad:,} of {some(rows, 'row')} with an id were rejected, more than one in {REJECTED_ONE_IN}."
+                f"{bad:,} of {some(rows, 'row')} with an id were rejected, more than 1 in {REJECTED_ONE_IN}."
                 f' The first of them: line {first.line:,}, "{first.value}", {first.reason}.'
             )
             cure = next((setting for cause, setting in _CURES.items() if first.reason.endswith(cause)), "")

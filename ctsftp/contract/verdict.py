@@ -163,7 +163,7 @@ def _ask_guards(
 ) -> Iterator[tuple[Code, str]]:
     """Yield the code and the reason of every guard that holds the file, in their order."""
     if segment and segment.rolled_back:
-        yield Code.ROLLED_BACK, "The segment was rolled back: its uploads are held until one is approved."
+        yield Code.ROLLED_BACK, "The segment was rolled back: new uploads are held until one is approved."
     days_ahead = (file.day - today).days
     if days_ahead > guards.future_days:
         outdated = "if it is approved, every file with an earlier stamp counts as older"

@@ -49,7 +49,7 @@ def render_index(receipts: Iterable[Receipt]) -> bytes:
     shown = [
         "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]) for line in lines
     ]
-    about = f"Your newest files, the newest first. More on each stands beside this, as FILE.txt; see {README_NAME}."
+    about = f"Your newest files, the newest first. FILE.txt beside this says more about each; see {README_NAME}."
     return "\n".join([about, "", *shown]).encode(errors="replace") + b"\n"
 
 
@@ -122,7 +122,7 @@ def _sender(code: str | None) -> str:
 
 
 def _readme(sheet: Mapping[str, Any], directories: Sequence[str]) -> Iterator[str]:
-    yield from _section("What stands here")
+    yield from _section("What is here")
     yield from _wrapped(
         f"{INDEX_NAME} has a line for each of your newest files: what became of it, and what to change. FILE.txt says"
         f" more of each. {DETAILS_NAME}/ has the same as JSON, and the rows that were rejected, as CSV. Nothing here"

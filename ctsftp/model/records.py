@@ -316,7 +316,7 @@ class IfApproved:
 class UploadDetail(UploadOut):
     """An upload, and what it has to do with what readers have now."""
 
-    current: Annotated[bool, Says("whether its members are the segment's now")]
+    current: Annotated[bool, Says("whether its list was applied")]
     periods: Annotated[list[PeriodOut], Says("when readers had its list, old to new")]
     if_approved: Annotated[IfApprovedOut | None, Says("null unless it is held")]
     duplicate_of: Annotated[str | None, Says("the upload that a duplicate is the same as; null for any other")]

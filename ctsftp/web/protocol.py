@@ -204,7 +204,7 @@ class LimitedProtocol(HttpToolsProtocol):
             return Problem(400, "malformed", "The Host field is no name or address, with or without a port.")
         path = self.url.partition(b"?")[0].decode("latin-1")
         if self._places is self._health_places and path not in HEALTH:
-            detail = "The server has no connection left: try again in a while."
+            detail = "The server has no connection left: try again later."
             return Problem(503, "busy", detail, headers={"Retry-After": "10"})
         return None
 

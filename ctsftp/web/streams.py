@@ -138,7 +138,7 @@ def _accepted(accept: str) -> Format:
             return Format.CSV
         if kind in {"application/x-ndjson", "application/ndjson"}:
             return Format.NDJSON
-    raise Problem(406, "format", "Members are written as text/csv or application/x-ndjson.")
+    raise Problem(406, "format", "Ask for text/csv or application/x-ndjson.")
 
 
 def _takes_gzip(accept_encoding: str) -> bool:

@@ -39,7 +39,7 @@ async def list_uploads(
     access: Reader, client: ClientFilter = None, state: StateFilter = None, cursor: Cursor = None, limit: Limit = None
 ) -> UploadList:
     """List the uploads, newest first."""
-    size = page_size(access, limit)
+    size = page_size(limit)
     before = None
     if cursor is not None and not isinstance(before := read_cursor(cursor), str):
         raise unknown_cursor()

@@ -20,7 +20,7 @@ key add, key list, key revoke, segment list, segment show, segment members, segm
 segment rollback, segment retire, segment restore, segment delete, segment expect, upload list, upload show,
 upload rejects, upload approve, upload discard, upload retry, member segments, hook add, hook list, hook test,
 hook remove, hook deliveries, token add, token list, token revoke, gate set, gate list, gate remove, segment export,
-explain, help
+explain, help, settings
 """
 
 
