@@ -220,8 +220,8 @@ def _absolute(name: str, place: Path) -> Path:
         return place.absolute()
     except OSError as exc:
         raise SettingsError(
-            f"The working folder is not there any more ({exc.strerror}), and {_variable([name])} is relative to it:"
-            " go to a folder that is there, or set it to a whole path."
+            f"The working folder is gone ({exc.strerror}), and {_variable([name])} is relative to it:"
+            " change to a folder that exists, or set it to an absolute path."
         ) from None
 
 

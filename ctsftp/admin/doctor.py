@@ -181,7 +181,7 @@ def _clock(latest_upload_at: str | None, now: datetime) -> Iterator[Finding]:
             " the clock is behind now, or it was ahead when that came."
         )
         do = "If it is behind, set it, and keep it by NTP (timedatectl set-ntp true)."
-        yield Finding("clock", Level.BAD, text, f"{do} If it is right, nothing is to be done.")
+        yield Finding("clock", Level.BAD, text, f"{do} If it is right, do nothing.")
 
 
 async def _not_renamed(settings: Settings, store: Store) -> list[Finding]:
@@ -204,9 +204,7 @@ async def _pins(settings: Settings, store: Store) -> list[Finding]:
     if made is None or not (clients := await store.checks.signed_in_before(iso(made))):
         return []
     text = f"A host key was written on {iso(made)}, after the last login of: {', '.join(clients)}."
-    do = (
-        "If it was made anew, restore the old one, or send the fingerprints (ctsftp client show NAME) to these senders."
-    )
+    do = "If it was replaced, restore the old one, or send the fingerprints (ctsftp client show NAME) to these senders."
     return [Finding("host keys", Level.WARN, text, do)]
 
 

@@ -36,7 +36,7 @@ def command(
     since: str | None,
     as_json: bool,
 ) -> None:
-    """Tell what would become of a file, and which setting to change; exit code 1 if it would not be applied.
+    """Check a file: what would become of it, and which setting to change; exit code 1 if it would not be applied.
 
     What comes from standard input (`-`) has no name, so only its content is judged. With --kept, list the kept files
     that would come out differently than they did; exit code 1 if there are any. Run it after an upgrade.

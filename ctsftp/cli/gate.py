@@ -81,7 +81,7 @@ def remove(edge: Edge, kind: str, item: str, *, client: str | None, as_json: boo
     Example: ctsftp gate remove reward 4711
     """
     row = perform(edge.settings, "gate.remove", {"kind": kind, "item": item, "client": client})
-    _answer(row, "has no gate any more.", as_json=as_json)
+    _answer(row, "has no gate now.", as_json=as_json)
 
 
 def _answer(row: dict[str, Any], what: str, *, as_json: bool) -> None:

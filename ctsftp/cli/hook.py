@@ -42,7 +42,7 @@ SPARE = ("NEXT TRY (UTC)", "CLIENT", "SEGMENT")
 
 @click.group("hook")
 def command() -> None:
-    """Tell programs and people what happens.
+    """Notify programs and people.
 
     \b
     Example: ctsftp hook add https://example.com/ctsftp --event upload.loaded
@@ -94,7 +94,7 @@ def add(edge: Edge, url: str, client: str | None, *, events: tuple[str, ...], is
 @json_option
 @pass_edge
 def list_(edge: Edge, as_json: bool) -> None:
-    """List the hooks, without what is secret in their addresses, and how much waits for each.
+    """List the hooks, without the secrets in their addresses, and how many events wait for each.
 
     \b
     Example: ctsftp hook list
@@ -129,7 +129,7 @@ def test(edge: Edge, hook_id: int, as_json: bool) -> int:
 @json_option
 @pass_edge
 def remove(edge: Edge, hook_id: int, as_json: bool) -> None:
-    """Remove a hook; what was still to be delivered to it is dropped.
+    """Remove a hook; pending events for it are dropped.
 
     \b
     Example: ctsftp hook remove 1
@@ -148,7 +148,7 @@ def remove(edge: Edge, hook_id: int, as_json: bool) -> None:
 @json_option
 @pass_edge
 def deliveries(edge: Edge, *, hook_id: int | None, state: str | None, revived_id: int | None, as_json: bool) -> None:
-    """List what was told to whom, newest first: the table shows 50, --json all that are kept.
+    """List deliveries, newest first: the table shows 50, --json all that are kept.
 
     \b
     Example: ctsftp hook deliveries --state dead

@@ -35,7 +35,7 @@ def command() -> None:
 @json_option
 @pass_edge
 def list_(edge: Edge, as_json: bool) -> None:
-    """List the logins of late, those refused, and the senders without an algorithm in common; the newest first.
+    """List recent logins, refused ones, and senders without an algorithm in common; newest first.
 
     A user name that is nearly a client's is shown with the client that it was meant for. The running server remembers
     500 of each kind, and forgets them when it stops; a client's sheet (client show) has its last login for good.

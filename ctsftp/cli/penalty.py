@@ -42,7 +42,7 @@ def list_(edge: Edge, as_json: bool) -> None:
         ("OFFENCES", "offences"),
         ("LAST", "last"),
     ]
-    print_table(rows, columns, empty="No address has failed to sign in lately.")
+    print_table(rows, columns, empty="No address has failed to sign in recently.")
 
 
 @command.command()
@@ -50,7 +50,7 @@ def list_(edge: Edge, as_json: bool) -> None:
 @json_option
 @pass_edge
 def clear(edge: Edge, address: str | None, as_json: bool) -> None:
-    """Forgive an address (of an IPv6 one, its /64), or all; it can connect at once.
+    """Clear the penalty of an address (of an IPv6 one, its /64), or of all; it can connect at once.
 
     \b
     Example: ctsftp penalty clear 192.0.2.7
@@ -61,7 +61,7 @@ def clear(edge: Edge, address: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"address": address, "forgiven": count})
         return
-    say(f"Forgave {address}." if address else f"Forgave {some(count, 'address')}.")
+    say(f"Cleared {address}." if address else f"Cleared {some(count, 'address')}.")
 
 
 def _ask(edge: Edge, operation: str, **arguments: str | None) -> Any:

@@ -63,7 +63,7 @@ def add(edge: Edge, name: str, *, client: str | None, admin: bool, expires: date
 @json_option
 @pass_edge
 def list_(edge: Edge, as_json: bool) -> None:
-    """List the tokens: whose they are, what they may, when they were last used.
+    """List the tokens: client, rights, expiry, last use.
 
     \b
     Example: ctsftp token list
@@ -80,7 +80,7 @@ def list_(edge: Edge, as_json: bool) -> None:
 @json_option
 @pass_edge
 def revoke(edge: Edge, name: str, as_json: bool) -> None:
-    """Revoke a token: it is refused from now on.
+    """Revoke a token; it is refused from now on.
 
     \b
     Example: ctsftp token revoke storefront

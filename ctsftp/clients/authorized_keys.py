@@ -203,7 +203,7 @@ def _split_options(text: str) -> tuple[dict[str, str | None], str]:
     while match := _OPTION.match(text, at):
         name = match[1].lower()
         if name in options:
-            raise RefusedError(f"the option {name} stands here twice")
+            raise RefusedError(f"the option {name} is here twice")
         options[name] = match[2]
         at = match.end()
         if text[at : at + 1] in {" ", "\t"}:
@@ -212,7 +212,7 @@ def _split_options(text: str) -> tuple[dict[str, str | None], str]:
             break
         at += 1
     raise RefusedError(
-        "the options are broken: they are separated by commas without spaces, values stand in double quotes"
+        "the options are broken: they are separated by commas without spaces, values are in double quotes"
     )
 
 
@@ -240,10 +240,10 @@ def _read_expiry(value: str) -> datetime:
             digits, zone = match[1], UTC if match[2] else None
             return datetime.strptime(digits, _EXPIRY_FORMATS[len(digits)]).replace(tzinfo=zone).astimezone(UTC)
     raise RefusedError(
-        f"expiry-time {value!r} is no time: write YYYYMMDD, YYYYMMDDHHMM or YYYYMMDDHHMMSS, with Z behind it for UTC"
+        f"expiry-time {value!r} is not a time: write YYYYMMDD, YYYYMMDDHHMM or YYYYMMDDHHMMSS, followed by Z for UTC"
     )
 
 
 def _refuse_duplicate(first: KeyEntry | None) -> None:
     if first is not None:
-        raise RefusedError(f"the same key stands on line {first.line}, which is used")
+        raise RefusedError(f"the same key is on line {first.line}, which is used")

@@ -87,10 +87,10 @@ class Clients:
         found = []
         for path, is_folder in self._listing():
             if not is_client_name(path.name):
-                text = "no client can have this name, so it is not looked at"
+                text = "not a client's name, so it is ignored"
                 found.append(Problem(path=path, text=text, do="Rename it, or move it away."))
             elif not is_folder:
-                found.append(Problem(path=path, text="no folder, so it is no client", do="Move it away."))
+                found.append(Problem(path=path, text="not a folder, so not a client", do="Move it away."))
             else:
                 found.extend(self.get(path.name).problems)
         return found

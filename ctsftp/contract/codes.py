@@ -198,7 +198,7 @@ PAGES: dict[Code, Page] = {
     ),
     Code.DIRECTORY: Page(
         REJECTED,
-        "The list was put into a folder. Lists belong into `/`, or into a folder that the server's admin named.",
+        "The list was put into a folder. Put lists into `/`, or into a folder that the server's admin named.",
         "Directory: /",
         _CORRECT_AND_RUN,
         "If the sender cannot change it, name the folder in the client's `client.toml` (`directories`), then run"

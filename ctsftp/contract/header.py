@@ -105,7 +105,7 @@ def _why_no_line(line: bytes, max_line_bytes: int) -> Fault | None:
     if b"\r" in text:
         what = "The lines end in CR alone (a carriage return), as in a CSV file for Macintosh"
     elif any(_first_id(piece) for piece in pieces(text)[1:]):
-        what = f"Another character stands in place of a line end ({invisible(text.decode('utf-8', 'replace'))})"
+        what = f"Another character is in place of a line end ({invisible(text.decode('utf-8', 'replace'))})"
     else:
         return line_too_long(1, max_line_bytes) if len(line) > max_line_bytes else None
     return fault(Code.LINE_ENDS, f"{what}: save it as CSV UTF-8, whose lines end in LF or CR LF.")
@@ -226,7 +226,7 @@ def _describe_titles(text: bytes, titles: list[str], known: set[str], names: str
     found = f"No column is titled {names}; the first line's titles are: {_listed(titles)}."
     for place, title in enumerate(titles, 1):
         if (hidden := invisible(title)) and _plain(title) in known:
-            what = f"Invisible characters ({hidden}) stand beside the title of column {place}"
+            what = f"Invisible characters ({hidden}) are beside the title of column {place}"
             return fault(Code.NO_ID_COLUMN, f"{what}, which without them is {harmless(visible(title))}.")
     if (spoiled := _spoiled(titles, known)) is not None:
         return _describe_spoiled(spoiled, titles[spoiled])

@@ -260,7 +260,7 @@ class CsvReader:
         others = f"others are part of a value (line {self._rows.odd_line:,})"
         if settled.lost_line:
             what = f"Some quotes enclose values with line breaks (line {settled.lost_line:,})"
-            why = others if self._rows.odd_line else "what they enclose is no row"
+            why = others if self._rows.odd_line else "what they enclose is not a row"
             self._notices[Code.ENCLOSURE] = notice(Code.ENCLOSURE, f"{what}, and {why}: these lines were rejected.")
         elif settled.rows_line:
             what = f"Quotes that may enclose line breaks (line {settled.rows_line:,}) were read as text, since {others}"

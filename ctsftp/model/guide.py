@@ -32,7 +32,7 @@ _HELD: dict[str, str] = {
     Code.UNFINISHED: "nothing, if the file is whole; else run the job again",
     Code.FOOTER: "the last row, if it is a count of the rows",
     Code.ID_TITLE: "the title of the id column, if it has CTUserIDs: CTUserID",
-    Code.EMPTY: "nothing, if nobody is to be in the segment",
+    Code.EMPTY: "nothing, if the segment should be empty",
     Code.SHRUNK: "nothing, if the audience is that small",
 }
 _KINDS = {

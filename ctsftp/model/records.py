@@ -285,7 +285,7 @@ class Snapshot:
 class IfApprovedOut(TypedDict):
     """What a held upload would change if it were approved now."""
 
-    members_now: Annotated[int | None, Says("null where there is no segment yet")]
+    members_now: Annotated[int | None, Says("null if there is no segment yet")]
     enter: Annotated[int | None, Says("null while it is counted, or cannot be at this node")]
     leave: Annotated[int | None, Says("null while it is counted, or cannot be at this node")]
 

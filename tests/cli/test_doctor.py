@@ -202,7 +202,7 @@ def test_a_clock_that_went_back_is_bad_unless_it_is_known_to_be_right_now(
     finding = found(sound, "clock")
     assert finding["level"] == "bad"
     assert "it was ahead when that came" in finding["text"]
-    assert "If it is right, nothing is to be done." in finding["do"]
+    assert "If it is right, do nothing." in finding["do"]
     monkeypatch.setattr("ctsftp.admin.doctor.is_synchronised", lambda: True)
     assert "It was ahead once" in sound.run("doctor").out
 

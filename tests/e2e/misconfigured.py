@@ -272,8 +272,8 @@ CASES = [
     wrong(
         "hashes for ids",
         Code.SCATTERED,
-        "lie scattered",
-        "no CTUserIDs",
+        "are scattered",
+        "not CTUserIDs",
         "Select Object",
         content=b"CTUserID\n" + b"".join(b"%d\n" % (one << 40) for one in range(1, 1001)),
     ),

@@ -189,7 +189,7 @@ async def _look_up(visitor: Visitor, segment: Segment, member: str) -> Found:
     if segment.retired_at:
         return Found(tone="warn", text="The segment is retired: it has no members.")
     is_member = await visitor.store.lookups.is_member(segment.client, segment.key, int(member))
-    answer = "is a member." if is_member else "is no member."
+    answer = "is a member." if is_member else "is not a member."
     return Found(tone="good" if is_member else "", text=f"{int(member)} {answer}")
 
 

@@ -28,7 +28,7 @@ _MEANINGS = {
     State.FAILED: "The fault is the server's. The file is safe, and loading it is retried automatically.",
     State.RETIRED: "It was not applied: the segment was retired when it came.",
     State.DISCARDED: "An admin discarded it.",
-    State.IGNORED: "Its name is no segment file's.",
+    State.IGNORED: "The name does not look like a segment file.",
 }
 _ACTIONS = {
     State.HELD: ("approve", "discard"),
