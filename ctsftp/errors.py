@@ -10,9 +10,13 @@ peer's, the disk's and ours. Their translations stand in one place each: to SFTP
     ├── UsageError              the admin asked for something impossible   (exit 2)
     │   ├── SettingsError       a setting is missing, unknown or wrong
     │   ├── AmbiguousError      a name fits several things: say which
-    │   └── DataFolderBusyError another process holds the data folder
+    │   ├── DataFolderBusyError another process holds the data folder
+    │   └── UnreachableError    the control socket may not be opened by this account
     ├── RefusedError            the answer is no, and the reason           (exit 1)
-    │   └── NotFoundError       the thing is not there
+    │   ├── NotFoundError       the thing is not there
+    │   │   └── SnapshotGoneError   a snapshot is not kept any more
+    │   ├── IllegalMoveError    an upload cannot go from its state to that one
+    │   └── UntrustedFileError  others may read or write a file that they should not
     ├── PeerError               the sender's fault, told to the sender
     │   ├── PathRefusedError    a path out of the home, a link, a name that cannot be
     │   ├── NoSuchPathError     nothing stands at that path
@@ -24,7 +28,9 @@ peer's, the disk's and ours. Their translations stand in one place each: to SFTP
     ├── StoreError              the database's fault: locked, corrupt, from the future
     │   ├── LostDatabaseError   its file was deleted or replaced while it was open
     │   └── DamagedListError    a list of members is not what was written
-    └── TakenOverError          another node took this one for dead
+    ├── OtherVersionError       the running server speaks another protocol
+    ├── TakenOverError          another node took this one for dead
+    └── TourError               the tour of `ctsftp demo` went otherwise than it says
 """
 
 
@@ -48,12 +54,32 @@ class DataFolderBusyError(UsageError):
     """Another process holds the data folder."""
 
 
+class UnreachableError(UsageError):
+    """The control socket of a running server cannot be opened."""
+
+
 class RefusedError(CtsftpError):
     """The answer is no, and the text says why."""
 
 
 class NotFoundError(RefusedError):
     """The thing that was named is not there."""
+
+
+class SnapshotGoneError(NotFoundError):
+    """A snapshot that somebody held, or was reading, is not kept any more."""
+
+
+class IllegalMoveError(RefusedError):
+    """An upload cannot go from its state to that one; nothing was changed."""
+
+
+class UntrustedFileError(RefusedError):
+    """A file that may be read or written by others than it should; `do` is the command that mends it."""
+
+    def __init__(self, text: str, do: str = "") -> None:
+        super().__init__(f"{text}: {do}" if do else text)
+        self.do = do
 
 
 class PeerError(CtsftpError):
@@ -100,5 +126,13 @@ class DamagedListError(StoreError):
     """A list of members is not what was written: a part is missing, cut, or has other bytes."""
 
 
+class OtherVersionError(CtsftpError):
+    """The running server is of another version than the command that asks it."""
+
+
 class TakenOverError(CtsftpError):
     """Another node took this one for dead, and works on its data folder."""
+
+
+class TourError(CtsftpError):
+    """Something went otherwise than the tour says; the text tells what was expected and what was found."""

@@ -9,7 +9,6 @@ begin with `CTSFTP_TESTS_`, and those by which Kubernetes tells a container of a
 import json
 import os
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -20,24 +19,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableError
 
+from ctsftp.datafolder import DataFolder
 from ctsftp.errors import SettingsError
 from ctsftp.ingest.settings import IngestSettings, SweepSettings
 from ctsftp.notify.settings import NotifySettings
 from ctsftp.sftp.settings import SftpSettings
+from ctsftp.sources import DEFAULT_DATA_DIR, ENV_PREFIX, find_config, our_variables, read_toml
 from ctsftp.spool.settings import SpoolSettings
 from ctsftp.web.settings import HttpSettings
-
-ENV_PREFIX = "CTSFTP_"
-TESTS_PREFIX = f"{ENV_PREFIX}TESTS_"
-CONFIG_PLACES = (Path("ctsftp.toml"), Path("/etc/ctsftp/ctsftp.toml"))
 
 # Of a name to the setting that was meant (difflib): first one letter too many or too few, at last anything like it.
 ALMOST_THE_SAME, LIKENESS = 0.9, 0.7
 SHOWN_CHARACTERS = 60  # of a wrong value
-# What Kubernetes sets for each Service that stands in a container's namespace (Service links).
-_SERVICE_LINK = re.compile(r"\w+_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
-_SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
-
 Names = tuple[str, ...]  # of a setting: its groups, and its own
 
 
@@ -74,7 +67,7 @@ class Settings(BaseSettings):
         nested_model_default_partial_update=True,
     )
 
-    data_dir: Path = Field(Path("data"), description="folder of the uploads, the database and the lock")
+    data_dir: Path = Field(Path(DEFAULT_DATA_DIR), description="folder of the uploads, the database and the lock")
     keys_dir: Path = Field(Path("keys"), description="folder of the clients and the host keys")
     host_keys_dir: Path | None = Field(None, description="folder of the host keys, if not keys_dir/host")
     database_url: str | None = Field(None, description="URL of the database, if not data_dir/ctsftp.db")
@@ -102,9 +95,14 @@ class Settings(BaseSettings):
         return env_settings, init_settings
 
     @property
+    def data(self) -> DataFolder:
+        """The data folder, with what stands in it."""
+        return DataFolder(self.data_dir)
+
+    @property
     def database(self) -> str:
         """The database's URL."""
-        return self.database_url or f"sqlite+aiosqlite:///{self.data_dir / 'ctsftp.db'}"
+        return self.database_url or f"sqlite+aiosqlite:///{self.data.database}"
 
     @property
     def host_keys(self) -> Path:
@@ -115,7 +113,7 @@ class Settings(BaseSettings):
 def read_settings(config: Path | None = None) -> Settings:
     """Read the settings, with absolute paths; raise `SettingsError` with one line that names what is wrong."""
     file = config or find_config()
-    table = _read_toml(file)
+    table = read_toml(file)
     _refuse_unknown(table, file)
     try:
         settings = Settings(**table)
@@ -134,34 +132,14 @@ def read_settings(config: Path | None = None) -> Settings:
     return settings.model_copy(update=paths)
 
 
-def find_config() -> Path | None:
-    """Find the settings file that counts where none is named.
-
-    A working folder that this account may not enter, or that is gone, holds none.
-    """
-    for place in CONFIG_PLACES:
-        try:
-            if place.exists():
-                return place
-        except OSError as exc:
-            if place.is_absolute():
-                raise SettingsError(
-                    f"No permission to read {place} ({exc.strerror}): be root or its account."
-                ) from None
-    return None
-
-
 def unknown_variables(variables: Mapping[str, str] = os.environ) -> list[str]:
     """List the environment variables that look like settings and are none."""
-    return sorted(name for name, value in variables.items() if _looks_wrong(name.upper(), value))
-
-
-def _looks_wrong(name: str, value: str) -> bool:
-    if not name.startswith(ENV_PREFIX) or name.startswith(TESTS_PREFIX):
-        return False
-    if _SERVICE_LINK.fullmatch(name) or _SERVICE_ADDRESS.match(value):
-        return False
-    return tuple(name.removeprefix(ENV_PREFIX).lower().split("__")) not in _known()
+    known = _known()
+    return sorted(
+        name
+        for name, _ in our_variables(variables)
+        if tuple(name.upper().removeprefix(ENV_PREFIX).lower().split("__")) not in known
+    )
 
 
 def _known() -> dict[Names, bool]:
@@ -225,17 +203,6 @@ def _absolute(name: str, place: Path) -> Path:
         ) from None
 
 
-def _read_toml(file: Path | None) -> dict[str, Any]:
-    if file is None:
-        return {}
-    try:
-        return tomllib.loads(file.read_text("utf-8"))
-    except OSError as exc:
-        raise SettingsError(f"The settings file {file} cannot be read: {exc.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise SettingsError(f"The settings file {file} is not TOML: {exc}.") from None
-
-
 def _describe(exc: ValidationError, file: Path | None) -> str:
     """Name the first wrong setting, in both its spellings, what is wrong, and how many more there are."""
     errors = exc.errors()
@@ -269,7 +236,7 @@ def tell_settings(config: Path | None = None) -> list[Told]:
     """
     settings = read_settings(config)
     file = config or find_config()
-    table = _read_toml(file)
+    table = read_toml(file)
     values = settings.model_dump(mode="json")
     told = []
     for names, is_setting in _known().items():

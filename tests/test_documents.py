@@ -6,9 +6,10 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from ctsftp.clients.config import ClientConfig, Guards
+from ctsftp.clients.config import ClientConfig
 from ctsftp.contract.codes import HELD, PAGES, Code
 from ctsftp.contract.states import State, render_diagram
+from ctsftp.contract.verdict import Guards
 from ctsftp.pages import NAMES
 from ctsftp.settings import Settings
 
@@ -22,11 +23,13 @@ def settings_rows() -> dict[str, tuple[str, str]]:
     return dict(_rows("CTSFTP_", Settings))
 
 
-def _rows(prefix: str, group: type[BaseModel]) -> Iterator[tuple[str, tuple[str, str]]]:
+def _rows(
+    prefix: str, group: type[BaseModel], defaults: BaseModel | None = None
+) -> Iterator[tuple[str, tuple[str, str]]]:
     for name, field in group.model_fields.items():
-        default = field.get_default()
+        default = getattr(defaults, name) if defaults else field.get_default()
         if isinstance(default, BaseModel):
-            yield from _rows(f"{prefix}{name.upper()}__", type(default))
+            yield from _rows(f"{prefix}{name.upper()}__", type(default), default)
         else:
             yield f"{prefix}{name.upper()}", (_shown(name, default), str(field.description))
 

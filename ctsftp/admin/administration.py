@@ -1,20 +1,23 @@
 """How a running server is administered: the commands that people give it, and the control socket that takes them."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict
-from typing import Any
+from typing import TypeVar
 
 import structlog
 
 from ctsftp.admin.control import ControlSocket
-from ctsftp.admin.handlers import for_log, perform_on
+from ctsftp.admin.handlers import perform_live, perform_on, require_role
+from ctsftp.admin.reading import Shelf, pages_of
 from ctsftp.app import serving
 from ctsftp.app.logwriter import LogWriter
 from ctsftp.app.service import Service
-from ctsftp.app.sheet import CAUSES
 from ctsftp.errors import CtsftpError
+from ctsftp.model.commands import Command, LiveCommand, Role, for_log
+from ctsftp.model.reads import Read, Row
 from ctsftp.settings import Settings
+
+R = TypeVar("R")
 
 log = structlog.get_logger()
 
@@ -40,7 +43,8 @@ class Administration:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._socket = ControlSocket(service.engine.settings.data_dir / "control.sock", self.perform)
+        place = service.engine.settings.data.socket
+        self._socket = ControlSocket(place, self._perform_for_operator, self._read)
 
     async def start(self) -> None:
         """Take commands by the control socket."""
@@ -50,32 +54,22 @@ class Administration:
         """Take none any more."""
         await self._socket.close()
 
-    async def perform(self, operation: str, arguments: dict[str, Any]) -> Any:
-        """Do what an admin asks for."""
+    async def perform(self, command: Command[R], *, role: Role) -> R:
+        """Do what is asked by somebody of this role; `RefusedError` if it is not for them."""
         try:
-            return await self._perform(operation, arguments)
+            require_role(command, role)
+            if isinstance(command, LiveCommand):
+                return await perform_live(self._service, command)
+            try:
+                return await perform_on(self._service.engine, command)
+            finally:
+                self._service.live.beat()  # also where it is not known whether it was done
         except CtsftpError as exc:
-            log.warning("admin command refused", operation=operation, error=str(exc), **for_log(arguments))
+            log.warning("admin command refused", operation=command.wire, error=str(exc), **for_log(command))
             raise
 
-    async def _perform(self, operation: str, arguments: dict[str, Any]) -> Any:
-        service = self._service
-        match operation:
-            case "sessions.recheck":
-                result: Any = await service.server.recheck()
-            case "penalty.list":
-                return [asdict(penalty) for penalty in service.server.penalties()]
-            case "server.faults":
-                return await service.faults()
-            case "login.list":
-                found = service.server.attempts.as_json()
-                return [one | {"text": one["text"] or CAUSES.get(one["cause"], "")} for one in found]
-            case "penalty.clear":
-                result = service.server.clear_penalties(**arguments)
-            case _:
-                try:
-                    return await perform_on(service.engine, operation, arguments)
-                finally:
-                    service.live.beat()  # also where it is not known whether it was done
-        log.info("admin command", operation=operation, result=result, **for_log(arguments))
-        return result
+    async def _perform_for_operator(self, command: Command[R]) -> R:
+        return await self.perform(command, role=Role.OPERATOR)
+
+    def _read(self, asked: Read[Row]) -> AsyncIterator[list[Row]]:
+        return pages_of(Shelf(self._service.readable, self._service.if_approved), asked)

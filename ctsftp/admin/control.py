@@ -1,43 +1,51 @@
-"""The control socket: how the command line tells a running `serve` what to do.
+"""The control socket: how a running `serve` is asked, over a Unix socket that only its owner may open.
 
-One JSON object a line each way, over a Unix socket that only its owner may open: `{"do": name, "with":
-{...}}` is answered with `{"done": result}` or `{"error": class name, "text": reason}`.
+What goes over it stands in `wire`; `asking` is the other side.
 """
 
 import asyncio
 import json
-import os
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from pathlib import Path
-from typing import Any
 
 import structlog
 
-from ctsftp import errors
-from ctsftp.errors import CtsftpError, SettingsError, UsageError
+from ctsftp.admin.wire import (
+    END,
+    MAX_FRAME_BYTES,
+    PROTOCOL,
+    address_of,
+    dump,
+    frame,
+    frame_of_error,
+    frames_of_result,
+    frames_of_rows,
+)
+from ctsftp.errors import CtsftpError, SettingsError
+from ctsftp.model import commands, reads
+from ctsftp.model.commands import Command
+from ctsftp.model.reads import Read
 
 SOCKET_MODE = 0o600
-MAX_LINE_BYTES = 16 << 20
-# A path that is longer than this cannot be a Unix socket's address (unix(7)).
-MAX_SOCKET_PATH_BYTES = 107
-
-# The errors that both sides know by name; a subclass from elsewhere goes by its nearest ancestor here.
-KINDS = {name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, CtsftpError)}
+# A command that takes nothing of its answer for so long is broken off: it was stopped, or hangs.
+STALLED_S = 60.0
 
 log = structlog.get_logger()
 
-Perform = Callable[[str, dict[str, Any]], Awaitable[Any]]
+Perform = Callable[[Command[object]], Awaitable[object]]
+Answer = Callable[[Read[object]], AsyncIterator[Sequence[object]]]
 
 
 class ControlSocket:
     """Answers what the command line asks of this process."""
 
-    def __init__(self, place: Path, perform: Perform) -> None:
+    def __init__(self, place: Path, perform: Perform, read: Answer) -> None:
         self._place = place
         self._perform = perform
+        self._read = read
         self._server: asyncio.Server | None = None
         self._answering: set[asyncio.Task[None]] = set()
 
@@ -46,7 +54,7 @@ class ControlSocket:
         try:
             self._place.unlink(missing_ok=True)
             bound = _bind(self._place)
-            self._server = await asyncio.start_unix_server(self._accept, sock=bound, limit=MAX_LINE_BYTES)
+            self._server = await asyncio.start_unix_server(self._accept, sock=bound, limit=MAX_FRAME_BYTES)
         except OSError as exc:
             raise SettingsError(
                 f"The control socket {self._place} cannot be made ({exc.strerror}): "
@@ -78,69 +86,49 @@ class ControlSocket:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         structlog.contextvars.bind_contextvars(by_uid=_uid_of(writer))
         try:
-            if line := await reader.readline():
-                writer.write(_line(await self._result(line)))
-                await writer.drain()
+            if not (line := await reader.readline()):
+                return
+            if (asked := _asked(line)) is None:
+                # What a command of before the frames reads as an error.
+                text = "The server that runs is of another version of ctsftp than this command: restart it."
+                writer.write(dump({"error": "UsageError", "text": text}) + b"\n")
+                return
+            writer.write(dump({"protocol": PROTOCOL}) + b"\n")
+            async with aclosing(self._frames(asked)) as frames:
+                async for one in frames:
+                    writer.write(one)
+                    async with asyncio.timeout(STALLED_S):
+                        await writer.drain()
         except (OSError, ValueError) as exc:
             log.warning("control connection broke off", error=str(exc))
 
-    async def _result(self, line: bytes) -> dict[str, Any]:
+    async def _frames(self, asked: dict[str, object]) -> AsyncGenerator[bytes, None]:
         try:
-            request = json.loads(line)
-            return {"done": await self._perform(request["do"], request["with"])}
+            if "read" in asked:
+                async for rows in self._read(reads.decode(asked)):
+                    for one in frames_of_rows(rows):
+                        yield one
+            else:
+                for one in frames_of_result(await self._perform(commands.decode(asked))):
+                    yield one
+            yield frame(END)
         except CtsftpError as exc:
-            name = next(kind.__name__ for kind in type(exc).__mro__ if KINDS.get(kind.__name__) is kind)
-            return {"error": name, "text": str(exc)}
+            yield frame_of_error(exc)
         except Exception as exc:
             log.exception("control request failed")
-            return {"error": CtsftpError.__name__, "text": f"The server failed: {exc!r}. Its log says more."}
+            yield frame_of_error(CtsftpError(f"The server failed: {exc!r}. Its log says more."))
 
 
-async def ask(place: Path, operation: str, arguments: dict[str, Any]) -> Any:
-    """Ask the running `serve`; raise what it raised, or ConnectionRefusedError if none listens."""
+def _asked(line: bytes) -> dict[str, object] | None:
+    """Read what is asked; None for what is not of this protocol."""
     try:
-        with _address(place) as address:
-            reader, writer = await asyncio.open_unix_connection(address, limit=MAX_LINE_BYTES)
-    except FileNotFoundError as exc:
-        raise ConnectionRefusedError(str(exc)) from exc
-    except ConnectionRefusedError:
-        raise
-    except OSError as exc:
-        raise UsageError(
-            f"{place}, by which a running server is asked, cannot be opened ({exc.strerror}):"
-            " be root, or the server's account."
-        ) from exc
-    try:
-        writer.write(_line({"do": operation, "with": arguments}))
-        line = await reader.readline()
-    except ConnectionError:
-        line = b""
-    finally:
-        await _close(writer)
-    if not line:
-        raise CtsftpError("The server stopped before it answered: see what it did, and try again.")
-    answer = json.loads(line)
-    if "error" in answer:
-        raise KINDS.get(answer["error"], CtsftpError)(answer["text"])
-    return answer["done"]
-
-
-async def is_answered(place: Path) -> bool:
-    """Tell whether a running `serve` listens, without asking anything of it."""
-    try:
-        with _address(place) as address:
-            _, writer = await asyncio.open_unix_connection(address)
-    except OSError:
-        return False
-    await _close(writer)
-    return True
-
-
-async def _close(writer: asyncio.StreamWriter) -> None:
-    """Close a connection, and wait for it: a command's event loop may end right afterwards."""
-    writer.close()
-    with suppress(OSError):
-        await writer.wait_closed()
+        request = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(request, dict) or request.get("protocol") != PROTOCOL:
+        return None
+    asked = request.get("ask")
+    return asked if isinstance(asked, dict) else None
 
 
 def _uid_of(writer: asyncio.StreamWriter) -> int:
@@ -150,32 +138,14 @@ def _uid_of(writer: asyncio.StreamWriter) -> int:
     return int(struct.unpack("3i", credentials)[1])
 
 
-def _line(message: dict[str, Any]) -> bytes:
-    """Write a message as one line; ASCII, so that a name that is no UTF-8 arrives as it was typed."""
-    return json.dumps(message).encode("ascii") + b"\n"
-
-
 def _bind(place: Path) -> socket.socket:
     """Make the socket's file, which nobody else may open by the time that somebody listens."""
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with _address(place) as address:
+        with address_of(place) as address:
             bound.bind(address)
         place.chmod(SOCKET_MODE)
     except BaseException:
         bound.close()
         raise
     return bound
-
-
-@contextmanager
-def _address(place: Path) -> Iterator[str]:
-    """Give the socket's address; a path too long for one is reached through its folder's descriptor."""
-    if len(os.fsencode(place)) <= MAX_SOCKET_PATH_BYTES:
-        yield str(place)
-        return
-    folder = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{folder}/{place.name}"
-    finally:
-        os.close(folder)

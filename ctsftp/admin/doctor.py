@@ -7,9 +7,8 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
-from ctsftp.admin.control import ask, is_answered
+from ctsftp.admin import asking
 from ctsftp.admin.work import run
 from ctsftp.app.clock import is_synchronised, utc_now
 from ctsftp.app.sheet import ANY_ADDRESS
@@ -18,9 +17,11 @@ from ctsftp.clients.checks import check_clients, check_host_keys, made_at
 from ctsftp.clients.folder import Clients
 from ctsftp.contract.codes import harmless
 from ctsftp.contract.counting import some
+from ctsftp.contract.events import DeliveryState
 from ctsftp.contract.finding import Finding, Level
+from ctsftp.contract.names import segment_key
 from ctsftp.errors import CtsftpError
-from ctsftp.model.records import DeliveryState
+from ctsftp.model.commands import AttemptOut, ListFaults, ListLogins, ListPenalties, PenaltyOut
 from ctsftp.model.writing import iso
 from ctsftp.settings import Settings
 from ctsftp.sftp.attempts import NO_MATCH, SIGNED_IN
@@ -67,13 +68,13 @@ def _settings(settings: Settings) -> Iterator[Finding]:
 
 
 def _server(settings: Settings) -> Iterator[Finding]:
-    place = settings.data_dir / "control.sock"
-    if not run(is_answered(place)):
+    place = settings.data.socket
+    if not asking.is_answered(place):
         yield Finding("server", Level.OK, "No server is running.")
         return
     yield Finding("server", Level.OK, "A server is running.")
     try:
-        faults = run(ask(place, "server.faults", {}))
+        faults = asking.perform(place, ListFaults())
     except (CtsftpError, ConnectionRefusedError) as exc:
         yield Finding("server", Level.WARN, f"It was not asked how it is: {exc}", "Restart it with this version.")
         return
@@ -86,8 +87,8 @@ def _folders(settings: Settings) -> Iterator[Finding]:
         yield _no_data_folder(settings)
         return
     yield from check_folder("data", settings.data_dir)
-    yield from check_clients_folders(settings.data_dir / "clients")
-    yield from check_homes(settings.data_dir / "clients")
+    yield from check_clients_folders(settings.data.clients)
+    yield from check_homes(settings.data.clients)
     yield from check_ground(settings.data_dir, shared=settings.takeover.folders is not None)
     yield from check_room(
         settings.data_dir,
@@ -116,7 +117,7 @@ def _no_data_folder(settings: Settings) -> Finding:
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:
-    serves_already = (settings.data_dir / "clients").is_dir()
+    serves_already = settings.data.clients.is_dir()
     if serves_already and not settings.keys_dir.is_dir():
         text = f"There is no keys folder {settings.keys_dir}: nobody can sign in."
         do = "Set CTSFTP_KEYS_DIR for this command to the server's, or restore the folder from a backup."
@@ -133,10 +134,10 @@ def _keys(settings: Settings) -> Iterator[Finding]:
 
 
 async def _database(settings: Settings) -> list[Finding]:
-    if settings.database_url is None and not (settings.data_dir / "ctsftp.db").exists():
-        if await is_answered(settings.data_dir / "control.sock"):
+    if settings.database_url is None and not settings.data.database.exists():
+        if await asyncio.to_thread(asking.is_answered, settings.data.socket):
             return [Finding("database", Level.BAD, "A server runs, and the file of its database is gone.", RESTORE)]
-        if any((settings.data_dir / "clients").glob("*/uploads/*")):
+        if any(settings.data.clients.glob("*/uploads/*")):
             text = f"There are uploads in {settings.data_dir}, and no database: its file is gone."
             return [Finding("database", Level.BAD, text, RESTORE)]
         return [Finding("database", Level.OK, "There is none yet: the server makes it.")]
@@ -157,6 +158,7 @@ async def _database(settings: Settings) -> list[Finding]:
             *await store.checks.integrity(),
             *await store.checks.waiting(utc_now()),
             *await _not_renamed(settings, store),
+            *await _unknown_segments(settings, store),
             *_clock(latest, utc_now()),
             *await _pins(settings, store),
             *await _hooks(store, utc_now()),
@@ -198,6 +200,21 @@ async def _not_renamed(settings: Settings, store: Store) -> list[Finding]:
     return found
 
 
+async def _unknown_segments(settings: Settings, store: Store) -> list[Finding]:
+    """Find guards for segments that are not there: one with a spelling mistake guards nothing, without a word."""
+    clients = Clients(settings.keys_dir)
+    found = []
+    for name in await asyncio.to_thread(clients.names):
+        config = (await asyncio.to_thread(clients.get, name)).config
+        known = {one.key for one in await store.segments.segments(client=name)} if config.segments else set()
+        for title in config.segments:
+            if segment_key(title) not in known:
+                text = f'client.toml of {name} has guards for [segments."{harmless(title)}"], which is no segment yet.'
+                do = f"Correct the title (ctsftp segment list --client {name}), unless its first file is still to come."
+                found.append(Finding("clients", Level.WARN, text, do))
+    return found
+
+
 async def _pins(settings: Settings, store: Store) -> list[Finding]:
     """Find the clients that knew other host keys: theirs refuse to connect, and say so only in their own logs."""
     made = await asyncio.to_thread(made_at, settings.host_keys)
@@ -232,9 +249,9 @@ async def _hooks(store: Store, now: datetime) -> list[Finding]:
 async def _front_door(settings: Settings, logins: list[tuple[str, str]]) -> list[Finding]:
     """Ask the running server whom it keeps out: a sender's address, or a sender without an algorithm in common."""
     try:
-        penalties, attempts = [
-            await ask(settings.data_dir / "control.sock", operation, {}) for operation in ("penalty.list", "login.list")
-        ]
+        place = settings.data.socket
+        penalties = await asyncio.to_thread(asking.perform, place, ListPenalties())
+        attempts = await asyncio.to_thread(asking.perform, place, ListLogins())
     except (ConnectionRefusedError, CtsftpError):  # none runs, or it is of another version or account
         return []
     refused = {one["source"]: one for one in penalties if one["refused"]}
@@ -250,7 +267,7 @@ async def _front_door(settings: Settings, logins: list[tuple[str, str]]) -> list
     return found
 
 
-def _senders(logins: list[tuple[str, str]], attempts: list[dict[str, Any]]) -> list[tuple[str, str]]:
+def _senders(logins: list[tuple[str, str]], attempts: list[AttemptOut]) -> list[tuple[str, str]]:
     """List the addresses from which clients sign in, each with those clients' names."""
     clients: dict[str, set[str]] = {}
     lately = [(one["user"], one["address"]) for one in attempts if one["outcome"] == SIGNED_IN]
@@ -259,7 +276,7 @@ def _senders(logins: list[tuple[str, str]], attempts: list[dict[str, Any]]) -> l
     return [(address, ", ".join(sorted(names))) for address, names in sorted(clients.items())]
 
 
-def _kept_out(penalty: dict[str, Any], address: str, clients: str) -> Finding:
+def _kept_out(penalty: PenaltyOut, address: str, clients: str) -> Finding:
     left_s, last = round(penalty["seconds_left"]), penalty["last"]
     text = f"{address} is refused for another {left_s} s (for {last}); from there these clients sign in: {clients}."
     do = (
@@ -269,7 +286,7 @@ def _kept_out(penalty: dict[str, Any], address: str, clients: str) -> Finding:
     return Finding("server", Level.WARN, text, do)
 
 
-def _no_match(attempt: dict[str, Any], level: Level) -> Finding:
+def _no_match(attempt: AttemptOut, level: Level) -> Finding:
     when = datetime.fromisoformat(attempt["at"])
     text = f"{attempt['address']} ({attempt['software']}) could not connect on {iso(when)}: {attempt['text']}."
     return Finding("server", level, text, attempt["help"] or "ctsftp login list")

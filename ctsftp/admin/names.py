@@ -6,7 +6,7 @@ form, in any case.
 
 from collections.abc import Collection, Sequence
 
-from ctsftp.contract.ids import is_upload_id
+from ctsftp.contract.ids import SHORT_ID, is_upload_id
 from ctsftp.contract.names import segment_key
 from ctsftp.contract.states import State
 from ctsftp.errors import AmbiguousError, NotFoundError
@@ -17,7 +17,6 @@ from ctsftp.store.store import Store
 # Where an upload waits for a decision; one that is superseded has been decided, by a newer one.
 WAITING = frozenset({State.HELD, State.REJECTED, State.FAILED, State.RETIRED})
 SHOWN = 5  # candidates that are listed
-SHORT_ID = 18  # of an id, what no other upload is likely to share: the millisecond of its CLOSE and a counter
 
 
 async def resolve_segment(store: Store, name: str, client: str | None) -> Segment:

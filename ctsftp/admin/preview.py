@@ -1,12 +1,10 @@
 """For the command line: `check`, and what a held upload would change; finds the client's settings, and the files."""
 
-import asyncio
 import shutil
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from stat import S_ISDIR
 from tempfile import NamedTemporaryFile
@@ -15,20 +13,15 @@ from typing import Any
 from ctsftp.admin.query import query
 from ctsftp.admin.work import run
 from ctsftp.app.clock import utc_now
-from ctsftp.app.engine import config_of
 from ctsftp.clients.config import ClientConfig
 from ctsftp.clients.folder import Clients
-from ctsftp.contract.states import State
 from ctsftp.errors import RefusedError
-from ctsftp.ingest.approval import Approvals
 from ctsftp.ingest.check import Preview, check, check_content
 from ctsftp.ingest.replay import replay
-from ctsftp.model.records import IfApproved, Upload
 from ctsftp.settings import Settings
 from ctsftp.spool.disk import LocalDisk
 from ctsftp.spool.ids import UploadIds
 from ctsftp.spool.spool import Spool
-from ctsftp.spool.stored import StoredUpload
 from ctsftp.store.store import Store
 
 STDIN = Path("-")
@@ -53,7 +46,7 @@ def preview_kept(settings: Settings, client: str | None, since_s: int | None) ->
     """Tell which kept files would come out differently today, as `check --kept --json` prints it."""
     clients = Clients(settings.keys_dir)
     known = set(clients.names())
-    spool = Spool(settings.data_dir / "clients", disk=LocalDisk(), next_id=UploadIds().next)
+    spool = Spool(settings.data.clients, disk=LocalDisk(), next_id=UploadIds().next)
     if client is not None:
         clients.get(client)
     since = utc_now() - timedelta(seconds=since_s) if since_s else None
@@ -88,21 +81,3 @@ def _stdin_as_file() -> Iterator[Path]:
         shutil.copyfileobj(sys.stdin.buffer, kept)
         kept.flush()
         yield Path(kept.name)
-
-
-async def if_approved(settings: Settings, store: Store, upload: Upload) -> IfApproved | None:
-    """Tell what an upload would change if it were approved now; None for one that is not held."""
-    if upload.state is not State.HELD:
-        return None
-    clients = Clients(settings.keys_dir)
-    spool = Spool(settings.data_dir / "clients", disk=LocalDisk(), next_id=UploadIds().next)
-
-    async def find(one: Upload) -> StoredUpload | None:
-        return await asyncio.to_thread(spool.upload, one.client, one.id)
-
-    async with asyncio.TaskGroup() as tasks:
-        approvals = Approvals(
-            settings.ingest, store=store, tasks=tasks, find=find, config_of=partial(config_of, clients)
-        )
-        found = await approvals.if_approved([upload], wait_s=None)
-    return found[upload.id]

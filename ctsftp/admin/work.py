@@ -4,22 +4,21 @@ import os
 import sys
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import uvloop
 
-from ctsftp.admin.control import ask
+from ctsftp.admin import asking
 from ctsftp.errors import NotFoundError, RefusedError
+from ctsftp.model.commands import Command, LiveCommand
 from ctsftp.settings import Settings
 
+R = TypeVar("R")
 T = TypeVar("T")
 
 # The event loop lets go of the interpreter with each write to the disk; by default a thread that reads a file would
 # then keep it for 5 ms, and a file that is being sent would take half again as long.
 SWITCH_INTERVAL_S = 0.0005
-
-# Of a running server alone: None where there is none.
-LIVE_ONLY = frozenset({"sessions.recheck", "penalty.list", "penalty.clear", "login.list", "server.faults"})
 
 
 def run(work: Coroutine[None, None, T]) -> T:
@@ -28,34 +27,39 @@ def run(work: Coroutine[None, None, T]) -> T:
     return uvloop.run(work)
 
 
-def perform(settings: Settings, operation: str, arguments: dict[str, Any]) -> Any:
-    """Have an operation done; raise what it raises."""
-    return run(_perform(settings, operation, arguments))
-
-
-async def _perform(settings: Settings, operation: str, arguments: dict[str, Any]) -> Any:
-    try:
-        return await ask(settings.data_dir / "control.sock", operation, arguments)
-    except ConnectionRefusedError:
-        if operation in LIVE_ONLY:
-            return None
+def perform(settings: Settings, command: Command[R]) -> R:
+    """Have something done by the running server, else by this process; raise what it raises."""
+    with suppress(ConnectionRefusedError):
+        return asking.perform(settings.data.socket, command)
     if not settings.data_dir.is_dir():  # in the wrong folder, an engine would make one
         raise NotFoundError(
             f"There is no data folder {settings.data_dir}: start `ctsftp serve` once, or set CTSFTP_DATA_DIR for this"
             " command to the server's."
         )
     _refuse_foreign_root(settings)
+    return run(_perform_alone(settings, command))
+
+
+def perform_live(settings: Settings, command: LiveCommand[R]) -> R | None:
+    """Have something done by the running server; None where none runs."""
+    try:
+        return asking.perform(settings.data.socket, command)
+    except ConnectionRefusedError:
+        return None
+
+
+async def _perform_alone(settings: Settings, command: Command[R]) -> R:
     from ctsftp.admin.handlers import perform_on  # noqa: PLC0415
     from ctsftp.app.engine import Engine  # noqa: PLC0415  SQLAlchemy and numpy cost a third of a second
 
     async with Engine.open(settings) as engine:
-        return await perform_on(engine, operation, arguments)
+        return await perform_on(engine, command)
 
 
 def _refuse_foreign_root(settings: Settings) -> None:
     """Refuse to work as root on another account's data: the files made here would shut that account's server out."""
     with suppress(FileNotFoundError):
-        owner = (settings.data_dir / "lock").stat().st_uid
+        owner = settings.data.lock.stat().st_uid
         if os.geteuid() == 0 and owner != 0:
             raise RefusedError(
                 f"No server runs, and {settings.data_dir} belongs to the account with the uid {owner}: "

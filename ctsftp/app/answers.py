@@ -5,13 +5,24 @@ Nothing is told where there is no verdict yet: the fault is ours, or the server 
 """
 
 import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from ctsftp.clients.config import ClientConfig
 from ctsftp.contract.states import REFUSED_STATES, State
 from ctsftp.contract.verdict import Verdict
-from ctsftp.sftp.files import Answer, Awaited
+from ctsftp.errors import CtsftpError
+from ctsftp.sftp.landing import Answer, Awaited
 from ctsftp.sftp.receipts import FOLDER
+from ctsftp.sftp.refusals import REMEMBERED_S
+from ctsftp.spool.paths import HomePath
 from ctsftp.spool.stored import StoredUpload
+from ctsftp.store.store import Store
+
+if TYPE_CHECKING:
+    from ctsftp.sftp.server import SftpServer
 
 
 class Answers:
@@ -38,9 +49,23 @@ def answer_to(upload: StoredUpload, verdict: Verdict, config: ClientConfig) -> A
     is_held = verdict.state is State.HELD
     if verdict.state in REFUSED_STATES or (is_held and config.held_is_failure):
         return Answer(refusal=verdict.reason)
+    receipt = FOLDER.child(f"{upload.filename}.txt")
+    if verdict.state is State.LOADED and verdict.reason:
+        return Answer(note=f"Note: {upload.filename} is taken. {verdict.reason} See {receipt}.")
     is_old = verdict.state is State.DUPLICATE and verdict.reason  # the same list as before, and not in use now
     if is_held or is_old or verdict.state is State.SUPERSEDED:
         found = f"{verdict.state} ({verdict.code})" if verdict.code else str(verdict.state)
-        receipt = FOLDER.child(f"{upload.filename}.txt")
         return Answer(note=f"Note: {upload.filename} is {found}, and not applied. {verdict.reason} See {receipt}.")
     return None
+
+
+async def recall_refusals(
+    store: Store, config_of: Callable[[str], ClientConfig], server: "SftpServer", now: datetime
+) -> None:
+    """Let senders hear of what was refused before this server started, but for clients whose settings are broken."""
+    for upload in await store.ledger.refused(since=now - timedelta(seconds=REMEMBERED_S)):
+        with suppress(CtsftpError):
+            if config_of(upload.client).refuse_at_close and upload.finished_at:
+                ago_s = (now - datetime.fromisoformat(upload.finished_at)).total_seconds()
+                path = HomePath.of(upload.directory or "/").child(upload.filename)
+                server.note_refusal(upload.client, path, upload.reason or "", ago_s=ago_s)

@@ -40,7 +40,7 @@ from ctsftp.ingest.reading import Reading
 from ctsftp.ingest.sweeper import Sweeper
 from ctsftp.model.records import Uncounted
 from ctsftp.settings import Settings
-from ctsftp.sftp.files import Answer, Ask, Awaited
+from ctsftp.sftp.landing import Answer, Ask, Awaited
 from ctsftp.sftp.settings import SftpSettings
 from ctsftp.spool.disk import LocalDisk
 from ctsftp.spool.ground import check_ground
@@ -93,13 +93,15 @@ class Engine:
         self.watch = watch
         self.clients = Clients(settings.keys_dir)
         self.changed = changed
+        # Told of a refused upload that showed in its home till now: its sender waited no longer for the verdict.
+        self.refused: Callable[[StoredUpload, str], None] = lambda _upload, _reason: None
         # The sign of life in the data folder, where other nodes look for one.
         self.heartbeat: Heartbeat | None = None
         self._ids = UploadIds()
         self.holdings = Holdings(store)
         self.reserve = Reserve(settings.data_dir, settings.spool.reserve_bytes)
         self.spool = Spool(
-            settings.data_dir / "clients", disk=LocalDisk(), next_id=self._ids.next, listed_bytes=self.holdings.bytes_of
+            settings.data.clients, disk=LocalDisk(), next_id=self._ids.next, listed_bytes=self.holdings.bytes_of
         )
         self.queue = UploadQueue(
             self._load,
@@ -201,7 +203,8 @@ class Engine:
             self._lenient.add(upload.client)
         name = name_upload(upload, config, self.spool)
         most_rows = self.settings.ingest.max_rows
-        return inspect(upload, config, name, most_rows=most_rows, inspections=self._inspections)
+        inspections = self._inspections if self.settings.sftp.verdict_wait_s else None
+        return inspect(upload, config, name, most_rows=most_rows, inspections=inspections)
 
     def is_upload_name(self, client: str, path: str) -> bool:
         """Tell whether a file that is renamed to this path is an upload; else it is only moved."""
@@ -342,23 +345,30 @@ class Engine:
 
     async def _answer(self, upload: StoredUpload, verdict: Verdict) -> None:
         """Put the home right, then tell the sender that waits."""
-        self.answers.tell(upload.id, await asyncio.to_thread(self._settle, upload, verdict))
+        answer, was_hidden = await asyncio.to_thread(self._settle, upload, verdict)
+        if was_hidden:
+            self.refused(upload, verdict.reason)
+        self.answers.tell(upload.id, answer)
 
-    def _settle(self, upload: StoredUpload, verdict: Verdict) -> Answer | None:
-        """Let an upload stand in the home, or take a refused one out of it; give what its sender is told."""
+    def _settle(self, upload: StoredUpload, verdict: Verdict) -> tuple[Answer | None, bool]:
+        """Let an upload stand in the home, or take a refused one out of it; give what its sender is told.
+
+        And tell whether it was taken out.
+        """
+        was_hidden = False
         try:
             if verdict.state is State.LOADED:
                 self.spool.settle(upload)
-                return None
+                return None, False
             config = self.config_of(upload.client)
             if verdict.state in REFUSED_STATES and config.refuse_at_close:
-                self.spool.hide(upload)
+                was_hidden = self.spool.hide(upload)
             else:
                 self.spool.settle(upload)
         except (CtsftpError, OSError) as exc:
             log.warning("home not put right", upload=upload.id, client=upload.client, error=str(exc))
-            return None
-        return answer_to(upload, verdict, config)
+            return None, False
+        return answer_to(upload, verdict, config), was_hidden
 
     def _hear(self, upload: StoredUpload, state: State, code: str | None, reading: Reading | None) -> None:
         if reading:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import structlog
 
+from ctsftp.datafolder import DataFolder
 from ctsftp.errors import DataFolderBusyError, SettingsError
 from ctsftp.spool.disk import Disk, LocalDisk, make_folders
 
@@ -24,7 +25,7 @@ def data_lock(data_dir: Path, *, disk: Disk = LOCAL_DISK) -> Iterator[None]:
 
     The folder is made, durably, if it is not there.
     """
-    place = data_dir / "lock"
+    place = DataFolder(data_dir).lock
     try:
         make_folders(disk, data_dir)
         fd = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
@@ -41,7 +42,7 @@ def _unusable(data_dir: Path, exc: OSError) -> str:
     """Say why the data folder cannot be used, by whose it is and what is in the way."""
     told = f"The data folder {data_dir} cannot be used ({exc.strerror})"
     try:
-        lock, folder = (data_dir / "lock").stat(), data_dir.stat()
+        lock, folder = DataFolder(data_dir).lock.stat(), data_dir.stat()
     except OSError:
         return (
             f"{told}: make it, for the account that the server runs as, or set CTSFTP_DATA_DIR for the server to one"

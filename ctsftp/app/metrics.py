@@ -22,6 +22,7 @@ from ctsftp.app.engine import Watch
 from ctsftp.clients.authorized_keys import Refusal
 from ctsftp.contract.codes import PAGES
 from ctsftp.contract.states import END_STATES, State
+from ctsftp.datafolder import DataFolder
 from ctsftp.errors import CtsftpError
 from ctsftp.ingest.reading import Reading
 from ctsftp.settings import MetricsSettings
@@ -225,7 +226,7 @@ class Metrics(Watch, Collector):
                 log.warning("disk not measured", error=str(exc))
         now = time.monotonic()
         if self._spool is None or now - self._spool[0] >= SPOOL_EVERY_S:
-            self._spool = now, _bytes_below(self._data_dir / "clients")
+            self._spool = now, _bytes_below(DataFolder(self._data_dir).clients)
         found.spool_bytes = self._spool[1]
 
 

@@ -11,11 +11,12 @@ import resource
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 from sqlalchemy import make_url
 
+from ctsftp.app.answers import recall_refusals
 from ctsftp.app.clock import utc_now
 from ctsftp.app.engine import Engine
 from ctsftp.app.finishing import finish_dead_nodes
@@ -30,12 +31,15 @@ from ctsftp.clients.hostkeys import HostKey, load_or_create_host_keys
 from ctsftp.contract.counting import some
 from ctsftp.errors import CtsftpError, DiskError, LostDatabaseError
 from ctsftp.ingest.approval import Approvals
-from ctsftp.model.guide import render_readme
+from ctsftp.model.commands import Command, Role
+from ctsftp.model.guide import SheetOut, render_readme
 from ctsftp.model.records import IfApproved, Logins, Upload
 from ctsftp.settings import Settings
-from ctsftp.sftp.files import Touch
+from ctsftp.sftp.landing import Touch
+from ctsftp.sftp.login import Login, LoginRefused
 from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.server import SftpServer
+from ctsftp.spool.paths import HomePath
 from ctsftp.spool.room import Room
 from ctsftp.spool.stored import StoredUpload
 from ctsftp.web.access import Parts, Streams
@@ -53,7 +57,7 @@ FIRST_START = timedelta(days=1)
 READY_TIMEOUT_S = 2
 OTHER_DESCRIPTORS = 1_000  # besides senders': HTTP, the database, threads that read lists
 
-T = TypeVar("T")
+R = TypeVar("R")
 
 log = structlog.get_logger()
 
@@ -61,8 +65,8 @@ log = structlog.get_logger()
 class Administration(Protocol):
     """Does what people ask of a running server; the room above makes it."""
 
-    async def perform(self, operation: str, arguments: dict[str, Any]) -> Any:
-        """Do one thing, and give its result."""
+    async def perform(self, command: Command[R], *, role: Role) -> R:
+        """Do what somebody of this role asks, and give the answer."""
 
     async def start(self) -> None:
         """Be there for people."""
@@ -80,47 +84,76 @@ class Service:
         *,
         administer: Callable[["Service"], Administration],
         live: Live,
-        server: SftpServer,
         metrics: Metrics,
         host_keys: Sequence[HostKey],
         lines: LogWriter | None,
     ) -> None:
+        settings = engine.settings
         self.engine = engine
-        self._lines = lines
-        self._folder = engine.settings.data_dir.stat()
-        self.server = server
+        self.live = live
         self._metrics = metrics
         self._host_keys = host_keys
+        self._lines = lines
+        self._folder = settings.data_dir.stat()
         self._asked: asyncio.Task[list[str]] | None = None
-        self.live = live
-        self.administration = administer(self)
-        self._readable = engine.store.for_readers()
+        self.readable = engine.store.for_readers()
+        self._notes = LoginNotes(engine.store, engine.clients)
+        self._watch = Watch(settings.notify, store=engine.store, clients=engine.clients, room=engine.room, now=utc_now)
         self._approvals = Approvals(
-            engine.settings.ingest,
-            store=self._readable,
-            tasks=engine.tasks,
-            find=self._find_held,
-            config_of=engine.config_of,
+            settings.ingest, store=self.readable, tasks=engine.tasks, find=self._find_held, config_of=engine.config_of
         )
-        self._approvals.changed = self.live.beat
-        self.web = WebServer(
-            Parts(
-                settings=engine.settings.http,
-                store=self._readable,
-                perform=self.perform,
-                metrics=self.metrics,
-                unready=self.unready,
-                remarks=self.remarks,
-                usage=TokenUsage(engine.store.tokens, utc_now),
-                streams=Streams(engine.settings.http.max_streams),
-                clients=engine.clients,
-                sheet=self._sheet,
-                live=self.live,
-                now=utc_now,
-                if_approved=self._if_approved,
-            ),
-            tasks=engine.tasks,
+        self._approvals.changed = live.beat
+        self.administration = administer(self)
+        self.server = self._make_server()
+        self.web = self._make_web()
+
+    def _make_server(self) -> SftpServer:
+        engine, settings = self.engine, self.engine.settings
+        desk = ReceiptDesk(
+            store=engine.store.for_readers(),
+            spool=engine.spool,
+            queue=engine.queue,
+            shown=settings.sftp.receipts_shown,
+            wait_s=settings.sftp.receipt_wait_s,
+            readme=self._readme,
         )
+        return SftpServer(
+            settings.sftp,
+            clients=engine.clients,
+            host_keys=[host_key.key for host_key in self._host_keys],
+            spool=engine.spool,
+            tasks=engine.tasks,
+            now=utc_now,
+            is_upload_name=engine.is_upload_name,
+            inspect=engine.inspect,
+            landed=engine.landed,
+            touch=Touch(engine.touches.begins, engine.touches.filled, engine.touches.stayed),
+            cut_off=self._watch.note_cut_off,
+            receipts=ReceiptSource(desk.entries, desk.details, desk.render),
+            key_expiry_warning=timedelta(days=settings.notify.key_expiry_warning_days),
+            on_login=self._on_login,
+            on_refusal=self._on_refusal,
+            on_mismatch=self._metrics.mismatched,
+        )
+
+    def _make_web(self) -> WebServer:
+        engine = self.engine
+        parts = Parts(
+            settings=engine.settings.http,
+            store=self.readable,
+            perform=self.perform,
+            metrics=self.metrics,
+            unready=self.unready,
+            remarks=self.remarks,
+            usage=TokenUsage(engine.store.tokens, utc_now),
+            streams=Streams(engine.settings.http.max_streams),
+            clients=engine.clients,
+            sheet=self._sheet,
+            live=self.live,
+            now=utc_now,
+            if_approved=self.if_approved,
+        )
+        return WebServer(parts, tasks=engine.tasks)
 
     @classmethod
     @asynccontextmanager
@@ -136,104 +169,106 @@ class Service:
         metrics = Metrics(settings.metrics, data_dir=settings.data_dir)
         live = Live(settings.http.max_live_pages)
         async with Engine.open(settings, metrics, changed=live.beat) as engine:
-            metrics.watch(
-                Gauges(
-                    connections=lambda: len(server.connections),
-                    sessions=lambda: server.session_count,
-                    open_uploads=lambda: server.open_uploads,
-                    queued=lambda: len(engine.queue),
-                    room=engine.room,
-                    log_lines_lost=lambda: lines.lost if lines else 0,
-                )
-            )
-            notes = LoginNotes(engine.store, engine.clients)
-            watch = Watch(settings.notify, store=engine.store, clients=engine.clients, room=engine.room, now=utc_now)
-            desk = ReceiptDesk(
-                store=engine.store.for_readers(),
-                spool=engine.spool,
-                queue=engine.queue,
-                shown=settings.sftp.receipts_shown,
-                wait_s=settings.sftp.receipt_wait_s,
-                readme=lambda client: _readme(engine, client, host_keys, server.port),
-            )
-            server = SftpServer(
-                settings.sftp,
-                clients=engine.clients,
-                host_keys=[host_key.key for host_key in host_keys],
-                spool=engine.spool,
-                tasks=engine.tasks,
-                now=utc_now,
-                is_upload_name=engine.is_upload_name,
-                inspect=engine.inspect,
-                landed=engine.landed,
-                touch=Touch(engine.touches.begins, engine.touches.filled, engine.touches.stayed),
-                cut_off=watch.note_cut_off,
-                receipts=ReceiptSource(desk.entries, desk.details, desk.render),
-                key_expiry_warning=timedelta(days=settings.notify.key_expiry_warning_days),
-                on_login=both(metrics.signed_in, notes.note),
-                on_refusal=both(metrics.refused, notes.note),
-                on_mismatch=metrics.mismatched,
-            )
-            service = cls(
-                engine,
-                administer=administer,
-                live=live,
-                server=server,
-                metrics=metrics,
-                host_keys=host_keys,
-                lines=lines,
-            )
-            parts = (
-                notes.run(),
-                engine.keep_reserve(),
-                watch.run(),
-                metrics.run(),
-                engine.notifier.run(),
-            )
-            sweeping = engine.tasks.create_task(engine.sweeper.run())
-            background = [engine.tasks.create_task(work) for work in (*parts, finish_dead_nodes(engine))]
-            try:
-                await engine.wait_on()
-                # First: a key that is revoked while the server starts must not slip in unseen.
-                await service.administration.start()
-                if settings.http.enabled:
-                    await service.web.start()
-                await server.start()
-                if settings.http.enabled:
-                    log.info("serving http", host=settings.http.host, port=service.web.port)
-                log.info(
-                    "serving",
-                    host=", ".join(server.hosts),
-                    port=server.port,
-                    data=str(settings.data_dir),
-                    keys=str(settings.keys_dir),
-                    host_keys=str(settings.host_keys),
-                    database=make_url(settings.database).render_as_string(),
-                )
+            service = cls(engine, administer=administer, live=live, metrics=metrics, host_keys=host_keys, lines=lines)
+            async with service._running():
                 yield service
-            finally:
-                sweeping.cancel()  # what it would find, the next start's finds
-                log.info("stopping")
-                await server.stop()
-                await service.web.stop()
-                await service._approvals.close()
-                await service.administration.close()
-                for task in background:
-                    task.cancel()
-                await notes.flush()
-                await watch.flush(last=True)
         log.info("stopped")
 
-    async def perform(self, operation: str, arguments: dict[str, Any]) -> Any:
-        """Do what an admin asks for."""
-        return await self.administration.perform(operation, arguments)
+    @asynccontextmanager
+    async def _running(self) -> AsyncIterator[None]:
+        engine = self.engine
+        engine.refused = self._note_refusal
+        await recall_refusals(engine.store, engine.config_of, self.server, utc_now())
+        self._metrics.watch(self._gauges())
+        sweeping = engine.tasks.create_task(engine.sweeper.run())
+        background = [
+            engine.tasks.create_task(work)
+            for work in (
+                self._notes.run(),
+                engine.keep_reserve(),
+                self._watch.run(),
+                self._metrics.run(),
+                engine.notifier.run(),
+                finish_dead_nodes(engine),
+            )
+        ]
+        try:
+            await self._start()
+            yield
+        finally:
+            sweeping.cancel()  # what it would find, the next start's finds
+            await self._stop(background)
 
-    async def _sheet(self, client: str) -> dict[str, Any]:
+    async def _start(self) -> None:
+        settings = self.engine.settings
+        await self.engine.wait_on()
+        # First: a key that is revoked while the server starts must not slip in unseen.
+        await self.administration.start()
+        if settings.http.enabled:
+            await self.web.start()
+        await self.server.start()
+        if settings.http.enabled:
+            log.info("serving http", host=settings.http.host, port=self.web.port)
+        log.info(
+            "serving",
+            host=", ".join(self.server.hosts),
+            port=self.server.port,
+            data=str(settings.data_dir),
+            keys=str(settings.keys_dir),
+            host_keys=str(settings.host_keys),
+            database=make_url(settings.database).render_as_string(),
+        )
+
+    async def _stop(self, background: Sequence[asyncio.Task[None]]) -> None:
+        log.info("stopping")
+        await self.server.stop()
+        await self.web.stop()
+        await self._approvals.close()
+        await self.administration.close()
+        for task in background:
+            task.cancel()
+        await self._notes.flush()
+        await self._watch.flush(last=True)
+
+    def _gauges(self) -> Gauges:
+        return Gauges(
+            connections=lambda: len(self.server.connections),
+            sessions=lambda: self.server.session_count,
+            open_uploads=lambda: self.server.open_uploads,
+            queued=lambda: len(self.engine.queue),
+            room=self.engine.room,
+            log_lines_lost=lambda: self._lines.lost if self._lines else 0,
+        )
+
+    def _on_login(self, login: Login) -> None:
+        self._metrics.signed_in(login)
+        self._notes.note(login)
+
+    def _on_refusal(self, refused: LoginRefused) -> None:
+        self._metrics.refused(refused)
+        self._notes.note(refused)
+
+    def _note_refusal(self, upload: StoredUpload, why: str) -> None:
+        self.server.note_refusal(upload.client, HomePath.of(upload.place), why)
+
+    def _readme(self, client: str) -> bytes:
+        """Write what a client's sender needs to know."""
+        directories: Sequence[str] = ()
+        with suppress(DiskError):  # client.toml is broken, which is told elsewhere
+            directories = self.engine.config_of(client).directories or ()
+        sheet = write_sheet(self.engine.settings, client, self._host_keys, Logins())
+        return render_readme({**sheet, "port": self.server.port}, directories)
+
+    async def perform(self, command: Command[R], *, role: Role = Role.OPERATOR) -> R:
+        """Do what is asked; by default, what this process itself asks."""
+        return await self.administration.perform(command, role=role)
+
+    async def _sheet(self, client: str) -> SheetOut:
         """Write a client's connection sheet."""
-        logins = await self._readable.logins.facts(client)
-        return write_sheet(self.engine.settings, client, self._host_keys, logins) | {"port": self.server.port}
+        logins = await self.readable.logins.facts(client)
+        return {**write_sheet(self.engine.settings, client, self._host_keys, logins), "port": self.server.port}
 
-    async def _if_approved(self, uploads: Sequence[Upload], wait_s: float) -> dict[str, IfApproved]:
+    async def if_approved(self, uploads: Sequence[Upload], wait_s: float) -> dict[str, IfApproved]:
         """Tell what held uploads would change."""
         return await self._approvals.if_approved(uploads, wait_s=wait_s)
 
@@ -245,7 +280,7 @@ class Service:
 
     async def metrics(self) -> bytes:
         """Give all numbers in Prometheus' text format."""
-        return await self._metrics.render(self._readable)
+        return await self._metrics.render(self.readable)
 
     async def unready(self) -> list[str]:
         """Give the reasons why no sender should be led here now; none if all is well."""
@@ -332,14 +367,6 @@ def room_reasons(room: Room, largest_bytes: int) -> list[str]:
     return []
 
 
-def _readme(engine: Engine, client: str, host_keys: Sequence[HostKey], port: int) -> bytes:
-    """Write what a client's sender needs to know."""
-    directories: Sequence[str] = ()
-    with suppress(DiskError):  # client.toml is broken, which is told elsewhere
-        directories = engine.config_of(client).directories or ()
-    return render_readme(write_sheet(engine.settings, client, host_keys, Logins()) | {"port": port}, directories)
-
-
 def _read_host_keys(settings: Settings) -> list[HostKey]:
     """Read the host keys, or make them; warn of those that this process's group could read."""
     host_keys = load_or_create_host_keys(settings.host_keys)
@@ -359,7 +386,7 @@ def _tell_of_new_folder(settings: Settings) -> None:
 
     New ones show nothing: `client show` makes them, and comes before the first start.
     """
-    if (settings.data_dir / "lock").exists():
+    if settings.data.lock.exists():
         return
     made = made_at(settings.host_keys)
     if made and utc_now() - made > FIRST_START:
@@ -376,13 +403,3 @@ def _waiting(old: Settings, new: Settings) -> list[str]:
     """Name what was changed and counts only at the next start."""
     names = [name for name in Settings.model_fields if name != "sftp" and getattr(old, name) != getattr(new, name)]
     return names + [f"sftp.{name}" for name in FIXED_SFTP if getattr(old.sftp, name) != getattr(new.sftp, name)]
-
-
-def both(first: Callable[[T], None], second: Callable[[T], None]) -> Callable[[T], None]:
-    """Give a function that tells both."""
-
-    def tell(what: T) -> None:
-        first(what)
-        second(what)
-
-    return tell

@@ -3,9 +3,9 @@
 import socket
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 from ctsftp.clients.hostkeys import HostKey
+from ctsftp.model.guide import SheetOut
 from ctsftp.model.records import Logins
 from ctsftp.settings import Settings
 
@@ -30,7 +30,7 @@ CAUSES = {
 }
 
 
-def write_sheet(settings: Settings, client: str, host_keys: Sequence[HostKey], logins: Logins) -> dict[str, Any]:
+def write_sheet(settings: Settings, client: str, host_keys: Sequence[HostKey], logins: Logins) -> SheetOut:
     """Write a client's sheet, of what is known."""
     return {
         "host": settings.sftp.public_host or _guessed_host(settings.sftp.host),

@@ -1,7 +1,7 @@
 """Lists that were closed without a byte: they are rejected at once, and people hear of one when its session ends.
 
 Programs make a file's name first and write to it later, and the list then follows within the session. If the server
-dies in between, nobody is told but the sender, which was refused.
+dies in between, the next start tells (`Ledger.recover`).
 """
 
 from collections.abc import Callable

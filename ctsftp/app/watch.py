@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 
@@ -21,7 +20,7 @@ from ctsftp.contract.names import SegmentFile, read_name
 from ctsftp.errors import CtsftpError
 from ctsftp.model.writing import iso
 from ctsftp.notify.settings import NotifySettings
-from ctsftp.sftp.files import CutOff
+from ctsftp.sftp.landing import CutOff
 from ctsftp.spool.room import Room
 from ctsftp.store.outbox import Happening
 from ctsftp.store.store import Store
@@ -34,7 +33,7 @@ SHOWN_PATH = 1_000
 # A disk counts as low until there is so much more room: around the edge it would be told again and again.
 ENOUGH_RATIO = 1.1
 
-Found = dict[tuple[str, str], dict[str, Any]]
+Found = dict[tuple[str, str], dict[str, object]]
 
 log = structlog.get_logger()
 

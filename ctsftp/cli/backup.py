@@ -6,7 +6,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
-from rich.progress import Progress
 
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.output import error_console, json_option, print_json, say
@@ -34,8 +33,9 @@ def command(edge: Edge, file: Path, as_json: bool) -> None:
         if as_json or sys.stdout.isatty():
             raise UsageError("The copy goes to stdout: lead that into a file or a pipe, and leave out --json.")
         with TemporaryDirectory(prefix="ctsftp-backup-") as folder:
-            size = _copy(edge, Path(folder, "ctsftp.db"))
-            with Path(folder, "ctsftp.db").open("rb") as copy:
+            target = Path(folder, "copy")
+            size = _copy(edge, target)
+            with target.open("rb") as copy:
                 shutil.copyfileobj(copy, sys.stdout.buffer)
     else:
         size = _copy(edge, file.absolute())
@@ -47,6 +47,8 @@ def command(edge: Edge, file: Path, as_json: bool) -> None:
 
 
 def _copy(edge: Edge, target: Path) -> int:
+    from rich.progress import Progress  # noqa: PLC0415
+
     from ctsftp.store.backup import back_up  # noqa: PLC0415  the database's imports take a third of a second
 
     with Progress(console=error_console(), transient=True, disable=not sys.stderr.isatty()) as progress:

@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 
-from ctsftp.admin.preview import preview, preview_kept
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say
 from ctsftp.contract.counting import some
@@ -14,6 +13,10 @@ from ctsftp.contract.states import State
 
 SHOWN_REJECTED_ROWS = 10
 FINE = {State.LOADED, State.DUPLICATE}
+UNKNOWN = (
+    "Whose file it is was not said, so it was not compared with any segment: whether it would be held there (shrunk,"
+    " empty, unfinished, rolled_back, ...), a duplicate or superseded is not known. --client NAME tells."
+)
 
 
 @click.command("check")
@@ -55,18 +58,23 @@ def command(
 
 
 def _check_file(edge: Edge, file: Path, client: str | None, *, as_json: bool) -> int:
+    from ctsftp.admin.preview import preview  # noqa: PLC0415
+
     row = preview(edge.as_read, file, client)
     state = row["state"]
+    is_alone = client is None and State(state) in {State.LOADED, State.HELD}
     if as_json:
         print_json(row)
     else:
         rejected, warnings = row.pop("rejected_rows"), row.pop("warnings")
-        row["state"] = _would_be(state)
+        row["state"] = _would_be(state) + (", by the file alone" if is_alone else "")
         facts = [(name, value) for name, value in row.items() if value is not None]
         print_facts([*facts, *((f"warning ({one['code']})", one["text"]) for one in warnings)])
         if rejected:
             columns = [("LINE", "line"), ("VALUE", "value"), ("REASON", "reason")]
             print_table(rejected[:SHOWN_REJECTED_ROWS], columns, empty="")
+    if is_alone:
+        say(UNKNOWN)
     return 0 if state in FINE else 1
 
 
@@ -78,6 +86,8 @@ def _would_be(state: str) -> str:
 
 
 def _check_kept(edge: Edge, client: str | None, since_s: int | None, *, as_json: bool) -> int:
+    from ctsftp.admin.preview import preview_kept  # noqa: PLC0415
+
     found = preview_kept(edge.settings, client, since_s)
     different = found["different"]
     if as_json:

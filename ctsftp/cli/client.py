@@ -1,19 +1,19 @@
 """`ctsftp client`: the companies that send files."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from ctsftp.admin.work import perform
 from ctsftp.cli.context import Edge, pass_edge
-from ctsftp.cli.keyfiles import read_key_file
+from ctsftp.cli.keyfiles import clients_in, read_key_file
 from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
-from ctsftp.clients.folder import Client, Clients
 from ctsftp.contract.counting import some
 from ctsftp.errors import RefusedError
 
 if TYPE_CHECKING:
+    from ctsftp.clients.folder import Client
+    from ctsftp.model.guide import ConnectionSheetOut
     from ctsftp.store import Store
 
 
@@ -40,7 +40,7 @@ def add(edge: Edge, name: str, keys: tuple[Path, ...], as_json: bool) -> None:
     Example: ctsftp client add acme --key acme.pub
     """
     read = [read_key_file(file) for file in keys]
-    clients = Clients(edge.for_keys.keys_dir)
+    clients = clients_in(edge.for_keys.keys_dir)
     client = clients.add(name, read)
     if as_json:
         print_json(_row(client))
@@ -59,7 +59,7 @@ def list_(edge: Edge, as_json: bool) -> None:
     \b
     Example: ctsftp client list
     """
-    clients = Clients(edge.settings.keys_dir)
+    clients = clients_in(edge.settings.keys_dir)
     rows = [_row(clients.get(name)) for name in clients.names()]
     if as_json:
         print_json(rows)
@@ -86,7 +86,7 @@ def show(edge: Edge, name: str, as_json: bool) -> None:
     """
     from ctsftp.admin.sheet import connection_sheet  # noqa: PLC0415  the database's imports take a third of a second
 
-    client = Clients(edge.settings.keys_dir).get(name)
+    client = clients_in(edge.settings.keys_dir).get(name)
     sheet = connection_sheet(edge.settings, name, client.keys.problems)
     if as_json:
         print_json({**_row(client), **sheet})
@@ -106,8 +106,8 @@ def disable(edge: Edge, name: str, as_json: bool) -> None:
     \b
     Example: ctsftp client disable acme
     """
-    Clients(edge.for_keys.keys_dir).disable(name)
-    perform(edge.for_keys, "sessions.recheck", {})
+    clients_in(edge.for_keys.keys_dir).disable(name)
+    edge.recheck_sessions()
     _answer(edge, name, f"Disabled {name}.", as_json=as_json)
 
 
@@ -121,7 +121,7 @@ def enable(edge: Edge, name: str, as_json: bool) -> None:
     \b
     Example: ctsftp client enable acme
     """
-    Clients(edge.for_keys.keys_dir).enable(name)
+    clients_in(edge.for_keys.keys_dir).enable(name)
     _answer(edge, name, f"Enabled {name}.", as_json=as_json)
 
 
@@ -135,14 +135,14 @@ def remove(edge: Edge, name: str, as_json: bool) -> None:
     \b
     Example: ctsftp client remove acme
     """
-    clients = Clients(edge.for_keys.keys_dir)
+    clients = clients_in(edge.for_keys.keys_dir)
     from ctsftp.admin.query import query  # noqa: PLC0415  the same
 
     client = clients.get(name)
     if bound := query(edge.for_keys, lambda store: _bound_to(name, store), missing=list[str]):
         raise RefusedError(" ".join(bound))
     clients.remove(name)
-    perform(edge.for_keys, "sessions.recheck", {})
+    edge.recheck_sessions()
     if as_json:
         print_json(_row(client))
     else:
@@ -151,7 +151,7 @@ def remove(edge: Edge, name: str, as_json: bool) -> None:
 
 def _answer(edge: Edge, name: str, said: str, *, as_json: bool) -> None:
     if as_json:
-        print_json(_row(Clients(edge.for_keys.keys_dir).get(name)))
+        print_json(_row(clients_in(edge.for_keys.keys_dir).get(name)))
     else:
         say(said)
 
@@ -170,7 +170,7 @@ async def _bound_to(name: str, store: "Store") -> list[str]:
     ]
 
 
-def _sheet_facts(sheet: dict[str, Any]) -> list[tuple[str, object]]:
+def _sheet_facts(sheet: "ConnectionSheetOut") -> list[tuple[str, object]]:
     """Write the sheet in the words of Responsys' form, then how the last logins went."""
     host = sheet["host"] + (
         " (a guess: set CTSFTP_SFTP__PUBLIC_HOST for the server and for commands, and restart it)"
@@ -203,7 +203,7 @@ def _sheet_facts(sheet: dict[str, Any]) -> list[tuple[str, object]]:
     ]
 
 
-def _row(client: Client) -> dict[str, Any]:
+def _row(client: "Client") -> dict[str, object]:
     return {
         "client": client.name,
         "enabled": client.config.enabled,

@@ -1,7 +1,6 @@
 """`ctsftp demo`: the guided tour."""
 
 import click
-import structlog
 
 
 @click.command("demo")
@@ -12,6 +11,8 @@ def command(once: bool) -> None:
     \b
     Example: ctsftp demo --once
     """
+    import structlog  # noqa: PLC0415
+
     from ctsftp.demo.tour import tour  # noqa: PLC0415  the server's imports cost half a second
 
     structlog.reset_defaults()  # the tour listens to the events that other commands leave out

@@ -1,8 +1,6 @@
-"""Writing a segment's members to a file, whole or not at all, with a bar that tells how far it is."""
+"""What reads the lists themselves: members, differences, and files of members, written whole or not at all."""
 
-import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +9,10 @@ from typing import IO
 from rich.progress import Progress
 
 from ctsftp.admin.names import resolve_segment
-from ctsftp.cli.output import error_console, plain
+from ctsftp.cli.output import error_console, plain, say
+from ctsftp.durable import replacing
 from ctsftp.errors import RefusedError
-from ctsftp.model.records import Segment
+from ctsftp.model.records import Diff, Segment
 from ctsftp.store.export import PageForm
 from ctsftp.store.store import Store
 
@@ -34,6 +33,28 @@ async def export(store: Store, name: str, client: str | None, file: IO[bytes]) -
     return segment
 
 
+async def diff_of(store: Store, name: str, client: str | None, old: int | None, new: int | None) -> Diff:
+    """Compare two snapshots of the segment of that name."""
+    segment = await resolve_segment(store, name, client)
+    return await store.segments.diff(segment.client, segment.key, old, new)
+
+
+async def print_members(store: Store, name: str, client: str | None, *, as_json: bool) -> None:
+    """Write the ids page by page, in constant memory."""
+    segment = await resolve_segment(store, name, client)
+    written = 0
+    begin, between, end = ("[", ",", "]\n") if as_json else ("", "\n", "\n")
+    sys.stdout.write(begin)
+    if segment.retired_at:
+        say(f'The segment "{segment.title}" is retired: it has no members until it is restored.')
+    else:
+        async for page in store.snapshots.stream_members(segment.snapshot_id):
+            sys.stdout.write((between if written else "") + between.join(map(str, page.tolist())))
+            written += len(page)
+    if written or as_json:
+        sys.stdout.write(end)
+
+
 @contextmanager
 def output_file(place: str) -> Iterator[IO[bytes]]:
     """Open what is written to: a file beside its place, which it takes when it is complete and on disk.
@@ -50,19 +71,12 @@ def output_file(place: str) -> Iterator[IO[bytes]]:
             yield file
         return
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError as exc:
-        raise OSError(exc.errno, exc.strerror, place) from exc  # not the name that nobody typed
-    try:
-        with os.fdopen(descriptor, "wb") as file:
+        with replacing(target, mode=FILE_MODE) as file:
             yield file
-            file.flush()
-            os.fchmod(file.fileno(), FILE_MODE)
-            os.fsync(file.fileno())
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    except OSError as exc:
+        if exc.filename != str(target):
+            raise
+        raise OSError(exc.errno, exc.strerror, place) from exc  # as it was typed
 
 
 @contextmanager

@@ -1,13 +1,15 @@
 """`ctsftp gate`: which segments open an activity, a reward or a campaign."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from ctsftp.admin.query import query
-from ctsftp.admin.work import perform
-from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.context import Edge, commands, pass_edge
 from ctsftp.cli.output import Column, json_option, print_json, print_table, say, short_time
+from ctsftp.model.reads import ListGates
+
+if TYPE_CHECKING:
+    from ctsftp.model.records import GateOut
 
 COLUMNS: list[Column] = [
     ("CLIENT", "client"),
@@ -45,8 +47,7 @@ def set_(edge: Edge, kind: str, item: str, *, segments: tuple[str, ...], client:
     \b
     Example: ctsftp gate set reward 4711 --segment VIP --segment Gold
     """
-    arguments = {"kind": kind, "item": item, "segments": list(segments), "client": client}
-    row = perform(edge.settings, "gate.set", arguments)
+    row = edge.perform(commands.SetGate(kind, item, segments, client))
     _answer(row, f"is open to the members of {', '.join(row['segments'])}.", as_json=as_json)
 
 
@@ -60,8 +61,7 @@ def list_(edge: Edge, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp gate list
     """
-    found = query(edge.settings, lambda store: store.gates.gates(client=client))
-    rows = edge.of_client(client, [gate.as_json() for gate in found])
+    rows = edge.of_client(client, edge.read(ListGates(client=client)))
     if as_json:
         print_json(rows)
     else:
@@ -80,11 +80,11 @@ def remove(edge: Edge, kind: str, item: str, *, client: str | None, as_json: boo
     \b
     Example: ctsftp gate remove reward 4711
     """
-    row = perform(edge.settings, "gate.remove", {"kind": kind, "item": item, "client": client})
+    row = edge.perform(commands.RemoveGate(kind, item, client))
     _answer(row, "has no gate now.", as_json=as_json)
 
 
-def _answer(row: dict[str, Any], what: str, *, as_json: bool) -> None:
+def _answer(row: "GateOut", what: str, *, as_json: bool) -> None:
     if as_json:
         print_json(row)
     else:

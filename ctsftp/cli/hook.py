@@ -1,20 +1,16 @@
 """`ctsftp hook`: who is told what happens, and what became of it."""
 
 import sys
-from typing import Any
 
 import click
 
-from ctsftp.admin.query import query
-from ctsftp.admin.work import perform
-from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.context import Edge, commands, pass_edge
 from ctsftp.cli.main import EXIT_NO
 from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.contract.counting import some
-from ctsftp.contract.events import EventKind
+from ctsftp.contract.events import DeliveryState, EventKind
 from ctsftp.errors import CtsftpError
-from ctsftp.model.records import DeliveryState
-from ctsftp.store.store import Store
+from ctsftp.model.reads import ListDeliveries, ListHooks
 
 SHOWN_DELIVERIES = 50
 COLUMNS: list[Column] = [
@@ -73,18 +69,18 @@ def add(edge: Edge, url: str, client: str | None, *, events: tuple[str, ...], is
     Example: ctsftp hook add mailtos://user:password@example.com?to=marketing@example.com --client acme
     """
     address = sys.stdin.readline().strip() if url == "-" else url
-    row = perform(edge.settings, "hook.add", {"url": address, "client": client, "events": list(events)})
+    row = edge.perform(commands.AddHook(address, client, events))
     if as_json:
-        print_json(row | (_tested(edge, row["id"]) if is_tested else {"delivered": None, "error": None}))
+        print_json({**row, **(_tested(edge, row["id"]) if is_tested else {"delivered": None, "error": None})})
         return
     heard = {"client": client or "all", "events": ", ".join(events) or "all"}
-    shown = {key: row[key] for key in ("id", "kind", "address")} | heard
+    shown = {"id": row["id"], "kind": row["kind"], "address": row["address"], **heard}
     print_facts([*shown.items(), *([("secret", row["secret"])] if row["secret"] else [])])
     if row["secret"]:
         say("The secret is shown this once: the receiver checks the signatures with it.")
     tested = _tested(edge, row["id"]) if is_tested else None
     if tested:
-        say(_answer(row | tested))
+        say(_answer(row["address"], tested))
     if not tested or not tested["delivered"]:
         again = "once it knows the secret" if row["secret"] and tested else "to try it"
         say(f"The hook is there; {again}: ctsftp hook test {row['id']}")
@@ -99,7 +95,7 @@ def list_(edge: Edge, as_json: bool) -> None:
     \b
     Example: ctsftp hook list
     """
-    rows = query(edge.settings, _hooks)
+    rows = edge.read(ListHooks())
     if as_json:
         print_json(rows)
     else:
@@ -116,11 +112,11 @@ def test(edge: Edge, hook_id: int, as_json: bool) -> int:
     \b
     Example: ctsftp hook test 1
     """
-    row = perform(edge.settings, "hook.test", {"hook_id": hook_id})
+    row = edge.perform(commands.TryHook(hook_id))
     if as_json:
         print_json(row)
     else:
-        say(_answer(row))
+        say(_answer(row["address"], row))
     return 0 if row["delivered"] else EXIT_NO
 
 
@@ -134,7 +130,7 @@ def remove(edge: Edge, hook_id: int, as_json: bool) -> None:
     \b
     Example: ctsftp hook remove 1
     """
-    row = perform(edge.settings, "hook.remove", {"hook_id": hook_id})
+    row = edge.perform(commands.RemoveHook(hook_id))
     if as_json:
         print_json(row)
     else:
@@ -154,45 +150,26 @@ def deliveries(edge: Edge, *, hook_id: int | None, state: str | None, revived_id
     Example: ctsftp hook deliveries --state dead
     """
     if revived_id is not None:
-        done = perform(edge.settings, "hook.revive", {"hook_id": revived_id})
+        done = edge.perform(commands.ReviveDeliveries(revived_id))
         say(f"Hook {revived_id} gets again {some(done['revived'], 'event')} that it did not take before.")
     limit = None if as_json else SHOWN_DELIVERIES
-    wanted = DeliveryState(state) if state else None
-    rows = query(edge.settings, lambda store: _deliveries(store, hook_id, wanted, limit))
+    rows = edge.read(ListDeliveries(hook_id=hook_id, state=state, limit=limit))
     if as_json:
         print_json(rows)
     else:
         print_table(rows, DELIVERY_COLUMNS, spare=SPARE, empty="No deliveries.")
 
 
-def _tested(edge: Edge, hook_id: int) -> dict[str, Any]:
+def _tested(edge: Edge, hook_id: int) -> "commands.Tried":
     """Send a test to a new hook, whose secret must be shown whatever becomes of that."""
     try:
-        row = perform(edge.settings, "hook.test", {"hook_id": hook_id})
+        row = edge.perform(commands.TryHook(hook_id))
     except CtsftpError as exc:
         return {"delivered": False, "error": str(exc)}
-    return {key: row[key] for key in ("delivered", "error")}
+    return {"delivered": row["delivered"], "error": row["error"]}
 
 
-def _answer(row: dict[str, Any]) -> str:
+def _answer(address: str, tried: "commands.Tried") -> str:
     """Say what came back of a test."""
-    answer = "took the test." if row["delivered"] else f"did not take the test: {row['error'].rstrip('.')}."
-    return f"{row['address']} {answer}"
-
-
-async def _deliveries(
-    store: Store, hook_id: int | None, state: DeliveryState | None, limit: int | None
-) -> list[dict[str, Any]]:
-    if hook_id is not None:
-        await store.outbox.hook(hook_id)
-    return await store.outbox.deliveries(hook_id=hook_id, state=state, limit=limit)
-
-
-async def _hooks(store: Store) -> list[dict[str, Any]]:
-    """List the hooks with what waits for them, and with what was given up."""
-    backlog = await store.outbox.backlog()
-    waiting = (DeliveryState.PENDING, DeliveryState.DEAD)
-    return [
-        hook.as_json() | {state.value: backlog.get((hook.id, state), 0) for state in waiting}
-        for hook in await store.outbox.hooks()
-    ]
+    error = (tried["error"] or "").rstrip(".")
+    return f"{address} took the test." if tried["delivered"] else f"{address} did not take the test: {error}."

@@ -2,18 +2,18 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from ctsftp.admin.work import perform
 from ctsftp.cli.context import Edge, pass_edge
-from ctsftp.cli.keyfiles import read_key_file
+from ctsftp.cli.keyfiles import clients_in, read_key_file
 from ctsftp.cli.output import Column, iso_time, json_option, print_json, print_table, say, short_time
-from ctsftp.clients.authorized_keys import KeyEntry
-from ctsftp.clients.folder import Clients
 from ctsftp.contract.counting import some
 from ctsftp.errors import UsageError
+
+if TYPE_CHECKING:
+    from ctsftp.clients.authorized_keys import KeyEntry
 
 COLUMNS: list[Column] = [
     ("TYPE", "type"),
@@ -63,7 +63,7 @@ def add(
     if expires and expires <= datetime.now(UTC):
         raise UsageError(f"The key would have expired already, at {iso_time(expires)}: name a later day.")
     key = read_key_file(file)
-    entry = Clients(edge.for_keys.keys_dir).add_key(
+    entry = clients_in(edge.for_keys.keys_dir).add_key(
         client, key, from_cidrs=from_cidrs, expires=expires, comment=comment
     )
     if as_json:
@@ -84,7 +84,7 @@ def list_(edge: Edge, client: str, as_json: bool) -> None:
     """
     from ctsftp.admin.sheet import key_uses  # noqa: PLC0415  the database's imports take a third of a second
 
-    keys = Clients(edge.settings.keys_dir).list_keys(client)
+    keys = clients_in(edge.settings.keys_dir).list_keys(client)
     uses = key_uses(edge.settings, client)
     soon = timedelta(days=edge.settings.notify.key_expiry_warning_days)
     now = datetime.now(UTC)
@@ -112,9 +112,9 @@ def revoke(edge: Edge, client: str, fingerprint: str, as_json: bool) -> None:
     \b
     Example: ctsftp key revoke acme SHA256:uNiVztksCsDhcc0u9e8BrWD2S8pN0uHk6ldSwTYlGf0
     """
-    clients = Clients(edge.for_keys.keys_dir)
+    clients = clients_in(edge.for_keys.keys_dir)
     clients.revoke(client, fingerprint)
-    perform(edge.for_keys, "sessions.recheck", {})
+    edge.recheck_sessions()
     if as_json:
         print_json({"client": client, "fingerprint": fingerprint, "keys": len(clients.get(client).keys.entries)})
         return
@@ -123,7 +123,7 @@ def revoke(edge: Edge, client: str, fingerprint: str, as_json: bool) -> None:
         say(f"{client} has no key left and cannot sign in: `ctsftp key add {client} FILE` gives it one.")
 
 
-def _row(entry: KeyEntry, uses: dict[str, str], now: datetime) -> dict[str, Any]:
+def _row(entry: "KeyEntry", uses: dict[str, str], now: datetime) -> dict[str, object]:
     return {
         "line": entry.line,
         "type": entry.key.algorithm,

@@ -1,12 +1,10 @@
 """`ctsftp login`: who signed in at a running server, who was refused, and who had no algorithm in common with it."""
 
 from datetime import datetime
-from typing import Any
 
 import click
 
-from ctsftp.admin.work import perform
-from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.context import Edge, commands, pass_edge
 from ctsftp.cli.output import Column, iso_time, json_option, print_json, print_table, short_time
 from ctsftp.errors import RefusedError
 
@@ -43,12 +41,10 @@ def list_(edge: Edge, as_json: bool) -> None:
     \b
     Example: ctsftp login list --json
     """
-    rows: list[dict[str, Any]] | None = perform(edge.settings, "login.list", {})
-    if rows is None:
-        raise RefusedError(
-            "No server is running here, and only a running one remembers logins: see `ctsftp client show NAME`."
-        )
-    rows = [{**row, "at": iso_time(datetime.fromisoformat(row["at"]))} for row in rows]
+    found = edge.perform_live(commands.ListLogins())
+    if found is None:
+        raise RefusedError("No server is running here, and only a running one knows: see `ctsftp client show NAME`.")
+    rows = [{**row, "at": iso_time(datetime.fromisoformat(row["at"]))} for row in found]
     if as_json:
         print_json(rows)
     else:

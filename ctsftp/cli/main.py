@@ -4,8 +4,6 @@ import importlib
 import io
 import os
 import sys
-from difflib import get_close_matches
-from importlib import metadata
 from pathlib import Path
 
 import click
@@ -61,6 +59,8 @@ class Nouns(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or say which was meant: click itself knows only those that are imported."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches  # noqa: PLC0415  `--help` is quick without it
+
             like = get_close_matches(args[0], COMMANDS)
             ctx.fail(f"No such command '{args[0]}'." + (f" Did you mean {' or '.join(like)}?" if like else ""))
         return super().resolve_command(ctx, args)
@@ -74,6 +74,8 @@ class Nouns(click.Group):
 def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
     if not wanted:
         return
+    from importlib import metadata  # noqa: PLC0415  `--help` is quick without it
+
     try:
         version = metadata.version("ctsftp")
     except metadata.PackageNotFoundError:
@@ -100,10 +102,8 @@ def cli(ctx: click.Context, config: Path | None) -> None:
       ctsftp client add acme --key acme.pub
       ctsftp serve
     """
-    from ctsftp.cli.context import Edge  # noqa: PLC0415  settings and logs are not needed for --help
-    from ctsftp.cli.logs import configure_logs  # noqa: PLC0415
+    from ctsftp.cli.context import Edge  # noqa: PLC0415  not needed for --help
 
-    configure_logs("console", quiet=True)
     ctx.obj = Edge(config)
 
 
@@ -157,7 +157,7 @@ def _explain(exc: Exception) -> tuple[str, int]:
 
 
 def _complain(text: str, code: int) -> int:
-    from ctsftp.cli.output import plain  # noqa: PLC0415  rich is not needed for --help
+    from ctsftp.cli.output import plain  # noqa: PLC0415  not needed for --help
 
     click.echo(f"ctsftp: {plain(text)}", err=True)
     return code

@@ -2,9 +2,9 @@
 
 import click
 
-from ctsftp.admin.query import query
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.output import Column, json_option, print_json, print_table, short_time
+from ctsftp.model.reads import ListMemberSegments
 
 
 @click.group("member")
@@ -26,8 +26,7 @@ def segments(edge: Edge, ct_user_id: int, as_json: bool) -> None:
     \b
     Example: ctsftp member segments 1234567 --json
     """
-    found = query(edge.settings, lambda store: store.segments.member_segments(ct_user_id))
-    rows = [segment.as_json() for segment in found]
+    rows = edge.read(ListMemberSegments(ct_user_id=ct_user_id))
     if as_json:
         print_json(rows)
     else:

@@ -1,7 +1,6 @@
 """`ctsftp migrate-database`: from a database file to PostgreSQL."""
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ctsftp.cli.context import Edge, pass_edge
 from ctsftp.cli.output import error_console, json_option, print_json, say
@@ -24,6 +23,14 @@ def command(edge: Edge, source: str, target: str, *, as_json: bool) -> None:
     \b
     Example: ctsftp migrate-database sqlite+aiosqlite:////srv/data/ctsftp.db postgresql://ctsftp@db/ctsftp
     """
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
     from ctsftp.admin.work import run  # noqa: PLC0415
     from ctsftp.app.lock import data_lock  # noqa: PLC0415  the database's imports take a third of a second
     from ctsftp.cluster.node import node_name  # noqa: PLC0415
@@ -31,7 +38,7 @@ def command(edge: Edge, source: str, target: str, *, as_json: bool) -> None:
     from ctsftp.store.sqlite import path_of  # noqa: PLC0415
 
     settings = edge.settings
-    own = {settings.data_dir / "ctsftp.db"}
+    own = {settings.data.database}
     if settings.database.startswith("sqlite"):
         own.add(path_of(settings.database))
     if path_of(source).resolve() not in {path.resolve() for path in own}:

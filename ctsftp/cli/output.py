@@ -1,17 +1,19 @@
-"""How commands print: a table for people, JSON for scripts, one thing a line where it is piped on."""
+"""How commands print: a table for people, JSON for scripts, one thing a line where it is piped on.
+
+rich and orjson are imported where they are needed: a command that prints its help needs neither.
+"""
 
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import orjson
-from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 Row = Mapping[str, Any]
 What = str | Callable[[Row], object]
@@ -27,11 +29,13 @@ _UNUSUAL = re.compile(r"[^ -~\n]")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
 
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     """Print a value as indented JSON, in UTF-8 whatever the terminal's character set is.
 
     What could move a terminal's cursor or turn its text around is written as an escape of JSON: the value is the same.
     """
+    import orjson  # noqa: PLC0415
+
     text = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode("utf-8")
     click.echo(_UNUSUAL.sub(_json_escape, text).encode("utf-8"))
 
@@ -69,6 +73,9 @@ def print_table(
 
 def print_facts(facts: Iterable[tuple[str, object]]) -> None:
     """Print labelled values below one another, without a border."""
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -77,15 +84,17 @@ def print_facts(facts: Iterable[tuple[str, object]]) -> None:
     _console().print(table)
 
 
-def page_console() -> Console:
+def page_console() -> "Console":
     """Make a console on stdout for a page of prose, whose lines no wide terminal makes too long to read."""
     console = _console()
     console.width = min(console.width, PAGE_COLUMNS)
     return console
 
 
-def error_console() -> Console:
+def error_console() -> "Console":
     """Make a console on stderr, for what moves while a command works."""
+    from rich.console import Console  # noqa: PLC0415
+
     return Console(file=sys.stderr, highlight=False, emoji=False, markup=False)
 
 
@@ -132,7 +141,7 @@ class _Grid:
         """Leave a column out."""
         return _Grid({one: cells for one, cells in self._columns.items() if one != heading})
 
-    def print(self, console: Console) -> None:
+    def print(self, console: "Console") -> None:
         """Print them below their headings."""
         if self.width > console.width:
             console.print(self._folded())
@@ -146,7 +155,10 @@ class _Grid:
             cell + " " * (width - _width(cell)) for cell, width in zip(cells, self._widths, strict=True)
         )
 
-    def _folded(self) -> Table:
+    def _folded(self) -> "Table":
+        from rich.table import Table  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
         table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in self._columns:
             table.add_column(heading, overflow="fold", no_wrap=heading in WHOLE)
@@ -165,7 +177,11 @@ def _grid(rows: Sequence[Row], columns: Iterable[Column]) -> _Grid:
 
 
 def _width(text: str) -> int:
-    return len(text) if text.isascii() else cell_len(text)
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # noqa: PLC0415
+
+    return cell_len(text)
 
 
 def _json_escape(found: re.Match[str]) -> str:
@@ -176,7 +192,9 @@ def _json_escape(found: re.Match[str]) -> str:
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
-def _console() -> Console:
+def _console() -> "Console":
     """Make a console as wide as the terminal; piped, it never cuts or folds a line."""
+    from rich.console import Console  # noqa: PLC0415
+
     width = None if sys.stdout.isatty() else PIPED_COLUMNS
     return Console(file=sys.stdout, width=width, highlight=False, emoji=False, markup=False)

@@ -1,14 +1,15 @@
 """`ctsftp penalty`: the addresses that a running server refuses, since their logins failed."""
 
-from typing import Any
+from typing import TypeVar
 
 import click
 
-from ctsftp.admin.work import perform
-from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.context import Edge, commands, pass_edge
 from ctsftp.cli.output import Column, json_option, print_json, print_table, say
 from ctsftp.contract.counting import some
 from ctsftp.errors import NotFoundError, RefusedError
+
+R = TypeVar("R")
 
 
 @click.group("penalty")
@@ -29,9 +30,7 @@ def list_(edge: Edge, as_json: bool) -> None:
     \b
     Example: ctsftp penalty list
     """
-    rows: list[dict[str, Any]] = [
-        {**row, "seconds_left": round(row["seconds_left"], 1)} for row in _ask(edge, "penalty.list")
-    ]
+    rows = [{**row, "seconds_left": round(row["seconds_left"], 1)} for row in _ask(edge, commands.ListPenalties())]
     if as_json:
         print_json(rows)
         return
@@ -55,7 +54,7 @@ def clear(edge: Edge, address: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp penalty clear 192.0.2.7
     """
-    count = _ask(edge, "penalty.clear", address=address)
+    count = _ask(edge, commands.ClearPenalties(address))
     if address and not count:
         raise NotFoundError(f"{address} has no penalty: `ctsftp penalty list` shows those that have.")
     if as_json:
@@ -64,8 +63,8 @@ def clear(edge: Edge, address: str | None, as_json: bool) -> None:
     say(f"Cleared {address}." if address else f"Cleared {some(count, 'address')}.")
 
 
-def _ask(edge: Edge, operation: str, **arguments: str | None) -> Any:
-    answer = perform(edge.settings, operation, arguments)
+def _ask(edge: Edge, command: "commands.LiveCommand[R]") -> R:
+    answer = edge.perform_live(command)
     if answer is None:
         raise RefusedError("No server is running here, so there are no penalties.")
     return answer

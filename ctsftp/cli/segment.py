@@ -1,26 +1,22 @@
 """`ctsftp segment`: the lists of members, their history, and what an admin does to them."""
 
-import sys
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from ctsftp.admin.names import resolve_segment
-from ctsftp.admin.query import find_segment, query
-from ctsftp.admin.work import perform
-from ctsftp.app.clock import utc_now
-from ctsftp.cli.context import Edge, pass_edge
-from ctsftp.cli.exporting import export, output_file
+from ctsftp.cli.context import Edge, commands, pass_edge
 from ctsftp.cli.output import Column, Row, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.contract.counting import some
 from ctsftp.contract.freshness import read_span, write_span
 from ctsftp.errors import UsageError
-from ctsftp.model.records import Diff, Segment, SnapshotOut
+from ctsftp.model.reads import ListSegments, ListSnapshots, ShowSegment
 from ctsftp.model.timeline import StepKind
-from ctsftp.store.store import Store
+
+if TYPE_CHECKING:
+    from ctsftp.model.records import Segment, SegmentOut
 
 client_option = click.option("--client", help="The client; needed only if several clients have a segment of this name.")
 
@@ -33,7 +29,7 @@ def _badge(row: Row) -> str:
     if row["rolled_back"]:
         badges.append("rolled back")
     if row["overdue_at"]:
-        badges.append("overdue" if datetime.fromisoformat(row["overdue_at"]) < utc_now() else "fresh")
+        badges.append("overdue" if datetime.fromisoformat(row["overdue_at"]) < datetime.now(UTC) else "fresh")
     return ", ".join(badges)
 
 
@@ -88,8 +84,7 @@ def list_(edge: Edge, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp segment list --json
     """
-    found = query(edge.settings, lambda store: store.segments.segments(client=client))
-    rows = edge.of_client(client, [segment.as_json() for segment in found])
+    rows = edge.of_client(client, edge.read(ListSegments(client=client)))
     if as_json:
         print_json(rows)
     else:
@@ -108,7 +103,7 @@ def show(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp segment show vip_members
     """
-    row = find_segment(edge.settings, name, client).as_json()
+    [row] = edge.read(ShowSegment(name=name, client=client))
     if as_json:
         print_json(row)
         return
@@ -127,7 +122,10 @@ def members(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp segment members vip_members > vip.txt
     """
-    query(edge.settings, lambda store: _print_members(store, name, client, as_json=as_json))
+    from ctsftp.admin.query import query  # noqa: PLC0415
+    from ctsftp.cli.exporting import print_members  # noqa: PLC0415
+
+    query(edge.settings, lambda store: print_members(store, name, client, as_json=as_json))
 
 
 @command.command("export")
@@ -144,6 +142,9 @@ def export_(edge: Edge, name: str, file: str, client: str | None, *, as_json: bo
     """
     if as_json and file == "-":
         raise UsageError("The members go to stdout: name a file, or leave out --json.")
+    from ctsftp.admin.query import query  # noqa: PLC0415
+    from ctsftp.cli.exporting import export, output_file  # noqa: PLC0415
+
     with output_file(file) as opened, edge.acting() as settings:
         segment = query(settings, lambda store: export(store, name, client, opened))
     _say_exported(segment, file, as_json=as_json)
@@ -160,7 +161,7 @@ def history(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp segment history vip_members
     """
-    rows = query(edge.settings, lambda store: _history(store, name, client))
+    rows = edge.read(ListSnapshots(name=name, client=client))
     if as_json:
         print_json(rows)
     else:
@@ -182,7 +183,10 @@ def diff(edge: Edge, name: str, numbers: tuple[int, ...], *, client: str | None,
     if len(numbers) not in {0, 2}:
         raise click.UsageError("Name both snapshots, FROM and TO, or none: see `ctsftp segment history`.")
     old, new = numbers or (None, None)
-    found = query(edge.settings, lambda store: _diff(store, name, client, old, new))
+    from ctsftp.admin.query import query  # noqa: PLC0415
+    from ctsftp.cli.exporting import diff_of  # noqa: PLC0415
+
+    found = query(edge.settings, lambda store: diff_of(store, name, client, old, new))
     if as_json:
         print_json(
             {
@@ -214,7 +218,7 @@ def rollback(edge: Edge, name: str, number: int | None, *, client: str | None, a
     \b
     Example: ctsftp segment rollback vip_members 3
     """
-    row = perform(edge.settings, "segment.rollback", {"name": name, "client": client, "number": number})
+    row = edge.perform(commands.RollBackSegment(name, client, number))
     again = f"is at snapshot {row['number']} again, with {some(row['members'], 'member')}"
     _answer(row, f"{again}; its uploads are held until one is approved.", as_json=as_json)
 
@@ -230,7 +234,7 @@ def retire(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp segment retire vip_members
     """
-    row = perform(edge.settings, "segment.retire", {"name": name, "client": client})
+    row = edge.perform(commands.RetireSegment(name, client))
     _answer(row, "is retired.", as_json=as_json)
 
 
@@ -245,7 +249,7 @@ def restore(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp segment restore vip_members
     """
-    row = perform(edge.settings, "segment.restore", {"name": name, "client": client})
+    row = edge.perform(commands.RestoreSegment(name, client))
     _answer(row, f"is in use again, with {some(row['members'], 'member')}.", as_json=as_json)
 
 
@@ -271,9 +275,7 @@ def expect(
     if never == (every is not None):
         raise click.UsageError("Say either --every TIME or --never.")
     every_s, grace_s = (read_span(every), read_span(grace)) if every else (None, None)
-    row = perform(
-        edge.settings, "segment.expect", {"name": name, "client": client, "every_s": every_s, "grace_s": grace_s}
-    )
+    row = edge.perform(commands.ExpectSegment(name, client, every_s, grace_s))
     until = f" It is overdue after {short_time(row['overdue_at'])} (UTC)." if row["overdue_at"] else ""
     _answer(row, f"is expected every {write_span(every_s)}.{until}" if every_s else "is not expected.", as_json=as_json)
 
@@ -289,11 +291,11 @@ def delete(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp segment delete vip_members
     """
-    row = perform(edge.settings, "segment.delete", {"name": name, "client": client})
+    row = edge.perform(commands.DeleteSegment(name, client))
     _answer(row, "is deleted.", as_json=as_json)
 
 
-def _say_exported(segment: Segment, file: str, *, as_json: bool) -> None:
+def _say_exported(segment: "Segment", file: str, *, as_json: bool) -> None:
     if as_json:
         place = str(Path(file).absolute())
         print_json({"client": segment.client, "segment": segment.title, "members": segment.members, "file": place})
@@ -315,34 +317,8 @@ def _facts(row: Row) -> Iterator[tuple[str, object]]:
             yield name.replace("_", " "), value
 
 
-def _answer(row: dict[str, Any], what: str, *, as_json: bool) -> None:
+def _answer(row: "SegmentOut", what: str, *, as_json: bool) -> None:
     if as_json:
         print_json(row)
     else:
         say(f'The segment "{row["segment"]}" of {row["client"]} {what}')
-
-
-async def _diff(store: Store, name: str, client: str | None, old: int | None, new: int | None) -> Diff:
-    segment = await resolve_segment(store, name, client)
-    return await store.segments.diff(segment.client, segment.key, old, new)
-
-
-async def _print_members(store: Store, name: str, client: str | None, *, as_json: bool) -> None:
-    """Write the ids page by page, in constant memory."""
-    segment = await resolve_segment(store, name, client)
-    written = 0
-    begin, between, end = ("[", ",", "]\n") if as_json else ("", "\n", "\n")
-    sys.stdout.write(begin)
-    if segment.retired_at:
-        say(f'The segment "{segment.title}" is retired: it has no members until it is restored.')
-    else:
-        async for page in store.snapshots.stream_members(segment.snapshot_id):
-            sys.stdout.write((between if written else "") + between.join(map(str, page.tolist())))
-            written += len(page)
-    if written or as_json:
-        sys.stdout.write(end)
-
-
-async def _history(store: Store, name: str, client: str | None) -> list[SnapshotOut]:
-    segment = await resolve_segment(store, name, client)
-    return [one.as_json() for one in await store.segments.history(segment.client, segment.key)]

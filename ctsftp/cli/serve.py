@@ -5,9 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ctsftp.app.logwriter import writing_to_stderr
 from ctsftp.cli.context import Edge, pass_edge
-from ctsftp.cli.logs import configure_logs
 from ctsftp.cli.output import say
 from ctsftp.contract.counting import some
 
@@ -27,12 +25,15 @@ def command(edge: Edge, log_format: str | None) -> None:
     \b
     Example: CTSFTP_SFTP__PORT=2022 ctsftp serve
     """
+    from ctsftp.app.logwriter import writing_to_stderr  # noqa: PLC0415  the server's imports cost half a second
+    from ctsftp.cli.logs import configure_logs  # noqa: PLC0415
+
     settings = edge.settings
     form = log_format or settings.log_format
     for_people = form == "console" and sys.stderr.isatty()
     with writing_to_stderr() as lines:
         configure_logs(form)
-        from ctsftp.admin.administration import serve  # noqa: PLC0415  the server's imports cost half a second
+        from ctsftp.admin.administration import serve  # noqa: PLC0415  after the log
         from ctsftp.admin.work import run  # noqa: PLC0415
 
         welcome = {"welcome": _welcome} if for_people else {}

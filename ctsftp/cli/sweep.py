@@ -2,8 +2,7 @@
 
 import click
 
-from ctsftp.admin.work import perform
-from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.context import Edge, commands, pass_edge
 from ctsftp.cli.output import json_option, print_facts, print_json
 
 
@@ -16,7 +15,7 @@ def command(edge: Edge, as_json: bool) -> None:
     \b
     Example: ctsftp sweep
     """
-    swept = perform(edge.settings, "sweep", {})
+    swept = edge.perform(commands.Sweep())
     if as_json:
         print_json(swept)
         return

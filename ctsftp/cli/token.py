@@ -4,11 +4,10 @@ from datetime import UTC, datetime
 
 import click
 
-from ctsftp.admin.query import query
-from ctsftp.admin.work import perform
-from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.context import Edge, commands, pass_edge
 from ctsftp.cli.output import Column, iso_time, json_option, print_json, print_table, say, short_time
 from ctsftp.errors import UsageError
+from ctsftp.model.reads import ListTokens
 
 COLUMNS: list[Column] = [
     ("NAME", "name"),
@@ -45,13 +44,7 @@ def add(edge: Edge, name: str, *, client: str | None, admin: bool, expires: date
     expires = expires.replace(tzinfo=UTC) if expires else None
     if expires and expires <= datetime.now(UTC):
         raise UsageError(f"The token would have expired already, at {iso_time(expires)}: name a later day.")
-    arguments = {
-        "name": name,
-        "client": client,
-        "admin": admin,
-        "expires": expires.isoformat() if expires else None,
-    }
-    secret: str = perform(edge.settings, "token.add", arguments)
+    secret = edge.perform(commands.AddToken(name, client, admin, expires.isoformat() if expires else None))
     if as_json:
         print_json({"name": name, "token": secret})
     else:
@@ -68,7 +61,7 @@ def list_(edge: Edge, as_json: bool) -> None:
     \b
     Example: ctsftp token list
     """
-    rows = [token.as_json() for token in query(edge.settings, lambda store: store.tokens.tokens())]
+    rows = edge.read(ListTokens())
     if as_json:
         print_json(rows)
     else:
@@ -85,7 +78,7 @@ def revoke(edge: Edge, name: str, as_json: bool) -> None:
     \b
     Example: ctsftp token revoke storefront
     """
-    perform(edge.settings, "token.revoke", {"name": name})
+    edge.perform(commands.RevokeToken(name))
     if as_json:
         print_json({"name": name})
     else:

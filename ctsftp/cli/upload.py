@@ -2,28 +2,26 @@
 
 import functools
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ctsftp.admin.names import SHORT_ID, resolve_upload, resolve_upload_of
-from ctsftp.admin.query import query
-from ctsftp.admin.work import perform
-from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.context import Edge, commands, pass_edge
 from ctsftp.cli.main import EXIT_NO
 from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.contract.codes import PAGES, Code, Page, advised_setting
 from ctsftp.contract.counting import some
-from ctsftp.contract.ids import is_upload_id
+from ctsftp.contract.ids import SHORT_ID, is_upload_id
 from ctsftp.contract.names import segment_key
 from ctsftp.contract.states import State
-from ctsftp.model.records import IfApproved, Upload, detail
-from ctsftp.model.timeline import Period, say_when_current
-from ctsftp.model.twins import Twin, say_twin
-from ctsftp.settings import Settings
-from ctsftp.store.store import Store
+from ctsftp.model.reads import FindUpload, ListRejected, ListUploads, ShowUpload
+
+if TYPE_CHECKING:
+    from ctsftp.model.records import IfApprovedOut, UploadOut
 
 SHOWN_UPLOADS = 50
+# What is told of an upload in words of its own.
+IN_WORDS = frozenset({"current", "periods", "if_approved", "duplicate_of"})
 COLUMNS: list[Column] = [
     ("RECEIVED (UTC)", lambda row: short_time(row["received_at"])),
     ("CLIENT", "client"),
@@ -46,20 +44,20 @@ READ_WELL = frozenset({State.LOADED, State.DUPLICATE, State.SUPERSEDED, State.HE
 SPARE = ("DUPLICATES", "ROWS", "REJECTED", "MEMBERS", "CLIENT")
 
 
-def of_one_upload(*states: State) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def of_one_upload(*states: State) -> Callable[[Callable[..., object]], Callable[..., object]]:
     """Give a command the id of the upload that is meant: of several of one name, the newest in these states, if any."""
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        def command(edge: Edge, *, given: str | None, segment: str | None, client: str | None, **others: Any) -> Any:
+    def decorate(function: Callable[..., object]) -> Callable[..., object]:
+        def command(
+            edge: Edge, *, given: str | None, segment: str | None, client: str | None, **others: object
+        ) -> object:
             return function(edge, _find(edge, given, segment, client, states or tuple(State)), **others)
 
-        made: Callable[..., Any] = functools.update_wrapper(command, function)
+        made: Callable[..., object] = functools.update_wrapper(command, function)
         made = click.option("--client", help="The client; needed only if several clients sent such a file.")(
             pass_edge(made)
         )
-        made = click.option("--segment", metavar="NAME", help="Instead of an ID: the newest upload of this segment.")(
-            made
-        )
+        made = click.option("--segment", metavar="NAME", help="Instead of an ID: this segment's newest upload.")(made)
         return click.argument("given", metavar="[ID|FILE]", required=False)(made)
 
     return decorate
@@ -71,18 +69,13 @@ def _find(edge: Edge, given: str | None, segment: str | None, client: str | None
         raise click.UsageError("Name one upload: its id, its file's name, or --segment.")
     if given is not None and is_upload_id(given):
         return given
-    upload = query(
-        edge.settings,
-        lambda store: (
-            resolve_upload(store, given, client=client, states=states)
-            if given is not None
-            else resolve_upload_of(store, segment or "", client=client, states=states)
-        ),
-    )
-    if given is None or not upload.id.startswith(given.lower()):
-        came = short_time(upload.received_at)
-        say(f"This is {upload.filename} of {upload.client}, {upload.state}, which came at {came} (UTC): {upload.id}")
-    return upload.id
+    wanted = tuple(state.value for state in states)
+    [upload] = edge.read(FindUpload(given=given, segment=segment, client=client, states=wanted))
+    if given is None or not upload["id"].startswith(given.lower()):
+        came = short_time(upload["received_at"])
+        this = f"{upload['filename']} of {upload['client']}, {upload['state']}"
+        say(f"This is {this}, which came at {came} (UTC): {upload['id']}")
+    return upload["id"]
 
 
 @click.group("upload")
@@ -110,13 +103,9 @@ def list_(edge: Edge, state: str | None, client: str | None, segment: str | None
     Example: ctsftp upload list --state held --client acme
     """
     limit = None if as_json else SHOWN_UPLOADS + 1
-    wanted = State(state) if state else None
     key = segment_key(segment) if segment else None
-    uploads = query(
-        edge.settings,
-        lambda store: store.ledger.uploads(client=client, segment_key=key, state=wanted, limit=limit),
-    )
-    rows = edge.of_client(client, [upload.as_json() for upload in uploads])
+    uploads = edge.read(ListUploads(client=client, state=state, segment_key=key, limit=limit))
+    rows = edge.of_client(client, uploads)
     if as_json:
         print_json(rows)
     else:
@@ -134,23 +123,22 @@ def show(edge: Edge, upload_id: str, as_json: bool) -> None:
     \b
     Example: ctsftp upload show 019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10
     """
-    upload, periods, twin, approved = query(edge.settings, lambda store: _facts(edge.settings, store, upload_id))
-    row: dict[str, Any] = {**upload.as_json(), "id_title": upload.id_title}
+    [told] = edge.read(ShowUpload(upload_id=upload_id))
+    row: dict[str, Any] = dict(told["upload"])
     if as_json:
-        print_json(row | detail(upload, periods, approved, twin) | _help(row))
+        print_json(row | _help(told["upload"]))
         return
     warnings = [(f"warning ({warning['code']})", warning["text"]) for warning in row.pop("warnings")]
-    if twin:  # the reason is of the time it came; what is so now stands in `list`
+    if row["duplicate_of"]:  # the reason is of the time it came; what is so now stands in `list`
         row.pop("reason")
     times = {name: short_time(row.pop(name)) for name in ("received_at", "finished_at")}
-    facts = [(name.replace("_", " "), value) for name, value in (row | times).items()]
-    if upload.state is State.LOADED:
-        facts.append(("list", say_when_current(periods)))
-    elif upload.state is State.DUPLICATE:
-        facts.append(("list", say_twin(twin)))
-    if approved:
-        facts.append(("if approved", _say_change(approved, upload.members or 0)))
-    print_facts([*facts, *warnings, *_advice(row)])
+    shown = {name: value for name, value in (row | times).items() if name not in IN_WORDS}
+    facts = [(name.replace("_", " "), value) for name, value in shown.items()]
+    if told["list"]:
+        facts.append(("list", told["list"]))
+    if approved := told["upload"]["if_approved"]:
+        facts.append(("if approved", _say_change(approved, told["upload"]["members"] or 0)))
+    print_facts([*facts, *warnings, *_advice(told["upload"])])
 
 
 @command.command()
@@ -162,8 +150,7 @@ def rejects(edge: Edge, upload_id: str, as_json: bool) -> None:
     \b
     Example: ctsftp upload rejects 019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10
     """
-    found = query(edge.settings, lambda store: store.ledger.rejects(upload_id))
-    rows = [{"line": row.line, "value": row.value, "reason": row.reason} for row in found]
+    rows = edge.read(ListRejected(upload_id=upload_id))
     if as_json:
         print_json(rows)
     else:
@@ -181,7 +168,7 @@ def retry(edge: Edge, upload_id: str, as_json: bool) -> int:
     \b
     Example: ctsftp upload retry VIP_Members_20261123_0900.csv
     """
-    return _decide(edge, "upload.retry", upload_id, well=READ_WELL, as_json=as_json)
+    return _decide(edge, commands.RetryUpload(upload_id), well=READ_WELL, as_json=as_json)
 
 
 @command.command()
@@ -193,7 +180,7 @@ def approve(edge: Edge, upload_id: str, as_json: bool) -> int:
     \b
     Example: ctsftp upload approve --segment vip_members
     """
-    return _decide(edge, "upload.approve", upload_id, well={State.LOADED}, as_json=as_json)
+    return _decide(edge, commands.ApproveUpload(upload_id), well={State.LOADED}, as_json=as_json)
 
 
 @command.command()
@@ -205,11 +192,11 @@ def discard(edge: Edge, upload_id: str, as_json: bool) -> int:
     \b
     Example: ctsftp upload discard VIP_Members_20261123_0900.csv
     """
-    return _decide(edge, "upload.discard", upload_id, well={State.DISCARDED}, as_json=as_json)
+    return _decide(edge, commands.DiscardUpload(upload_id), well={State.DISCARDED}, as_json=as_json)
 
 
-def _decide(edge: Edge, operation: str, upload_id: str, *, well: Collection[State], as_json: bool) -> int:
-    row: dict[str, Any] = perform(edge.settings, operation, {"upload_id": upload_id})
+def _decide(edge: Edge, command: "commands.Command[UploadOut]", *, well: Collection[State], as_json: bool) -> int:
+    row = edge.perform(command)
     if as_json:
         print_json(row)
     else:
@@ -217,30 +204,20 @@ def _decide(edge: Edge, operation: str, upload_id: str, *, well: Collection[Stat
     return 0 if row["state"] in well else EXIT_NO
 
 
-async def _facts(
-    settings: Settings, store: Store, upload_id: str
-) -> tuple[Upload, list[Period], Twin | None, IfApproved | None]:
-    from ctsftp.admin.preview import if_approved  # noqa: PLC0415  numpy costs most commands more than their work
-
-    upload = await store.ledger.upload(upload_id)
-    periods, twin = await store.timeline.periods_of(upload_id), await store.ledger.twin_of(upload)
-    return upload, periods, twin, await if_approved(settings, store, upload)
-
-
-def _say_change(approved: IfApproved, then: int) -> str:
-    if approved.now is None:
+def _say_change(approved: "IfApprovedOut", then: int) -> str:
+    if approved["members_now"] is None:
         return f"a new segment, with {some(then, 'member')}"
-    change = f"{approved.now:,} -> {some(then, 'member')}"
-    if approved.enter is None or approved.leave is None:
+    change = f"{approved['members_now']:,} -> {some(then, 'member')}"
+    if approved["enter"] is None or approved["leave"] is None:
         return f"{change}; who would enter and leave cannot be told here, where its file is not"
-    return f"{change}: {approved.enter:,} enter, {approved.leave:,} leave"
+    return f"{change}: {approved['enter']:,} enter, {approved['leave']:,} leave"
 
 
-def _page(row: dict[str, Any]) -> Page | None:
+def _page(row: "UploadOut") -> Page | None:
     return PAGES[Code(row["code"])] if row["code"] in set(Code) else None
 
 
-def _help(row: dict[str, Any]) -> dict[str, str | None]:
+def _help(row: "UploadOut") -> dict[str, str | None]:
     """Give what a receipt for programs has, too: the setting to change, and what the code means."""
     page = _page(row)
     return {
@@ -249,7 +226,7 @@ def _help(row: dict[str, Any]) -> dict[str, str | None]:
     }
 
 
-def _advice(row: dict[str, Any]) -> list[tuple[str, str]]:
+def _advice(row: "UploadOut") -> list[tuple[str, str]]:
     """Tell what the page of the upload's code says, for the admin; the setting to change stands in the reason."""
     if not (page := _page(row)):
         return []

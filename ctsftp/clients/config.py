@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraint
 from tomlkit.exceptions import TOMLKitError
 
 from ctsftp.clients.problem import Problem
+from ctsftp.contract.names import segment_key
 from ctsftp.contract.places import Places
+from ctsftp.contract.verdict import DEFAULT_GUARDS, Guards
 from ctsftp.errors import RefusedError
 
 MAX_CONFIG_BYTES: Final = 64 * 1024
@@ -25,16 +27,6 @@ _STRICT: Final = ConfigDict(frozen=True, extra="forbid", strict=True)
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
 Folder = Annotated[str, StringConstraints(pattern=r"\A[^\\\x00-\x1f]+\z", max_length=2048)]
 NameBeginning = Annotated[str, StringConstraints(pattern=r"\A[^/\\\x00-\x1f]+\z", max_length=255)]
-
-
-class Guards(BaseModel):
-    """When an upload waits for an admin; None leaves it to the next wider setting (segment, client, server)."""
-
-    model_config = _STRICT
-
-    shrunk_ratio: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
-    shrunk_from: Annotated[int, Field(ge=0)] | None = None
-    future_days: Annotated[int, Field(ge=0)] | None = None
 
 
 class ClientConfig(BaseModel):
@@ -69,6 +61,11 @@ class ClientConfig(BaseModel):
     def places(self) -> Places:
         """Where this client's lists are taken."""
         return Places(self.directories, self.temporary_names)
+
+    def guards_for(self, key: str, server: Guards) -> Guards:
+        """Tell when a file of a segment is held: by the segment's own guards, else the client's, else the server's."""
+        own = next((guards for title, guards in self.segments.items() if segment_key(title) == key), None)
+        return DEFAULT_GUARDS.overlay(server).overlay(self.guards).overlay(own)
 
 
 def parse_config(data: bytes) -> tuple[ClientConfig, tuple[Problem, ...]]:

@@ -1,20 +1,19 @@
 """Reads and writes the small files of keys/: each whole, or not at all.
 
-Reading follows links, since secret stores lay their mounts out with them. Writing goes through a temporary file, fsync
-and rename in the same folder, so that a crash leaves the old file or the new one.
+Reading follows links, since secret stores lay their mounts out with them. A crash leaves the old file or the new one.
 """
 
 import errno
 import fcntl
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from ctsftp.errors import DiskError, RefusedError
+from ctsftp import durable
+from ctsftp.errors import DiskError, RefusedError, UntrustedFileError
 
 FOLDER_MODE: Final = 0o750
 LOCK_NAME: Final = ".lock"
@@ -23,14 +22,6 @@ _GROUP_BITS: Final = 0o070
 _OTHERS_BITS: Final = 0o007
 
 _FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
-
-
-class UntrustedFileError(RefusedError):
-    """A file that may be read or written by others than it should; `do` is the command that mends it."""
-
-    def __init__(self, text: str, do: str) -> None:
-        super().__init__(f"{text}: {do}")
-        self.do = do
 
 
 @contextmanager
@@ -90,19 +81,9 @@ def write_small_file(path: Path, data: bytes, *, mode: int) -> None:
     with faults("write", path):
         if path.is_symlink():
             raise RefusedError(f"{path} is a link, so it is kept elsewhere: change it there")
-        fd, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        try:
-            with open(fd, "wb") as file:  # noqa: PTH123 - it is a descriptor
-                file.write(data)
-                file.flush()
-                _give_to_owner_of(path.parent, fd)
-                os.fchmod(fd, mode)
-                os.fsync(fd)
-            os.replace(temporary, path)  # noqa: PTH105 - both are what mkstemp speaks
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        sync_folder(path.parent)
+        with durable.replacing(path, mode=mode) as file:
+            file.write(data)
+            _give_to_owner_of(path.parent, file.fileno())
 
 
 def make_folder(path: Path, *, mode: int = FOLDER_MODE) -> None:
@@ -115,16 +96,7 @@ def make_folder(path: Path, *, mode: int = FOLDER_MODE) -> None:
         if os.geteuid() == 0:
             above = path.parent.stat()
             os.chown(path, above.st_uid, above.st_gid, follow_symlinks=False)
-        sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make what was renamed, made or removed in a folder last."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        durable.sync_folder(path.parent)
 
 
 @contextmanager

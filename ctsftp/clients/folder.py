@@ -25,18 +25,17 @@ from ctsftp.clients.authorized_keys import (
 )
 from ctsftp.clients.config import MAX_CONFIG_BYTES, ClientConfig, parse_config, set_enabled
 from ctsftp.clients.files import (
-    UntrustedFileError,
     faults,
     locked,
     make_folder,
     read_small_file,
-    sync_folder,
     write_small_file,
 )
 from ctsftp.clients.keys import PublicKey
 from ctsftp.clients.names import check_client_name, is_client_name
 from ctsftp.clients.problem import Problem
-from ctsftp.errors import CtsftpError, NotFoundError, RefusedError
+from ctsftp.durable import sync_folder
+from ctsftp.errors import CtsftpError, NotFoundError, RefusedError, UntrustedFileError
 
 KEYS_FILE: Final = "authorized_keys"
 CONFIG_FILE: Final = "client.toml"

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import structlog
 
+from ctsftp.datafolder import DataFolder
+from ctsftp.durable import replacing
 from ctsftp.errors import TakenOverError
-
-ALIVE = "alive"
+from ctsftp.spool.disk import FILE_MODE
 
 log = structlog.get_logger()
 
@@ -25,15 +26,14 @@ class Heartbeat:
     """
 
     def __init__(self, data_dir: Path, by: str) -> None:
-        self._place = data_dir / ALIVE
+        self._place = DataFolder(data_dir).alive
         self._text = f"{by} {secrets.token_hex(8)}\n"
         self._over = False
 
     def begin(self) -> None:
         """Give the first sign; whoever gave signs here before will notice."""
-        draft = self._place.with_name(f"{ALIVE}.part")
-        draft.write_text(self._text, "utf-8")
-        draft.rename(self._place)
+        with replacing(self._place, mode=FILE_MODE) as file:
+            file.write(self._text.encode())
 
     async def beat(self, every_s: float) -> None:
         """Give signs for ever; raise `TakenOverError` when another holder does."""

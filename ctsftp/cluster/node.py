@@ -15,8 +15,10 @@ from typing import Protocol
 import structlog
 
 from ctsftp.contract.states import State
+from ctsftp.datafolder import DataFolder
+from ctsftp.durable import replacing
 from ctsftp.errors import CtsftpError, SettingsError
-from ctsftp.spool.disk import LocalDisk
+from ctsftp.spool.disk import FILE_MODE
 from ctsftp.spool.stored import StoredUpload
 from ctsftp.store.store import Store
 
@@ -47,29 +49,16 @@ def node_name(data_dir: Path) -> str:
 
     It begins with the host's name, for people, and ends by chance: two hosts may have one name.
     """
-    place = data_dir / "node"
+    place = DataFolder(data_dir).node
     try:
         if place.exists():
             return _checked(place.read_text("utf-8").strip(), place)
         name = f"{re.sub(r'[^a-zA-Z0-9.-]', '-', socket.gethostname())[:80]}-{secrets.token_hex(4)}"
-        _write_durably(place, f"{name}\n".encode())
+        with replacing(place, mode=FILE_MODE) as file:  # durably: uploads are known by what it says
+            file.write(f"{name}\n".encode())
     except (OSError, UnicodeDecodeError) as exc:
         raise SettingsError(f"The node's name in {place} cannot be read or made: {exc}.") from exc
     return name
-
-
-def _write_durably(place: Path, text: bytes) -> None:
-    """Write a file that is not there yet: uploads are known by what it says."""
-    disk, draft = LocalDisk(), place.with_name("node.part")
-    draft.unlink(missing_ok=True)
-    fd = disk.create(draft)
-    try:
-        disk.write(fd, text, 0)
-        disk.fsync(fd)
-    finally:
-        disk.close(fd)
-    disk.rename(draft, place)
-    disk.fsync_folder(place.parent)
 
 
 def _checked(name: str, place: Path) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from ctsftp.cluster.heartbeat import ALIVE
+from ctsftp.datafolder import DataFolder
 from ctsftp.errors import CtsftpError, DataFolderBusyError
 
 LOOKS_A_LEASE = 4
@@ -41,7 +41,7 @@ class Silence:
     """For how long other nodes gave no sign of life, by this machine's own clock: no two clocks are compared."""
 
     def __init__(self, folders: str, own: Path) -> None:
-        self._pattern = f"{folders}/{ALIVE}"
+        self._pattern = str(DataFolder(Path(folders)).alive)
         self._own = own.resolve()
         # The last sign of each, and since when it has been the last.
         self._last: dict[Path, tuple[int, float]] = {}

@@ -35,6 +35,14 @@ class EventKind(StrEnum):
     DISK_LOW = "disk.low"
 
 
+class DeliveryState(StrEnum):
+    """Where a delivery stands; a dead one was tried as often as is allowed, and waits for an admin."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
 OF_STATE = {
     State.LOADED: EventKind.UPLOAD_LOADED,
     State.REJECTED: EventKind.UPLOAD_REJECTED,

@@ -9,6 +9,7 @@ import re
 
 TICK_BITS = 60
 RANDOM_BITS = 62
+SHORT_ID = 18  # of an id, what no other upload is likely to share: the millisecond of its CLOSE and a counter
 
 _FRACTION_BITS = 12
 _NS_PER_MS = 1_000_000

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from ctsftp.contract.codes import Code, Fault, Notice, fault, harmless, notice
 from ctsftp.contract.names import SegmentFile, final_name, nfc, read_name
 
-TEMPORARY_FOLDERS = ("tmp", "temp", ".tmp", ".temp")
+TEMPORARY_FOLDERS = ("tmp", "temp")
+TEMPORARY_ENDS = (".tmp", ".temp")  # `.tmp` itself, and `weekly.tmp`
 ROOT = "/"
 
 _SHOWN_FOLDER_CHARACTERS = 255
@@ -68,9 +69,9 @@ class Places:
     def _is_temporary(self, folder: str) -> bool:
         """Tell whether a folder, or one above it, is temporary; one that is named in `directories` never is."""
         temporary = {name.casefold() for name in (*TEMPORARY_FOLDERS, *self.temporary_names)}
-        parts = folder.strip("/").split("/")
+        parts = folder.strip("/").casefold().split("/")
         return any(
-            part.casefold() in temporary and not self._is_taken("/".join(parts[: depth + 1]))
+            (part in temporary or part.endswith(TEMPORARY_ENDS)) and not self._is_taken(_first(folder, depth + 1))
             for depth, part in enumerate(parts)
         )
 
@@ -100,6 +101,10 @@ def _fault(folder: str, directories: Collection[str]) -> Fault:
     shown = [harmless(one, limit=_SHOWN_FOLDER_CHARACTERS) for one in (folder, *directories)]
     places = ", ".join([ROOT, *(one for one in shown[1:] if one != ROOT)])
     return fault(Code.DIRECTORY, f'The list was put into "{shown[0]}", and lists are taken in {places} alone.')
+
+
+def _first(folder: str, count: int) -> str:
+    return "/".join(folder.strip("/").split("/")[:count])
 
 
 def _folded(folder: str) -> str:

@@ -6,11 +6,7 @@ that was cut off before CLOSE is no upload yet but a partial: it is a thing of t
 
 from enum import StrEnum
 
-from ctsftp.errors import RefusedError
-
-
-class IllegalMoveError(RefusedError):
-    """An upload cannot go from its state to that one; nothing was changed."""
+from ctsftp.errors import IllegalMoveError
 
 
 class State(StrEnum):

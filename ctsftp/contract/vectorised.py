@@ -7,6 +7,7 @@ other lines of their block nothing.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import overload
 
 import numpy as np
@@ -45,10 +46,14 @@ class _Block(Sequence[bytes]):
         self._layout = layout
         self._block = block
         self._text = text = np.frombuffer(block, dtype=np.uint8)
-        # The line feed before the block is at -1.
-        self._marks = np.concatenate([[-1], np.flatnonzero((text == COMMA) | (text == LINE_FEED))])
-        is_line_end = text[self._marks[1:]] == LINE_FEED
-        self._line_marks = np.concatenate([[0], np.flatnonzero(is_line_end) + 1])  # places in the marks
+        is_mark = (text == COMMA) | (text == LINE_FEED)
+        self._quotes = _Quotes(text, is_mark) if b'"' in block else None
+        if self._quotes:
+            marks = self._quotes.marks_outside if layout.enclosed else self._quotes.marks
+        else:
+            marks = np.flatnonzero(is_mark)
+        self._marks = np.concatenate([[-1], marks])  # the line feed before the block is at -1
+        self._line_marks = np.concatenate([[0], np.flatnonzero(text[marks] == LINE_FEED) + 1])  # places in the marks
 
     def __len__(self) -> int:
         return len(self._line_marks) - 1
@@ -65,8 +70,8 @@ class _Block(Sequence[bytes]):
     def read(self, found: Rows, *, final: bool) -> tuple[Ids, bytes]:
         """Read the lines; those in doubt are judged in their places, so that the ids stay in file order."""
         ids, sure, quoted = self._read_ids()
-        odd = self._clear_quotes(sure) if b'"' in self._block else None
-        if any(mark in self._block for mark in self._break_marks()):
+        odd = self._clear_quotes(self._quotes, sure) if self._quotes else None
+        if self._may_hold_breaks():
             places = [found.start() for found in BREAKS.finditer(self._block)]
             sure[self._lines_of(np.array(places, dtype=np.intp))] = False
         if not found.lost and odd is None and sure.all():
@@ -97,10 +102,11 @@ class _Block(Sequence[bytes]):
         rest = b"" if found.fault else self._block[self._start(at) :]
         return ids[ids > 0], rest
 
-    def _break_marks(self) -> Sequence[bytes]:
-        """Return what a block of these bytes may hold of the breaks that are none of its line ends."""
-        marks = (*LINE_BREAKS, *JOINTS)
-        return [mark for mark in marks if mark.isascii()] if self._block.isascii() else marks
+    def _may_hold_breaks(self) -> bool:
+        """Tell whether there may be breaks that are none of the line ends: a look that takes little of the time."""
+        block, has_controls = self._block, np.count_nonzero(self._text < SPACE) > len(self)
+        marks = (_CONTROL_BREAKS if has_controls else []) + ([] if block.isascii() else _WIDE_BREAKS)
+        return any(mark[:1] in block and mark in block for mark in marks)
 
     def _start(self, line: int) -> int:
         return int(self._marks[self._line_marks[line]]) + 1
@@ -115,24 +121,28 @@ class _Block(Sequence[bytes]):
         cell_marks = np.minimum(self._line_marks[:-1] + layout.id_column, len(marks) - 2)
         starts, ends = marks[cell_marks] + 1, marks[cell_marks + 1]
         quoted = np.zeros(len(starts), dtype=np.bool_)
-        if b'"' in self._block:
+        if self._quotes:
             quoted = (ends - starts > 2) & (self._text[starts] == QUOTE) & (self._text[ends - 1] == QUOTE)  # noqa: PLR2004
             starts, ends = starts + quoted, ends - quoted
         ids, sure = _read_digits(self._text, starts, ends)
         sure &= np.diff(self._line_marks) == layout.columns
         return ids, sure, quoted
 
-    def _clear_quotes(self, sure: _Flags) -> _Flags:
+    def _clear_quotes(self, found: "_Quotes", sure: _Flags) -> _Flags:
         """Take back what is not beyond doubt about lines with quotes; return the other lines with odd ones.
 
         Within one cell, quotes open and close in turn. As RFC 4180 has it, what opens stands at the cell's beginning
         or behind what closes, and what closes at its end or before what opens (a doubled quote). A cell of a line in
         which no cell begins with a quote is never open.
         """
-        text = self._text
-        quotes = np.flatnonzero(text == QUOTE)
-        cells = np.searchsorted(self._marks, quotes)  # which mark ends it
-        lines = np.searchsorted(self._line_marks, cells) - 1
+        if self._layout.enclosed:
+            sure[found.unclosed] = False
+            if len(found.misplaced):
+                sure[found.lines[found.misplaced]] = False
+        if self._layout.enclosed or found.are_minimal:
+            return np.zeros(len(sure), dtype=np.bool_)
+        has_opening, has_open, odd = (np.zeros(len(sure), dtype=np.bool_) for _ in range(3))
+        text, quotes, cells, lines = self._text, found.places, found.cells, found.lines
         is_first = np.diff(cells, prepend=-1) > 0
         is_last = np.append(is_first[1:], True)
         place = np.arange(len(quotes))
@@ -141,11 +151,7 @@ class _Block(Sequence[bytes]):
         opens_cell, ends_cell = _ends_cell(before), _ends_cell(after)
         beside = np.where(closes, ends_cell | (after == QUOTE), opens_cell | (before == QUOTE))
         is_open = is_last & ~closes
-        has_opening, has_open, odd = (np.zeros(len(sure), dtype=np.bool_) for _ in range(3))
         odd[lines[~beside | is_open]] = True
-        if self._layout.enclosed:
-            sure &= ~odd
-            return np.zeros(len(sure), dtype=np.bool_)
         is_ordinary = self._are_ordinary(lines, ends_cell | (after == QUOTE) | _is_blank(after))
         has_open[lines[is_open & ~is_ordinary]] = True
         has_opening[lines[is_first & opens_cell]] = True
@@ -170,11 +176,76 @@ class _Block(Sequence[bytes]):
             sure[line[_ends_cell(beyond) | _is_blank(beyond)]] = False
 
 
+class _Quotes:
+    """The quotes of a block, by their `places`, and how they stand if each line is a record of RFC 4180.
+
+    Then they open and close in turn. A line whose last quote opens is `unclosed`. All is worked out when it is asked
+    for: a block of a hundred thousand marks is cheap to look at, and dear to copy.
+    """
+
+    def __init__(self, text: _Bytes, is_mark: _Flags) -> None:
+        self._text = text
+        self._tokens = np.flatnonzero(is_mark | (text == QUOTE))
+        kinds = text[self._tokens]
+        self._is_quote, self._is_line_end = kinds == QUOTE, kinds == LINE_FEED
+        self._count = np.cumsum(self._is_quote, dtype=np.int32)
+        self._ends = np.flatnonzero(self._is_line_end)
+        self._before = np.concatenate([[0], self._count[self._ends]])  # so many quotes stand before each line
+        self.unclosed = np.flatnonzero(np.diff(self._before) & 1)
+        self.places = np.compress(self._is_quote, self._tokens)
+
+    @cached_property
+    def marks(self) -> _Positions:
+        """The places of all commas and line ends."""
+        return np.compress(~self._is_quote, self._tokens)
+
+    @cached_property
+    def marks_outside(self) -> _Positions:
+        """The places of line ends, and of commas outside of quotes."""
+        return np.compress(self._is_line_end | ~(self._is_quote | self._is_inside), self._tokens)
+
+    @cached_property
+    def misplaced(self) -> _Positions:
+        """The quotes that open or close where no cell begins or ends, as numbers of `places`."""
+        if len(self.unclosed):
+            beside = self._text[self.places + np.where(np.compress(self._is_quote, self._is_inside), -1, 1)]
+            return np.flatnonzero(~_ends_quoted(beside))
+        opening, closing = self._text[self.places[::2] - 1], self._text[self.places[1::2] + 1]
+        wrong = [np.flatnonzero(~_ends_quoted(opening)) * 2, np.flatnonzero(~_ends_quoted(closing)) * 2 + 1]
+        return np.concatenate(wrong)
+
+    @cached_property
+    def are_minimal(self) -> bool:
+        """Tell whether all stand as RFC 4180 has it, around cells without commas: in a plain file as well."""
+        return not (
+            len(self.unclosed) or len(self.misplaced) or len(self.marks_outside) + len(self.places) < len(self._tokens)
+        )
+
+    @cached_property
+    def lines(self) -> _Positions:
+        """The line of each quote."""
+        return np.compress(self._is_quote, np.cumsum(self._is_line_end))
+
+    @cached_property
+    def cells(self) -> _Positions:
+        """The cell of each quote, if every comma divides cells: as the number of the mark that ends it."""
+        return np.flatnonzero(self._is_quote) - np.arange(len(self.places)) + 1
+
+    @property
+    def _is_inside(self) -> _Flags:
+        count = self._count
+        if len(self.unclosed):  # of each line by itself
+            count = count - np.repeat(self._before[:-1], np.diff(self._ends, prepend=-1)).astype(np.int32)
+        return (count.astype(np.uint8) & 1).view(np.bool_)
+
+
 # Space, tab, control characters, and each byte of the invisible characters that UTF-8 writes in two or three.
 _BLANK_BYTES: _Flags = np.zeros(256, dtype=np.bool_)
 _BLANK_BYTES[[SPACE, *range(LINE_FEED), *range(LINE_FEED + 1, SPACE), 0x7F]] = True
 _BLANK_BYTES[[*b"\xc2\xa0\xe2\x80\x81\x8b\x8c\x8d\x8e\x8f\xef\xbb\xbf"]] = True
 
+_CONTROL_BREAKS = [mark for mark in (*LINE_BREAKS, *JOINTS) if len(mark) == 1]
+_WIDE_BREAKS = [mark for mark in (*LINE_BREAKS, *JOINTS) if len(mark) > 1]
 NO_LINES: _Positions = np.empty(0, dtype=np.intp)
 
 
@@ -189,6 +260,11 @@ def _ends_cell(text: _Bytes) -> _Flags:
     return found
 
 
+def _ends_quoted(text: _Bytes) -> _Flags:
+    found: _Flags = _ends_cell(text) | (text == QUOTE)
+    return found
+
+
 def _is_blank(text: _Bytes) -> _Flags:
     """Tell which bytes may be a part of what `cells` passes over around quotes."""
     found: _Flags = _BLANK_BYTES[text]
@@ -200,9 +276,12 @@ def _read_digits(text: _Bytes, starts: _Positions, ends: _Positions) -> tuple[Id
     widths = ends - starts
     sure = (widths > 0) & (widths < MAX_ID_DIGITS)
     ids = np.zeros(len(ends), dtype=np.int64)
+    narrowest = int(widths.min())
     for place in range(min(int(widths.max()), MAX_ID_DIGITS - 1)):
         digits = text[ends - (place + 1)] - np.uint8(ZERO)  # what stands before the zero becomes large
-        inside = widths > place
-        sure &= (digits <= NINE - ZERO) | ~inside
-        ids += np.where(inside, digits, 0) * np.int64(10**place)
+        if place >= narrowest:
+            inside = widths > place
+            digits = np.where(inside, digits, 0).astype(np.uint8, copy=False)
+        sure &= digits <= NINE - ZERO
+        ids += digits * np.int64(10**place)
     return ids, sure & (ids > 0)

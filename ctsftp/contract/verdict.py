@@ -1,6 +1,6 @@
 """Judge a file that was read without a fault: what becomes of it, and why.
 
-`judge` is given all that it needs to know; it looks nothing up. The rules are asked in this order:
+A `Case` is given all that it needs to know; it looks nothing up. The rules are asked in this order:
 
 1. duplicate: the same name and bytes were applied, or are held, already. Nothing can be lost by doing
    nothing, and a job that sends a file twice must not trouble anybody, whatever the segment's state.
@@ -24,6 +24,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from ctsftp.contract.codes import Code, Notice, harmless, notice
 from ctsftp.contract.counting import some
 from ctsftp.contract.names import SegmentFile
@@ -31,13 +33,30 @@ from ctsftp.contract.states import State
 from ctsftp.contract.titles import CONTRACT_TITLE, fold
 
 
-@dataclass(frozen=True, slots=True)
-class Guards:
-    """When a sound file is held: limits in members, as a share of them, and in days."""
+class Guards(BaseModel):
+    """When a sound file is held; None leaves it to the next wider setting: segment, client, server."""
 
-    shrunk_from: int = 100
-    shrunk_ratio: float = 0.5
-    future_days: int = 2
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    shrunk_from: int | None = Field(
+        None, ge=0, description="a segment of so many members or more is guarded against shrinking"
+    )
+    shrunk_ratio: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="a file with fewer members than this share of them is held",
+    )
+    future_days: int | None = Field(None, ge=0, description="a file that is dated more days ahead is held")
+
+    def overlay(self, narrower: "Guards | None") -> "Guards":
+        """Give these guards with those of a narrower setting in their place."""
+        return self.model_copy(update=narrower.model_dump(exclude_none=True)) if narrower else self
+
+
+# What holds where nothing is set.
+DEFAULT_GUARDS = Guards(shrunk_from=100, shrunk_ratio=0.5, future_days=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,45 +100,51 @@ class Verdict:
     reason: str = ""
 
 
-def judge(
-    file: SegmentFile,
-    *,
-    upload_id: str | None = None,
-    members: int,
-    segment: SegmentFacts | None,
-    is_twin: bool,
-    approved: bool,
-    today: date,
-    guards: Guards,
-    signs: Signs = NO_SIGNS,
-    ends_lines: bool = False,
-) -> Verdict:
-    """Return what becomes of a readable file with that many members.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A readable file that is to be judged: all that stays the same, whatever becomes of its segment meanwhile.
 
-    `upload_id` is None for a file that would be closed now; `segment` is None for a new one; `is_twin`
-    says that, of the *other* uploads of the same name, the newest applied or held one has the same
-    bytes; `today` is the date in UTC; `ends_lines` says that lists of this client were applied, and that each of them
-    ended with a line break.
+    `upload_id` is None for a file that would be closed now; `today` is the date in UTC; `ends_lines` says that lists
+    of this client were applied, and that each of them ended with a line break.
     """
-    if is_twin and not approved:
-        return Verdict(State.DUPLICATE, reason="The same file came before, and was applied or held.")
-    if segment and segment.retired:
-        return Verdict(
-            State.RETIRED,
-            reason="The segment was retired when the file was judged: it takes no files until it is restored.",
-        )
-    if approved:
+
+    file: SegmentFile
+    members: int
+    sha256: str
+    today: date
+    guards: Guards = DEFAULT_GUARDS
+    signs: Signs = NO_SIGNS
+    upload_id: str | None = None
+    ends_lines: bool = False
+
+    def verdict(
+        self,
+        segment: SegmentFacts | None = None,
+        twin: str | None = None,
+        approved: bool = False,  # noqa: FBT001, FBT002  the store asks by position
+    ) -> Verdict:
+        """Return what becomes of the file.
+
+        `segment` is None for a new one; `twin` is the digest of the newest of the *other* uploads of the same name
+        that was applied or is held.
+        """
+        if twin == self.sha256 and not approved:
+            return Verdict(State.DUPLICATE, reason="The same file came before, and was applied or held.")
+        if segment and segment.retired:
+            return Verdict(
+                State.RETIRED,
+                reason="The segment was retired when the file was judged: it takes no files until it is restored.",
+            )
+        if approved:
+            return Verdict(State.LOADED)
+        if reason := _why_superseded(self.file, self.upload_id, segment):
+            return Verdict(State.SUPERSEDED, reason=reason)
+        known_title = segment.id_title if segment else None
+        held = [*_ask_guards(self, segment), *_ask_signs(self.signs, known_title, ends_lines=self.ends_lines)]
+        if held:
+            reasons = [*(reason for _, reason in held), "It waits for the server's admin to approve or discard it."]
+            return Verdict(State.HELD, held[0][0], " ".join(reasons))
         return Verdict(State.LOADED)
-    if reason := _why_superseded(file, upload_id, segment):
-        return Verdict(State.SUPERSEDED, reason=reason)
-    held = [
-        *_ask_guards(file, members, segment, today, guards),
-        *_ask_signs(signs, segment.id_title if segment else None, ends_lines=ends_lines),
-    ]
-    if held:
-        reasons = [*(reason for _, reason in held), "It waits for the server's admin to approve or discard it."]
-        return Verdict(State.HELD, held[0][0], " ".join(reasons))
-    return Verdict(State.LOADED)
 
 
 def change_notice(previous_members: int, entered: int, left: int) -> Notice | None:
@@ -158,25 +183,27 @@ def _why_superseded(file: SegmentFile, upload_id: str | None, segment: SegmentFa
     return ""
 
 
-def _ask_guards(
-    file: SegmentFile, members: int, segment: SegmentFacts | None, today: date, guards: Guards
-) -> Iterator[tuple[Code, str]]:
+def _ask_guards(case: Case, segment: SegmentFacts | None) -> Iterator[tuple[Code, str]]:
     """Yield the code and the reason of every guard that holds the file, in their order."""
+    file, members, guards = case.file, case.members, case.guards
     if segment and segment.rolled_back:
         yield Code.ROLLED_BACK, "The segment was rolled back: new uploads are held until one is approved."
-    days_ahead = (file.day - today).days
-    if days_ahead > guards.future_days:
-        outdated = "if it is approved, every file with an earlier stamp counts as older"
-        yield (
-            Code.FUTURE,
-            f"The stamp {file.stamp} is {some(days_ahead, 'day')} after {today}, when the file was judged: {outdated}.",
-        )
+    days_ahead = (file.day - case.today).days
+    if guards.future_days is not None and days_ahead > guards.future_days:
+        found = f"The stamp {file.stamp} is {some(days_ahead, 'day')} after {case.today}, when the file was judged"
+        yield Code.FUTURE, f"{found}: if it is approved, every file with an earlier stamp counts as older."
     if segment is None or segment.members == 0:
         return
     if members == 0:
         yield Code.EMPTY, f"The file has no members, and the segment had {segment.members:,}."
-    elif segment.members >= guards.shrunk_from and members < segment.members * guards.shrunk_ratio:
+    elif _has_shrunk(members, segment.members, guards):
         yield Code.SHRUNK, f"The file has {some(members, 'member')}, and the segment had {segment.members:,}."
+
+
+def _has_shrunk(members: int, before: int, guards: Guards) -> bool:
+    if guards.shrunk_from is None or guards.shrunk_ratio is None:
+        return False
+    return before >= guards.shrunk_from and members < before * guards.shrunk_ratio
 
 
 def judge_signs(signs: Signs, known_title: str | None, *, ends_lines: bool) -> Verdict | None:

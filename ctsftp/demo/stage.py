@@ -25,7 +25,8 @@ from ctsftp.clients.keys import read_public_key
 from ctsftp.demo.connect import ExportFile
 from ctsftp.demo.push import PushResult, push
 from ctsftp.demo.sample import open_sample
-from ctsftp.errors import CtsftpError
+from ctsftp.errors import TourError
+from ctsftp.model.commands import AddToken
 from ctsftp.model.records import Upload
 from ctsftp.settings import Settings
 from ctsftp.sftp.settings import SftpSettings
@@ -39,10 +40,6 @@ DRAIN_TIMEOUT_S = 2  # Ctrl-C must not wait for a visitor's sftp
 KEY_FILE = "acme_key"
 KNOWN_HOSTS_FILE = "known_hosts"
 SETTINGS_FILE = "ctsftp.toml"  # found by every command that runs in its folder
-
-
-class TourError(CtsftpError):
-    """Something went otherwise than the tour says; the text tells what was expected and what was found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +78,7 @@ class Stage:
 
     async def add_token(self, name: str, *, admin: bool) -> str:
         """Make a token of the API, as `ctsftp token add` does."""
-        arguments = {"name": name, "client": None if admin else CLIENT, "admin": admin, "expires": None}
-        token: str = await self.service.perform("token.add", arguments)
-        return token
+        return await self.service.perform(AddToken(name, None if admin else CLIENT, admin))
 
     async def deliver(self, file: ExportFile) -> tuple[PushResult, Upload]:
         """Push a file, wait for its verdict, and give what the sender was told and what the ledger says.

@@ -24,8 +24,9 @@ from ctsftp.contract.states import State
 from ctsftp.demo import screen, visit
 from ctsftp.demo.connect import ExportFile, ExportJob, SqlQuery
 from ctsftp.demo.push import PushResult
-from ctsftp.demo.stage import CLIENT, Stage, TourError, quiet_logs
-from ctsftp.errors import CtsftpError
+from ctsftp.demo.stage import CLIENT, Stage, quiet_logs
+from ctsftp.errors import CtsftpError, TourError
+from ctsftp.model.commands import SetGate
 from ctsftp.model.records import Segment, Upload
 
 TOUR_TIMEOUT_S = 120
@@ -220,8 +221,7 @@ class _Tour:
             "member who has just come and about one who has just left.",
         )
         screen.command(f"ctsftp gate set reward {REWARD} --segment {SEGMENT.lower()}")
-        gate = {"kind": "reward", "item": REWARD, "segments": [SEGMENT], "client": CLIENT}
-        await self._stage.service.perform("gate.set", gate)
+        await self._stage.service.perform(SetGate("reward", REWARD, (SEGMENT,), CLIENT))
         token = await self._stage.add_token("shop", admin=False)
         headers = {"Authorization": f"Bearer {token}"}
         async with httpx.AsyncClient(base_url=self._stage.web_address, headers=headers, trust_env=False) as program:

@@ -1,9 +1,8 @@
 """What would become of a file, told without taking it: the same reading and the same judge as the loader's."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,12 @@ from ctsftp.contract.codes import PAGES, Fault, Notice
 from ctsftp.contract.names import SegmentFile, read_name
 from ctsftp.contract.states import State
 from ctsftp.contract.verdict import Verdict, change_notice, judge_signs, title_notice
-from ctsftp.ingest.judging import IGNORED, ends_lines, guards_for, judge_of
+from ctsftp.ingest.naming import IGNORED
 from ctsftp.ingest.reading import Reading, id_titles, read_in_thread
 from ctsftp.ingest.settings import IngestSettings
 from ctsftp.model.records import Findings, UploadOut, warnings_out
 from ctsftp.store.store import Store
 
-NOT_APPROVED = False
 # What a reading finds that is shown of an upload, in its order.
 _FOUND = [name for name in UploadOut.__annotations__ if name in Findings.__annotations__]
 
@@ -86,17 +84,17 @@ async def check(
     reading = await _read(path, config, settings)
     if reading.fault:
         return Preview(path.name, name, Verdict(State.REJECTED, reading.fault.code, reading.fault.reason), reading)
-    judge = partial(judge_of, name, reading, guards=guards_for(name, config, settings.guards), today=today)
+    case = reading.case(name, guards=config.guards_for(name.key, settings.guards), today=today)
     if store is None or client is None:
-        return Preview(path.name, name, judge()(None, None, NOT_APPROVED), reading)
-    judge = partial(judge, ends_lines=await ends_lines(store, client, reading))
+        return Preview(path.name, name, case.verdict(), reading)
+    case = replace(case, ends_lines=await store.ledger.ends_lines(client))
     facts = await store.segments.facts_for(client, name.key)
     twin = await store.ledger.twin(client, path.name, other_than="")
     if facts is None:
-        return Preview(path.name, name, judge()(None, twin, NOT_APPROVED), reading, entered=reading.members, left=0)
+        return Preview(path.name, name, case.verdict(None, twin), reading, entered=reading.members, left=0)
     segment = await store.segments.segment(client, name.key)
     entered, left = await store.segments.count_changes(client, name.key, reading.ids)
-    verdict = judge()(facts, twin, NOT_APPROVED)
+    verdict = case.verdict(facts, twin)
     told = [title_notice(segment.title, name.title), change_notice(segment.members, entered, left)]
     notices = [one for one in told if one] if verdict.state is State.LOADED else []
     return Preview(path.name, name, verdict, reading, entered, left, notices)

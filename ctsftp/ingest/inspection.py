@@ -58,9 +58,12 @@ class Inspections:
 
 
 def inspect(
-    upload: StoredUpload, config: ClientConfig, name: Named, *, most_rows: int, inspections: Inspections
+    upload: StoredUpload, config: ClientConfig, name: Named, *, most_rows: int, inspections: Inspections | None
 ) -> Fault | None:
-    """Tell the fault for which the loader will reject this upload, if its name or what is read of it shows one."""
+    """Tell the fault for which the loader will reject this upload, if its name or what is read of it shows one.
+
+    Without `inspections` nobody waits for the verdict: then of a short list, too, only the first bytes are read.
+    """
     if not config.refuse_at_close:
         return None
     if name is None or isinstance(name, Fault):
@@ -70,9 +73,10 @@ def inspect(
     size = upload.path.stat().st_size
     if config.touch_first and not size:
         return None
-    if size > SHORT_BYTES:
+    if inspections is None or size > SHORT_BYTES:
         with upload.path.open("rb", buffering=0) as file:
-            return inspect_head(file.read(HEAD_BYTES), complete=False, id_titles=id_titles(config))
+            head = file.read(HEAD_BYTES)
+        return inspect_head(head, complete=len(head) == size, id_titles=id_titles(config))
     reading = read_file(upload.path, id_titles=id_titles(config), max_rows=max_rows_of(config, most_rows))
     if reading.fault is None:
         # A copy of the ids: they are the beginning of an array that is as large as the file could have needed.

@@ -9,8 +9,8 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 import structlog
 
@@ -20,21 +20,19 @@ from ctsftp.contract.ids import unix_ms_of
 from ctsftp.contract.names import SegmentFile, read_name
 from ctsftp.contract.places import Elsewhere, Named, directory_notice
 from ctsftp.contract.states import State
-from ctsftp.contract.verdict import SegmentFacts, Verdict, change_notice
+from ctsftp.contract.verdict import Case, SegmentFacts, Verdict, change_notice
 from ctsftp.errors import CtsftpError, DiskError, StoreError
 from ctsftp.ingest.inspection import Inspected, Inspections
-from ctsftp.ingest.judging import IGNORED, TOUCHED, ends_lines, guards_for, judge_of
+from ctsftp.ingest.naming import IGNORED, TOUCHED
 from ctsftp.ingest.reading import Reading, id_titles, max_rows_of, read_in_thread
 from ctsftp.ingest.settings import IngestSettings
 from ctsftp.model.records import Facts, NewUpload, Outcome, Uncounted, Upload
 from ctsftp.model.twins import say_twin
 from ctsftp.spool.stored import StoredUpload
-from ctsftp.store.publishing import Judge
 from ctsftp.store.snapshots import bytes_to_write
 from ctsftp.store.store import Store
 
 MAX_DOUBLINGS = 16
-NOT_APPROVED = False
 TO_LOAD = Verdict(State.LOADED)
 MAX_INTERNAL_FAULTS = 3
 SHOWN_FAULT_CHARACTERS = 200
@@ -201,17 +199,14 @@ class Loader:
         max_rows = max_rows_of(config, self._settings.max_rows)
         return await read_in_thread(upload.path, id_titles=id_titles(config), max_rows=max_rows)
 
-    async def _judge_of(
-        self, upload: StoredUpload, name: SegmentFile, config: ClientConfig, reading: Reading
-    ) -> Callable[..., Judge]:
-        return partial(
-            judge_of,
-            name,
-            reading,
-            guards=guards_for(name, config, self._settings.guards),
+    async def _case(self, upload: StoredUpload, file: SegmentFile, config: ClientConfig, reading: Reading) -> Case:
+        return reading.case(
+            file,
+            guards=config.guards_for(file.key, self._settings.guards),
             today=self._now().date(),
             upload_id=upload.id,
-            ends_lines=await ends_lines(self._store, upload.client, reading),
+            # It is only asked of a file whose last row may be cut off.
+            ends_lines=bool(reading.signs.last_row) and await self._store.ledger.ends_lines(upload.client),
         )
 
     async def _facts_and_twin(self, upload: StoredUpload, name: SegmentFile) -> tuple[SegmentFacts | None, str | None]:
@@ -225,10 +220,22 @@ class Loader:
         inspected = self._inspections.find(upload.id)
         if inspected is None or not isinstance(inspected.name, SegmentFile):
             return False
-        judge = await self._judge_of(upload, inspected.name, inspected.config, inspected.reading)
+        case = await self._case(upload, inspected.name, inspected.config, inspected.reading)
         facts, twin = await self._facts_and_twin(upload, inspected.name)
-        inspected.is_to_load = judge()(facts, twin, NOT_APPROVED).state is State.LOADED
-        return inspected.is_to_load
+        inspected.is_to_load = case.verdict(facts, twin).state is State.LOADED
+        return inspected.is_to_load and not await self._remark(upload, inspected.reading)  # its load says that
+
+    async def _remark(self, upload: StoredUpload, reading: Reading) -> str:
+        """Give what the sender of a list that is loaded should know at once; "" where that is nothing.
+
+        A client's first list tells nobody whether its lists end with a line break: it may be cut off.
+        """
+        if not reading.signs.last_row or await self._store.ledger.has_applied(upload.client):
+            return ""
+        return (
+            "The last line does not end with a line break. If the file was cut off, its last row is wrong:"
+            f' "{reading.signs.last_row}".'
+        )
 
     async def _judge_and_publish(
         self,
@@ -241,19 +248,19 @@ class Loader:
         is_to_load: bool,
     ) -> None:
         """Judge, unless it is known that it `is_to_load`; write a new snapshot then; judge again as it is published."""
-        judge = await self._judge_of(upload, name, config, reading)
+        case = await self._case(upload, name, config, reading)
         outcome = None
         while outcome is None:  # judged not to load, and then to load: another node has changed the segment
-            verdict, snapshot = judge(), None
-            if is_to_load or verdict(*(await self._facts_and_twin(upload, name)), approved).state is State.LOADED:
+            snapshot = None
+            if is_to_load or case.verdict(*await self._facts_and_twin(upload, name), approved).state is State.LOADED:
                 await self._require_room(upload, bytes_to_write(reading.members))
-                await self._judged(upload, TO_LOAD)
+                await self._judged(upload, replace(TO_LOAD, reason=await self._remark(upload, reading)))
                 snapshot = await self._store.snapshots.begin(upload.id, reading.members)
                 await self._store.snapshots.add_members(snapshot, reading.ids)
             outcome = await self._store.snapshots.publish(
                 upload.id,
                 snapshot,
-                judge=verdict,
+                judge=case.verdict,
                 rejects=reading.rejected_rows,
                 **reading.facts,
             )

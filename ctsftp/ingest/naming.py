@@ -7,11 +7,20 @@ from ctsftp.contract.codes import Code, Fault
 from ctsftp.contract.ids import unix_ms_of
 from ctsftp.contract.names import MAX_COMPANION_BYTES, SegmentFile, companion_of, holds_a_count, nfc, read_name
 from ctsftp.contract.places import Named
+from ctsftp.contract.states import State
+from ctsftp.contract.verdict import Verdict
 from ctsftp.spool.spool import Spool
 from ctsftp.spool.stored import StoredUpload
 
 # A companion of any content comes within so long after its list.
 COMPANION_WITHIN_MS = 60 * 60 * 1000
+
+IGNORED = Verdict(
+    State.IGNORED,
+    reason="It is no list: its name does not end in .csv, its name or its folder is a temporary one, or it is the"
+    " companion of a list. It is judged when it is renamed to a list's name.",
+)
+TOUCHED = Verdict(State.IGNORED, reason="It is empty: the list is expected to come under its name (touch_first).")
 
 
 def name_upload(upload: StoredUpload, config: ClientConfig, spool: Spool) -> Named:

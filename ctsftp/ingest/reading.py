@@ -5,6 +5,7 @@ import hashlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 
 from ctsftp.clients.config import ClientConfig
 from ctsftp.contract.codes import Code, Fault, Notice, fault
+from ctsftp.contract.names import SegmentFile
 from ctsftp.contract.reader import CsvReader, RejectedRow
 from ctsftp.contract.titles import CONTRACT_TITLE, ID_TITLES
-from ctsftp.contract.verdict import NO_SIGNS, Signs
+from ctsftp.contract.verdict import NO_SIGNS, Case, Guards, Signs
 from ctsftp.lists import is_scattered
 from ctsftp.model.records import Facts
 
@@ -56,6 +58,21 @@ class Reading:
             "id_title": self.signs.id_title or None,
             "sha256": self.sha256,
         }
+
+    def case(
+        self, file: SegmentFile, *, guards: Guards, today: date, upload_id: str | None = None, ends_lines: bool = False
+    ) -> Case:
+        """Make the case that is judged, of what was read and what is known besides."""
+        return Case(
+            file=file,
+            members=self.members,
+            sha256=self.sha256,
+            today=today,
+            guards=guards,
+            signs=self.signs,
+            upload_id=upload_id,
+            ends_lines=ends_lines,
+        )
 
 
 async def read_in_thread(path: Path, *, id_titles: tuple[str, ...], max_rows: int) -> Reading:

@@ -17,8 +17,7 @@ from ctsftp.contract.names import SegmentFile
 from ctsftp.contract.places import Elsewhere, is_known_folder
 from ctsftp.contract.states import State
 from ctsftp.contract.verdict import Verdict, judge_signs
-from ctsftp.ingest.judging import IGNORED
-from ctsftp.ingest.naming import name_upload
+from ctsftp.ingest.naming import IGNORED, name_upload
 from ctsftp.ingest.reading import Reading, id_titles, read_in_thread
 from ctsftp.ingest.settings import IngestSettings
 from ctsftp.model.records import Upload

@@ -2,17 +2,13 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ctsftp.contract.verdict import DEFAULT_GUARDS, Guards
 
-class GuardSettings(BaseModel):
-    """When a sound file is held for an admin."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class ServerGuards(Guards):
+    """The guards of the server: what is not set is as by default."""
 
-    shrunk_from: int = Field(100, ge=0, description="members from which on a segment is guarded against shrinking")
-    shrunk_ratio: float = Field(
-        0.5, ge=0, le=1, description="a file with fewer members than this share of the segment's is held"
-    )
-    future_days: int = Field(2, ge=0, description="a file dated more days ahead than this is held")
+    model_config = ConfigDict(strict=False)  # the environment has only text
 
 
 class IngestSettings(BaseModel):
@@ -26,12 +22,12 @@ class IngestSettings(BaseModel):
         16 << 20, ge=1, description="bytes from which on a file is large; one worker is kept for smaller ones"
     )
     queue_size: int = Field(10_000, ge=1, description="uploads that wait in memory (the sweep finds the others)")
-    guards: GuardSettings = GuardSettings()
+    guards: ServerGuards = ServerGuards(**DEFAULT_GUARDS.model_dump())
     retry_first_s: float = Field(
         1, gt=0, le=86_400, description="seconds until a load that failed by the server's fault is retried"
     )
     retry_most_s: float = Field(
-        300, gt=0, le=86_400, description="most seconds until it is retried (the wait doubles each time)"
+        300, gt=0, le=86_400, description="most seconds until it is retried (doubles each time)"
     )
     retry_after_death_s: float = Field(
         10,

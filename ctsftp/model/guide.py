@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
 from ctsftp.contract.codes import PAGES, Code, advised_setting, harmless
 from ctsftp.contract.counting import some
@@ -12,10 +12,12 @@ from ctsftp.model.receipt import MAX_NAME_BYTES, TEXT_WIDTH, Receipt
 from ctsftp.model.timeline import Period, StepKind, say_end
 from ctsftp.model.twins import Twin
 
+_CONNECTION = ("host", "port", "directory", "username", "authentication")  # of the sheet
 INDEX_NAME = "00_INDEX.txt"
 README_NAME = "00_README.txt"
 DETAILS_NAME = "details"
 
+_LABEL_WIDTH = 24  # "Encryption/Compression" and two blanks
 _TITLES = ("TIME (UTC)", "FILE", "STATE", "MEMBERS", "WHAT TO CHANGE")
 _NOTHING = "nothing"
 _TO_DO = {
@@ -35,6 +37,13 @@ _HELD: dict[str, str] = {
     Code.EMPTY: "nothing, if the segment should be empty",
     Code.SHRUNK: "nothing, if the audience is that small",
 }
+# Of a list that was used with a warning that names no setting.
+_CHECK: dict[str, str] = {
+    Code.NO_LAST_NEWLINE: "nothing, if the export ran to its end: the last line has no line break",
+    Code.MOSTLY_CHANGED: "nothing, if most members really changed",
+    Code.ID_TITLE: "the title of the id column: CTUserID",
+    Code.DIRECTORY: "Directory: /",
+}
 _KINDS = {
     "rejected": "Refused: the list was not used, and the one before it is still in use.",
     "held": "Held: the list is safe, and waits for the server's admin. The one before it is still in use.",
@@ -42,9 +51,40 @@ _KINDS = {
 }
 
 
+class HostKeyOut(TypedDict):
+    """A host key, as the connection sheet shows it."""
+
+    type: str
+    fingerprint: str
+
+
+class SheetOut(TypedDict):
+    """A client's connection sheet: what its sender types into Responsys' form, and how its last logins went."""
+
+    host: str
+    host_is_guessed: bool
+    port: int
+    directory: str
+    username: str
+    authentication: str
+    host_keys: list[HostKeyOut]
+    file: dict[str, str]
+    logins: dict[str, str | None]
+    refusal_says: str
+
+
+class ConnectionSheetOut(SheetOut):
+    """The sheet, and whether the running server refuses the address that the client signs in from, "" if not."""
+
+    refused_now: str
+
+
 def render_index(receipts: Iterable[Receipt]) -> bytes:
-    """Return a line for each upload, in their order: time, file, state, members, and what to change."""
-    lines = [_TITLES, *(_line(receipt) for receipt in receipts)]
+    """Return a line for each upload, newest first: time, file, state, members, and what to change.
+
+    A file with a temporary name has none once its list came: that has one of its own.
+    """
+    lines = [_TITLES, *map(_line, _listed(receipts))]
     widths = [max(len(line[column]) for line in lines) for column in range(len(_TITLES) - 1)]
     shown = [
         "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]) for line in lines
@@ -71,13 +111,22 @@ def to_change(receipt: Receipt) -> str:
             return _TO_DO[receipt.state]
 
 
-def render_readme(sheet: Mapping[str, Any], directories: Sequence[str] = ()) -> bytes:
+def render_readme(sheet: SheetOut, directories: Sequence[str] = ()) -> bytes:
     """Return what a sender needs to know: names, the form's settings, the connection sheet and the codes.
 
     `sheet` is the connection sheet of the client, and `directories` are the folders that its lists are taken in,
     beside `/`.
     """
     return "\n".join(_readme(sheet, directories)).encode(errors="replace") + b"\n"
+
+
+def _listed(receipts: Iterable[Receipt]) -> Iterator[Receipt]:
+    came: set[tuple[str | None, str | None]] = set()
+    for receipt in receipts:
+        list_to_be = Places().unfinished(_place(receipt)) if receipt.state is State.IGNORED else None
+        if list_to_be is None or (list_to_be.key, list_to_be.stamp) not in came:
+            yield receipt
+        came.add((receipt.segment_key, receipt.stamp))
 
 
 def _line(receipt: Receipt) -> tuple[str, ...]:
@@ -110,7 +159,9 @@ def _no_longer(periods: Sequence[Period]) -> str:
 def _to_change_of_loaded(receipt: Receipt) -> str:
     if ended := _no_longer(receipt.periods):
         return ended
-    settings = [advised_setting(one.get("text"), None) for one in receipt.warnings]
+    settings = [
+        advised_setting(one.get("text"), None) or _CHECK.get(one.get("code", ""), "") for one in receipt.warnings
+    ]
     changes = [setting for setting in dict.fromkeys(settings) if setting]
     if receipt.rejected and receipt.rows:
         changes.append(f"{receipt.rejected:,} of {some(receipt.rows, 'row')}, rejected: see its receipt")
@@ -121,7 +172,7 @@ def _sender(code: str | None) -> str:
     return PAGES[Code(code)].sender.rstrip(".") if code in set(Code) else "see its receipt"
 
 
-def _readme(sheet: Mapping[str, Any], directories: Sequence[str]) -> Iterator[str]:
+def _readme(sheet: SheetOut, directories: Sequence[str]) -> Iterator[str]:
     yield from _section("What is here")
     yield from _wrapped(
         f"{INDEX_NAME} has a line for each of your newest files: what became of it, and what to change. FILE.txt says"
@@ -143,8 +194,7 @@ def _readme(sheet: Mapping[str, Any], directories: Sequence[str]) -> Iterator[st
     yield from _section("What to choose in the Connect job's form")
     yield from _facts({**sheet["file"], "Select Object": "a data source with one column titled CTUserID"})
     yield from _section("Connection")
-    labels = ("host", "port", "directory", "username", "authentication")
-    yield from _facts({label.capitalize(): str(sheet[label]) for label in labels})
+    yield from _facts({label.capitalize(): str(value) for label, value in sheet.items() if label in _CONNECTION})
     for key in sheet["host_keys"]:
         yield from _facts({"Host key": f"{key['type']} {key['fingerprint']}"})
     for kind, about in _KINDS.items():
@@ -169,8 +219,8 @@ def _facts(facts: Mapping[str, str]) -> Iterator[str]:
         yield from textwrap.wrap(
             value,
             TEXT_WIDTH,
-            initial_indent=f"{label:<22}",
-            subsequent_indent=" " * 22,
+            initial_indent=f"{label:<{_LABEL_WIDTH}}",
+            subsequent_indent=" " * _LABEL_WIDTH,
             break_long_words=False,
             break_on_hyphens=False,
         )

@@ -8,7 +8,6 @@ shapes, too: a field stands in the record and in its shape, and nowhere else.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typing_extensions import TypedDict  # pydantic takes that of `typing` from Python 3.12 on
@@ -313,13 +312,30 @@ class IfApproved:
         return write(IfApprovedOut, self)
 
 
-class UploadDetail(UploadOut):
-    """An upload, and what it has to do with what readers have now."""
-
+class _Standing(TypedDict):
     current: Annotated[bool, Says("whether its list was applied")]
     periods: Annotated[list[PeriodOut], Says("when readers had its list, old to new")]
     if_approved: Annotated[IfApprovedOut | None, Says("null unless it is held")]
     duplicate_of: Annotated[str | None, Says("the upload that a duplicate is the same as; null for any other")]
+
+
+class UploadDetail(UploadOut, _Standing):
+    """An upload, and what it has to do with what readers have now."""
+
+
+class _IdTitle(TypedDict):
+    id_title: str | None
+
+
+class UploadShown(UploadOut, _IdTitle, _Standing):
+    """An upload as `upload show` tells it: with the title of the column that its ids were read from."""
+
+
+class UploadStory(TypedDict):
+    """An upload, and in a sentence or two what became of its list; None where it made none."""
+
+    upload: UploadShown
+    list: str | None
 
 
 def detail(
@@ -382,12 +398,23 @@ class Logins:
     refusal_cause: str | None = None
 
 
-class DeliveryState(StrEnum):
-    """Where a delivery stands; a dead one was tried as often as is allowed, and waits for an admin."""
+class DeliveryOut(TypedDict):
+    """A delivery, as `hook deliveries --json` tells it."""
 
-    PENDING = "pending"
-    DELIVERED = "delivered"
-    DEAD = "dead"
+    hook: int
+    address: str
+    event: int
+    message_id: str
+    kind: str
+    at: str
+    client: str | None
+    segment: str | None
+    upload_id: str | None
+    state: str
+    attempts: int
+    next_at: str | None
+    done_at: str | None
+    last_error: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -413,6 +440,13 @@ class HookOut(TypedDict):
     client: str | None
     events: list[str] | None
     created_at: str
+
+
+class HookBacklog(HookOut):
+    """A hook, and how much waits for it, and was given up."""
+
+    pending: int
+    dead: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

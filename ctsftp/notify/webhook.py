@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import cached_property
 from ipaddress import ip_address
+from socket import gaierror
 
 import httpx
 from standardwebhooks import Webhook
@@ -91,6 +92,8 @@ class Session:
             return f"no answer within {self._timeout_s:g} s"
         except CtsftpError as exc:
             return str(exc)
+        except gaierror as exc:
+            return f"the name {harmless(read_url(address).host)} cannot be looked up: {exc.strerror}"
         except Exception as exc:  # noqa: BLE001  whatever a receiver or its name provokes is this delivery's error
             return harmless(f"{type(exc).__name__}: {exc}", limit=SHOWN_ERROR)
         return None if httpx.codes.is_success(status) else f"the receiver answered with {status}"

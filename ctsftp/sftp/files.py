@@ -9,33 +9,25 @@ import asyncio
 import stat
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
-import structlog
 from asyncssh import SFTPAttrs, SFTPName, SFTPServer, SFTPVFSAttrs, SSHServerChannel
 from asyncssh.constants import FXF_APPEND, FXF_CREAT, FXF_EXCL, FXF_TRUNC, FXF_WRITE
 
-from ctsftp.contract.codes import Code, Fault
-from ctsftp.errors import CtsftpError, FileRefusedError, LimitError, NoSuchPathError, PathRefusedError
-from ctsftp.sftp.fairness import FairShare, Listing
+from ctsftp.errors import CtsftpError, LimitError, NoSuchPathError, PathRefusedError
+from ctsftp.sftp.fairness import Listing
+from ctsftp.sftp.landing import FilesContext, Landings
 from ctsftp.sftp.receipts import (
     FOLDER,
     ReceiptFile,
     Receipts,
-    ReceiptSource,
     folder_entry,
     is_receipt,
     require_changeable,
 )
-from ctsftp.sftp.refusals import Refusals
-from ctsftp.sftp.settings import SftpSettings
 from ctsftp.spool.home import Entry, Home, OpenFile
 from ctsftp.spool.paths import HomePath, read_path
-from ctsftp.spool.quota import Allowance
-from ctsftp.spool.spool import Spool
 from ctsftp.spool.staging import StagedFile
-from ctsftp.spool.stored import StoredUpload
 
 FILE_MODE = stat.S_IFREG | 0o640
 FOLDER_MODE = stat.S_IFDIR | 0o750
@@ -47,71 +39,7 @@ LAST_SECOND = (1 << 32) - 1
 T = TypeVar("T")
 P = ParamSpec("P")
 
-log = structlog.get_logger()
-
-Inspect = Callable[[StoredUpload], Fault | None]
 Handle = StagedFile | OpenFile | ReceiptFile
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a sender is told of a verdict: a `refusal` makes its CLOSE fail, a `note` is shown to a person."""
-
-    refusal: str = ""
-    note: str = ""
-
-
-Awaited = asyncio.Future[Answer | None]
-# Takes over an upload that has landed; gives what to ask, at once, for the answer to come; None where it is OK.
-Ask = Callable[[], Awaited]
-Landed = Callable[[StoredUpload], Ask | None]
-
-
-@dataclass(frozen=True, slots=True)
-class CutOff:
-    """An upload whose connection broke before its CLOSE; `kept_bytes` of it can be resumed."""
-
-    client: str
-    path: HomePath
-    kept_bytes: int
-
-
-def _nobody(_upload: StoredUpload) -> None:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class Touch:
-    """Who hears of a list that was closed without a byte: when it `begins`, and then either of the other two.
-
-    It is `filled` by a list of its name, or `stayed` empty until its session ended.
-    """
-
-    begins: Callable[[StoredUpload], None] = _nobody
-    filled: Callable[[StoredUpload], None] = _nobody
-    stayed: Callable[[StoredUpload], None] = _nobody
-
-
-NOBODY = Touch()
-
-
-@dataclass(frozen=True, slots=True)
-class FilesContext:
-    """What a session's files are given: the spool, the limits, and what `app` and the server want to hear."""
-
-    spool: Spool
-    limits: SftpSettings
-    max_file_size_bytes: int
-    allowance: Allowance
-    share: FairShare
-    refusals: Refusals
-    is_upload_name: Callable[[str, str], bool]
-    inspect: Inspect
-    landed: Landed
-    touch: Touch
-    cut_off: Callable[[CutOff], None]
-    receipts: ReceiptSource
-    upload_ended: Callable[[], None]
 
 
 class ClientFiles(SFTPServer):
@@ -138,10 +66,8 @@ class ClientFiles(SFTPServer):
         self.share = context.share
         self._receipts = Receipts(client, context.receipts)
         self._refusals = context.refusals
-        self._note = note  # shows a person a line
-        self._stopping: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._landings = Landings(client, home, context, note=note)
         self._writing: set[StagedFile] = set()
-        self._touched: dict[HomePath, StoredUpload] = {}  # closed without a byte, and refused
         self._syncing: set[StagedFile] = set()
         self._reading: set[OpenFile] = set()
         self._listings: set[Listing] = set()
@@ -162,8 +88,7 @@ class ClientFiles(SFTPServer):
     def refuse_new(self) -> None:
         """Let no new file be opened for writing, and answer what waits for a verdict: the server is stopping."""
         self.refuses_new = True
-        if not self._stopping.done():
-            self._stopping.set_result(None)
+        self._landings.answer_at_once()
 
     async def open(self, path: bytes, pflags: int, attrs: SFTPAttrs) -> Handle:  # noqa: ARG002  modes are ours
         """Open a file; modes that the client wishes for are ignored."""
@@ -207,9 +132,8 @@ class ClientFiles(SFTPServer):
         if self._unfinished:
             await asyncio.wait(self._unfinished)
         while self._writing:
-            await self._cut_off(self._writing.pop())
-        while self._touched:
-            self._context.touch.stayed(self._touched.popitem()[1])
+            await self._landings.cut_off(self._writing.pop())
+        self._landings.end()
         while self._reading:
             self._reading.pop().close()
         while self._listings:
@@ -237,7 +161,7 @@ class ClientFiles(SFTPServer):
 
     async def fsync(self, file_obj: object) -> None:
         """Make what was written so far durable."""
-        await self._to_the_end(self._in_thread(_writing(file_obj).sync))
+        await self._to_the_end(self._landings.in_thread(_writing(file_obj).sync))
 
     async def stat(self, path: bytes) -> SFTPAttrs:
         """Describe a file or a folder; a new file is there for its own session from its OPEN on (sshfs looks then)."""
@@ -247,7 +171,7 @@ class ClientFiles(SFTPServer):
         if reason := self._refusals.reason(place):
             raise NoSuchPathError(reason)
         try:
-            return _attrs(await self._in_thread(self._home.stat, place))
+            return _attrs(await self._landings.in_thread(self._home.stat, place))
         except NoSuchPathError:
             if staged := self._being_written(place):
                 return self.fstat(staged)
@@ -268,11 +192,11 @@ class ClientFiles(SFTPServer):
         if staged := self._being_written(place):
             self.fsetstat(staged, attrs)
             return
-        found = await self._in_thread(self._home.stat, place)
+        found = await self._landings.in_thread(self._home.stat, place)
         if attrs.size not in {None, found.size}:
             raise PathRefusedError(f"{place} is complete and stays as it is: send the new file whole.")
         if times := _times(attrs):
-            await self._in_thread(self._home.set_times, place, *times)
+            await self._landings.in_thread(self._home.set_times, place, *times)
 
     lsetstat = setstat
 
@@ -293,18 +217,18 @@ class ClientFiles(SFTPServer):
 
     async def remove(self, path: bytes) -> None:
         """Remove a file from the home."""
-        await self._in_thread(self._home.remove, self._changeable(path))
+        await self._landings.in_thread(self._home.remove, self._changeable(path))
 
     async def mkdir(self, path: bytes, attrs: SFTPAttrs) -> None:  # noqa: ARG002  modes are ours
         """Make a folder."""
         place = self._changeable(path)
         self._refusals.forget(place)
-        await self._in_thread(self._account_for_one)
-        await self._in_thread(self._home.make_folder, place)
+        await self._landings.in_thread(self._account_for_one)
+        await self._landings.in_thread(self._home.make_folder, place)
 
     async def rmdir(self, path: bytes) -> None:
         """Remove an empty folder."""
-        await self._in_thread(self._home.remove_folder, self._changeable(path))
+        await self._landings.in_thread(self._home.remove_folder, self._changeable(path))
 
     async def rename(self, oldpath: bytes, newpath: bytes) -> None:
         """Rename; what stands at the new path already is never replaced (SFTP version 3)."""
@@ -328,7 +252,7 @@ class ClientFiles(SFTPServer):
 
     async def statvfs(self, path: bytes) -> SFTPVFSAttrs:  # noqa: ARG002  all homes are on one disk
         """Tell how much room there is."""
-        found = await self._in_thread(self._home.room)
+        found = await self._landings.in_thread(self._home.room)
         return SFTPVFSAttrs.from_local(found)
 
     async def fstatvfs(self, file_obj: object) -> SFTPVFSAttrs:  # noqa: ARG002  the same
@@ -338,8 +262,7 @@ class ClientFiles(SFTPServer):
     async def _entries(self, place: HomePath) -> list[Entry]:
         if is_receipt(place):
             return await self._receipts.entries(place)
-        async with self.share.listing:
-            entries = await self._in_thread(self._home.entries, place)
+        entries = await self._landings.in_thread(self._home.entries, place)
         if not place.parts:  # a folder of that name that a local user made is covered
             entries = [folder_entry(), *(entry for entry in entries if entry.name != FOLDER.name)]
         return entries
@@ -370,11 +293,6 @@ class ClientFiles(SFTPServer):
         self._receipt_bytes += len(receipt.data)
         return receipt
 
-    async def _in_thread(self, work: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
-        """Wait for the disk in one of the threads that this client may have."""
-        async with self.share.threads:
-            return await asyncio.to_thread(work, *args, **more)
-
     async def _to_the_end(self, work: Coroutine[None, None, T]) -> T:
         """Await `work`, which goes on if this session is cancelled meanwhile; `abandon` waits for it."""
         return await asyncio.shield(self._start(work))
@@ -389,17 +307,17 @@ class ClientFiles(SFTPServer):
         """Sync what was written so far; a failure poisons the file, whose next request tells of it."""
         try:
             with suppress(CtsftpError):
-                await self._in_thread(staged.sync)
+                await self._landings.in_thread(staged.sync)
         finally:
             self._syncing.discard(staged)
 
     async def _open_to_read(self, place: HomePath) -> OpenFile:
-        reading = await self._in_thread(self._home.open, place)
+        reading = await self._landings.in_thread(self._home.open, place)
         self._reading.add(reading)
         return reading
 
     async def _open_to_write(self, place: HomePath, pflags: int) -> StagedFile:
-        staged = await self._in_thread(self._stage, place, pflags)
+        staged = await self._landings.in_thread(self._stage, place, pflags)
         self._writing.add(staged)
         self._refusals.forget(place)
         return staged
@@ -424,144 +342,26 @@ class ClientFiles(SFTPServer):
     async def _close(self, staged: StagedFile) -> None:
         """End a file that its client closed: publish it, unless its client only looked, or only made its name."""
         if staged.is_as_it_was:
-            await self._in_thread(self._spool.put_back, self.client, staged)
+            await self._landings.in_thread(self._spool.put_back, self.client, staged)
             if staged.times:
-                await self._in_thread(self._home.set_times, staged.target, *staged.times)
+                await self._landings.in_thread(self._home.set_times, staged.target, *staged.times)
         else:
-            await self._publish(staged)
+            await self._landings.publish(staged)
             self._refusals.forget(staged.target)
-
-    async def _publish(self, staged: StagedFile) -> None:
-        """Make the upload durable, hand it on, and raise the reason if it is refused."""
-        upload, fault = await self._in_thread(self._publish_and_inspect, staged)
-        self._end_touch(staged.target)
-        if fault and fault.code is Code.EMPTY_FILE:
-            self._begin_touch(upload, staged.target)
-        ask = self._hand_on(upload, staged.target, fault)
-        await self._answer(staged.target, fault, ask)
-
-    def _begin_touch(self, upload: StoredUpload, path: HomePath) -> None:
-        """Note a list without a byte: programs make a name so, and write to it later. People hear of it at the end."""
-        if len(self._touched) >= self.limits.max_open_handles:
-            self._context.touch.stayed(self._touched.pop(next(iter(self._touched))))
-        self._touched[path] = upload
-        self._context.touch.begins(upload)
-
-    def _end_touch(self, path: HomePath) -> None:
-        if upload := self._touched.pop(path, None):
-            self._context.touch.filled(upload)
-
-    def _publish_and_inspect(self, staged: StagedFile) -> tuple[StoredUpload, Fault | None]:
-        upload = self._spool.publish(self.client, staged)
-        fault = self._inspect(upload)
-        if fault:
-            self._hide(upload)
-        return upload, fault
-
-    def _hide(self, upload: StoredUpload) -> None:
-        """Take a refused upload out of the home; if that fails, its verdict is told nevertheless."""
-        try:
-            self._spool.hide(upload)
-        except CtsftpError as exc:
-            log.warning("refused file still shown", client=self.client, upload=upload.id, error=str(exc))
-
-    async def _answer(self, path: HomePath, fault: Fault | None, ask: Ask | None) -> None:
-        """Raise the reason if the upload is refused; of one that is taken and not applied, show a line.
-
-        Also what the first bytes refuse waits until the ledger says so, but is refused if it does not in time.
-        """
-        answer = await self._wait_for(ask()) if ask else None
-        if fault:
-            self._refuse(path, fault.reason)
-        if answer and answer.refusal:
-            self._refuse(path, answer.refusal)
-        if answer and answer.note:
-            self._note(answer.note)
-
-    async def _wait_for(self, awaited: Awaited) -> Answer | None:
-        """Wait for a verdict, in no thread, for as long as the limit, and not at all once the server is stopping."""
-        if self.limits.verdict_wait_s:
-            await asyncio.wait(
-                (awaited, self._stopping),
-                timeout=self.limits.verdict_wait_s,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-        return awaited.result() if awaited.done() else None
-
-    def _refuse(self, path: HomePath, reason: str) -> None:
-        self._refusals.note(path, reason)
-        raise FileRefusedError(reason)
 
     async def _move(self, old: HomePath, new: HomePath, *, replace: bool) -> None:
         """Move a file or a folder, or the name at which a file that is open will be published."""
-        if self._being_written(old) and not await self._in_thread(self._home.find, old):
-            await self._in_thread(self._home.move_target, old, new, replace=replace)
+        if self._being_written(old) and not await self._landings.in_thread(self._home.find, old):
+            await self._landings.in_thread(self._home.move_target, old, new, replace=replace)
             for staged in self._writing:
                 if staged.target == old:
                     staged.target = new
         else:
-            await self._land(self._rename(old, new, replace=replace))
+            await self._land(self._landings.rename(old, new, replace=replace))
         self._refusals.forget(new)
-
-    async def _rename(self, old: HomePath, new: HomePath, *, replace: bool) -> None:
-        """Move a file; one that gets an upload's name is a new upload of the same bytes.
-
-        The upload is durable before the home changes, so it counts whatever becomes of the move. A
-        refused one leaves the home as it was.
-        """
-        is_file = not (await self._in_thread(self._home.stat, old)).is_folder
-        if not (is_file and await self._in_thread(self._context.is_upload_name, self.client, str(new))):
-            await self._in_thread(self._move_in_home, old, new, replace=replace)
-            return
-        await self._in_thread(self._account_for_rename, old)
-        upload, fault = await self._in_thread(self._publish_renamed, old, new, replace=replace)
-        self._end_touch(new)
-        ask = self._hand_on(upload, new, fault)
-        await self._answer(new, fault, ask)
-        await self._in_thread(self._move_in_home, old, new, replace=replace)
-
-    def _publish_renamed(self, old: HomePath, new: HomePath, *, replace: bool) -> tuple[StoredUpload, Fault | None]:
-        upload = self._spool.publish_renamed(self.client, old, new, replace=replace)
-        return upload, self._inspect(upload)
 
     def _account_for_one(self) -> None:
         self._spool.account(self.client).add_file(self._context.allowance)
-
-    def _account_for_rename(self, old: HomePath) -> None:
-        size_bytes = self._spool.bytes_of_rename(self.client, old)
-        self._spool.account(self.client).add_file(self._context.allowance, size_bytes)
-
-    def _inspect(self, upload: StoredUpload) -> Fault | None:
-        """Ask what the first bytes show; a fault of ours is no reason to fail a CLOSE: the upload is durable."""
-        try:
-            return self._context.inspect(upload)
-        except CtsftpError as exc:  # its text says all: a client.toml that is broken, say
-            log.error("upload could not be inspected", client=self.client, upload=upload.id, error=str(exc))  # noqa: TRY400
-            return None
-        except Exception:
-            log.exception("upload could not be inspected", client=self.client, upload=upload.id)
-            return None
-
-    def _hand_on(self, upload: StoredUpload, path: HomePath, fault: Fault | None) -> Ask | None:
-        ask = self._context.landed(upload)
-        refused = fault.code.value if fault else None
-        log.info("upload landed", client=self.client, upload=upload.id, path=str(path), refused=refused)
-        return ask
-
-    async def _cut_off(self, staged: StagedFile) -> None:
-        try:
-            kept = await self._in_thread(self._spool.cut_off, self.client, staged)
-        except Exception:
-            log.exception("upload cut off, and lost", client=self.client, path=str(staged.target))
-        else:
-            log.info("upload cut off", client=self.client, path=str(staged.target), kept_bytes=kept)
-            self._context.cut_off(CutOff(self.client, staged.target, kept))
-
-    def _move_in_home(self, old: HomePath, new: HomePath, *, replace: bool) -> None:
-        self._home.rename(old, new, replace=replace)
-        self._home.sync(new.parent)
-        if old.parent != new.parent:
-            self._home.sync(old.parent)
 
 
 def _open(file_obj: object) -> Handle:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from time import perf_counter
 
 import structlog
-from asyncssh import SFTPBadMessage, SFTPError, SFTPInvalidHandle, SSHReader, SSHWriter
+from asyncssh import SFTPBadMessage, SFTPError, SFTPFailure, SFTPInvalidHandle, SSHReader, SSHWriter
 from asyncssh.constants import (
     FX_NO_SUCH_FILE,
     FXP_CLOSE,
@@ -74,6 +74,11 @@ REQUESTS: tuple[int | bytes, ...] = (
     *(name for name, _ in EXTENSIONS),
 )
 
+# What only looks, and is passed over once nobody is there to be answered.
+LOOKS = frozenset({FXP_READ, FXP_LSTAT, FXP_FSTAT, FXP_OPENDIR, FXP_READDIR, FXP_REALPATH, FXP_STAT})
+# Of what a peer sent before it was gone: as many WRITEs of 4 KiB as a sender has on their way, and the CLOSE.
+LAST_REQUESTS = 520
+
 log = structlog.get_logger()
 
 _Request = Callable[[SFTPServerHandler, SSHPacket], Awaitable[object]]
@@ -82,8 +87,8 @@ _Request = Callable[[SFTPServerHandler, SSHPacket], Awaitable[object]]
 class FilesHandler(SFTPServerHandler):
     """Speaks SFTP version 3 on one channel, for one client's files.
 
-    `until_writable` returns when the peer has taken the answers that wait for it; `explain` shows a
-    reason to a person whose client keeps it to itself.
+    `until_writable` returns when the peer has taken the answers that wait for it; `is_gone` tells whether it takes no
+    more of them; `explain` shows a reason to a person whose client keeps it to itself.
     """
 
     _process_any_packet = SFTPServerHandler._process_packet  # noqa: SLF001  the seam
@@ -95,6 +100,7 @@ class FilesHandler(SFTPServerHandler):
         writer: SSHWriter[bytes],
         *,
         until_writable: Callable[[], Awaitable[None]],
+        is_gone: Callable[[], bool],
         explain: Callable[[str], None],
     ) -> None:
         super().__init__(files, reader, writer, SFTP_VERSION)
@@ -103,6 +109,8 @@ class FilesHandler(SFTPServerHandler):
         self.explain = explain
         self.ended_well = False
         self._until_writable = until_writable
+        self._is_gone = is_gone
+        self._last_requests = 0
 
     async def recv_packet(self) -> SSHPacket:
         """Read a request; give it out when it is its client's turn, and earlier answers are on their way.
@@ -111,6 +119,13 @@ class FilesHandler(SFTPServerHandler):
         And where many small requests have piled up, it would answer them all before any other session's.
         """
         packet = await self._read_packet()
+        while self._is_gone():
+            self._last_requests += 1
+            if self._last_requests > LAST_REQUESTS:
+                raise EOFError
+            if packet.get_full_payload()[0] not in LOOKS:
+                break
+            packet = await self._read_packet()
         self.files.requests += 1
         if not self.files.share.answers_now():
             await self.files.share.turn()
@@ -152,7 +167,10 @@ class FilesHandler(SFTPServerHandler):
         self._require_free_handle()
         path = packet.get_string()
         packet.check_end()
-        listing = await self.files.listing(path)
+        async with self.files.share.listing:
+            if self._is_gone():
+                raise SFTPFailure("Nobody is there to be answered")
+            listing = await self.files.listing(path)
         handle = self._get_next_handle()
         self._dir_handles[handle] = listing
         return handle

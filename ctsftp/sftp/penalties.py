@@ -1,8 +1,9 @@
 """The penalties that addresses earn by logins that fail, after OpenSSH's PerSourcePenalties (sshd_config(5)).
 
 Pure: the clock is an argument. Each offence adds its seconds to what an address has left of earlier ones. Once that
-reaches `min_s` the address is refused until all of it is over; `max_s` is the most that can add up. Whoever stops
-trying is soon forgotten, and an honest sender with one wrong key is never noticed.
+reaches `min_s` the address is refused until all of it is over; `max_s` is the most that can add up. Each time that an
+address is refused again within an hour, it is refused for twice as long: hundreds of connections for nothing are worth
+minutes. Whoever stops trying is forgotten, and an honest sender with one wrong key is never noticed.
 """
 
 from collections import deque
@@ -15,6 +16,8 @@ from ctsftp.sftp.settings import PenaltySettings
 
 # A balancer's health check connects, reads the server's name and leaves: several balancers do so every few seconds.
 EARLY_ENDS_PER_S = 5
+
+REMEMBERED_S = 3600.0  # for which a refusal makes the next one longer
 
 # Whoever has one IPv6 address has its /64.
 IPV6_PREFIX_BITS = 64
@@ -47,6 +50,10 @@ class _Record:
     refused: bool
     offences: int
     last: Offence
+    refusals: int = 0
+
+    def is_forgotten(self, now_s: float) -> bool:
+        return self.until_s + (REMEMBERED_S if self.refusals else 0) <= now_s
 
 
 def source_of(address: str) -> str:
@@ -78,16 +85,21 @@ class Penalties:
         source = source_of(address)
         table = self._table(source)
         record = table.pop(source, None)
+        refusals = record.refusals if record and not record.is_forgotten(now_s) else 0
         if record is None or record.until_s <= now_s:
-            record = _Record(until_s=now_s, refused=False, offences=0, last=offence)
+            record = _Record(until_s=now_s, refused=False, offences=0, last=offence, refusals=refusals)
         record.until_s = min(record.until_s + added_s, now_s + self.settings.max_s)
         record.offences += 1
         record.last = offence
         was_refused = record.refused
         record.refused = was_refused or record.until_s - now_s >= self.settings.min_s
+        is_new = record.refused and not was_refused
+        if is_new:
+            record.until_s = now_s + min((record.until_s - now_s) * 2**record.refusals, self.settings.max_s)
+            record.refusals += 1
         table[source] = record
         self._make_room(table, now_s)
-        return record.refused and not was_refused
+        return is_new
 
     def refused_s(self, address: str, now_s: float) -> float:
         """Tell how many seconds an address has to wait; 0 if it may connect."""
@@ -124,7 +136,7 @@ class Penalties:
         """Drop what is over from the front, and, where the table is full, whoever offended longest ago."""
         while table:
             source, oldest = next(iter(table.items()))
-            if oldest.until_s > now_s and len(table) <= self.settings.max_sources:
+            if not oldest.is_forgotten(now_s) and len(table) <= self.settings.max_sources:
                 break
             del table[source]
 

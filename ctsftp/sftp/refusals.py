@@ -15,16 +15,16 @@ MOST_REMEMBERED = 1_000  # names of one client; of more, the newest
 
 
 class Refusals:
-    """The refused names of one client, shared by its sessions; they are lost with the process."""
+    """The refused names of one client, shared by its sessions; a restart finds them in the ledger."""
 
     def __init__(self, clock_s: Callable[[], float]) -> None:
         self._clock_s = clock_s
         self._refused: OrderedDict[str, tuple[float, str]] = OrderedDict()  # the oldest first
 
-    def note(self, path: HomePath, reason: str) -> None:
-        """Remember that the file at `path` was refused."""
+    def note(self, path: HomePath, reason: str, *, ago_s: float = 0) -> None:
+        """Remember that the file at `path` was refused, be it some time ago."""
         self.forget(path)
-        self._refused[_key(path)] = (self._clock_s() + REMEMBERED_S, reason)
+        self._refused[_key(path)] = (self._clock_s() + REMEMBERED_S - ago_s, reason)
         if len(self._refused) > MOST_REMEMBERED:
             self._refused.popitem(last=False)
 

@@ -28,7 +28,7 @@ from ctsftp.sftp.ciphers import CIPHERS
 from ctsftp.sftp.door import Door
 from ctsftp.sftp.exchange import KEX_ALGORITHMS, Paces
 from ctsftp.sftp.fairness import FairShare
-from ctsftp.sftp.files import NOBODY, CutOff, FilesContext, Inspect, Landed, Touch
+from ctsftp.sftp.landing import NOBODY, CutOff, FilesContext, Inspect, Landed, Touch
 from ctsftp.sftp.listener import Listener
 from ctsftp.sftp.login import Connection, Login, LoginRefused
 from ctsftp.sftp.negotiation import Mismatch
@@ -42,12 +42,15 @@ from ctsftp.sftp.settings import SftpSettings
 from ctsftp.sftp.standing import Standing
 from ctsftp.sftp.turns import Turns
 from ctsftp.sftp.watch import Watch
+from ctsftp.spool.paths import HomePath
 from ctsftp.spool.quota import Allowance
 from ctsftp.spool.spool import Spool
 
 MACS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512")
-# As OpenSSH's server. What a peer may send ahead is kept twice over, here and in the channel, for each of its channels.
+# That a peer may send ahead on a channel, as with OpenSSH; a client with many channels has less for each further one.
 WINDOW_BYTES = 2 << 20
+WIDE_CHANNELS = 20
+NARROW_WINDOW_BYTES = 256 << 10
 
 # Where no host is set: all addresses, each family by a socket of its own, so that IPv4 peers keep their addresses.
 ANY_IPV4, ANY_IPV6 = "0.0.0.0", "::"  # noqa: S104  a landing server faces its senders
@@ -300,7 +303,10 @@ class SftpServer:
         """Open a channel, unless the connection has too many or the server is stopping."""
         if self._stopping or len(connection.sessions) >= self.settings.max_channels:
             return False
-        channel = connection.ssh.create_server_channel(window=WINDOW_BYTES)
+        others = sum(session.client == client.name for session in self._sessions)
+        channel = connection.ssh.create_server_channel(
+            window=WINDOW_BYTES if others < WIDE_CHANNELS else NARROW_WINDOW_BYTES
+        )
         session = Session(
             channel,
             client.name,
@@ -355,7 +361,7 @@ class SftpServer:
                 floor=self.settings.floor,
             ),
             share=self._share(client.name),
-            refusals=self._refusals.setdefault(client.name, Refusals(self.clock_s)),
+            refusals=self._refusals_of(client.name),
             is_upload_name=self._is_upload_name,
             inspect=self._inspect,
             landed=self._landed,
@@ -364,6 +370,13 @@ class SftpServer:
             receipts=self._receipts,
             upload_ended=self._upload_ended.set,
         )
+
+    def note_refusal(self, client: str, path: HomePath, reason: str, *, ago_s: float = 0) -> None:
+        """Let whoever looks at a refused file hear the reason, though its CLOSE was answered without it."""
+        self._refusals_of(client).note(path, reason, ago_s=ago_s)
+
+    def _refusals_of(self, client: str) -> Refusals:
+        return self._refusals.setdefault(client, Refusals(self.clock_s))
 
     def _share(self, client: str) -> FairShare:
         share = self._shares.get(client)

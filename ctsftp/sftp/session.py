@@ -7,6 +7,7 @@ every upload that is still open into a partial. No error leaves the task: it wou
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any
 
 import structlog
 from asyncssh import BreakReceived, SignalReceived, SSHReader, SSHServerChannel, SSHWriter, TerminalSizeChanged
@@ -14,13 +15,15 @@ from asyncssh.constants import EXTENDED_DATA_STDERR
 from asyncssh.stream import SSHServerStreamSession
 
 from ctsftp.errors import CtsftpError
-from ctsftp.sftp.files import ClientFiles, FilesContext
+from ctsftp.sftp.files import ClientFiles
 from ctsftp.sftp.handler import FilesHandler
+from ctsftp.sftp.landing import FilesContext
 from ctsftp.sftp.wire import JOINED_BYTES, join_small
 from ctsftp.spool.staging import StagedFile
 
 EXIT_BROKEN_OFF = 1
 EXIT_NO_SFTP = 1
+AHEAD_BYTES = 128 << 10  # of requests
 
 log = structlog.get_logger()
 
@@ -56,6 +59,7 @@ class Session(SSHServerStreamSession[bytes]):
         self._files: ClientFiles | None = None
         self._refuses_new = False
         self._interrupted = False
+        self._gone = False
         self._wants_sftp = True
         self._peer_is_openssh = False
 
@@ -112,6 +116,11 @@ class Session(SSHServerStreamSession[bytes]):
         writer = SSHWriter[bytes](self, self._channel)
         self.task = self._spawn(self._serve(reader, writer))
 
+    def connection_made(self, chan: Any) -> None:
+        """Take no more from the channel than is soon worked off: what is beyond waits there, within its window."""
+        super().connection_made(chan)
+        self._limit = AHEAD_BYTES
+
     def data_received(self, data: bytes, datatype: int | None) -> None:
         """Keep what came in few pieces: a reader takes them from the front of a list."""
         super().data_received(data, datatype)
@@ -140,6 +149,7 @@ class Session(SSHServerStreamSession[bytes]):
     def connection_lost(self, exc: Exception | None) -> None:
         """Let the task come to its end; where none was started, this is the end."""
         super().connection_lost(exc)
+        self._gone = True
         self._channel_writable.set()
         if self.task is None:
             self._ended(self)
@@ -165,7 +175,14 @@ class Session(SSHServerStreamSession[bytes]):
         self._files = ClientFiles(self._channel, self.client, home, self._context, note=self._explain)
         if self._refuses_new:
             self._files.refuse_new()
-        handler = FilesHandler(self._files, reader, writer, until_writable=self._until_writable, explain=self._explain)
+        handler = FilesHandler(
+            self._files,
+            reader,
+            writer,
+            until_writable=self._until_writable,
+            is_gone=lambda: self._gone,
+            explain=self._explain,
+        )
         await handler.run()
         return handler.ended_well
 

@@ -13,9 +13,10 @@ from typing import Protocol
 
 from ctsftp.sftp.standing import Standing
 
-# Of a turn of the event loop. One packet may take longer (a key exchange, 3 ms), and then is alone in its turn.
-SHARES_S = {Standing.SIGNED_IN: 0.004, Standing.KNOWN: 0.002, Standing.STRANGER: 0.001}
-EACH_S = 0.001
+# Of a turn of the event loop. One packet may take longer (a key exchange, 3 ms), and then is alone in its turn. A load
+# takes some two hundred turns, a login and a put some thirty.
+SHARES_S = {Standing.SIGNED_IN: 0.0005, Standing.KNOWN: 0.0005, Standing.STRANGER: 0.0003}
+EACH_S = 0.0003
 
 
 class Waiting(Protocol):

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ctsftp.contract.finding import Finding, Level
+from ctsftp.datafolder import DataFolder
 from ctsftp.spool.disk import Disk, LocalDisk
 
 # `f_type` of statfs(2): linux/magic.h, and the file systems' own headers.
@@ -32,7 +33,7 @@ LOCAL_DISK = LocalDisk()
 
 def check_ground(data_dir: Path, *, shared: bool, disk: Disk = LOCAL_DISK) -> Iterator[Finding]:
     """Check that hard links can be made, and, unless it is meant to be `shared`, that no network lies in between."""
-    places = [place for place in (data_dir, data_dir / "clients") if place.is_dir()]
+    places = [place for place in (data_dir, DataFolder(data_dir).clients) if place.is_dir()]
     if fault := _hard_link_fault(places[-1], disk):
         text = f"Hard links cannot be made in {places[-1]} ({fault}), and every upload needs one."
         do = (

@@ -259,11 +259,12 @@ class Home:
             is_folder = found is not None and stat.S_ISDIR(found.st_mode)
             if not is_folder:
                 self.require_file(old)
-            self.check_target(old, new, replace=replace and not is_folder)
+            if is_folder:
+                self.check_folder_move(old, new)
+            else:
+                self.check_target(old, new, replace=replace)
             if old == new:
                 return
-            if is_folder:
-                self._require_reach(old, new)
             self.move(self.file(old), self.file(new))
             self.note_moved(new)
             if is_folder:
@@ -287,6 +288,12 @@ class Home:
         there = self.find(new)
         if there and old != new and (stat.S_ISDIR(there.st_mode) or not replace):
             raise PathTakenError(f"{new} is there already.")
+
+    def check_folder_move(self, old: HomePath, new: HomePath) -> None:
+        """Raise unless the folder at `old`, with all that is in it, may be moved to `new`."""
+        self.check_target(old, new, replace=False)
+        if old != new:
+            self._require_reach(old, new)
 
     def move(self, old: Path, new: Path) -> None:
         """Rename on the disk, and make it so where both names belong to one file (rename(2) then does nothing)."""

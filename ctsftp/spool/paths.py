@@ -21,6 +21,11 @@ class HomePath:
 
     parts: tuple[str, ...]
 
+    @classmethod
+    def of(cls, text: str) -> "HomePath":
+        """Read what `str` wrote."""
+        return cls(tuple(filter(None, text.split("/"))))
+
     @property
     def name(self) -> str:
         """The last name; empty for the root."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import structlog
 
+from ctsftp.datafolder import DataFolder
 from ctsftp.spool.disk import FILE_MODE, LocalDisk
 from ctsftp.spool.room import Floor, Room
 
@@ -22,7 +23,7 @@ class Reserve:
     """The file `reserve` in the data folder, of `size_bytes`; 0: there is none. All calls block."""
 
     def __init__(self, data_dir: Path, size_bytes: int) -> None:
-        self.place = data_dir / "reserve"
+        self.place = DataFolder(data_dir).reserve
         self._size_bytes = size_bytes
         self._disk = LocalDisk()
 

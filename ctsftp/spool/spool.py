@@ -230,9 +230,12 @@ class Spool:
         """Let an upload stand where it shows: it was not refused."""
         self._unjudged.settle((upload.client, upload.id))
 
-    def hide(self, upload: StoredUpload) -> None:
-        """Take a refused upload out of the home; a file that it replaced there stands there again."""
-        self._unjudged.hide((upload.client, upload.id), upload.path, self.home(upload.client))
+    def hide(self, upload: StoredUpload) -> bool:
+        """Take a refused upload out of the home; a file that it replaced there stands there again.
+
+        Tells whether it showed there.
+        """
+        return self._unjudged.hide((upload.client, upload.id), upload, self.home(upload.client))
 
     def put_back(self, client: str, staged: StagedFile) -> None:
         """Forget a file that was opened and not changed; what was cut off at its place is there again."""
@@ -241,10 +244,9 @@ class Spool:
         else:
             self._forget(staged)
 
-    def publish_renamed(self, client: str, old: HomePath, new: HomePath, *, replace: bool) -> StoredUpload:
-        """Make a complete file that gets a segment file's name an upload of the same bytes, without moving it yet."""
+    def publish_again(self, client: str, old: HomePath, new: HomePath) -> StoredUpload:
+        """Make a complete file that is to be moved to `new` an upload of the same bytes, without moving it yet."""
         home = self.home(client)
-        home.check_target(old, new, replace=replace)
         found = home.require_file(old)
         if not self._is_upload(client, found):  # its bytes may not be durable, and a local user may go on writing them
             return self._land(client, self._copied(client, home, old, found), new, instead_of=found)
@@ -278,7 +280,7 @@ class Spool:
             return None
         if self._is_upload(client, found):
             is_new = _is_strange(path, self._names_of_inodes(client).get(found.st_ino))
-            return self.publish_renamed(client, path, path, replace=True) if is_new else None
+            return self.publish_again(client, path, path) if is_new else None
         if found.st_nlink > 1:
             log.warning("file was linked into a home by hand: its copy is taken", client=client, path=str(path))
         if found.st_size > max_size_bytes:

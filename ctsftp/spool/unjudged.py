@@ -13,6 +13,7 @@ from pathlib import Path
 from ctsftp.spool.disk import Disk, translated
 from ctsftp.spool.home import Home
 from ctsftp.spool.paths import HomePath
+from ctsftp.spool.stored import StoredUpload
 
 MOST_REMEMBERED = 10_000
 
@@ -49,24 +50,25 @@ class Unjudged:
         if shown := self._shown.pop(key, None):
             self._drop_covered(shown)
 
-    def hide(self, key: Key, file: Path, home: Home) -> None:
-        """Take a refused upload out of the home, if its `file` shows where it was put; what it replaced is there again.
+    def hide(self, key: Key, upload: StoredUpload, home: Home) -> bool:
+        """Take a refused upload out of the home, if it shows where it was put; what it replaced is there again.
 
-        After a restart nothing is known of that: the file is then looked for under its own name in `/`.
+        After a restart nothing is known of that: it is then looked for where its path says. Tells whether it showed.
         """
-        with home.lock, translated(f"{file.name} could not be taken out of the home"):
-            shown = self._shown.pop(key, None) or Shown(HomePath((file.name,)))
-            self._pass_on(key[0], file, shown)
+        with home.lock, translated(f"{upload.filename} could not be taken out of the home"):
+            shown = self._shown.pop(key, None) or Shown(HomePath.of(upload.place))
+            self._pass_on(key[0], upload.path, shown)
             place = home.file(shown.target)
-            if not self._is_same_file(place, file):
+            if not self._is_same_file(place, upload.path):
                 self._drop_covered(shown)
-                return
+                return False
             if shown.covered:
                 self._disk.rename(shown.covered, place)
                 home.note_moved(shown.target)
             else:
                 self._disk.unlink(place)
         home.sync(shown.target.parent)
+        return True
 
     def _pass_on(self, client: str, file: Path, shown: Shown) -> None:
         """Let a later upload that replaced this one in the home have replaced what was there before it."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
+from ctsftp.durable import put_in_place
 from ctsftp.errors import NotFoundError, RefusedError, StoreError
 from ctsftp.store import sqlite
 
@@ -37,14 +38,7 @@ def back_up(
     draft = target.with_name(f"{target.name}.part")
     try:
         _copy(source, draft, progress, as_owner)
-        with draft.open("rb+") as file:
-            os.fsync(file.fileno())
-        draft.rename(target)
-        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        put_in_place(draft, target)
         return target.stat().st_size
     except (sqlite3.Error, OSError) as exc:
         why = exc.strerror if isinstance(exc, OSError) else exc

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ctsftp.contract.rows import MAX_ID, NO_IDS, Ids
-from ctsftp.errors import NotFoundError
+from ctsftp.errors import SnapshotGoneError
 from ctsftp.store import sqlite
 from ctsftp.store.database import Database
 
@@ -21,10 +21,6 @@ PAGE_IDS = 100_000
 PAGES_COMPARED = 10
 
 NOTHING = 0  # where a snapshot's id stands: the list without members
-
-
-class SnapshotGoneError(NotFoundError):
-    """A snapshot that somebody held, or was reading, is not kept any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,14 +14,14 @@ from ctsftp.contract.ids import upload_id as id_of
 from ctsftp.contract.names import SegmentFile
 from ctsftp.contract.places import is_known_folder
 from ctsftp.contract.rows import RejectedRow
-from ctsftp.contract.states import END_STATES, State
+from ctsftp.contract.states import END_STATES, REFUSED_STATES, State
 from ctsftp.errors import RefusedError
 from ctsftp.model.records import Clock, Facts, NewUpload, Upload, warnings_out
 from ctsftp.model.twins import Twin, say_twin
 from ctsftp.model.writing import iso
 from ctsftp.store.database import Database
 from ctsftp.store.moves import keep_rejected_rows, move, state_of
-from ctsftp.store.tables import is_mine, rejected_rows, segments, snapshots, uploads
+from ctsftp.store.tables import events, is_mine, rejected_rows, segments, snapshots, uploads
 from ctsftp.store.telling import tell_of_move
 from ctsftp.store.twins import File, twins
 
@@ -34,6 +34,8 @@ IDS_A_STATEMENT = 500
 # Of an id: its first 8 digits are of the same minute, its first 18 of the same millisecond and counter.
 SHORTEST_BEGINNING = 8
 IGNORED_AT_ONCE = 1_000  # uploads that are looked through for temporary names
+# Empty lists that nobody was told of are looked for so far back; events are kept for longer.
+QUIET_AT_MOST = timedelta(days=7)
 NAMED_AT_ONCE = 1_000  # uploads of one name, or of one beginning
 
 
@@ -114,8 +116,22 @@ class Ledger:
         Such an upload is tried again when this process has lived for `wait_s`, and for twice that after its second
         death: what kills servers at random does not let one live so long. After `MAX_DEATHS` it waits for an
         admin: it may be what kills.
+
+        Tells of the lists without a byte whose sessions the process took with it, too.
         """
-        await self._database.write(lambda conn: _recover(conn, self._clock(), wait_s, self._node))
+
+        def work(conn: Connection) -> None:
+            _recover(conn, self._clock(), wait_s, self._node)
+            _tell_of_empty(conn, self._clock(), self._node)
+
+        await self._database.write(work)
+
+    async def refused(self, since: datetime) -> list[Upload]:
+        """List the uploads here that were refused since a moment, and that nothing of their name has followed."""
+        late = sa.and_(uploads.c.state.in_(REFUSED_STATES), uploads.c.finished_at >= iso(since))
+        query = sa.select(uploads).where(late, is_mine(self._node), _is_last_of_its_name()).order_by(uploads.c.id)
+        rows = await self._database.read(lambda conn: conn.execute(query).mappings().all())
+        return [Upload(**row) for row in rows]
 
     async def twin(self, client: str, filename: str, *, other_than: str) -> str | None:
         """Tell the sha256 of the newest other upload of this name that was applied or is held, if any."""
@@ -140,6 +156,11 @@ class Ledger:
             return bool(some and not other)
 
         return await self._database.read(work)
+
+    async def has_applied(self, client: str) -> bool:
+        """Tell whether any list of this client was applied."""
+        applied = sa.exists().where(uploads.c.client == client, uploads.c.state == State.LOADED)
+        return await self._database.read(lambda conn: bool(conn.execute(sa.select(applied)).scalar_one()))
 
     async def came_from(self, client: str, segment_key: str, directory: str) -> bool:
         """Tell whether a list of this segment that was applied came from this very folder, as far as is known."""
@@ -386,6 +407,26 @@ def _recover(conn: Connection, now: datetime, wait_s: float, node: str | None) -
         reason = f"The server died while it loaded this file, {deaths} of {MAX_DEATHS} times: {advice}."
         facts: Facts = {"deaths": deaths, "code": Code.LOADER_DIED, "reason": reason, "retry_at": again_at}
         move(conn, upload_id, State.FAILED, now=now, **facts)
+
+
+def _tell_of_empty(conn: Connection, now: datetime, node: str | None) -> None:
+    """Tell of the lists without a byte that were rejected quietly, and of which nobody was told before this start."""
+    since = iso(now - QUIET_AT_MOST)
+    told = sa.select(events.c.upload_id).where(events.c.at >= since, events.c.upload_id.is_not(None))
+    empty = sa.and_(
+        uploads.c.state == State.REJECTED, uploads.c.code == Code.EMPTY_FILE.value, uploads.c.finished_at >= since
+    )
+    quiet = sa.select(uploads.c.id).where(empty, is_mine(node), _is_last_of_its_name(), uploads.c.id.not_in(told))
+    for upload_id in conn.execute(quiet.order_by(uploads.c.id)).scalars().all():
+        tell_of_move(conn, upload_id, State.REJECTED, now=now, is_first=True)
+
+
+def _is_last_of_its_name() -> sa.ColumnElement[bool]:
+    """Tell of an upload that none was put to its place after it."""
+    later = uploads.alias("later")
+    same = sa.and_(later.c.client == uploads.c.client, later.c.filename == uploads.c.filename)
+    folders = (sa.func.coalesce(one.c.directory, "/") for one in (later, uploads))
+    return ~sa.exists().where(same, later.c.id > uploads.c.id, next(folders) == next(folders))
 
 
 def _select_ids(conn: Connection, ids: Sequence[str], condition: sa.ColumnElement[bool]) -> set[str]:

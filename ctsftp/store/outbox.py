@@ -9,9 +9,9 @@ from typing import Any, Required, TypedDict
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from ctsftp.contract.events import EventKind
+from ctsftp.contract.events import DeliveryState, EventKind
 from ctsftp.errors import NotFoundError, RefusedError
-from ctsftp.model.records import Attempt, Clock, Delivery, DeliveryState, Event, Hook
+from ctsftp.model.records import Attempt, Clock, Delivery, Event, Hook
 from ctsftp.model.writing import iso
 from ctsftp.store.database import Database
 from ctsftp.store.tables import deliveries, events, hooks, standing, told_troubles

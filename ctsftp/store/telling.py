@@ -11,10 +11,10 @@ from uuid import uuid4
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from ctsftp.contract.events import OF_STATE, EventKind, hear, reason_of
+from ctsftp.contract.events import OF_STATE, DeliveryState, EventKind, hear, reason_of
 from ctsftp.contract.freshness import Expectation, write_span
 from ctsftp.contract.states import State
-from ctsftp.model.records import DeliveryState, Upload
+from ctsftp.model.records import Upload
 from ctsftp.model.writing import iso
 from ctsftp.store.tables import deliveries, events, hooks, segments, told_troubles, uploads
 

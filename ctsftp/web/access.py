@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Protocol, TypeVar
 
 import structlog
 from fastapi import Request, Security
@@ -19,6 +19,8 @@ from fastapi.security.base import SecurityBase
 from starlette.types import Scope
 
 from ctsftp.clients.folder import Clients
+from ctsftp.model.commands import Command, Role
+from ctsftp.model.guide import SheetOut
 from ctsftp.model.records import Clock, IfApproved, Token, Upload
 from ctsftp.store.store import Store
 from ctsftp.web.console.live import Live
@@ -26,7 +28,14 @@ from ctsftp.web.problems import Problem
 from ctsftp.web.settings import HttpSettings
 from ctsftp.web.usage import TokenUsage
 
-Perform = Callable[[str, dict[str, Any]], Awaitable[Any]]
+R = TypeVar("R")
+
+
+class Perform(Protocol):
+    """Does what somebody of a role asks; the control socket calls the same."""
+
+    async def __call__(self, command: Command[R], *, role: Role) -> R:
+        """Do it, and give the answer."""
 
 
 class Streams:
@@ -55,7 +64,7 @@ class Streams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What the room is given: `perform` is what the control socket calls, by the same names."""
+    """What the room is given."""
 
     settings: HttpSettings
     store: Store
@@ -67,7 +76,7 @@ class Parts:
     streams: Streams
     # For the console: who the clients are, a client's connection sheet, and who hears that something changed.
     clients: Clients
-    sheet: Callable[[str], Awaitable[dict[str, Any]]]
+    sheet: Callable[[str], Awaitable[SheetOut]]
     live: Live
     now: Clock
     # What held uploads would change if they were approved now, by their ids; it waits for so many seconds.
@@ -126,10 +135,11 @@ class Access:
         """Take one of the token's places for long answers; a 503 problem if there is none."""
         return self.parts.streams.place(self.token.id)
 
-    async def perform(self, operation: str, **arguments: Any) -> Any:
-        """Have an operation done, as the command line would; the log says by whose token."""
+    async def perform(self, command: Command[R]) -> R:
+        """Have something done, as the command line would; the log says by whose token."""
+        role = Role.ADMIN if self.token.admin else Role.READER
         with structlog.contextvars.bound_contextvars(token=self.token.name):
-            return await self.parts.perform(operation, arguments)
+            return await self.parts.perform(command, role=role)
 
 
 def parts_of(request: Request) -> Parts:

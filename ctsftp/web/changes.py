@@ -17,8 +17,9 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from ctsftp.contract.rows import MAX_ID
+from ctsftp.errors import SnapshotGoneError
 from ctsftp.model.records import Snapshot
-from ctsftp.store.export import NOTHING, SnapshotGoneError
+from ctsftp.store.export import NOTHING
 from ctsftp.web.access import Reader
 from ctsftp.web.models import GONE, PROBLEMS, ChangesOut, ClientPath, SegmentPath, answers
 from ctsftp.web.paging import Cursor, Limit, read_cursor, size_of, unknown_cursor, write_cursor

@@ -9,15 +9,17 @@ from fastapi import FastAPI
 from ctsftp.contract.rows import MAX_ID
 from ctsftp.web.settings import MAX_CHANGES_PAGE_SIZE, MAX_PAGE_SIZE
 
+JsonDocument = dict[str, Any]  # as FastAPI makes it
+
 
 class Document:
     """What an app's routes take and answer."""
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app
-        self._made: asyncio.Task[dict[str, Any]] | None = None
+        self._made: asyncio.Task[JsonDocument] | None = None
 
-    async def get(self) -> dict[str, Any]:
+    async def get(self) -> JsonDocument:
         """Give the document; a thread makes it, once."""
         if self._made is None:
             self._made = asyncio.create_task(asyncio.to_thread(self._make))
@@ -31,7 +33,7 @@ class Document:
                 return sorted(methods | {"HEAD"} if "GET" in methods else methods)
         return []
 
-    def _make(self) -> dict[str, Any]:
+    def _make(self) -> JsonDocument:
         document = self._app.openapi()
         _mend(document)
         schemas = document["components"]["schemas"]
@@ -46,7 +48,7 @@ class Document:
         return document
 
 
-def _fill_in_nulls(example: dict[str, Any], schema: Any, schemas: Any) -> None:
+def _fill_in_nulls(example: JsonDocument, schema: JsonDocument, schemas: JsonDocument) -> None:
     """Give an example, and the objects in its lists, what FastAPI has left out: whatever is null."""
     example.update(dict.fromkeys(schema["properties"].keys() - example.keys()))
     for name, value in schema["properties"].items():
@@ -55,7 +57,7 @@ def _fill_in_nulls(example: dict[str, Any], schema: Any, schemas: Any) -> None:
                 _fill_in_nulls(one, schemas[of.rpartition("/")[2]], schemas)
 
 
-def _mend(document: Any) -> None:
+def _mend(document: object) -> None:
     """Put right in the document what FastAPI cannot say: that a problem is no plain JSON, and the largest id.
 
     It writes bounds as doubles, and 2^63-1 is none.

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
 from ctsftp.contract.codes import Code, Notice
 from ctsftp.contract.reasons import RejectedRow
@@ -93,7 +92,7 @@ SEGMENT = Segment(
 GATE = Gate(client="acme", kind="reward", item="4711", segments=[SEGMENT.title], set_at=LOADED_AT)
 
 # Each shape of a record, with the record that shows it.
-EXAMPLES: dict[type, Mapping[str, Any]] = {
+EXAMPLES: dict[type, Mapping[str, object]] = {
     NoticeOut: UPLOAD.warnings[0],
     UploadOut: UPLOAD.as_json(),
     UploadDetail: detail(UPLOAD, [PERIOD], None),

@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from ctsftp.contract.words import PLAIN_WORD, fold_kind, fold_word, is_plain_word
+from ctsftp.model.commands import RemoveGate, SetGate
 from ctsftp.model.records import GateOut
 from ctsftp.web.access import Admin, Reader
 from ctsftp.web.models import (
@@ -56,7 +57,7 @@ async def set_gate(access: Admin, client: ClientPath, kind: KindPath, item: Item
     """Say which segments open an item, in the place of what was said before."""
     access.require(client)
     kind, item = _named(kind, item)
-    gate: GateOut = await access.perform("gate.set", kind=kind, item=item, segments=body.segments, client=client)
+    gate: GateOut = await access.perform(SetGate(kind, item, tuple(body.segments), client))
     return gate
 
 
@@ -65,7 +66,7 @@ async def remove_gate(access: Admin, client: ClientPath, kind: KindPath, item: I
     """Remove a gate."""
     access.require(client)
     kind, item = _named(kind, item)
-    await access.perform("gate.remove", kind=kind, item=item, client=client)
+    await access.perform(RemoveGate(kind, item, client))
 
 
 @router.get("/{client}/{kind}/{item}/members/{ct_user_id}", response_model=None, responses=answers(IsOpen))

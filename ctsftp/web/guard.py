@@ -6,7 +6,6 @@ reader takes a part of a list for the whole.
 
 import asyncio
 from collections.abc import Callable, Hashable
-from typing import Any
 
 import structlog
 from starlette.datastructures import MutableHeaders
@@ -118,7 +117,7 @@ class Answer:
         if self.turn is not None:
             self.turn.leave()
 
-    async def send(self, message: Any) -> None:
+    async def send(self, message: Message) -> None:
         """Pass a message on."""
         if message["type"] == "http.response.start":
             self.begun = True

@@ -42,7 +42,7 @@ REFUSED = _problems({403: "the token is read-only", 409: "refused, with the reas
 GONE = _problems({410: "the snapshot is no longer kept"})
 
 
-def _digits(value: Any) -> Any:
+def _digits(value: object) -> object:
     """Take digits for an id and nothing else, as the file contract does: no sign, no space, no underscore."""
     if isinstance(value, str) and not (value.isascii() and value.isdigit()):
         raise ValueError("is not an id: an id is 1 to 19 digits")
@@ -73,7 +73,7 @@ class Input(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _require_few(cls, data: Any) -> Any:
+    def _require_few(cls, data: object) -> object:
         """Stop at a body of very many fields: an error for each of them would take seconds of everybody's time."""
         if isinstance(data, dict) and len(data) > MAX_FIELDS:
             raise ValueError(f"has at most {MAX_FIELDS} fields")

@@ -6,7 +6,7 @@ A cursor is opaque to whoever holds it: base64 of JSON.
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import orjson
 from fastapi import Query
@@ -22,12 +22,12 @@ Limit = Annotated[
 ]
 
 
-def write_cursor(value: Any) -> str:
+def write_cursor(value: object) -> str:
     """Write a cursor."""
     return base64.urlsafe_b64encode(orjson.dumps(value)).decode().rstrip("=")
 
 
-def read_cursor(text: str) -> Any:
+def read_cursor(text: str) -> object:
     """Read a cursor; a 404 problem for what is none."""
     try:
         return orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
@@ -58,7 +58,7 @@ def read_place(cursor: str | None, parts: int) -> tuple[str, ...] | None:
         return None
     match read_cursor(cursor):
         case [*place] if len(place) == parts and all(isinstance(part, str) for part in place):
-            return tuple(place)
+            return tuple(map(str, place))
     raise unknown_cursor()
 
 

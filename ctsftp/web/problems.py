@@ -15,8 +15,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from ctsftp.errors import CtsftpError, NotFoundError, RefusedError, UsageError
-from ctsftp.store.export import SnapshotGoneError
+from ctsftp.errors import CtsftpError, NotFoundError, RefusedError, SnapshotGoneError, UsageError
 from ctsftp.web.document import Document
 
 log = structlog.get_logger()
@@ -62,6 +61,9 @@ class Fault(BaseModel):
     what: str = Field(examples=["must be at least 1"])
 
 
+UNTYPED = Fault(where="body", what="is to be sent as JSON, with the header Content-Type: application/json")
+
+
 class ProblemDocument(BaseModel):
     """What is answered instead (RFC 9457)."""
 
@@ -76,7 +78,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
     """An answer that is a problem document; `word` is the end of its type."""
 
     def __init__(
-        self, status: int, word: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
+        self, status: int, word: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: object
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -117,7 +119,7 @@ def install(app: FastAPI, document: Document) -> None:
     """Have the app answer each error with its document."""
 
     async def answer(request: Request, exc: Exception) -> Response:
-        problem = problem_of(exc)
+        problem = invalid(UNTYPED) if _is_untyped(request, exc) else problem_of(exc)
         if problem.status == HTTPStatus.METHOD_NOT_ALLOWED and (allowed := await document.methods(request.url.path)):
             # Starlette names only those of the first route of several at one address.
             problem.headers = {"Allow": ", ".join(allowed)}
@@ -138,8 +140,23 @@ def _of_ours(exc: CtsftpError) -> Problem:
 def invalid(*faults: Fault) -> Problem:
     """Make the problem of a request that is wrong in these parts."""
     shown = [fault.model_dump() for fault in faults[:SHOWN_FAULTS]]
+    first = f"{faults[0].where} {faults[0].what}"
+    end = "" if first.endswith("?") else "."
     more = f" And {len(faults) - 1} more." if len(faults) > 1 else ""
-    return Problem(422, "invalid", f"The request is wrong: {faults[0].where} {faults[0].what}.{more}", faults=shown)
+    return Problem(422, "invalid", f"The request is wrong: {first}{end}{more}", faults=shown)
+
+
+def _is_untyped(request: Request, exc: Exception) -> bool:
+    """Tell whether a body was not read as JSON since no header says that it is: FastAPI takes it for bytes then."""
+    if not isinstance(exc, RequestValidationError) or is_json(request.headers.get("content-type", "")):
+        return False
+    return any(error["loc"] == ("body",) and isinstance(error["input"], bytes) for error in exc.errors())
+
+
+def is_json(content_type: str) -> bool:
+    """Tell whether a Content-Type is one of JSON (RFC 6839)."""
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 def _invalid(exc: RequestValidationError) -> Problem:

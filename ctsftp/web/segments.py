@@ -5,6 +5,7 @@ from fastapi.responses import Response
 
 from ctsftp.contract.names import segment_key
 from ctsftp.contract.states import State
+from ctsftp.model.commands import ApproveUpload, RestoreSegment, RetireSegment, RollBackSegment
 from ctsftp.model.records import Segment, SegmentOut, UploadOut
 from ctsftp.web.access import Access, Admin, Reader
 from ctsftp.web.models import (
@@ -77,8 +78,7 @@ async def approve_newest(access: Admin, client: ClientPath, segment: SegmentPath
     held = await access.store.ledger.uploads(client=client, state=State.HELD, segment_key=found.key, limit=1)
     if not held:
         raise Problem(409, "refused", f'No upload of the segment "{found.title}" is held.')
-    upload: UploadOut = await access.perform("upload.approve", upload_id=held[0].id)
-    return upload
+    return await access.perform(ApproveUpload(held[0].id))
 
 
 @router.post("/{client}/{segment}/rollback", responses=REFUSED | BAD_BODY)
@@ -87,22 +87,21 @@ async def roll_back(access: Admin, client: ClientPath, segment: SegmentPath, bod
 
     The segment's uploads are then held until one is approved.
     """
-    return await _change(access, "segment.rollback", client, segment, number=body.number)
+    return await _change(access, RollBackSegment(segment, client, body.number))
 
 
 @router.post("/{client}/{segment}/retire", responses=REFUSED)
 async def retire(access: Admin, client: ClientPath, segment: SegmentPath) -> SegmentOut:
     """Take a segment out of use: it has no members for its readers, and takes no files."""
-    return await _change(access, "segment.retire", client, segment)
+    return await _change(access, RetireSegment(segment, client))
 
 
 @router.post("/{client}/{segment}/restore", responses=REFUSED)
 async def restore(access: Admin, client: ClientPath, segment: SegmentPath) -> SegmentOut:
     """Put a retired segment back into use, as it was."""
-    return await _change(access, "segment.restore", client, segment)
+    return await _change(access, RestoreSegment(segment, client))
 
 
-async def _change(access: Access, operation: str, client: str, name: str, **more: int | None) -> SegmentOut:
-    access.require(client)
-    segment: SegmentOut = await access.perform(operation, name=name, client=client, **more)
-    return segment
+async def _change(access: Access, command: RollBackSegment | RetireSegment | RestoreSegment) -> SegmentOut:
+    access.require(command.client or "")
+    return await access.perform(command)

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from ctsftp.contract.states import State
 from ctsftp.errors import NotFoundError
+from ctsftp.model.commands import ApproveUpload, DiscardUpload, RetryUpload
 from ctsftp.model.records import Upload, UploadDetail, UploadOut, detail
 from ctsftp.web.access import Access, Admin, Reader
 from ctsftp.web.models import (
@@ -40,10 +41,12 @@ async def list_uploads(
 ) -> UploadList:
     """List the uploads, newest first."""
     size = page_size(limit)
-    before = None
-    if cursor is not None and not isinstance(before := read_cursor(cursor), str):
+    before = read_cursor(cursor) if cursor is not None else ""
+    if not isinstance(before, str):
         raise unknown_cursor()
-    found = await access.store.ledger.uploads(client=access.narrow(client), state=state, before=before, limit=size + 1)
+    found = await access.store.ledger.uploads(
+        client=access.narrow(client), state=state, before=before or None, limit=size + 1
+    )
     items = [upload.as_json() for upload in found[:size]]
     return UploadList(items=items, next=write_cursor(items[-1]["id"]) if len(found) > size else None)
 
@@ -70,22 +73,21 @@ async def list_rejected(access: Reader, upload_id: UploadPath) -> RejectedRows:
 @router.post("/{upload_id}/approve", responses=REFUSED)
 async def approve(access: Admin, upload_id: UploadPath) -> UploadOut:
     """Apply a held or superseded upload; the answer comes when that is done."""
-    return await _decide(access, "upload.approve", upload_id)
+    return await _decide(access, ApproveUpload(upload_id))
 
 
 @router.post("/{upload_id}/discard", responses=REFUSED)
 async def discard(access: Admin, upload_id: UploadPath) -> UploadOut:
     """Drop a held upload: it is not applied."""
-    return await _decide(access, "upload.discard", upload_id)
+    return await _decide(access, DiscardUpload(upload_id))
 
 
 @router.post("/{upload_id}/retry", responses=REFUSED)
 async def retry(access: Admin, upload_id: UploadPath) -> UploadOut:
     """Read a rejected or failed upload again, as if it had just come; the answer comes when that is done."""
-    return await _decide(access, "upload.retry", upload_id)
+    return await _decide(access, RetryUpload(upload_id))
 
 
-async def _decide(access: Access, operation: str, upload_id: str) -> UploadOut:
-    await find(access, upload_id)
-    upload: UploadOut = await access.perform(operation, upload_id=upload_id)
-    return upload
+async def _decide(access: Access, command: RetryUpload | ApproveUpload | DiscardUpload) -> UploadOut:
+    await find(access, command.upload_id)
+    return await access.perform(command)

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from ctsftp.app.clock import utc_now
 from ctsftp.app.sheet import CAUSES
 from ctsftp.clients.authorized_keys import Refusal
 from ctsftp.clients.hostkeys import load_or_create_host_keys
+from ctsftp.model.commands import Command, ListPenalties
+from ctsftp.model.reads import Read
 from ctsftp.settings import Settings
 from ctsftp.sftp.settings import SftpSettings
 from ctsftp.store import Store
@@ -66,6 +69,10 @@ def test_the_sheet_tells_the_last_login_and_why_the_last_refusal_was(settings: S
     assert connection_sheet(settings, "zeta")["refusal_says"] == ""
 
 
+async def no_rows(_asked: Read[object]) -> AsyncIterator[list[Any]]:
+    yield []
+
+
 async def test_the_sheet_tells_that_the_usual_address_is_refused_now(settings: Settings) -> None:
     store = await Store.open(settings.database, clock=utc_now, migrate=True)
     await store.logins.record_login("acme", address="192.0.2.1", fingerprint="SHA256:a", algorithm="ssh-ed25519")
@@ -73,11 +80,11 @@ async def test_the_sheet_tells_that_the_usual_address_is_refused_now(settings: S
     await store.close()
     penalty = {"source": "192.0.2.1", "seconds_left": 59.6, "refused": True}
 
-    async def perform(operation: str, _: dict[str, Any]) -> list[dict[str, Any]]:
-        assert operation == "penalty.list"
+    async def perform(command: Command[object]) -> list[dict[str, Any]]:
+        assert command == ListPenalties()
         return [penalty, penalty | {"source": "192.0.2.9", "refused": False}]
 
-    control = ControlSocket(settings.data_dir / "control.sock", perform)
+    control = ControlSocket(settings.data_dir / "control.sock", perform, no_rows)
     await control.start()
     try:
         sheet = await asyncio.to_thread(connection_sheet, settings, "acme")

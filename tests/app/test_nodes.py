@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from ctsftp.admin.handlers import approve, retry, rollback
+from ctsftp.admin.handlers import perform_on
 from ctsftp.app.engine import Engine
 from ctsftp.cluster import node
 from ctsftp.cluster.node import node_name
 from ctsftp.contract.states import State
 from ctsftp.errors import SettingsError
+from ctsftp.model.commands import ApproveUpload, RetryUpload, RollBackSegment
 from ctsftp.settings import Settings
 
 from .bench import NAME, NEXT, PATIENCE_S, Door, load, members, put, rows
@@ -108,7 +109,7 @@ async def test_an_admin_may_approve_at_any_node(first: Settings, second: Setting
         held = await load(one, NEXT, rows([]))
         assert held.state is State.HELD
         async with asyncio.timeout(PATIENCE_S):
-            assert (await approve(two, upload_id=held.id))["state"] == State.LOADED
+            assert (await perform_on(two, ApproveUpload(held.id)))["state"] == State.LOADED
         assert await members(two) == []
 
 
@@ -120,7 +121,7 @@ async def test_an_approval_is_kept_for_a_node_that_is_down(
         await load(one, NAME, rows([1]))
         held = await load(one, NEXT, rows([]))
     async with Engine.open(second) as two:
-        assert (await approve(two, upload_id=held.id))["state"] == State.RECEIVED
+        assert (await perform_on(two, ApproveUpload(held.id)))["state"] == State.RECEIVED
         async with Engine.open(first) as one:
             await one.sweeper.sweep()
             await one.queue.wait_for()
@@ -132,14 +133,14 @@ async def test_a_rejected_file_is_read_again_by_the_node_that_has_it(first: Sett
         row = await load(one, NAME, "nothing,here\n1,2\n")
         assert row.state is State.REJECTED
         async with asyncio.timeout(PATIENCE_S):
-            assert (await retry(two, upload_id=row.id))["state"] == State.REJECTED
+            assert (await perform_on(two, RetryUpload(row.id)))["state"] == State.REJECTED
 
 
 async def test_a_rollback_at_one_node_holds_the_uploads_of_the_other(first: Settings, second: Settings) -> None:
     async with Engine.open(first) as one, Engine.open(second) as two:
         await load(one, NAME, rows([1]))
         await load(two, NEXT, rows([2]))
-        await rollback(one, name="VIP", client="acme", number=1)
+        await perform_on(one, RollBackSegment("VIP", "acme", 1))
         assert (await load(two, "VIP_20260310_0902.csv", rows([3]))).state is State.HELD
         assert await members(two) == [1]
 

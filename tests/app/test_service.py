@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 from structlog.typing import EventDict
 
+from ctsftp.admin import asking
 from ctsftp.admin.administration import open_service, serve
-from ctsftp.admin.control import ControlSocket, ask
+from ctsftp.admin.control import ControlSocket
 from ctsftp.admin.doctor import examine
 from ctsftp.app.engine import Engine
 from ctsftp.app.lock import data_lock
@@ -30,6 +31,7 @@ from ctsftp.contract.finding import Level
 from ctsftp.contract.states import State
 from ctsftp.errors import DataFolderBusyError, LostDatabaseError, RefusedError, SettingsError, StoreError
 from ctsftp.ingest.sweeper import Sweeper
+from ctsftp.model.commands import AddToken, ListFaults, RecheckSessions
 from ctsftp.settings import Settings
 from ctsftp.sftp.server import SftpServer
 from ctsftp.sftp.settings import SftpSettings
@@ -105,7 +107,7 @@ async def test_a_second_server_is_refused_and_the_first_goes_on(settings: Settin
         with pytest.raises(DataFolderBusyError):
             async with open_service(settings):
                 pass
-        assert await ask(settings.data_dir / "control.sock", "sessions.recheck", {}) == 0
+        assert await asyncio.to_thread(asking.perform, settings.data_dir / "control.sock", RecheckSessions()) == 0
 
 
 async def test_a_damaged_database_refuses_the_start(settings: Settings) -> None:
@@ -274,7 +276,7 @@ def test_large_blocks_of_memory_lie_apart_where_they_can_be_given_back(who: str,
 async def test_a_data_folder_deep_down_serves_its_commands_as_well(settings: Settings, tmp_path: Path) -> None:
     deep = tmp_path.joinpath(*["a folder with quite a long name"] * 6) / "data"
     async with open_service(settings.model_copy(update={"data_dir": deep})):
-        assert await ask(deep / "control.sock", "sessions.recheck", {}) == 0
+        assert await asyncio.to_thread(asking.perform, deep / "control.sock", RecheckSessions()) == 0
 
 
 def replaced(database: Path) -> None:
@@ -288,13 +290,13 @@ async def test_a_database_that_is_deleted_or_replaced_is_noticed_and_written_no_
     settings: Settings, lose: Callable[[Path], None]
 ) -> None:
     async with open_service(settings) as service:
-        await service.perform("token.add", {"name": "before", "client": None, "admin": False, "expires": None})
+        await service.perform(AddToken(name="before"))
         assert await service.unready() == []
         lose(settings.data_dir / "ctsftp.db")
         [reason] = await service.unready()
         assert "deleted or replaced" in reason
         with pytest.raises(LostDatabaseError, match=r"stop the server, put the file or a backup in its place"):
-            await service.perform("token.add", {"name": "lost", "client": None, "admin": False, "expires": None})
+            await service.perform(AddToken(name="lost"))
         assert b"ctsftp_ledger_up 0.0" in await service.metrics()
         found = [one for one in await asyncio.to_thread(examine, settings) if one.level is Level.BAD]
         assert [one.text for one in found if one.part == "server"] == [reason]
@@ -342,5 +344,5 @@ async def test_a_limit_on_open_files_that_one_client_could_reach_is_told(
         assert service.server.settings.descriptors == 200 + 20 * 10 * 64
         for limit, told in ((wanted, False), (resource.RLIM_INFINITY, False), (wanted - 1, True)):
             monkeypatch.setattr(resource, "getrlimit", lambda _, limit=limit: (limit, limit))
-            faults = await service.perform("server.faults", {})
+            faults = await service.perform(ListFaults())
             assert any("LimitNOFILE" in fault for fault in faults) is told

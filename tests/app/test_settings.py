@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from ctsftp import settings as module
+from ctsftp import sources
 from ctsftp.errors import SettingsError
 from ctsftp.settings import Settings, read_settings, unknown_variables
 
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CONFIG_PLACES", (Path("ctsftp.toml"), Path("etc.toml")))
+    monkeypatch.setattr(sources, "CONFIG_PLACES", (Path("ctsftp.toml"), Path("etc.toml")))
 
 
 def write(text: str, name: str = "ctsftp.toml") -> Path:
@@ -161,13 +161,13 @@ def test_a_named_file_must_be_there_and_be_readable(tmp_path: Path) -> None:
 
 
 def test_a_place_of_the_machine_that_may_not_be_looked_at_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CONFIG_PLACES", (Path("/" + "x" * 300),))
+    monkeypatch.setattr(sources, "CONFIG_PLACES", (Path("/" + "x" * 300),))
     assert "No permission to read (File name too long)" in refusal()
 
 
 def test_a_working_folder_that_cannot_be_looked_into_holds_no_settings_file(monkeypatch: pytest.MonkeyPatch) -> None:
     write("[sftp]\nport = 3", "etc.toml")
-    monkeypatch.setattr(module, "CONFIG_PLACES", (Path("x" * 300), Path("etc.toml")))
+    monkeypatch.setattr(sources, "CONFIG_PLACES", (Path("x" * 300), Path("etc.toml")))
     assert read_settings().sftp.port == 3
 
 

@@ -24,7 +24,7 @@ from ctsftp.errors import StoreError
 from ctsftp.model.records import Hook, NewUpload
 from ctsftp.notify.settings import NotifySettings
 from ctsftp.settings import Settings
-from ctsftp.sftp.files import CutOff
+from ctsftp.sftp.landing import CutOff
 from ctsftp.spool.paths import HomePath
 from ctsftp.spool.room import Floor, Room
 from ctsftp.store import Store

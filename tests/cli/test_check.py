@@ -51,6 +51,20 @@ def test_what_was_not_sent_is_told_as_what_would_become_of_it(empty_shell: Shell
     assert empty_shell.json("check", "VIP_20260310_0900.csv")["state"] == "loaded", "scripts read it"
 
 
+def test_what_is_not_known_without_a_client_is_said(shell: Shell) -> None:
+    shell.run("client", "add", "acme")
+    shell.load(FIRST, rows([1, 2, 3]))
+    shell.file(SECOND, "CTUserID\n1\n2")
+    done = shell.run("check", SECOND)
+    assert "would be loaded, by the file alone" in done.out
+    assert "--client NAME tells" in done.err
+    assert "--client NAME tells" in shell.run("check", SECOND, "--json").err
+    done = shell.run("check", SECOND, "--client", "acme", code=1)
+    assert ("would be held for an admin" in done.out, done.err) == (True, "")
+    shell.file("VIP.csv", rows([1]))
+    assert shell.run("check", "VIP.csv", code=1).err == ""  # no client could change that
+
+
 def test_a_client_is_judged_by_its_own_settings(shell: Shell) -> None:
     shell.run("client", "add", "acme")
     (shell.folder / "keys" / "clients" / "acme" / "client.toml").write_text('id_columns = ["Member"]\n')

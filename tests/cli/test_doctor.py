@@ -98,6 +98,16 @@ def test_a_segment_that_was_rolled_back_is_named_until_an_upload_is_approved(sou
     assert {one["level"] for one in sound.json("doctor")} == {"ok"}
 
 
+def test_guards_for_a_segment_that_is_not_there_are_named(sound: Shell) -> None:
+    config = sound.folder / "keys" / "clients" / "acme" / "client.toml"
+    config.write_text('[segments."vip"]\nshrunk_ratio = 0.9\n')
+    assert {one["level"] for one in sound.json("doctor")} == {"ok"}
+    config.write_text('[segments."VIPs"]\nshrunk_ratio = 0.9\n')
+    finding = found(sound, "clients")
+    assert finding["text"] == 'client.toml of acme has guards for [segments."VIPs"], which is no segment yet.'
+    assert "ctsftp segment list --client acme" in finding["do"]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 def test_a_file_of_another_account_among_the_data_is_named(sound: Shell) -> None:
     os.chown(sound.folder / "data" / "lock", 12345, 12345)

@@ -1,6 +1,7 @@
 import pytest
 
-from ctsftp.clients.config import ClientConfig, Guards, parse_config, set_enabled
+from ctsftp.clients.config import ClientConfig, parse_config, set_enabled
+from ctsftp.contract.verdict import Guards
 from ctsftp.errors import RefusedError
 
 FULL = b"""

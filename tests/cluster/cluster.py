@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from ctsftp.admin.work import perform
+from ctsftp.model.commands import RetryUpload, Sweep
 from ctsftp.settings import Settings
 from tests.crash.oracle import Fault, Journal, faults
 from tests.e2e.conftest import PATIENCE_S, Box, wait_until
@@ -136,12 +137,12 @@ class Cluster:
                 [(ended,)] = db.execute("SELECT count(*) FROM uploads WHERE finished_at IS NOT NULL").fetchall()
                 [(going,)] = db.execute("SELECT count(*) FROM uploads WHERE finished_at IS NULL").fetchall()
             for (upload_id,) in died:
-                perform(self.nodes[retried % 3].settings(), "upload.retry", {"upload_id": upload_id})
+                perform(self.nodes[retried % 3].settings(), RetryUpload(upload_id=upload_id))
                 retried += 1
             stored = sum(1 for node in self.nodes for _ in (node.data / "clients").glob("*/uploads/*"))
             if not died and not going and ended >= stored:
                 for node in self.nodes:  # what broken loads left behind is the sweep's
-                    perform(node.settings(), "sweep", {})
+                    perform(node.settings(), Sweep())
                 return retried
             if ended > best:
                 best, deadline = ended, time.monotonic() + PATIENCE_S

@@ -288,8 +288,11 @@ def titles_enclosed(export: Export, chance: Random) -> bytes:
 
 
 def some_rows_enclosed(export: Export, chance: Random) -> bytes:
+    """Some rows are enclosed; the one that says that quotes are text stays as it is."""
     lines = [
-        ",".join(map(_enclosed, export.cells(row))).encode() if chance.random() < 0.5 else line
+        ",".join(map(_enclosed, export.cells(row))).encode()
+        if chance.random() < 0.5 and QUOTED_TEXTS[0] not in row[1]
+        else line
         for row, line in zip(export.rows, export.lines, strict=True)
     ]
     return export.write(lines)

@@ -45,7 +45,9 @@ def test_an_empty_list_of_folders_names_them_too() -> None:
     assert elsewhere(f"/test/{NAME}", directories=[]).named
 
 
-@pytest.mark.parametrize("folder", ["/tmp", "/TEMP", "/.tmp", "/.temp", "/in/tmp", "/tmp/deeper", "/staging"])
+@pytest.mark.parametrize(
+    "folder", ["/tmp", "/TEMP", "/.tmp", "/.temp", "/in/tmp", "/tmp/deeper", "/staging", "/Weekly.TMP", "/a.temp/b"]
+)
 @pytest.mark.parametrize("name", [NAME, "VIP.csv", "VIP.gz", "a\\b.csv"])
 def test_in_a_temporary_folder_every_file_is_ignored(folder: str, name: str) -> None:
     assert Places(temporary_names=["staging"]).read(f"{folder}/{name}") is None

@@ -4,8 +4,8 @@ from itertools import product
 
 import pytest
 
-from ctsftp.contract.states import END_STATES, MOVES, IllegalMoveError, State, check_move, render_diagram
-from ctsftp.errors import RefusedError
+from ctsftp.contract.states import END_STATES, MOVES, State, check_move, render_diagram
+from ctsftp.errors import IllegalMoveError, RefusedError
 
 LEGAL = {
     "received": "loading ignored rejected",

@@ -33,6 +33,16 @@ QUOTED = st.sampled_from(
     [
         *(b'"x"', b'"', b'""', b'"open', b'close"', b'5" x', b'"Jim" x', b'a "b" c', b'"a ""b"""', b'"42"', b'"42'),
         *(b' "x"', b'"x" ', b'x "y"', b'"x\r', b'"a', b'b"', b'"""', b"\x0b", b"CTUserID"),
+        *(
+            b'"a, b"',
+            b'"a"",""b"',
+            b'"a",',
+            b"x\x1a7",
+            b"x\xef\xbb\xbf7",
+            b"x\xe2\x80\xa87",
+            b'"x\xc2\x857"',
+            b"\xe2\x80\x99",
+        ),
     ]
 )
 CELLS = st.one_of(IDS, SPOILED_IDS, QUOTED, st.binary(max_size=6).map(lambda cell: cell.replace(b"\n", b"")))
@@ -113,9 +123,9 @@ def test_lines_that_are_beyond_doubt_never_reach_the_reference(monkeypatch: pyte
 def test_enclosed_lines_are_read_at_once_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     judged = []
     monkeypatch.setattr(vectorised, "read_record", lambda *_, **__: judged.append(1) or (0, 0))
-    block = b'"x","1"\n"a ""b""",2\nx,"3"\n'
+    block = b'"x","1"\n"a ""b""",2\nx,"3"\n"a, ""b"", c","4"\n"",5\n'
     ids, _ = read_rows_at_once(Layout(columns=2, id_column=1, enclosed=True), block, Rows())
-    assert (ids.tolist(), judged) == ([1, 2, 3], [])
+    assert (ids.tolist(), judged) == ([1, 2, 3, 4, 5], [])
 
 
 def test_a_block_longer_than_a_record_may_be_is_read_alike() -> None:

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import date
-from functools import partial
 
 import pytest
 from hypothesis import given
@@ -12,12 +11,13 @@ from ctsftp.contract.codes import Code
 from ctsftp.contract.names import SegmentFile
 from ctsftp.contract.states import State
 from ctsftp.contract.verdict import (
+    DEFAULT_GUARDS,
+    Case,
     Guards,
     SegmentFacts,
     Signs,
     Verdict,
     change_notice,
-    judge,
     judge_signs,
     title_notice,
 )
@@ -33,10 +33,11 @@ def verdict(
     segment: SegmentFacts | None = FACTS,
     is_twin: bool = False,
     approved: bool = False,
-    guards: Guards = Guards(),  # noqa: B008  frozen
+    guards: Guards = DEFAULT_GUARDS,
 ) -> Verdict:
     file = SegmentFile(title="VIP", key="vip", stamp=stamp)
-    return judge(file, members=members, segment=segment, is_twin=is_twin, approved=approved, today=TODAY, guards=guards)
+    case = Case(file=file, members=members, sha256="1", today=TODAY, guards=guards)
+    return case.verdict(segment, "1" if is_twin else "2", approved)
 
 
 def test_an_upload_that_is_tried_again_after_its_correction_was_applied_is_superseded() -> None:
@@ -44,17 +45,8 @@ def test_an_upload_that_is_tried_again_after_its_correction_was_applied_is_super
     file = SegmentFile(title="VIP", key="vip", stamp="20260130_0900")
 
     def state(upload_id: str | None) -> State:
-        found = judge(
-            file,
-            upload_id=upload_id,
-            members=9,
-            segment=segment,
-            is_twin=False,
-            approved=False,
-            today=TODAY,
-            guards=Guards(shrunk_ratio=0),
-        )
-        return found.state
+        case = Case(file=file, upload_id=upload_id, members=9, sha256="1", today=TODAY, guards=Guards(shrunk_ratio=0))
+        return case.verdict(segment).state
 
     assert state("a") is State.SUPERSEDED
     assert state("c") is State.LOADED
@@ -168,9 +160,9 @@ def test_a_future_stamp_comes_before_what_is_in_the_file() -> None:
 
 
 def test_guards_are_limits_that_can_be_set() -> None:
-    assert verdict(members=700, guards=Guards(shrunk_ratio=0.8)).code == Code.SHRUNK
-    assert verdict(members=100, guards=Guards(shrunk_from=1001)).state == State.LOADED
-    assert verdict("20260201_0000", guards=Guards(future_days=0)).code == Code.FUTURE
+    assert verdict(members=700, guards=DEFAULT_GUARDS.overlay(Guards(shrunk_ratio=0.8))).code == Code.SHRUNK
+    assert verdict(members=100, guards=DEFAULT_GUARDS.overlay(Guards(shrunk_from=1001))).state == State.LOADED
+    assert verdict("20260201_0000", guards=DEFAULT_GUARDS.overlay(Guards(future_days=0))).code == Code.FUTURE
 
 
 def test_an_approved_file_skips_stamp_guards_and_twins() -> None:
@@ -261,10 +253,9 @@ def test_what_a_file_shows_holds_it_where_history_makes_it_clear(
     code: Code | None,
 ) -> None:
     file = SegmentFile(title="VIP", key="vip", stamp="20260131_0900")
-    asked = partial(judge, file, members=1000, segment=segment, is_twin=False, today=TODAY, guards=Guards())
-    found = asked(approved=False, signs=signs, ends_lines=ends_lines)
-    assert outcome(found) == ((State.HELD, code) if code else (State.LOADED, None))
-    assert asked(approved=True, signs=signs, ends_lines=ends_lines).state == State.LOADED
+    case = Case(file=file, members=1000, sha256="1", today=TODAY, signs=signs, ends_lines=ends_lines)
+    assert outcome(case.verdict(segment)) == ((State.HELD, code) if code else (State.LOADED, None))
+    assert case.verdict(segment, approved=True).state == State.LOADED
     alone = judge_signs(signs, segment.id_title if segment else None, ends_lines=ends_lines)
     assert (alone.code if alone else None) == code
 
@@ -272,8 +263,18 @@ def test_what_a_file_shows_holds_it_where_history_makes_it_clear(
 def test_signs_come_behind_the_guards_and_all_are_told() -> None:
     file = SegmentFile(title="VIP", key="vip", stamp="20260131_0900")
     signs = replace(CUT, footer=FOOTER.footer)
-    asked = partial(judge, file, segment=FACTS, is_twin=False, approved=False, today=TODAY, guards=Guards())
-    found = asked(members=10, signs=signs, ends_lines=True)
+    found = Case(file=file, members=10, sha256="1", today=TODAY, signs=signs, ends_lines=True).verdict(FACTS)
     assert found.code == Code.SHRUNK
     for words in ("10 members, and", 'may be cut off: "10"', "may be a footer"):
         assert words in found.reason
+
+
+def test_narrower_guards_stand_before_wider_ones_and_leave_the_others_as_they_are() -> None:
+    client, segment = Guards(shrunk_ratio=0.8), Guards(shrunk_from=5)
+    guards = DEFAULT_GUARDS.overlay(client).overlay(segment).overlay(None)
+    assert guards == Guards(shrunk_from=5, shrunk_ratio=0.8, future_days=2)
+
+
+def test_a_guard_that_is_set_nowhere_holds_nothing() -> None:
+    for guards in (Guards(), Guards(shrunk_from=1), Guards(shrunk_ratio=1)):
+        assert verdict("20990101_0000", members=1, guards=guards).state == State.LOADED

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from ctsftp.admin.work import perform
 from ctsftp.ingest.settings import IngestSettings
+from ctsftp.model.commands import RetryUpload, Sweep
 from ctsftp.settings import Settings
 from tests.e2e.conftest import PATIENCE_S, Box
 
@@ -98,13 +99,13 @@ def drain(box: Box) -> int:
     # In this process: a command's imports would cost more than its work.
     settings = Settings(data_dir=box.folder / "data", keys_dir=box.folder / "keys", ingest=AT_ONCE)
     while True:
-        perform(settings, "sweep", {})
+        perform(settings, Sweep())
         with closing(_database(box.folder / "data")) as db:
             died = db.execute("SELECT id FROM uploads WHERE state = 'failed' AND retry_at IS NULL").fetchall()
             (going,) = db.execute("SELECT count(*) FROM uploads WHERE finished_at IS NULL").fetchone()
             (ended,) = db.execute("SELECT count(*) FROM uploads WHERE finished_at IS NOT NULL").fetchone()
         for (upload_id,) in died:
-            perform(settings, "upload.retry", {"upload_id": upload_id})
+            perform(settings, RetryUpload(upload_id=upload_id))
             retried += 1
         stored = sum(1 for _ in (box.folder / "data" / "clients").glob("*/uploads/*"))
         if not died and not going and ended >= stored:

@@ -83,7 +83,7 @@ class World:
         if home.find(old) is None:
             return
         data = home.file(old).read_bytes()
-        upload = self.spool.publish_renamed("acme", old, new, replace=True)
+        upload = self.spool.publish_again("acme", old, new)
         home.rename(old, new, replace=True)
         home.sync(new.parent)
         self.acknowledged[upload.id] = data

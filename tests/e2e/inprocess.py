@@ -29,6 +29,7 @@ from ctsftp.contract.states import State
 from ctsftp.demo.connect import ExportFile
 from ctsftp.demo.push import Program, PushResult, push
 from ctsftp.errors import NotFoundError
+from ctsftp.model.commands import decode
 from ctsftp.settings import Settings
 
 from .forked import run_forked
@@ -235,7 +236,7 @@ class Sender:
 
     async def do(self, operation: str, **arguments: Any) -> Any:
         """Do what an admin asks of the running server."""
-        return await self.server.service.perform(operation, arguments)
+        return await self.server.service.perform(decode({"do": operation, "with": arguments}))
 
     async def on_segment(self, operation: str, title: str, **arguments: Any) -> Any:
         return await self.do(f"segment.{operation}", name=title, client=self.name, **arguments)

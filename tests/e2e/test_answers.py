@@ -75,6 +75,15 @@ async def test_a_list_of_the_future_is_told_of_though_its_segment_is_new(sender:
     assert "is held (future)" in held.output
 
 
+async def test_a_clients_first_list_that_may_be_cut_off_is_ok_with_a_line(sender: Sender) -> None:
+    cut = await push(sender, named(1), b"CTUserID\n1001\n1002\n10")
+    assert cut.ok
+    assert f"{named(1)} is taken. The last line does not end with a line break. If the file was cut off" in cut.output
+    assert '"10"' in cut.output
+    again = await push(sender, named(2), b"CTUserID\n1001\n1002\n10")
+    assert (again.ok, "Note" in again.output) == (True, False)  # this client's lists end so
+
+
 @exercises((State.LOADING, State.SUPERSEDED))
 async def test_a_superseded_list_is_ok_with_a_line(sender: Sender) -> None:
     assert (await push(sender, named(2), ids(*MANY))).ok
@@ -115,6 +124,7 @@ async def test_a_client_that_is_not_refused_hears_nothing_and_sees_its_file(send
 async def test_a_refusal_that_is_known_only_after_the_answer_takes_the_file_out_of_the_home(sender: Sender) -> None:
     limits = sender.server.service.server.settings
     sender.server.service.server.settings = limits.model_copy(update={"verdict_wait_s": 0.0})
+    sender.engine.apply(sender.server.service.server.settings)
     try:
         assert (await push(sender, named(1), ids(*MANY))).ok
         good = home(sender)
@@ -122,6 +132,7 @@ async def test_a_refusal_that_is_known_only_after_the_answer_takes_the_file_out_
         assert home(sender) == good
     finally:
         sender.server.service.server.settings = limits
+        sender.engine.apply(limits)
 
 
 async def test_a_list_that_waits_behind_a_slow_one_of_its_segment_is_judged_after_it(sender: Sender) -> None:

@@ -27,6 +27,7 @@ from ctsftp.admin.handlers import perform_on
 from ctsftp.app.engine import Engine
 from ctsftp.errors import CtsftpError, RefusedError
 from ctsftp.ingest.check import check
+from ctsftp.model.commands import COMMANDS, ApproveUpload, Command, Sweep
 from ctsftp.model.records import Segment, Snapshot
 from ctsftp.settings import Settings
 from ctsftp.spool.paths import HomePath
@@ -174,14 +175,13 @@ class Histories(RuleBasedStateMachine):
     def act_on_the_segment(self, operation: str, number: int | None) -> None:
         arguments = {"number": number} if operation == "rollback" else {}
         on_model: Callable[..., None] = getattr(self.model, operation)
-        self._both(
-            f"segment.{operation}", {"name": TITLE, "client": self.client, **arguments}, lambda: on_model(**arguments)
-        )
+        kind = COMMANDS[f"segment.{operation}"]
+        self._both(kind(TITLE, self.client, **arguments), lambda: on_model(**arguments))
 
     @rule(how=st.sampled_from(["sweep", "restart", "know the title", "know the title", "forget the title"]))
     def change_the_server(self, how: str) -> None:
         if how == "sweep":
-            self.bench.run(perform_on(self.bench.engine, "sweep", {}))
+            self.bench.run(perform_on(self.bench.engine, Sweep()))
             self.model.sweep()
         elif how == "restart":
             self.bench.stop()
@@ -304,23 +304,24 @@ class Histories(RuleBasedStateMachine):
         return said["state"], said["code"], counts, [one["code"] for one in said["warnings"]]
 
     def _approve(self, upload: Upload, *, database_refuses: bool) -> None:
-        about = {"upload_id": self.ids[upload.place]}
+        command = ApproveUpload(self.ids[upload.place])
         with self._refusing(on=database_refuses):
-            self._both("upload.approve", about, lambda: self.model.approve(upload, database_refuses=database_refuses))
+            self._both(command, lambda: self.model.approve(upload, database_refuses=database_refuses))
 
     def _decide(self, operation: str, upload: Upload) -> None:
         on_model: Callable[[Upload], None] = getattr(self.model, operation)
-        self._both(f"upload.{operation}", {"upload_id": self.ids[upload.place]}, lambda: on_model(upload))
+        kind = COMMANDS[f"upload.{operation}"]
+        self._both(kind(self.ids[upload.place]), lambda: on_model(upload))
 
-    def _both(self, operation: str, arguments: dict[str, Any], on_model: Callable[[], None]) -> None:
+    def _both(self, command: Command[object], on_model: Callable[[], None]) -> None:
         """Do the same to both: either both refuse it, or neither."""
         try:
             on_model()
         except RefusedByModelError:
             with pytest.raises(RefusedError):
-                self.bench.run(perform_on(self.bench.engine, operation, arguments))
+                self.bench.run(perform_on(self.bench.engine, command))
         else:
             try:
-                self.bench.run(perform_on(self.bench.engine, operation, arguments))
+                self.bench.run(perform_on(self.bench.engine, command))
             except CtsftpError as exc:
-                pytest.fail(f"{operation} was refused: {exc}")
+                pytest.fail(f"{command} was refused: {exc}")

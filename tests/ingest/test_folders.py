@@ -114,7 +114,7 @@ def _unreadable(upload: StoredUpload) -> None:
 async def test_a_temporary_file_is_kept_and_ignored_until_it_is_renamed(bench: Bench, path: str) -> None:
     row = await load(bench, path)
     assert (row.state, row.segment_title) == (State.IGNORED, None)
-    renamed = bench.spool.publish_renamed("acme", read_path(path.encode()), read_path(NAME.encode()), replace=False)
+    renamed = bench.spool.publish_again("acme", read_path(path.encode()), read_path(NAME.encode()))
     await bench.loader.load(renamed)
     row = await bench.row(renamed)
     assert (row.state, row.directory) == (State.LOADED, "/")

@@ -2,9 +2,10 @@
 
 import pytest
 
-from ctsftp.clients.config import ClientConfig, Guards
+from ctsftp.clients.config import ClientConfig
 from ctsftp.contract.codes import Code
 from ctsftp.contract.states import State
+from ctsftp.contract.verdict import Guards
 from ctsftp.errors import NotFoundError, StoreError
 from ctsftp.store import Upload
 

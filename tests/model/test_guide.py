@@ -65,6 +65,24 @@ def test_a_folder_is_shown_before_the_name() -> None:
     assert f"  in/lists/{NAME}  " in lines(replace(LOADED, directory="/in/lists"))[0]
 
 
+@pytest.mark.parametrize("name", [f"tmp.{NAME}", f"{NAME}.filepart", f"tmp/{NAME}"])
+def test_a_temporary_name_has_a_line_until_its_list_came(name: str) -> None:
+    directory, _, filename = f"/{name}".rpartition("/")
+    unfinished = replace(
+        LOADED,
+        state=State.IGNORED,
+        filename=filename,
+        directory=directory or "/",  # type: ignore[arg-type]
+        segment_title=None,
+        segment_key=None,
+        stamp=None,  # type: ignore[arg-type]
+    )
+    assert len(lines(unfinished)) == 1
+    assert len(lines(LOADED, unfinished)) == 1
+    assert len(lines(replace(LOADED, stamp="20261123_0901"), unfinished)) == 2
+    assert len(lines(unfinished, LOADED)) == 2  # it came after the list
+
+
 def test_nothing_in_a_name_forges_a_line() -> None:
     [line] = lines(replace(LOADED, filename="a\nb\x1b[2J", directory="/c\r"))
     assert line.isprintable()
@@ -104,6 +122,11 @@ def test_nothing_in_a_name_forges_a_line() -> None:
             "nothing: the same list is held already, and waits for the server's admin (ctsftp upload approve 0)",
         ),
         ({"state": State.REJECTED, "code": None}, "see its receipt"),
+        (
+            {"warnings": [{"code": "no_last_newline", "text": "The last line does not end with a line break."}]},
+            "nothing, if the export ran to its end: the last line has no line break",
+        ),
+        ({"warnings": [{"code": "byte_order_mark", "text": "It begins with one."}]}, "nothing"),
         ({"state": State.IGNORED, "filename": "ready"}, "nothing: no list"),
         ({"state": State.IGNORED, "directory": "/tmp"}, "the name or folder, if it is a list: this one is temporary"),
         ({"state": State.SUPERSEDED}, "nothing: a newer list was used before it came"),
@@ -122,9 +145,9 @@ def test_the_readme_has_naming_settings_connection_and_every_code() -> None:
     text = render_readme(SHEET, ["/", "/in"]).decode()
     for words in ("20261123_0900.csv", "Put lists into: /, /in.", "sftp.example.com", "SHA256:abc", "2022"):
         assert words in text
-    assert "Field delimiter       Comma" in text
+    assert "Field delimiter         Comma" in text
     assert "Put lists into: /. " in render_readme(SHEET).decode()
-    assert {code for code in Code if f"\n{code.value:<22}" in text} == {
+    assert {code for code in Code if f"\n{code.value:<24}" in text} == {
         code for code, page in PAGES.items() if page.kind != "failed"
     }
     assert "`ctsftp" not in text

@@ -10,10 +10,10 @@ from structlog.typing import EventDict
 
 from ctsftp.app.clock import utc_now
 from ctsftp.contract.codes import Code
-from ctsftp.contract.events import EventKind
+from ctsftp.contract.events import DeliveryState, EventKind
 from ctsftp.contract.states import State
 from ctsftp.errors import StoreError
-from ctsftp.model.records import Delivery, DeliveryState, Event, Hook
+from ctsftp.model.records import Delivery, Event, Hook
 from ctsftp.notify.notifier import Notifier
 from ctsftp.notify.settings import NotifySettings
 from ctsftp.notify.webhook import new_secret

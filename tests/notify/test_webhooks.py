@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from datetime import timedelta
 from pathlib import Path
+from socket import gaierror
 
 import pytest
 from cryptography import x509
@@ -121,6 +122,16 @@ async def test_a_name_that_leads_inside_is_refused_when_it_is_added_and_when_it_
             await resolving_to(inside).check(url)
         assert "inside.example is an internal address" in str(await post(resolving_to(inside), url))
     assert receiver.requests == []
+
+
+async def test_a_name_that_cannot_be_looked_up_is_told_in_words() -> None:
+    async def resolve(_host: str, _port: int) -> list[str]:
+        raise gaierror(-2, "Name or service not known")
+
+    webhooks = Webhooks(NotifySettings(timeout_s=5), now=utc_now, resolve=resolve)
+    await webhooks.check("https://hooks.example.invalid/")  # the name server may be away for the moment
+    said = await post(webhooks, "https://hooks.example.invalid/")
+    assert said == "the name hooks.example.invalid cannot be looked up: Name or service not known"
 
 
 async def test_a_name_that_turns_inside_after_it_was_checked_leads_nowhere() -> None:

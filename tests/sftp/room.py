@@ -28,7 +28,7 @@ from .raw import RawSftp
 
 if TYPE_CHECKING:
     from ctsftp.contract.codes import Fault
-    from ctsftp.sftp.files import Answer, Ask, CutOff
+    from ctsftp.sftp.landing import Answer, Ask, CutOff
 
 PATIENCE_S = 20.0
 ACME = "acme"

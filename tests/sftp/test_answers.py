@@ -22,7 +22,7 @@ from asyncssh.constants import (
 from asyncssh.packet import String, UInt32, UInt64
 
 from ctsftp.contract.codes import Code, Fault
-from ctsftp.sftp.files import Answer
+from ctsftp.sftp.landing import Answer
 
 from .raw import PATIENCE_S, RawSftp
 from .room import ACME, GOLD, Room

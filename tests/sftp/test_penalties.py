@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctsftp.sftp.penalties import EARLY_ENDS_PER_S, EarlyEnds, Offence, Penalties, source_of
+from ctsftp.sftp.penalties import EARLY_ENDS_PER_S, REMEMBERED_S, EarlyEnds, Offence, Penalties, source_of
 from ctsftp.sftp.settings import PenaltySettings
 
 HOST = "203.0.113.7"
@@ -47,6 +47,26 @@ def test_who_is_refused_stays_so_until_all_of_it_is_over() -> None:
     assert table.refused_s(HOST, 15) == 0
     table.earn(HOST, KEYS, 15)
     assert table.refused_s(HOST, 15) == 0  # it begins anew
+
+
+def test_who_is_refused_again_and_again_waits_twice_as_long_each_time() -> None:
+    """A stranger that sends lists of algorithms, and comes again as often as it may, was refused for 15 s each time."""
+    table = penalties(no_authentication_s=1, min_s=15, max_s=600)
+    now_s, waits_s = 0.0, []
+    for _ in range(8):
+        while not table.refused_s(HOST, now_s):
+            table.earn(HOST, Offence.NO_AUTHENTICATION, now_s)
+        waits_s.append(table.refused_s(HOST, now_s))
+        now_s += waits_s[-1]
+    assert waits_s == [15, 30, 60, 120, 240, 480, 600, 600]
+
+
+def test_an_hour_after_a_refusal_it_is_forgotten() -> None:
+    table = penalties(no_authentication_s=15, min_s=15)
+    table.earn(HOST, Offence.NO_AUTHENTICATION, 0)
+    table.earn("203.0.113.8", KEYS, REMEMBERED_S)
+    table.earn(HOST, Offence.NO_AUTHENTICATION, REMEMBERED_S + 15)
+    assert table.refused_s(HOST, REMEMBERED_S + 15) == 15
 
 
 def test_no_more_adds_up_than_the_most() -> None:

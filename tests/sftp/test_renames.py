@@ -12,6 +12,7 @@ from asyncssh.constants import (
 from asyncssh.packet import String
 
 from ctsftp.contract.codes import Code, Fault
+from ctsftp.sftp import landing
 
 from .room import ACME, GOLD, Room
 from .stock import StockSftp
@@ -106,6 +107,64 @@ async def test_a_folder_can_be_renamed_and_is_no_upload_whatever_its_name(room: 
     await sftp.rename("folder", GOLD)
     assert (room.folder / "spool" / ACME / "home" / GOLD).is_dir()
     assert room.landed.all == []
+
+
+async def test_a_temporary_folder_that_is_renamed_lands_the_lists_in_it(room: Room) -> None:
+    sftp = await room.sftp()
+    await sftp.makedirs("week.tmp/deeper")
+    for name in (GOLD, f"deeper/{SILVER}", "notes.txt"):
+        async with sftp.open(f"week.tmp/{name}", "wb") as file:
+            await file.write(LIST)
+    before = await room.landed.first(3)
+    await sftp.rename("week.tmp", "week")
+    after = (await room.landed.first(5))[3:]
+    assert [upload.place for upload in after] == [f"/week/{GOLD}", f"/week/deeper/{SILVER}"]
+    assert all(upload.path.read_bytes() == LIST for upload in [*before, *after])
+    assert room.home(f"week/{GOLD}") == LIST
+    assert room.home(f"week.tmp/{GOLD}") is None
+    await sftp.rename("week", "month")
+    assert len(room.landed.all) == 5, "they were lists already"
+
+
+async def test_a_folder_with_a_list_that_is_refused_stays_where_it_was(room: Room) -> None:
+    sftp = await room.sftp()
+    await sftp.mkdir("tmp")
+    for name in (GOLD, SILVER):
+        async with sftp.open(f"tmp/{name}", "wb") as file:
+            await file.write(LIST)
+    room.faults[SILVER] = NO_COLUMN
+    with pytest.raises(asyncssh.SFTPFailure, match="No column is called CTUserID"):
+        await sftp.rename("tmp", "week")
+    assert (room.home(f"tmp/{GOLD}"), room.home(f"tmp/{SILVER}")) == (LIST, LIST)
+    assert [upload.filename for upload in (await room.landed.first(4))[2:]] == [GOLD, SILVER]
+
+
+@pytest.mark.parametrize(
+    ("new", "answer"), [("taken", "there already"), ("none/week", "not there"), ("tmp/in", "itself")]
+)
+async def test_a_folder_that_cannot_be_moved_lands_nothing(room: Room, new: str, answer: str) -> None:
+    sftp = await room.sftp()
+    await sftp.mkdir("tmp")
+    await room.landed_put("taken", LIST)
+    async with sftp.open(f"tmp/{GOLD}", "wb") as file:
+        await file.write(LIST)
+    with pytest.raises(asyncssh.SFTPError, match=answer):
+        await sftp.rename("tmp", new)
+    assert len(room.landed.all) == 2
+
+
+async def test_a_folder_with_more_lists_than_one_rename_lands_is_not_moved(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landing, "MOST_IN_A_FOLDER", 1)
+    sftp = await room.sftp()
+    await sftp.mkdir("tmp")
+    for name in (GOLD, SILVER):
+        async with sftp.open(f"tmp/{name}", "wb") as file:
+            await file.write(LIST)
+    with pytest.raises(asyncssh.SFTPFailure, match="rename them one by one"):
+        await sftp.rename("tmp", "week")
+    assert len(room.landed.all) == 2
 
 
 async def test_a_rename_completes_though_the_connection_is_lost_while_it_is_awaited(room: Room) -> None:

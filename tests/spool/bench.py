@@ -67,7 +67,8 @@ class Client:
         return self.cut_off(staged)
 
     def publish_renamed(self, old: str, new: str, *, replace: bool = False) -> StoredUpload:
-        return self.spool.publish_renamed("acme", at(old), at(new), replace=replace)
+        self.home.check_target(at(old), at(new), replace=replace)
+        return self.spool.publish_again("acme", at(old), at(new))
 
     def rename(self, old: str, new: str, *, replace: bool = False) -> None:
         self.home.rename(at(old), at(new), replace=replace)

@@ -219,7 +219,7 @@ def test_a_client_has_its_uploads_its_partials_and_its_folders(client_on: Callab
     spool.home("acme").make_folder(HomePath(("in",)))
     spool.home("acme").make_folder(HomePath(("in", "deep")))
     assert spool.measure("acme") == (150, 4)
-    spool.publish_renamed("acme", HomePath(("a.csv",)), HomePath(("c.csv",)), replace=False)
+    spool.publish_again("acme", HomePath(("a.csv",)), HomePath(("c.csv",)))
     assert spool.measure("acme") == (150, 5)  # its bytes are shared
 
 

@@ -63,12 +63,17 @@ def test_the_good_file_stands_again_in_whichever_order_two_after_it_are_refused(
         assert client.staging() == []
 
 
-def test_a_restarted_spool_takes_a_refused_file_out_of_the_root(client: Client) -> None:
-    upload = shown(client, "a.csv", WRONG)
-    client.put("b.csv", GOOD)
+@pytest.mark.parametrize("folder", ["", "in/lists/"])
+def test_a_restarted_spool_takes_a_refused_file_out_of_the_folder_that_it_was_put_into(
+    client: Client, folder: str
+) -> None:
+    client.by_hand(f"{folder}b.csv").parent.mkdir(parents=True, exist_ok=True)
+    upload = shown(client, f"{folder}a.csv", WRONG)
+    client.put(f"{folder}b.csv", GOOD)
     spool = Spool(client.spool.root, disk=LocalDisk(), next_id=UploadIds().next)
-    spool.hide(upload)
-    assert client.names() == ["b.csv"]
+    assert spool.hide(upload)
+    assert client.names(f"/{folder}") == ["b.csv"]
+    assert not spool.hide(upload)
 
 
 def test_a_file_that_a_local_user_put_in_a_refused_ones_place_stays(client: Client) -> None:

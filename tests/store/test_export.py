@@ -4,8 +4,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ctsftp.contract.rows import MAX_ID
+from ctsftp.errors import SnapshotGoneError
 from ctsftp.store import export
-from ctsftp.store.export import NOTHING, PageForm, SnapshotGoneError
+from ctsftp.store.export import NOTHING, PageForm
 
 from .conftest import Feed
 

@@ -7,8 +7,8 @@ import pytest
 
 from ctsftp.contract.codes import Code, Notice
 from ctsftp.contract.rows import RejectedRow
-from ctsftp.contract.states import MOVES, IllegalMoveError, State
-from ctsftp.errors import NotFoundError, RefusedError
+from ctsftp.contract.states import MOVES, State
+from ctsftp.errors import IllegalMoveError, NotFoundError, RefusedError
 from ctsftp.model.writing import iso
 from ctsftp.store import Store, Upload
 from ctsftp.store.tables import uploads

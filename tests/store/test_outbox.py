@@ -12,10 +12,10 @@ import pytest
 import sqlalchemy as sa
 
 from ctsftp.contract.codes import Code
-from ctsftp.contract.events import EventKind
+from ctsftp.contract.events import DeliveryState, EventKind
 from ctsftp.contract.states import State
 from ctsftp.errors import NotFoundError, RefusedError
-from ctsftp.model.records import Attempt, Delivery, DeliveryState, Hook
+from ctsftp.model.records import Attempt, Delivery, Hook
 from ctsftp.store import Store, moves, outbox
 
 from .conftest import Feed, StandingClock

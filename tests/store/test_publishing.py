@@ -8,9 +8,9 @@ import pytest
 
 from ctsftp.contract.codes import Code, Notice
 from ctsftp.contract.rows import RejectedRow
-from ctsftp.contract.states import IllegalMoveError, State
+from ctsftp.contract.states import State
 from ctsftp.contract.verdict import SegmentFacts, Verdict
-from ctsftp.errors import StoreError
+from ctsftp.errors import IllegalMoveError, StoreError
 from ctsftp.store import Outcome, Store
 
 from .conftest import Feed, StandingClock, accept, account, digest

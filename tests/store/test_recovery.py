@@ -2,11 +2,15 @@
 
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
+
+import sqlalchemy as sa
 
 from ctsftp.contract.codes import Code
 from ctsftp.contract.states import State
 from ctsftp.store import Store
+from ctsftp.store.tables import events
 
 from .conftest import Feed, StandingClock
 
@@ -45,6 +49,56 @@ async def test_an_upload_that_dies_three_times_waits_for_an_admin(store: Store, 
     assert await store.recover() == []
     await store.ledger.retry(upload_id)
     assert await store.recover() == [upload_id]
+
+
+async def rejected_quietly(store: Store, feed: Feed, **name: str) -> str:
+    """Reject a list without a byte whose session goes on."""
+    upload_id = await feed.receive(**name)
+    await store.ledger.finish(upload_id, State.REJECTED, quietly=True, code=Code.EMPTY_FILE, reason="It is empty.")
+    return upload_id
+
+
+async def told(store: Store) -> list[str]:
+    rows = await store.ledger._database.read(lambda conn: conn.execute(sa.select(events.c.upload_id)).scalars().all())
+    return [upload_id for upload_id in rows if upload_id]
+
+
+async def test_an_empty_list_whose_session_died_with_the_server_is_told_of_once(
+    store: Store, feed: Feed, clock: StandingClock
+) -> None:
+    upload_id = await rejected_quietly(store, feed)
+    assert await told(store) == []
+    clock.advance(hours=1)
+    await store.recover()
+    await store.recover()
+    assert await told(store) == [upload_id]
+
+
+async def test_an_empty_list_that_was_followed_or_told_of_is_not_told_of_again(
+    store: Store, feed: Feed, clock: StandingClock
+) -> None:
+    await rejected_quietly(store, feed, stamp="20260310_0900")
+    followed = await feed.receive(stamp="20260310_0900")
+    known = await rejected_quietly(store, feed, stamp="20260310_1000")
+    await store.ledger.tell_of_refusal(known)
+    await rejected_quietly(store, feed, stamp="20260310_1100")
+    clock.advance(days=8)  # as long ago as nobody asks any more
+    await store.recover()
+    assert followed not in await told(store)
+    assert await told(store) == [known]
+
+
+async def test_what_was_refused_lately_and_nothing_followed_is_known(
+    store: Store, feed: Feed, clock: StandingClock
+) -> None:
+    old = await rejected_quietly(store, feed, stamp="20260310_0800")
+    clock.advance(hours=1, seconds=1)
+    await rejected_quietly(store, feed, stamp="20260310_0900")
+    await feed.receive(stamp="20260310_0900")
+    late = await rejected_quietly(store, feed, stamp="20260310_1000")
+    since = clock() - timedelta(hours=1)
+    assert [one.id for one in await store.ledger.refused(since)] == [late]
+    assert [one.id for one in await store.ledger.refused(since - timedelta(hours=1))] == [old, late]
 
 
 async def test_what_was_being_loaded_waits_until_a_server_has_lived_for_some_time(

@@ -9,6 +9,7 @@ from structlog.typing import EventDict
 
 from ctsftp.admin.administration import open_service
 from ctsftp.app.service import Service
+from ctsftp.model.commands import AddToken
 from ctsftp.settings import Settings
 from ctsftp.store import Upload
 from ctsftp.web.settings import HttpSettings
@@ -34,9 +35,7 @@ class Desk:
     async def token(
         self, name: str, *, client: str | None = None, admin: bool = False, expires: str | None = None
     ) -> str:
-        arguments = {"name": name, "client": client, "admin": admin, "expires": expires}
-        secret: str = await self.service.perform("token.add", arguments)
-        return secret
+        return await self.service.perform(AddToken(name, client, admin, expires))
 
     def http(self, secret: str | None = None) -> httpx.AsyncClient:
         """Open a client of HTTP that shows this secret."""

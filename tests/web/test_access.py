@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from ctsftp.app.clock import utc_now
+from ctsftp.model.commands import RevokeToken
 from ctsftp.settings import Settings
 from ctsftp.web.usage import TokenUsage
 
@@ -25,7 +26,7 @@ async def test_without_a_known_token_nothing_is_told(desk: Desk, subtests: pytes
 async def test_a_revoked_token_is_refused_from_that_moment_on(desk: Desk) -> None:
     shop = desk.http(await desk.token("shop"))
     assert (await shop.get("/v1/segments")).status_code == 200
-    await desk.service.perform("token.revoke", {"name": "shop"})
+    await desk.service.perform(RevokeToken(name="shop"))
     problem(await shop.get("/v1/segments"), 401, "token")
 
 

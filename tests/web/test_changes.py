@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from ctsftp.model.commands import ApproveUpload, DeleteSegment, RestoreSegment, RetireSegment, RollBackSegment
 from ctsftp.store import export
 from tests.app.bench import members
 
@@ -79,25 +80,24 @@ async def test_a_consumer_that_follows_loads_rollbacks_and_retirements_ends_with
 async def _something(desk: Desk, chance: random.Random) -> str:
     """Do to the segment one of the things that happen to one."""
     segment = await desk.store.segments.segment("acme", "vip")
-    name = {"name": "VIP", "client": "acme"}
     if segment.retired_at:
-        await desk.service.perform("segment.restore", name)
+        await desk.service.perform(RestoreSegment("VIP", "acme"))
         return "restore"
     what = chance.choices(["load", "rollback", "retire", "prune"], [6, 2, 1, 1])[0]
     history = await desk.store.segments.history("acme", "vip")
     if what == "rollback" and len(history) > 1:
         target = chance.choice([one for one in history if not one.current])
-        await desk.service.perform("segment.rollback", {**name, "number": target.number})
+        await desk.service.perform(RollBackSegment("VIP", "acme", target.number))
         return what
     if what == "retire":
-        await desk.service.perform("segment.retire", name)
+        await desk.service.perform(RetireSegment("VIP", "acme"))
         return what
     if what == "prune":
         await desk.store.snapshots.prune(keep_last=4, keep_days=0)
         return what
     upload = await desk.load("VIP", sorted(chance.sample(range(1, 60), 30)))
     if upload.state == "held":
-        await desk.service.perform("upload.approve", {"upload_id": upload.id})
+        await desk.service.perform(ApproveUpload(upload_id=upload.id))
     return "load"
 
 
@@ -155,8 +155,8 @@ async def test_a_cursor_of_a_deleted_segment_does_not_go_on_in_its_successor(des
     await desk.load("VIP", [1, 2])
     consumer = Consumer(await desk.reader())
     await consumer.follow()
-    for what in ("retire", "delete"):
-        await desk.service.perform(f"segment.{what}", {"name": "VIP", "client": "acme"})
+    for kind in (RetireSegment, DeleteSegment):
+        await desk.service.perform(kind("VIP", "acme"))
     await desk.load("VIP", [3])
     assert "begin again with the members" in problem(await consumer.page(), 410, "gone")
 
@@ -183,8 +183,8 @@ async def test_a_cursor_from_before_a_restore_does_not_go_on_in_a_list_that_got_
     consumer = Consumer(await desk.reader())
     await consumer.start_from_members()
     before = (await desk.store.segments.segment("acme", "vip")).snapshot_id
-    for what in ("retire", "delete"):
-        await desk.service.perform(f"segment.{what}", {"name": "VIP", "client": "acme"})
+    for kind in (RetireSegment, DeleteSegment):
+        await desk.service.perform(kind("VIP", "acme"))
     await desk.store._database.write(lambda conn: conn.exec_driver_sql(BEGIN_ANEW[database_kind]))
     await desk.load("VIP", [3])
     assert (await desk.store.segments.segment("acme", "vip")).snapshot_id == before

@@ -47,6 +47,20 @@ async def test_a_member_of_any_of_its_segments_may_see_an_item(desk: Desk, admin
         problem(await bound.get(place), 404, "not-found")
 
 
+@pytest.mark.parametrize("kind", [None, "application/x-www-form-urlencoded", "text/plain"])
+async def test_a_body_that_no_header_calls_json_is_told_which_header_is_missing(
+    admin: httpx.AsyncClient, kind: str | None
+) -> None:
+    headers = {"Content-Type": kind} if kind else {}
+    body = json.dumps({"segments": ["VIP"]}).encode()
+    said = problem(await admin.put("/v1/gates/acme/reward/1", content=body, headers=headers), 422, "invalid")
+    assert said.endswith("body is to be sent as JSON, with the header Content-Type: application/json.")
+    said = problem(await admin.put("/v1/gates/acme/reward/1", json=["VIP"]), 422, "invalid")
+    assert "must be a JSON object" in said
+    said = problem(await admin.put("/v1/gates/acme/reward/1"), 422, "invalid")
+    assert "is missing" in said
+
+
 async def test_a_gate_needs_segments_of_its_client(desk: Desk, admin: httpx.AsyncClient) -> None:
     problem(await admin.put("/v1/gates/other/reward/1", json={"segments": ["VIP", "Gold"]}), 404, "not-found")
     problem(await admin.put("/v1/gates/acme/reward/1", json={"segments": []}), 422, "invalid")

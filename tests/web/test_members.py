@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from ctsftp.contract.rows import MAX_ID
+from ctsftp.model.commands import RetireSegment
 from ctsftp.web import members
 
 from .conftest import Desk, problem
@@ -110,7 +111,7 @@ async def test_a_body_that_is_wrong_is_a_clear_problem(reader: httpx.AsyncClient
 
 
 async def test_nobody_is_in_a_retired_segment(desk: Desk, reader: httpx.AsyncClient) -> None:
-    await desk.service.perform("segment.retire", {"name": "Gold", "client": "acme"})
+    await desk.service.perform(RetireSegment(name="Gold", client="acme"))
     assert (await reader.get("/v1/segments/acme/Gold/members/2")).json()["member"] is False
     body = {"ct_user_ids": [2]}
     assert (await reader.post("/v1/segments/acme/Gold/batch", json=body)).json() == {"members": []}

@@ -9,6 +9,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from ctsftp.contract.codes import Code
+from ctsftp.model.commands import SetGate
 from ctsftp.web import examples, models
 
 from .conftest import Desk
@@ -32,7 +33,7 @@ async def test_schemathesis_finds_nothing_that_the_document_does_not_say(
 ) -> None:
     await desk.load("VIP", [1234567, 2])
     await desk.load("Gold", ["x", *range(1, 50)])  # type: ignore[list-item]
-    await desk.service.perform("gate.set", {"kind": "reward", "item": "4711", "segments": ["VIP"], "client": "acme"})
+    await desk.service.perform(SetGate(kind="reward", item="4711", segments=("VIP",), client="acme"))
     config = tmp_path / "schemathesis.toml"
     config.write_text(CONFIG)
     process = await asyncio.create_subprocess_exec(

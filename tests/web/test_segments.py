@@ -3,6 +3,8 @@
 import httpx
 import pytest
 
+from ctsftp.model.commands import ExpectSegment
+
 from .conftest import Desk, problem
 
 
@@ -98,7 +100,7 @@ def _quoted(title: str) -> bytes:
 
 async def test_a_segment_is_told_as_the_command_line_tells_it(desk: Desk, admin: httpx.AsyncClient) -> None:
     await desk.load("VIP", [1])
-    await desk.service.perform("segment.expect", {"name": "VIP", "client": "acme", "every_s": 86_400, "grace_s": 7_200})
+    await desk.service.perform(ExpectSegment(name="VIP", client="acme", every_s=86_400, grace_s=7_200))
     segment = (await desk.store.segments.segments())[0].as_json()
     assert segment["overdue_at"]
     assert (await admin.get("/v1/segments")).json()["items"] == [segment]

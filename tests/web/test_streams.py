@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from ctsftp.model.commands import DeleteSegment, RetireSegment
 from ctsftp.store import export
 from ctsftp.store.export import Export
 
@@ -60,7 +61,7 @@ async def test_the_list_is_packed_for_whom_asks_for_it(reader: httpx.AsyncClient
 
 
 async def test_a_retired_segment_has_no_members_to_list(desk: Desk, reader: httpx.AsyncClient) -> None:
-    await desk.service.perform("segment.retire", {"name": "VIP", "client": "acme"})
+    await desk.service.perform(RetireSegment(name="VIP", client="acme"))
     answer = await reader.get(PLACE)
     assert (answer.text, answer.headers["ctsftp-members"]) == ("CTUserID\n", "0")
 
@@ -82,8 +83,8 @@ async def test_a_list_whose_snapshot_is_deleted_meanwhile_breaks_off(
     door = Door(monkeypatch)
     listing = asyncio.create_task(reader.get(PLACE))
     await door.reached.wait()
-    for what in ("retire", "delete"):
-        await desk.service.perform(f"segment.{what}", {"name": "VIP", "client": "acme"})
+    for kind in (RetireSegment, DeleteSegment):
+        await desk.service.perform(kind("VIP", "acme"))
     door.open.set()
     with pytest.raises(httpx.RemoteProtocolError):
         await listing

@@ -10,6 +10,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ctsftp.contract.codes import harmless
+from ctsftp.model.commands import ApproveUpload, DiscardUpload, RetryUpload
 from ctsftp.web.access import Parts
 from ctsftp.web.console import clients, gates, manual, segments, signing, uploads
 from ctsftp.web.console.assets import ASSETS
@@ -126,11 +127,15 @@ async def _live(request: Request) -> Response:
 
 
 async def _session(request: Request) -> Response:
-    """Tell an open page that hears nothing whether the server and its session are there, and which beat it is at."""
+    """Tell an open page whether the server and its session are there, which beat it is at, and the secret of its forms.
+
+    Somebody may have signed in anew since the page was made.
+    """
     visitor = await admit(request)
     if visitor is None:
         return Response(status_code=401)
-    return Response(status_code=204, headers={"ctsftp-beat": visitor.parts.live.mark(visitor.token.client)})
+    beat = visitor.parts.live.mark(visitor.token.client)
+    return Response(status_code=204, headers={"ctsftp-beat": beat, "ctsftp-csrf": visitor.session.csrf})
 
 
 async def _fault(request: Request, exc: Exception) -> Response:
@@ -154,8 +159,8 @@ ROUTES = [
     Route("/uploads", signed_in(uploads.all_of_them)),
     Route("/uploads/{upload_id}", signed_in(uploads.one_of_them)),
     *(
-        Route(f"/uploads/{{upload_id}}/{deed}", decided(uploads.decision(deed)), methods=["POST"])
-        for deed in ("approve", "discard", "retry")
+        Route(f"/uploads/{{upload_id}}/{deed}", decided(uploads.decision(command)), methods=["POST"])
+        for deed, command in (("approve", ApproveUpload), ("discard", DiscardUpload), ("retry", RetryUpload))
     ),
     Route("/clients", signed_in(clients.all_of_them)),
     Route("/clients/{client}", signed_in(clients.one_of_them)),

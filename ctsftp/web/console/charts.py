@@ -22,7 +22,7 @@ SPARK_WIDTH, SPARK_HEIGHT = 96, 24
 WIDTH, HEIGHT = 960, 240  # a phone scrolls it
 LABEL_WIDTH = 120  # a moment below the chart, and room around it
 # Beside and above the drawing: half a moment, half a number.
-ROOM_LEFT, ROOM_RIGHT, ROOM_ABOVE, ROOM_BELOW = 28, 60, 10, 4
+ROOM_LEFT, ROOM_RIGHT, ROOM_ABOVE, ROOM_BELOW = 60, 60, 10, 4
 # How far labels may be apart, in seconds: round on a clock, then whole days.
 DAY_S = 86_400
 MINUTE_S = 60

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ctsftp.errors import RefusedError
+from ctsftp.model.commands import RemoveGate, SetGate
 from ctsftp.model.records import Segment
 from ctsftp.web.console.views import segment_href
 from ctsftp.web.console.visitor import Form, Visitor
@@ -58,7 +59,7 @@ async def put(visitor: Visitor, form: Form) -> str:
     titles = [one.title for one in own if one.key in keys]
     if not titles:
         raise RefusedError("Choose at least one segment whose members may see it.")
-    await visitor.perform("gate.set", client=client, kind=kind, item=item, segments=titles)
+    await visitor.perform(SetGate(kind, item, tuple(titles), client))
     await visitor.say("good", f'The {kind} "{item}" is open to the members of {", ".join(titles)}.')
     return _page(client)
 
@@ -67,7 +68,7 @@ async def remove(visitor: Visitor, form: Form) -> str:
     """Remove a gate."""
     client = form["client"]
     visitor.require(client)
-    await visitor.perform("gate.remove", client=client, kind=form["kind"], item=form["item"])
+    await visitor.perform(RemoveGate(form["kind"], form["item"], client))
     await visitor.say("good", f'The gate of the {form["kind"]} "{form["item"]}" is removed.')
     return _page(client)
 

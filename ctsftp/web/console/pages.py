@@ -6,7 +6,6 @@ somebody else chose stands in `<bdi>`, so that its right-to-left letters turn no
 
 import unicodedata
 from datetime import datetime
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -19,7 +18,7 @@ MINUS = "−"
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
-def render(template: str, **values: Any) -> str:
+def render(template: str, **values: object) -> str:
     """Write a page."""
     return _TEMPLATES.get_template(template).render(**values)
 

@@ -9,6 +9,7 @@ from ctsftp.contract.codes import harmless
 from ctsftp.contract.rows import MAX_ID
 from ctsftp.contract.states import State
 from ctsftp.errors import NotFoundError
+from ctsftp.model.commands import RestoreSegment, RetireSegment, RollBackSegment
 from ctsftp.model.records import Segment, Snapshot
 from ctsftp.store.overview import Waiting
 from ctsftp.web.console.charts import size_over_time
@@ -150,21 +151,21 @@ async def roll_back(visitor: Visitor, form: Form) -> str:
     number = form["number"]
     if not _is_id(number):
         raise NotFoundError(f"There is no snapshot number {harmless(number)}.")
-    row = await visitor.perform("segment.rollback", name=segment.title, client=segment.client, number=int(number))
+    row = await visitor.perform(RollBackSegment(segment.title, segment.client, int(number)))
     return await _said(visitor, segment, f"is at snapshot {row['number']} again, with {row['members']:,} members.")
 
 
 async def retire(visitor: Visitor, form: Form) -> str:
     """Take a segment out of use."""
     segment = await _named(visitor, form)
-    await visitor.perform("segment.retire", name=segment.title, client=segment.client)
+    await visitor.perform(RetireSegment(segment.title, segment.client))
     return await _said(visitor, segment, "is retired.")
 
 
 async def restore(visitor: Visitor, form: Form) -> str:
     """Put a retired segment back into use."""
     segment = await _named(visitor, form)
-    await visitor.perform("segment.restore", name=segment.title, client=segment.client)
+    await visitor.perform(RestoreSegment(segment.title, segment.client))
     return await _said(visitor, segment, "is in use again.")
 
 

@@ -1,5 +1,6 @@
 """The pages of the uploads, and what an admin decides about one."""
 
+from collections.abc import Callable
 from functools import partial
 from urllib.parse import urlencode
 
@@ -7,7 +8,8 @@ from starlette.responses import Response
 
 from ctsftp.contract.states import State
 from ctsftp.errors import NotFoundError
-from ctsftp.model.records import Upload
+from ctsftp.model.commands import Command
+from ctsftp.model.records import Upload, UploadOut
 from ctsftp.web.console.views import decisions, segment_href, upload_row
 from ctsftp.web.console.visitor import Deed, Form, Visitor
 from ctsftp.web.problems import Problem
@@ -58,12 +60,12 @@ async def one_of_them(visitor: Visitor) -> Response:
     )
 
 
-def decision(operation: str) -> Deed:
+def decision(kind: Callable[[str], Command[UploadOut]]) -> Deed:
     """Make the deed of a button: approve, discard or retry."""
 
     async def deed(visitor: Visitor, _form: Form) -> str:
         upload = await _asked_for(visitor)
-        row = await visitor.perform(f"upload.{operation}", upload_id=upload.id)
+        row = await visitor.perform(kind(upload.id))
         went_well = row["state"] in {State.LOADED, State.DISCARDED}
         reason = f" {row['reason']}" if row["reason"] else ""
         await visitor.say("good" if went_well else "bad", f"{row['filename']} is {row['state']}.{reason}")

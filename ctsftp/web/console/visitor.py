@@ -9,7 +9,6 @@ import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from starlette.requests import Request
@@ -76,7 +75,7 @@ class Visitor(Access):
         """Tell what held uploads would change now; a page does not wait long, and is told when more is known."""
         return await self.parts.if_approved(held, COUNTED_WITHIN_S)
 
-    async def page(self, template: str, *, here: str, status: int = 200, **values: Any) -> Response:
+    async def page(self, template: str, *, here: str, status: int = 200, **values: object) -> Response:
         """Answer with a page; it is written in a thread, since a long one takes a while."""
         waiting = sum(one.count for one in await self.waiting() if one.state is State.HELD)
         who = {"name": self.token.name, "admin": self.token.admin, "csrf": self.session.csrf, "waiting": waiting}
@@ -219,7 +218,7 @@ async def fault_page(visitor: Visitor | None, exc: Exception) -> Response:
         return Response(f"{title}: {problem.detail}\n", problem.status, media_type="text/plain")
 
 
-def bare_page(template: str, **values: Any) -> str:
+def bare_page(template: str, **values: object) -> str:
     """Write a page for somebody of whom nothing is known."""
     return render(template, who=None, here="", notices=[], assets=ASSETS.addresses, **values)
 

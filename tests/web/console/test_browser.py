@@ -1,13 +1,13 @@
 """The console in a real browser: the way of an admin from sign-in to sign-out, the keyboard, and what axe finds."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from ctsftp.demo.connect import ExportFile
+from ctsftp.model.commands import AddToken, ExpectSegment, SetGate
 from tests.e2e.inprocess import Sender, Server, ids, running, stamp
 
 from .browser import DESKTOP, PHONE, Complaints, chromium, fetch_axe, is_cut, serious_faults
@@ -58,9 +58,7 @@ class Visit:
 
 
 async def token(server: Server, name: str, *, client: str, admin: bool = True) -> str:
-    arguments = {"name": name, "client": client, "admin": admin, "expires": None}
-    secret: str = await server.service.perform("token.add", arguments)
-    return secret
+    return await server.service.perform(AddToken(name, client, admin))
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -193,11 +191,9 @@ async def fill(sender: Sender, server: Server) -> list[str]:
     held = await sender.put(f"{'A' * 200}_{stamp(3)}.csv", ids(1))
     rejected = await sender.put("wrong.csv.gz", b"\x1f\x8b")
     rows = await sender.put(f"Rows_{stamp(1)}.csv", ids(*range(1, 100), "1.23E+10", "<b>"))
-    expectation: dict[str, Any] = {"name": "A" * 200, "client": sender.name, "every_s": 60, "grace_s": 0}
-    await server.service.perform("segment.expect", expectation)
+    await server.service.perform(ExpectSegment("A" * 200, sender.name, every_s=60, grace_s=0))
     await server.change("UPDATE segments SET heard_at = '2024-01-01T09:00:00.000Z' WHERE length(title) = 200")
-    gate = {"client": sender.name, "kind": "reward", "item": "cake", "segments": ["A" * 200, "Rows"]}
-    await server.service.perform("gate.set", gate)
+    await server.service.perform(SetGate("reward", "cake", ("A" * 200, "Rows"), sender.name))
     segment = f"client={sender.name}&name={'a' * 200}"
     details = [f"/uploads/{row['id']}" for row in (held, rejected, rows)]
     pages = ["/", "/?q=zzz", f"/segment?{segment}&member=7", f"/segment/changes?{segment}&old=1&new=2", "/uploads"]

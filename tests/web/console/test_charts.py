@@ -90,6 +90,20 @@ def labels_of(chart: str) -> list[str]:
     return [str(text.text) for text in sorted(texts, key=lambda text: float(text.attrib["x"]))]
 
 
+@pytest.mark.parametrize("members", [1, 300, 10**7])
+@pytest.mark.parametrize("length", [timedelta(seconds=3), timedelta(minutes=50), timedelta(days=6)])
+def test_no_moment_below_a_chart_is_cut_at_its_edges(members: int, length: timedelta) -> None:
+    drawn = ET.fromstring(size_over_time([step(BEGIN, members), step(BEGIN + length / 2, 2)], BEGIN + length))  # noqa: S314
+    [picture] = drawn.iter("svg")
+    left, _, width, _ = map(float, picture.attrib["viewBox"].split())
+    [plot] = [one for one in drawn.iter("g") if any("bottom" in child.get("class", "") for child in one)]
+    beside = float(re.findall(r"[0-9.]+", plot.attrib["transform"])[0])
+    for text in (text for axis in plot if "bottom" in axis.get("class", "") for text in axis.iter("text")):
+        half = len(text.text or "") * 7 / 2  # of 13 pixels a letter takes 7 at most
+        assert left <= beside + float(text.attrib["x"]) - half
+        assert beside + float(text.attrib["x"]) + half <= left + width
+
+
 @pytest.mark.parametrize(
     ("length", "labels"),
     [

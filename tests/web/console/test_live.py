@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ctsftp.model.commands import RetireSegment, RevokeToken
 from ctsftp.model.records import Token
 from ctsftp.web.console import live as module
 from ctsftp.web.console.live import ALIVE, BEAT, Live
@@ -127,13 +128,13 @@ class TestAtTheServer:
             await desk.load("VIP", [1])
             assert "event: change" in [await anext(lines) for _ in range(4)]
             assert (await admin.get("/live")).status_code == 503  # no more places
-            await desk.service.perform("segment.retire", {"name": "VIP", "client": "acme"})
+            await desk.service.perform(RetireSegment(name="VIP", client="acme"))
             assert "event: change" in [await anext(lines) for _ in range(3)]
 
     async def test_a_stream_ends_when_its_token_is_revoked(self, desk: Desk) -> None:
         somebody = await person(desk, "soon gone")
         async with somebody.http.stream("GET", "/live?beat=0") as answer:
-            await desk.service.perform("token.revoke", {"name": "soon gone"})
+            await desk.service.perform(RevokeToken(name="soon gone"))
             async with asyncio.timeout(10):
                 await answer.aread()
 
@@ -157,7 +158,8 @@ class TestAtTheServer:
         assert f'data-beat="{before}"' in await admin.page("/")
         await desk.load("VIP", [1])
         assert await beat() != before
-        await desk.service.perform("token.revoke", {"name": "maria"})
+        assert (await admin.get("/session")).headers["ctsftp-csrf"] == await admin.csrf()
+        await desk.service.perform(RevokeToken(name="maria"))
         assert (await admin.get("/session")).status_code == 401
 
     async def test_a_beat_of_very_many_digits_is_no_fault(self, admin: Person) -> None:

@@ -8,6 +8,7 @@ import pytest
 from markupsafe import escape
 
 from ctsftp.contract.names import segment_key
+from ctsftp.model.commands import ApproveUpload, ExpectSegment, RetireSegment, RollBackSegment
 from ctsftp.web.console import segments
 from tests.web.conftest import Desk
 
@@ -61,8 +62,8 @@ async def test_what_needs_a_hand_comes_first(desk: Desk, admin: Person) -> None:
     for title in ("A", "B", "C", "D"):
         await desk.load(title, range(1, 201))
     await desk.load("C", [1])
-    await desk.service.perform("segment.retire", {"name": "A", "client": "acme"})
-    await desk.service.perform("segment.expect", {"name": "D", "client": "acme", "every_s": 60, "grace_s": 0})
+    await desk.service.perform(RetireSegment(name="A", client="acme"))
+    await desk.service.perform(ExpectSegment(name="D", client="acme", every_s=60, grace_s=0))
     long_ago = "UPDATE segments SET heard_at = '2026-03-10T09:00:00.000Z' WHERE title = 'D'"
     await desk.store._database.write(lambda conn: conn.exec_driver_sql(long_ago))
     await desk.store.segments.report_overdue()
@@ -107,7 +108,7 @@ async def test_a_rollback_is_shown_as_it_was(desk: Desk, admin: Person) -> None:
     assert "300 +140 by a rollback" in text
     page = await admin.page(place)
     assert "+140 by a rollback" in text_of(page)
-    [broad, _] = re.findall(r'<path[^>]* d="([^"]*)"', page)
+    [broad] = re.findall(r'<path[^>]* d="([^"]*)"', page)
     heights = re.findall(r"[ML] ?[0-9.]+[ ,]([0-9.]+)", broad)
     assert heights[0] == heights[1] == heights[4] == heights[5] != heights[2] == heights[3]
     assert "Roll back…" not in page
@@ -117,15 +118,15 @@ async def test_a_rollback_is_shown_as_it_was(desk: Desk, admin: Person) -> None:
     assert re.search(rf"1 current 300 \+300 entered {moment} – {moment} {moment} – now VIP", text_of(page))
     assert re.search(rf"The segment has these members, since {moment} UTC", await admin.text(f"/uploads/{first.id}"))
     text = await admin.text(f"/uploads/{second.id}")
-    assert re.search(rf"had these members until {moment} UTC: an admin made another list current", text)
+    assert re.search(rf"were the segment's until {moment} UTC: an admin made another list current", text)
 
 
 async def test_one_button_rolls_back_as_the_command_line_does_without_a_number(desk: Desk, admin: Person) -> None:
     for ids in (range(1, 101), range(1, 111), range(1, 121)):
         await desk.load("VIP", ids)
-    await desk.service.perform("segment.rollback", {"name": "VIP", "client": "acme", "number": None})
+    await desk.service.perform(RollBackSegment(name="VIP", client="acme"))
     held = await desk.load("VIP", range(1, 131))
-    await desk.service.perform("upload.approve", {"upload_id": held.id})
+    await desk.service.perform(ApproveUpload(upload_id=held.id))
     place = href(await admin.page("/"))
     page = await admin.page(place)
     assert text_of(page).count("Roll back…") == 1
@@ -135,7 +136,7 @@ async def test_one_button_rolls_back_as_the_command_line_does_without_a_number(d
     [number] = [fields["number"] for address, fields in forms(page) if fields.get("number") == "2"]
     text = await admin.press(place, "/segment/rollback", number=number)
     assert "is at snapshot 2 again, with 110 members." in text
-    row = await desk.service.perform("segment.rollback", {"name": "VIP", "client": "acme", "number": None})
+    row = await desk.service.perform(RollBackSegment(name="VIP", client="acme"))
     assert row["number"] == 1
 
 
@@ -147,14 +148,14 @@ async def test_a_duplicate_says_what_has_become_of_the_same_file(desk: Desk, adm
         page
     )
     assert f'href="/uploads/{held.id}"' in page
-    await desk.service.perform("upload.approve", {"upload_id": held.id})
-    assert "was applied before. The segment has these members" in await admin.text(f"/uploads/{again.id}")
+    await desk.service.perform(ApproveUpload(upload_id=held.id))
+    assert "was applied before. Its members are the segment's" in await admin.text(f"/uploads/{again.id}")
 
 
 async def test_a_list_that_was_replaced_is_not_said_to_be_the_segments(desk: Desk, admin: Person) -> None:
     first, _ = await desk.load("VIP", [1]), await desk.load("VIP", [1, 2])
     assert "another list was loaded" in await admin.text(f"/uploads/{first.id}")
-    await desk.service.perform("segment.retire", {"name": "VIP", "client": "acme"})
+    await desk.service.perform(RetireSegment(name="VIP", client="acme"))
     [upload] = await desk.store.ledger.uploads(limit=1)
     assert "the segment was retired" in await admin.text(f"/uploads/{upload.id}")
 
@@ -164,7 +165,7 @@ async def test_a_held_upload_shows_what_would_change_now(desk: Desk, admin: Pers
     first, second = await desk.load("Winback", range(1, 21)), await desk.load("Winback", range(2, 21))
     for place in ("/uploads", f"/uploads/{second.id}", "/segment?client=acme&name=winback"):
         assert "If it is approved, 0 enter and 281 leave." in await admin.text(place)
-    await desk.service.perform("upload.approve", {"upload_id": first.id})
+    await desk.service.perform(ApproveUpload(upload_id=first.id))
     text = await admin.text(f"/uploads/{second.id}")
     assert "20 → then 19 −1 member (−5 %)" in text
     assert "If it is approved, 0 enter and 1 leaves." in text
@@ -256,6 +257,10 @@ async def test_a_held_upload_shows_what_would_change_and_is_approved(desk: Desk,
 
 async def test_a_held_upload_is_discarded(desk: Desk, admin: Person) -> None:
     upload_id = await held(desk)
+    for place in ("/uploads", f"/uploads/{upload_id}"):
+        page = await admin.page(place)
+        question = page[page.rindex("<details", 0, page.index(f"/uploads/{upload_id}/discard")) :]
+        assert "this cannot be undone" in text_of(f"<main>{question[: question.index('</details>')]}")
     assert "is discarded." in await admin.press(f"/uploads/{upload_id}", f"/uploads/{upload_id}/discard")
 
 

@@ -9,6 +9,7 @@ import pytest
 from markupsafe import escape
 
 from ctsftp.errors import StoreError
+from ctsftp.model.commands import RevokeToken, SetGate
 from ctsftp.settings import Settings
 from ctsftp.web.console.app import ROUTES
 from ctsftp.web.console.attempts import Attempts
@@ -50,7 +51,7 @@ async def test_a_restart_signs_nobody_out(settings: Settings, desk: Desk, admin:
 async def test_somebody_whose_session_ended_is_told_so(desk: Desk, admin: Person) -> None:
     assert "no longer signed in" not in await Person(desk).text("/sign-in")
     assert "Sign in to go on" in await Person(desk).text("/sign-in?next=/uploads")
-    await desk.service.perform("token.revoke", {"name": "maria"})
+    await desk.service.perform(RevokeToken(name="maria"))
     answer = await admin.get("/uploads")
     assert "You are no longer signed in" in await admin.text(answer.headers["location"])
 
@@ -59,7 +60,7 @@ async def test_a_form_of_somebody_whose_session_ended_is_not_lost_in_silence(des
     await desk.load("VIP", [1])
     place = "/segment?client=acme&name=vip"
     fields = {"csrf": await admin.csrf(), "client": "acme", "name": "vip"}
-    await desk.service.perform("token.revoke", {"name": "maria"})
+    await desk.service.perform(RevokeToken(name="maria"))
     answer = await admin.post("/segment/retire", fields, Referer=desk.url + place)
     assert answer.status_code == 303
     asked = await admin.page(answer.headers["location"])
@@ -71,7 +72,7 @@ async def test_a_form_of_somebody_whose_session_ended_is_not_lost_in_silence(des
 async def test_what_was_typed_survives_a_session_that_ended(desk: Desk, admin: Person) -> None:
     await desk.load("VIP", [1])
     fields = {"csrf": await admin.csrf(), "client": "acme", "kind": "reward", "item": "Tea & cake", "segment": "vip"}
-    await desk.service.perform("token.revoke", {"name": "maria"})
+    await desk.service.perform(RevokeToken(name="maria"))
     answer = await admin.post("/gates/set", fields)
     [(_, form)] = forms(await admin.page(answer.headers["location"]))
     answer = await admin.sign_in(await desk.token("t", admin=True), wanted=form["next"])
@@ -151,7 +152,7 @@ async def test_a_wrong_token_is_refused_too_many_have_to_wait_and_the_right_one_
 
 async def test_a_revoked_token_ends_its_sessions_at_once(desk: Desk, admin: Person) -> None:
     assert (await admin.get("/")).status_code == 200
-    await desk.service.perform("token.revoke", {"name": "maria"})
+    await desk.service.perform(RevokeToken(name="maria"))
     assert (await admin.get("/")).status_code == 303
 
 
@@ -214,7 +215,7 @@ async def test_a_reader_sees_no_forms_and_cannot_send_them(desk: Desk, admin: Pe
     await desk.load("VIP", range(1, 201))
     await desk.load("VIP", range(1, 202))
     upload = await desk.load("VIP", [1])
-    await desk.service.perform("gate.set", {"client": "acme", "kind": "reward", "item": "cake", "segments": ["VIP"]})
+    await desk.service.perform(SetGate(kind="reward", item="cake", segments=("VIP",), client="acme"))
     seen = set()
     for page in [*PAGES, f"/uploads/{upload.id}"]:
         assert actions(await reader.page(page)) <= {"/sign-out", "/segment"}
@@ -232,9 +233,7 @@ async def test_a_token_that_is_bound_to_a_client_sees_nothing_else(desk: Desk, o
     await desk.load("Secret list", range(1, 201))
     held = await desk.load("Secret list", [1])
     await desk.load("Own list", [1], client="other")
-    await desk.service.perform(
-        "gate.set", {"client": "acme", "kind": "reward", "item": "cake", "segments": ["Secret list"]}
-    )
+    await desk.service.perform(SetGate(kind="reward", item="cake", segments=("Secret list",), client="acme"))
     for page in ("/", "/uploads", "/clients", "/gates"):
         text = await other.text(page)
         assert "Secret" not in text

@@ -62,10 +62,16 @@ async function answer() {
   const state = found?.status === 204 ? "" : found?.status === 401 ? "ended" : "away";
   const before = tell(state);
   if (state) return false;
+  sign(found.headers.get("ctsftp-csrf"));
   heardAt = Date.now();
   if (before || found.headers.get("ctsftp-beat") !== document.querySelector("main").dataset.beat) refresh();
   if (before || live?.readyState === EventSource.CLOSED) listen();
   return true;
+}
+
+// Have the page's forms sent by the session that is there now: somebody may have signed in anew.
+function sign(csrf) {
+  for (const field of document.querySelectorAll("[name=csrf]")) field.value = csrf;
 }
 
 // Show what is wrong, "" for nothing; give what was wrong before.
@@ -74,7 +80,7 @@ function tell(state) {
   if (state === before) return before;
   document.body.dataset.blind = state;
   for (const banner of document.querySelectorAll("[data-banner]")) banner.hidden = banner.dataset.banner !== state;
-  if (state === "away") document.querySelector("[data-since]").textContent = new Date().toLocaleTimeString();
+  if (state === "away") document.querySelector("[data-since]").textContent = `${new Date().toISOString().slice(11, 19)} UTC`;
   const link = document.querySelector("[data-banner] a");
   link.search = new URLSearchParams({ next: location.pathname + location.search });
   return before;
@@ -118,10 +124,9 @@ async function refresh() {
 function show(page) {
   const main = document.querySelector("main");
   const fresh = page.querySelector("main");
-  const csrf = page.querySelector("[name=csrf]").value; // somebody may have signed in anew
   document.querySelector(".bar").replaceWith(page.querySelector(".bar"));
   main.dataset.beat = fresh.dataset.beat;
-  for (const field of main.querySelectorAll("[name=csrf]")) field.value = csrf;
+  sign(page.querySelector("[name=csrf]").value);
   const notices = [...main.querySelectorAll("[data-notice]")];
   fresh.prepend(...notices.map((notice) => notice.cloneNode(true)));
   if (words(main) === words(fresh)) return;

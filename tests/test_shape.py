@@ -1,13 +1,16 @@
-"""No module imports another that imports it, by whatever way: whoever reads one need not know the other."""
+"""The shape of the code: no module imports another that imports it, no function is long, few values have no type."""
 
 import ast
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 TOP = Path(__file__).parent.parent
 # Modules that may still import each other: the list only gets shorter.
 KNOWN = {f"ctsftp.sftp.{name}" for name in ("attempts", "door", "login", "server")}
+ROOMS_OF_TYPES = ("app", "admin", "cli", "web")
+MAX_ANY = 20  # where a library gives JSON or takes anything: the number only gets smaller
+MAX_FUNCTION_LINES = 60
 
 Graph = dict[str, set[str]]
 
@@ -64,3 +67,31 @@ def test_a_circle_is_found_wherever_its_imports_stand(tmp_path: Path) -> None:
     assert set(circle(imports(tmp_path, "house"))) == {"house.one", "house.two", "house.three"}
     (house / "three.py").write_text("import sys\n")
     assert circle(imports(tmp_path, "house")) == []
+
+
+def trees(*rooms: str) -> Iterator[tuple[Path, ast.Module]]:
+    for room in rooms:
+        for path in sorted((TOP / "ctsftp" / room).rglob("*.py")):
+            yield path, ast.parse(path.read_text("utf-8"))
+
+
+def test_few_values_of_the_rooms_that_people_ask_have_no_type() -> None:
+    """In signatures and behind names of their own: an alias hides none."""
+    found = [
+        f"{path.relative_to(TOP)}:{node.lineno}"
+        for path, tree in trees(*ROOMS_OF_TYPES)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and node.id == "Any"
+    ]
+    assert len(found) <= MAX_ANY, found
+
+
+def test_no_function_is_longer_than_a_screen() -> None:
+    found = [
+        f"{path.relative_to(TOP)}: {node.name}"
+        for path, tree in trees("")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.end_lineno or 0) - node.lineno + 1 > MAX_FUNCTION_LINES
+    ]
+    assert found == []
