@@ -132,7 +132,7 @@ def _scatter(members: Ids) -> Fault | None:
     """Refuse ids that lie too far apart to be kept: hashes, say."""
     if not is_scattered(members):
         return None
-    found = f"Its {some(len(members), 'id')} lie scattered, from {members[0]} to {members[-1]}: they are no CTUserIDs."
+    found = f"Its {some(len(members), 'id')} are scattered from {members[0]} to {members[-1]}: they are not CTUserIDs."
     return fault(Code.SCATTERED, found)
 
 

@@ -285,7 +285,7 @@ class Snapshot:
 class IfApprovedOut(TypedDict):
     """What a held upload would change if it were approved now."""
 
-    members_now: Annotated[int | None, Says("null where there is no segment yet")]
+    members_now: Annotated[int | None, Says("null if there is no segment yet")]
     enter: Annotated[int | None, Says("null while it is counted, or cannot be at this node")]
     leave: Annotated[int | None, Says("null while it is counted, or cannot be at this node")]
     retired: Annotated[bool, Says("the segment takes no files until it is restored: nothing can be approved")]
@@ -316,7 +316,7 @@ class IfApproved:
 
 
 class _Standing(TypedDict):
-    current: Annotated[bool, Says("whether its members are the segment's now")]
+    current: Annotated[bool, Says("whether its list was applied")]
     periods: Annotated[list[PeriodOut], Says("when readers had its list, old to new")]
     if_approved: Annotated[IfApprovedOut | None, Says("null unless it is held")]
     duplicate_of: Annotated[str | None, Says("the upload that a duplicate is the same as; null for any other")]

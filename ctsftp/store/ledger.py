@@ -415,7 +415,7 @@ def _recover(conn: Connection, now: datetime, wait_s: float, node: str | None) -
     for upload_id, earlier in conn.execute(loading).all():
         deaths = earlier + 1
         again_at = retry_at(deaths) if deaths < MAX_DEATHS else None
-        advice = "it is tried again by itself" if again_at else "`ctsftp upload retry` tries again"
+        advice = "it is retried automatically" if again_at else "`ctsftp upload retry` tries again"
         reason = f"The server died while it loaded this file, {deaths} of {MAX_DEATHS} times: {advice}."
         facts: Facts = {"deaths": deaths, "code": Code.LOADER_DIED, "reason": reason, "retry_at": again_at}
         move(conn, upload_id, State.FAILED, now=now, **facts)
