@@ -357,26 +357,19 @@ class Diff:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Uncounted:
-    """A published snapshot whose `entered` and `left`, against the one before it, were not counted yet."""
-
-    snapshot_id: int
-    previous_id: int
-    previous_members: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a publishing ended: `number` is the snapshot's in its segment, None unless `state` is loaded.
+    """How a publishing ended: `number` is the snapshot's in its segment, and who came and went is counted.
 
-    `uncounted` is the work that a publishing leaves behind, None if there is none.
+    These are None unless `state` is loaded. Where rows of the list before are left, it is not tidy: `RowSets.tidy`.
     """
 
     state: State
     code: str | None = None
     reason: str | None = None
     number: int | None = None
-    uncounted: Uncounted | None = None
+    entered: int | None = None
+    left: int | None = None
+    is_tidy: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

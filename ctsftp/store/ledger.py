@@ -8,7 +8,7 @@ from typing import Unpack
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ctsftp.contract.codes import Code, Notice
+from ctsftp.contract.codes import Code
 from ctsftp.contract.ids import next_tick
 from ctsftp.contract.ids import upload_id as id_of
 from ctsftp.contract.names import SegmentFile
@@ -16,7 +16,7 @@ from ctsftp.contract.places import is_known_folder
 from ctsftp.contract.rows import RejectedRow
 from ctsftp.contract.states import END_STATES, REFUSED_STATES, State
 from ctsftp.errors import RefusedError
-from ctsftp.model.records import Clock, Facts, NewUpload, Upload, warnings_out
+from ctsftp.model.records import Clock, Facts, NewUpload, Upload
 from ctsftp.model.twins import Twin, say_twin
 from ctsftp.model.writing import iso
 from ctsftp.store.database import Database
@@ -352,14 +352,6 @@ def twin(conn: Connection, client: str, filename: str, *, other_than: str) -> st
     last = gone if kept is None or (gone and gone.finished_at > kept.finished_at) else kept
     found = [row for row in (last, held) if row]
     return max(found, key=lambda row: row.id).sha256 if found else None
-
-
-def add_warnings(conn: Connection, upload_id: str, notices: Sequence[Notice]) -> None:
-    """Add to the warnings of an upload, whatever its state."""
-    state_of(conn, upload_id, to_change=True)
-    known = read_upload(conn, upload_id).warnings
-    changed = {"warnings": known + warnings_out(notices)}
-    conn.execute(uploads.update().where(uploads.c.id == upload_id).values(changed))
 
 
 def _came_later(conn: Connection, upload: Upload, name: SegmentFile) -> bool:

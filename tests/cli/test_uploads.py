@@ -256,7 +256,7 @@ def test_a_retry_that_fails_by_our_fault_says_so_and_why(shell: Shell) -> None:
 def test_what_is_wrong_while_a_command_works_is_logged(shell: Shell) -> None:
     row = shell.load(FIRST, "member\n1\n")
     with sqlite3.connect(shell.folder / "data" / "ctsftp.db") as database:
-        database.execute("DROP TABLE snapshot_members")
+        database.execute("CREATE TRIGGER no BEFORE INSERT ON snapshot_parts BEGIN SELECT raise(ABORT, 'no'); END")
     database.close()
     shell.run("client", "add", "acme")
     (shell.folder / "keys" / "clients" / "acme" / "client.toml").write_text('id_columns = ["Member"]\n')
