@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ctsftp.model import commands, reads
     from ctsftp.model.commands import Command, LiveCommand
     from ctsftp.model.reads import Read
-    from ctsftp.settings import Settings
+    from ctsftp.settings import Settings, Told
 
 else:  # nothing of it is needed for `--help`
     sources = imported_late("ctsftp.sources")
@@ -142,6 +142,12 @@ class Edge:
 
             Clients(self.settings.keys_dir).get(name)
         return rows
+
+    def tell(self) -> "list[Told]":
+        """List the settings as they are now, and where each comes from."""
+        from ctsftp.settings import tell_settings  # noqa: PLC0415
+
+        return tell_settings(self._config)
 
     def read_again(self) -> "Settings":
         """Read the settings as they are now."""
