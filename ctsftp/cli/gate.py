@@ -4,9 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ctsftp.cli.context import Edge, commands, pass_edge
+from ctsftp.cli.context import Edge, commands, pass_edge, reads
 from ctsftp.cli.output import Column, json_option, print_json, print_table, say, short_time
-from ctsftp.model.reads import ListGates
 
 if TYPE_CHECKING:
     from ctsftp.model.records import GateOut
@@ -61,7 +60,7 @@ def list_(edge: Edge, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp gate list
     """
-    rows = edge.of_client(client, edge.read(ListGates(client=client)))
+    rows = edge.of_client(client, edge.read(reads.ListGates(client=client)))
     if as_json:
         print_json(rows)
     else:

@@ -4,13 +4,12 @@ import sys
 
 import click
 
-from ctsftp.cli.context import Edge, commands, pass_edge
+from ctsftp.cli.context import Edge, commands, pass_edge, reads
 from ctsftp.cli.main import EXIT_NO
 from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.contract.counting import some
 from ctsftp.contract.events import DeliveryState, EventKind
 from ctsftp.errors import CtsftpError
-from ctsftp.model.reads import ListDeliveries, ListHooks
 
 SHOWN_DELIVERIES = 50
 COLUMNS: list[Column] = [
@@ -95,7 +94,7 @@ def list_(edge: Edge, as_json: bool) -> None:
     \b
     Example: ctsftp hook list
     """
-    rows = edge.read(ListHooks())
+    rows = edge.read(reads.ListHooks())
     if as_json:
         print_json(rows)
     else:
@@ -153,7 +152,7 @@ def deliveries(edge: Edge, *, hook_id: int | None, state: str | None, revived_id
         done = edge.perform(commands.ReviveDeliveries(revived_id))
         say(f"Hook {revived_id} gets again {some(done['revived'], 'event')} that it did not take before.")
     limit = None if as_json else SHOWN_DELIVERIES
-    rows = edge.read(ListDeliveries(hook_id=hook_id, state=state, limit=limit))
+    rows = edge.read(reads.ListDeliveries(hook_id=hook_id, state=state, limit=limit))
     if as_json:
         print_json(rows)
     else:

@@ -136,8 +136,8 @@ def _run() -> int:
     except click.ClickException as exc:
         exc.show()
         return exc.exit_code
-    except SystemExit:  # click's own answer to a reader of our output that has gone
-        return EXIT_NO
+    except SystemExit as exc:  # click's own answer to a reader of our output that has gone, and to a completion
+        return exc.code if isinstance(exc.code, int) else EXIT_NO
     except (click.exceptions.Abort, CtsftpError, UnicodeEncodeError, OSError) as exc:
         return _complain(*_explain(exc))
     return code if isinstance(code, int) else 0

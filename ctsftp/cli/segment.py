@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ctsftp.cli.context import Edge, commands, pass_edge
+from ctsftp.cli.context import Edge, commands, pass_edge, reads
 from ctsftp.cli.output import Column, Row, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.contract.counting import some
 from ctsftp.contract.freshness import read_span, write_span
 from ctsftp.errors import UsageError
-from ctsftp.model.reads import ListSegments, ListSnapshots, ShowSegment
-from ctsftp.model.timeline import StepKind
 
 if TYPE_CHECKING:
     from ctsftp.model.records import Segment, SegmentOut
@@ -44,6 +42,8 @@ def _place(row: Row) -> str:
 
 def _period(period: Row) -> str:
     """Write when readers had a list, and how they got it but by its load."""
+    from ctsftp.model.timeline import StepKind  # noqa: PLC0415  not needed for --help
+
     began = {StepKind.ROLLED_BACK: " (by a rollback)", StepKind.RESTORED: " (restored)"}.get(period["began_by"], "")
     until = short_time(period["until"]) if period["until"] else "now"
     return f"{short_time(period['since'])} to {until}{began}"
@@ -93,7 +93,7 @@ def list_(edge: Edge, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp segment list --json
     """
-    rows = edge.of_client(client, edge.read(ListSegments(client=client)))
+    rows = edge.of_client(client, edge.read(reads.ListSegments(client=client)))
     if as_json:
         print_json(rows)
     else:
@@ -112,7 +112,7 @@ def show(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp segment show vip_members
     """
-    [row] = edge.read(ShowSegment(name=name, client=client))
+    [row] = edge.read(reads.ShowSegment(name=name, client=client))
     if as_json:
         print_json(row)
         return
@@ -170,7 +170,7 @@ def history(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp segment history vip_members
     """
-    rows = edge.read(ListSnapshots(name=name, client=client))
+    rows = edge.read(reads.ListSnapshots(name=name, client=client))
     if as_json:
         print_json(rows)
     else:

@@ -4,10 +4,9 @@ from datetime import UTC, datetime
 
 import click
 
-from ctsftp.cli.context import Edge, commands, pass_edge
+from ctsftp.cli.context import Edge, commands, pass_edge, reads
 from ctsftp.cli.output import Column, iso_time, json_option, print_json, print_table, say, short_time
 from ctsftp.errors import UsageError
-from ctsftp.model.reads import ListTokens
 
 COLUMNS: list[Column] = [
     ("NAME", "name"),
@@ -61,7 +60,7 @@ def list_(edge: Edge, as_json: bool) -> None:
     \b
     Example: ctsftp token list
     """
-    rows = edge.read(ListTokens())
+    rows = edge.read(reads.ListTokens())
     if as_json:
         print_json(rows)
     else:
