@@ -15,20 +15,21 @@ NOT_AN_ID = f"the id is not a whole number of 1 to {MAX_ID_DIGITS} digits"
 OUT_OF_RANGE = f"the id is not between 1 and {MAX_ID}"
 SPREADSHEET = "the id is a decimal number, as a spreadsheet writes it, and may have lost digits: export whole numbers"
 THOUSANDS = "the id has thousands separators: export whole numbers"
-APOSTROPHE = "an apostrophe stands beside the id, as spreadsheets mark text: export whole numbers"
+APOSTROPHE = "an apostrophe is beside the id, as spreadsheets mark text: export whole numbers"
 FORMULA = "the id is a spreadsheet's formula: export whole numbers"
-SPLIT_ID = "the id seems to hold commas, which divide columns here: export whole numbers"
+SPLIT_ID = "the id seems to hold commas, which separate columns here: export whole numbers"
 LINE_BREAK = "a value holds a line break, or is missing"
 MOVED_ID = "a comma in a value may have moved the id"
-BROKEN_QUOTE = "a quote is not closed, or stands inside a value"
-OPEN_QUOTE = "the row stands between quotes that may hold a line break"
+BROKEN_QUOTE = "a quote is not closed, or is inside a value"
+OPEN_QUOTE = "the row is between quotes that may hold a line break"
 INNER_BREAK = "the line holds a line break of another kind than LF or CR LF"
-JOINT = "a byte-order mark or Ctrl-Z stands within the line, as where files were joined"
+JOINT = "a byte-order mark or Ctrl-Z is within the line, as in joined files"
 FOOTER = "the row is a footer: its id is the number of rows"
 
 SHOWN_INVISIBLE = 3
 INVISIBLE = frozenset({"Cf", "Zs", "Zl", "Zp", "Cc"})  # Unicode categories: no glyph, or none but space
 
+_SPOILED_DIGITS = re.compile(rb"[0-9\x00-\x1f\x7f-\xff]+")  # with control or invisible characters
 _SPLIT_EXPONENT = re.compile(rb"[0-9],[0-9]+[Ee]\+?[0-9]+")  # 1.23E+10 in most of Europe
 _SPREADSHEET_NUMBER = re.compile(rb"[0-9]+\.0*|[0-9](?:\.[0-9]+)?[Ee]\+?[0-9]+")
 _THOUSANDS = re.compile("[0-9]{1,3}(?:[.,'\u2019\u00a0\u2009\u202f ][0-9]{3})+", re.ASCII)
@@ -73,7 +74,7 @@ def _why_no_number(shown: str) -> str:
     if read_id(shown.strip("'\u2018\u2019\u02bc`").encode()):
         return APOSTROPHE
     if (names := invisible(shown)) and read_id(visible(shown).encode()):
-        return f"an invisible character stands beside the id ({names}): export whole numbers"
+        return f"an invisible character is beside the id ({names}): export whole numbers"
     return NOT_AN_ID
 
 
@@ -84,6 +85,8 @@ def splits_id(columns: int, cells: list[bytes]) -> bool:
     """
     first, *others = map(bare, cells)
     following = next(filter(None, others), b"")
+    if _SPOILED_DIGITS.fullmatch(following):
+        following = visible(following.decode("utf-8", "replace")).encode()
     if columns == 1:
         return following[:1].isdigit()  # no other column is there that a number could belong to
     # 1,23E+10 and 1,234,567, but also 1,00,001 as India writes it and an id with a stray comma: 1000,01.

@@ -146,7 +146,9 @@ def _read_enclosed(layout: Layout, lines: Sequence[bytes], at: int, found: Rows,
             return 0, 0
         found.reject_lines(record, BROKEN_QUOTE)
         return count, 0
-    return _taken(count, judge_row(layout, _one_line(record), walk.cells, found), found)
+    is_right = len(walk.cells) == layout.columns and b"\r" not in walk.cells[layout.id_column]
+    line = _one_line(record) if is_right else b" ".join(record)
+    return _taken(count, judge_row(layout, line, walk.cells, found), found)
 
 
 def _is_sound(layout: Layout, cells: list[bytes]) -> bool:
@@ -239,7 +241,7 @@ def _set_aside(layout: Layout, lines: Sequence[bytes], walk: Walk, found: Rows) 
     )
     found.aside += as_lines.rows
     if found.aside > MAX_ASIDE:
-        what = f"More than {MAX_ASIDE:,} lines stand between quotes that may hold line breaks"
+        what = f"More than {MAX_ASIDE:,} lines are between quotes that may hold line breaks"
         found.fault = fault(Code.BROKEN_QUOTE, f"{what}, up to line {found.line:,}.")
         return 0, 0
     return _taken(len(lines), 0, found)

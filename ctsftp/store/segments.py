@@ -357,5 +357,5 @@ def _numbered(history: Sequence[Snapshot], number: int) -> Snapshot:
     found = next((one for one in history if one.number == number), None)
     if found is None:
         kept = ", ".join(str(one.number) for one in reversed(history))
-        raise NotFoundError(f"There is no snapshot number {number}: the ones that are kept are {kept}.")
+        raise NotFoundError(f"There is no snapshot number {number}: the kept ones are {kept}.")
     return found

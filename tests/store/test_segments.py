@@ -217,7 +217,7 @@ async def test_a_rollback_skips_what_was_pruned(feed: Feed) -> None:
 async def test_a_rollback_to_what_is_not_there_says_what_is(feed: Feed) -> None:
     await feed.load([1])
     await feed.load([2])
-    with pytest.raises(NotFoundError, match="no snapshot number 9: the ones that are kept are 1, 2"):
+    with pytest.raises(NotFoundError, match="no snapshot number 9: the kept ones are 1, 2"):
         await feed.store.segments.rollback("acme", "vip", 9)
     with pytest.raises(RefusedError, match="snapshot 2 is the current one already"):
         await feed.store.segments.rollback("acme", "vip", 2)
