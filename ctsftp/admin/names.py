@@ -66,7 +66,7 @@ async def resolve_upload_of(store: Store, segment: str, *, client: str | None, s
         raise NotFoundError(f'There is no upload of a segment "{segment}": `ctsftp upload list` shows them all.')
     _refuse_several_clients(found, f'Several clients have a segment "{segment}"')
     if len(states) == len(State):
-        return _newest(found, {State.HELD})
+        return _newest(found, (State.HELD,))
     wanted = WAITING & set(states)
     waits = next((upload for upload in found if upload.state in wanted), None)
     if waits is None:
@@ -76,8 +76,8 @@ async def resolve_upload_of(store: Store, segment: str, *, client: str | None, s
 
 
 def _newest(found: Sequence[Upload], states: Collection[State]) -> Upload:
-    """Give the newest that waits and is in one of these states, else the newest in them, else the newest."""
-    for wanted in (WAITING & set(states), states):
+    """Give the newest in these states, first among those that wait; else the newest of all."""
+    for wanted in (WAITING & set(states), states) if len(states) < len(State) else ():
         if upload := next((one for one in found if one.state in wanted), None):
             return upload
     return found[0]

@@ -26,8 +26,7 @@ from ctsftp.datafolder import DataFolder
 from ctsftp.errors import CtsftpError
 from ctsftp.ingest.reading import Reading
 from ctsftp.settings import MetricsSettings
-from ctsftp.sftp.attempts import UNKNOWN_KIND
-from ctsftp.sftp.login import Login, LoginRefused
+from ctsftp.sftp.attempts import UNKNOWN_KIND, Login, LoginRefused
 from ctsftp.sftp.negotiation import Kind
 from ctsftp.spool.room import Room
 from ctsftp.spool.stored import StoredUpload

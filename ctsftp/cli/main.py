@@ -38,6 +38,8 @@ COMMANDS = {
     "doctor": "Check everything that an admin can get wrong.",
     "sweep": "Look for files that were not picked up yet.",
 }
+# What stands on the command line itself, and is named here alone.
+ELSEWHERE = {"demo": "ctsftp.demo.command"}
 
 
 class Nouns(click.Group):
@@ -51,7 +53,8 @@ class Nouns(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"ctsftp.cli.{cmd_name.replace('-', '_')}").command
+        place = ELSEWHERE.get(cmd_name) or f"ctsftp.cli.{cmd_name.replace('-', '_')}"
+        command: click.Command = importlib.import_module(place).command
         return command
 
     def resolve_command(

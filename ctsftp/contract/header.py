@@ -89,7 +89,7 @@ def read_header(head: bytes, *, complete: bool, id_titles: Iterable[str], max_li
         return found
     if not (line_end or complete or len(line) > max_line_bytes):
         return None
-    if found := _why_no_line(line, max_line_bytes):
+    if found := _why_no_line(line, max_line_bytes, is_all=complete and is_blank(head[len(line) :])):
         return found
     titles = list({fold(title): title for title in id_titles}.values())
     record = _record(head, complete=complete, max_line_bytes=max_line_bytes)
@@ -99,12 +99,18 @@ def read_header(head: bytes, *, complete: bool, id_titles: Iterable[str], max_li
     return _read_titles(record, line, titles, is_all=is_all)
 
 
-def _why_no_line(line: bytes, max_line_bytes: int) -> Fault | None:
-    """Return the fault of a first line that is too long, or holds others: another break divides them, and not LF."""
-    text = unbroken(line[:max_line_bytes].rstrip(b"\r").removeprefix(BYTE_ORDER_MARK), BREAKS)
-    if b"\r" in text:
+def _why_no_line(line: bytes, max_line_bytes: int, *, is_all: bool) -> Fault | None:
+    """Return the fault of a first line that is too long, or holds others: another break divides them, and not LF.
+
+    A break in a title is none. It is one if a row stands behind it, or if the line `is_all` of the file.
+    """
+    text = line[:max_line_bytes].rstrip(b"\r").removeprefix(BYTE_ORDER_MARK)
+    outside = unbroken(text, BREAKS)
+    if b"\r" in outside:
         what = "The lines end in CR alone (a carriage return), as in a CSV file for Macintosh"
-    elif any(_first_id(piece) for piece in pieces(text)[1:]):
+    elif any(map(_first_id, pieces(text.replace(b'"', b"") if is_all else text)[1:])) or (
+        is_all and pieces(outside)[1:]
+    ):
         what = f"Another character is in place of a line end ({invisible(text.decode('utf-8', 'replace'))})"
     else:
         return line_too_long(1, max_line_bytes) if len(line) > max_line_bytes else None

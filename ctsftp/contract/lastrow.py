@@ -41,9 +41,9 @@ class LastRow:
             self.line, self.lines, self._is_behind_blank = line, lines, self._ends_blank
         self._ends_blank = is_blank(_last_line(lines)[0])
 
-    def read_footer(self, layout: Layout, rows: int, last_id: int) -> Footer | None:
-        """Tell whether the last of so many rows, whose id that is if it has one, may be a footer."""
-        if not may_be_footer(rows, last_id):
+    def read_footer(self, layout: Layout, found: Rows, last_id: int) -> Footer | None:
+        """Tell whether the last of these rows, whose id that is if it has one, may be a footer."""
+        if not may_be_footer(found, last_id):
             return None
         rest, _ = end_lines(self.lines)
         line, before = _last_line(rest)
@@ -60,9 +60,14 @@ class LastRow:
         return Footer(number, bare(cells[layout.id_column]), is_alone or is_behind_blank)
 
 
-def may_be_footer(rows: int, last_id: int) -> bool:
-    """Tell whether the last of so many rows may be a footer, by its id."""
-    return rows >= FOOTER_FROM and last_id in {rows - 1, rows}
+def may_be_footer(found: Rows, last_id: int) -> bool:
+    """Tell whether the last of these rows may be a footer, by its id.
+
+    A row that was rejected may have been none, or a part of one, and lines that were set aside may be rows.
+    """
+    rows = found.rows + found.aside
+    least = found.rows - 1 - (found.rejected - found.empty_ids)
+    return rows >= FOOTER_FROM and least <= last_id <= rows
 
 
 def _last_line(lines: bytes) -> tuple[bytes, int]:

@@ -126,7 +126,7 @@ class CsvReader:
         if len(parts) > 1 or len(self._held):
             parts = [np.concatenate([self._held, *parts])]
         ids = parts[0] if parts else NO_IDS
-        waits = 1 if len(ids) and may_be_footer(self.rows, int(ids[-1])) else 0
+        waits = 1 if len(ids) and may_be_footer(self._rows, int(ids[-1])) else 0
         self._held = ids[len(ids) - waits :].copy()
         return ids[: len(ids) - waits]
 
@@ -271,7 +271,7 @@ class CsvReader:
     def _judge_last_row(self, ids: Ids) -> Ids:
         """Look whether the last row, if its id is the last of these, is a footer; return the ids without it then."""
         is_open = len(ids) > 0 and not (self.footer or self._rows.footers)
-        footer = self._last.read_footer(self._layout, self.rows, int(ids[-1])) if is_open else None
+        footer = self._last.read_footer(self._layout, self._rows, int(ids[-1])) if is_open else None
         # Ids that are a run from 1 on, a few of them missing or repeated, end in the number of rows anyway.
         if footer is None or self._greatest <= self.rows:
             return ids

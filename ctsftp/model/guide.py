@@ -84,7 +84,7 @@ def render_index(receipts: Iterable[Receipt]) -> bytes:
 
     A file with a temporary name has none once its list came: that has one of its own.
     """
-    lines = [_TITLES, *map(_line, _listed(receipts))]
+    lines = [_TITLES, *_lines(receipts)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(_TITLES) - 1)]
     shown = [
         "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]) for line in lines
@@ -93,22 +93,30 @@ def render_index(receipts: Iterable[Receipt]) -> bytes:
     return "\n".join([about, "", *shown]).encode(errors="replace") + b"\n"
 
 
-def to_change(receipt: Receipt) -> str:
-    """Return what the sender of a file is to change, in a few words."""
+def to_change(receipt: Receipt, *, is_followed: bool = False) -> str:
+    """Return what the sender of a file is to change, in a few words.
+
+    `is_followed`: a file that came later was loaded, so that nobody asks any more why this one is not in use.
+    """
     match receipt.state:
+        case _ if is_followed and _no_longer(receipt.twin.periods if receipt.twin else receipt.periods):
+            change = "nothing: a later file was loaded"
         case State.REJECTED:
-            return advised_setting(receipt.reason, receipt.code) or _sender(receipt.code)
+            change = advised_setting(receipt.reason, receipt.code) or _sender(receipt.code)
         case State.HELD:
-            return f"{_HELD.get(receipt.code or '', _RIGHT)}: it waits for the server's admin"
+            change = f"{_HELD.get(receipt.code or '', _RIGHT)}: it waits for the server's admin"
         case State.DUPLICATE:
-            return _to_change_of_duplicate(receipt.twin)
+            change = _to_change_of_duplicate(receipt.twin)
         case State.IGNORED:
             is_unfinished = Places().unfinished(_place(receipt))
-            return "the name or folder, if it is a list: this one is temporary" if is_unfinished else "nothing: no list"
+            change = (
+                "the name or folder, if it is a list: this one is temporary" if is_unfinished else "nothing: no list"
+            )
         case State.LOADED:
-            return _to_change_of_loaded(receipt)
+            change = _to_change_of_loaded(receipt)
         case _:
-            return _TO_DO[receipt.state]
+            change = _TO_DO[receipt.state]
+    return change
 
 
 def render_readme(sheet: SheetOut, directories: Sequence[str] = ()) -> bytes:
@@ -120,20 +128,23 @@ def render_readme(sheet: SheetOut, directories: Sequence[str] = ()) -> bytes:
     return "\n".join(_readme(sheet, directories)).encode(errors="replace") + b"\n"
 
 
-def _listed(receipts: Iterable[Receipt]) -> Iterator[Receipt]:
+def _lines(receipts: Iterable[Receipt]) -> Iterator[tuple[str, ...]]:
     came: set[tuple[str | None, str | None]] = set()
+    loaded: set[str | None] = set()
     for receipt in receipts:
         list_to_be = Places().unfinished(_place(receipt)) if receipt.state is State.IGNORED else None
         if list_to_be is None or (list_to_be.key, list_to_be.stamp) not in came:
-            yield receipt
+            yield _line(receipt, to_change(receipt, is_followed=receipt.segment_key in loaded))
         came.add((receipt.segment_key, receipt.stamp))
+        if receipt.state is State.LOADED:
+            loaded.add(receipt.segment_key)
 
 
-def _line(receipt: Receipt) -> tuple[str, ...]:
+def _line(receipt: Receipt, change: str) -> tuple[str, ...]:
     state = f"{receipt.state} ({receipt.code})" if receipt.code else receipt.state.value
     members = f"{receipt.members:,}" if receipt.members is not None and receipt.state is not State.REJECTED else ""
     file = harmless(_place(receipt).removeprefix("/"), limit=2 * MAX_NAME_BYTES)
-    return receipt.received_at[:16].replace("T", " "), file, state, members, harmless(to_change(receipt), limit=500)
+    return receipt.received_at[:16].replace("T", " "), file, state, members, harmless(change, limit=500)
 
 
 def _place(receipt: Receipt) -> str:

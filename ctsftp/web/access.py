@@ -5,7 +5,6 @@ second (`store/tokens.py`).
 What belongs to another client does not exist for a token that is bound to one: the answer is 404, never 403.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -18,12 +17,9 @@ from fastapi.openapi.models import HTTPBearer as BearerModel
 from fastapi.security.base import SecurityBase
 from starlette.types import Scope
 
-from ctsftp.clients.folder import Clients
 from ctsftp.model.commands import Command, Role
-from ctsftp.model.guide import SheetOut
-from ctsftp.model.records import Clock, IfApproved, Token, Upload
+from ctsftp.model.records import IfApproved, Token, Upload
 from ctsftp.store.store import Store
-from ctsftp.web.console.live import Live
 from ctsftp.web.problems import Problem
 from ctsftp.web.settings import HttpSettings
 from ctsftp.web.usage import TokenUsage
@@ -74,11 +70,6 @@ class Parts:
     remarks: Callable[[], list[str]]
     usage: TokenUsage
     streams: Streams
-    # For the console: who the clients are, a client's connection sheet, and who hears that something changed.
-    clients: Clients
-    sheet: Callable[[str], Awaitable[SheetOut]]
-    live: Live
-    now: Clock
     # What held uploads would change if they were approved now, by their ids; it waits for so many seconds.
     if_approved: Callable[[Sequence[Upload], float], Awaitable[dict[str, IfApproved]]]
 
@@ -91,10 +82,6 @@ class Parts:
         secret = read_bearer(headers.get(b"authorization", b"").decode("latin-1"))
         known = self.store.tokens.known(secret) if secret else None
         return known or (scope["client"] and scope["client"][0], headers.get(b"cookie"))
-
-    async def client_names(self) -> list[str]:
-        """List the clients."""
-        return await asyncio.to_thread(self.clients.names)
 
 
 class Access:

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from ctsftp.web import changes, gates, health, members, problems, segments, uploads
 from ctsftp.web.access import Parts
 from ctsftp.web.console.app import Split, make_console
+from ctsftp.web.console.visitor import ConsoleParts
 from ctsftp.web.document import Document
 from ctsftp.web.guard import Guard
 from ctsftp.web.parameters import refuse_unknown
@@ -53,14 +54,13 @@ def make_routes(app: FastAPI) -> None:
         route.matches({"type": "http", "method": "GET", "path": "/", "root_path": "", "headers": []})
 
 
-def guarded(app: FastAPI, parts: Parts) -> ASGIApp:
+def guarded(app: FastAPI, parts: Parts, console: ConsoleParts) -> ASGIApp:
     """Put the console beside the app, and the guard around both, outside of all else."""
     limits = parts.settings
-    both = Split(app, make_console(parts))
+    both = Split(app, make_console(parts, console))
     return Guard(
         both,
         asker=parts.asker,
         turns=Turns(limits.max_requests_per_token),
         max_body_bytes=limits.max_body_bytes,
-        stalled_s=limits.stalled_s,
     )

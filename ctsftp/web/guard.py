@@ -4,7 +4,6 @@ An answer that fails after it began is broken off: the connection ends in the mi
 reader takes a part of a list for the whole.
 """
 
-import asyncio
 from collections.abc import Callable, Hashable
 
 import structlog
@@ -32,11 +31,10 @@ class HeadAnswered(BaseException):  # no error: nothing that handles errors may 
 class Guard:
     """An ASGI app around another."""
 
-    def __init__(self, app: ASGIApp, *, asker: Asker, turns: Turns, max_body_bytes: int, stalled_s: float) -> None:
+    def __init__(self, app: ASGIApp, *, asker: Asker, turns: Turns, max_body_bytes: int) -> None:
         self._app = app
         self._asker = asker
         self._turns = turns
-        self._stalled_s = stalled_s
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,29 +70,17 @@ class Guard:
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         refused = int(declared) > left if declared.isdigit() else False
 
-        is_whole = False
-
         async def limited() -> Message:
-            nonlocal left, is_whole
+            nonlocal left
             if refused:
                 raise self._too_large()
-            if is_whole:  # what comes now is that the peer has gone, whenever it does
-                return await receive()
-            message = await self._receive(receive)
-            is_whole = not message.get("more_body", False)
+            message = await receive()
             left -= len(message.get("body", b""))
             if left < 0:
                 raise self._too_large()
             return message
 
         return limited
-
-    async def _receive(self, receive: Receive) -> Message:
-        try:
-            async with asyncio.timeout(self._stalled_s):
-                return await receive()
-        except TimeoutError:
-            raise HTTPException(408, f"Nothing of the body came for {self._stalled_s:g} s.") from None
 
     def _too_large(self) -> HTTPException:
         """Make the one kind of error that FastAPI, which reads the body, leaves as it is."""

@@ -172,7 +172,6 @@ def _fault(error: Mapping[str, Any]) -> Fault:
 
 def _of_http(exc: HTTPException) -> Problem:
     words = {
-        408: ("stalled", str(exc.detail)),
         413: ("too-large", str(exc.detail)),
         400: ("malformed", "The request's body cannot be read."),
         404: ("not-found", "There is nothing at this address: see /v1/openapi.json for all addresses."),

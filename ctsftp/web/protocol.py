@@ -1,25 +1,23 @@
-"""uvicorn's HTTP protocol, with limits: on connections, on the size and time of a request's head, on a peer's patience.
+"""uvicorn's HTTP protocol, with the limits that no proxy keeps for a server that strangers reach without one.
 
-A peer that takes nothing of its answers would keep its connection for ever, however it is told to close.
+So many connections: one that asks nothing, or takes nothing of its answer, makes room for a newcomer. A head, the
+fields behind a chunked body, and the sizes of its chunks are gathered by the parser without an end, so they have one; a
+request comes within its time, since it has a turn of its asker's while its body comes. And what others on the way may
+read otherwise than we do is refused. How fast a peer takes an answer, and TLS, is a proxy's work.
 """
 
 import asyncio
 import re
-from array import array
-from fcntl import ioctl
+from enum import IntEnum
 from functools import partial
 from itertools import chain
-from termios import TIOCOUTQ
 from typing import Any
 
-import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from ctsftp.web.guard import HEADERS, HEALTH
 from ctsftp.web.problems import Problem
 from ctsftp.web.settings import HttpSettings
-
-log = structlog.get_logger()
 
 # Connections above the limit, for monitors: no crowd makes them believe that the server is dead.
 HEALTH_PLACES = 8
@@ -30,43 +28,45 @@ HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(:[0-9]*)?
 HEADERS_SENT = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 
 
-class Places:
-    """So many connections, of which the oldest that asks nothing makes room for a new one when all places are taken.
+class Idle(IntEnum):
+    """Why a connection may make room for another, the first reasons first."""
 
-    Those that never asked go first, then those that wait between two requests.
-    """
+    UNASKED = 0  # its first request is not whole yet, or the one that it is about
+    BETWEEN = 1  # it is answered, and waits
+    NOT_TAKING = 2  # its peer takes nothing of an answer for now
+
+
+class Places:
+    """So many connections, of which the oldest idle one makes room for a new one when all places are taken."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._taken: set[LimitedProtocol] = set()
-        self._unasked: dict[LimitedProtocol, None] = {}
-        self._between: dict[LimitedProtocol, None] = {}
+        self._idle: dict[Idle, dict[LimitedProtocol, None]] = {reason: {} for reason in Idle}
 
     def enter(self, newcomer: "LimitedProtocol") -> bool:
         """Take a place, and tell whether there was one to be had."""
         if len(self._taken) >= self._most:
-            oldest = next(chain(self._unasked, self._between), None)
+            oldest = next(chain.from_iterable(self._idle.values()), None)
             if oldest is None:
                 return False
             self.leave(oldest)
             oldest.transport.abort()
         self._taken.add(newcomer)
-        self._unasked[newcomer] = None
+        self.note(newcomer, Idle.UNASKED)
         return True
 
-    def ask(self, connection: "LimitedProtocol") -> None:
-        """Note that a connection asks something."""
-        self._unasked.pop(connection, None)
-        self._between.pop(connection, None)
-
-    def wait(self, connection: "LimitedProtocol") -> None:
-        """Note that a connection is answered, and asks nothing for now."""
-        if connection in self._taken:
-            self._between[connection] = None
+    def note(self, connection: "LimitedProtocol", idle: Idle | None) -> None:
+        """Note why a connection may make room from now on; None where it may not."""
+        for reason, connections in self._idle.items():
+            if reason is not idle:
+                connections.pop(connection, None)
+        if idle is not None and connection in self._taken:
+            self._idle[idle].setdefault(connection)
 
     def leave(self, connection: "LimitedProtocol") -> None:
         """Give a place back."""
-        self.ask(connection)
+        self.note(connection, None)
         self._taken.discard(connection)
 
 
@@ -79,12 +79,10 @@ class LimitedProtocol(HttpToolsProtocol):
         self._places = places
         self._health_places = health_places
         self._refusal: Problem | None = None
-        self._head_bytes = 0
+        self._gathered_bytes = 0  # by the parser, which has made nothing of them
         self._is_in_head = False
-        self._is_behind_chunk = False  # in the next one's size, or in the fields behind the last
-        self._head_timer: asyncio.TimerHandle | None = None
-        self._stall_timer: asyncio.TimerHandle | None = None
-        self._untaken_bytes = 0
+        self._is_paused = False
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, if there is room for one more, be it for a question about health alone."""
@@ -94,85 +92,78 @@ class LimitedProtocol(HttpToolsProtocol):
             if not self._places.enter(self):
                 transport.abort()
                 return
-        transport.set_write_buffer_limits(0)  # so that it is told of every byte that is not taken
-        self._await_head()
+        self._await_request(self._limits.head_timeout_s)
 
     def pause_writing(self) -> None:
-        """Wait for the peer to take what is sent, but not for ever."""
+        """Wait for the peer to take what is sent."""
         super().pause_writing()
-        self._await_taking()
+        self._is_paused = True
+        self._tell_places()
 
     def resume_writing(self) -> None:
         """Go on: the peer took it."""
-        self._stop_stall_timer()
+        self._is_paused = False
+        self._tell_places()
         super().resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
         self._stop_timer()
-        self._stop_stall_timer()
         self._places.leave(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on; a head that does not end is cut off. What it began with may stand in one piece with a body.
+        """Read on.
 
         Bytes that begin no request, such as the rest of a body that was answered already, end uvicorn's wait for the
         next one: they must not keep the connection.
         """
-        was_in_head, was_behind_chunk = self._is_in_head, self._is_behind_chunk
+        self._gathered_bytes += len(data)
         super().data_received(data)
-        if (was_in_head and self._is_in_head) or (was_behind_chunk and self._is_behind_chunk):
-            self._count_head(len(data))
-        cycle: RequestResponseCycle | None = self.cycle
-        is_idle = cycle is None or cycle.response_complete
-        if is_idle and not self._head_timer and not self.timeout_keep_alive_task and not self.transport.is_closing():
-            self._await_head()
+        if self._gathered_bytes > self._limits.max_head_bytes:
+            self.transport.abort()
+        is_waiting = self._timer or self.timeout_keep_alive_task
+        if self._is_idle and not is_waiting and not self.transport.is_closing():
+            self._await_request(self._limits.head_timeout_s)
 
     def on_message_begin(self) -> None:
         """Begin a request."""
         self._is_in_head = True
-        self._is_behind_chunk = False
-        self._head_bytes = 0
-        self._await_head()
+        self._await_request(self._limits.head_timeout_s)
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a field of the head. Those behind a chunked body (RFC 9112, section 7.1.2) are only counted."""
+        """Take a field of the head. One behind a chunked body (RFC 9112, section 7.1.2) is none: it is let be."""
         if self._is_in_head:
             super().on_header(name, value)
-        else:
-            self._count_head(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
-        """Take the request's head."""
+        """Take the request's head, and wait for its body."""
         self._is_in_head = False
-        self._stop_timer()
-        self._places.ask(self)
+        self._gathered_bytes = 0
         self._refusal = self._find_fault()
         if self._refusal is not None:
+            self._stop_timer()
             raise ValueError(self._refusal.detail)  # the parser stops, and has `send_400_response` called
         super().on_headers_complete()
-
-    def on_chunk_header(self) -> None:
-        """Note that a chunk's size was read; behind the last one, of 0 bytes, come fields that the parser gathers."""
-        self._is_behind_chunk = True
+        self._await_request(self._limits.body_timeout_s)
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
-        self._is_behind_chunk = False
+        self._gathered_bytes = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """End the request."""
-        self._is_behind_chunk = False
+        """Have the request whole."""
+        self._gathered_bytes = 0
+        self._stop_timer()
         super().on_message_complete()
+        self._tell_places()
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
         super().on_response_complete()
-        if self.cycle.response_complete and not self.transport.is_closing():
-            self._places.wait(self)
+        self._tell_places()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what cannot be read, or must not be believed, and end; nothing may come between two answers."""
@@ -206,42 +197,28 @@ class LimitedProtocol(HttpToolsProtocol):
             return Problem(503, "busy", detail, headers={"Retry-After": "10"})
         return None
 
-    def _await_head(self) -> None:
+    @property
+    def _is_idle(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is None or cycle.response_complete
+
+    def _tell_places(self) -> None:
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or (cycle.more_body and not cycle.response_complete):
+            self._places.note(self, Idle.UNASKED)
+        elif cycle.response_complete:
+            self._places.note(self, Idle.BETWEEN)
+        else:
+            self._places.note(self, Idle.NOT_TAKING if self._is_paused else None)
+
+    def _await_request(self, timeout_s: float) -> None:
         self._stop_timer()
-        self._head_timer = self.loop.call_later(self._limits.head_timeout_s, self.transport.abort)
-
-    def _count_head(self, more_bytes: int) -> None:
-        self._head_bytes += more_bytes
-        if self._head_bytes > self._limits.max_head_bytes:
-            self.transport.abort()
-
-    def _await_taking(self) -> None:
-        self._untaken_bytes = self._count_untaken()
-        self._stall_timer = self.loop.call_later(self._limits.stalled_s, self._look_at_taking)
-
-    def _look_at_taking(self) -> None:
-        """Cut off who took nothing since the last look; writing goes on only when all is taken, which may take long."""
-        if self._count_untaken() < self._untaken_bytes:
-            self._await_taking()
-            return
-        log.warning("an answer was broken off", error=f"Nothing of it was taken for {self._limits.stalled_s:g} s.")
-        self.transport.abort()
-
-    def _count_untaken(self) -> int:
-        """Count the bytes that the peer did not take yet: the system may hold megabytes, and asks for more in lumps."""
-        held = array("i", [0])
-        ioctl(self.transport.get_extra_info("socket").fileno(), TIOCOUTQ, held)  # SIOCOUTQ, tcp(7)
-        return self.transport.get_write_buffer_size() + held[0]
-
-    def _stop_stall_timer(self) -> None:
-        if self._stall_timer is not None:
-            self._stall_timer.cancel()
-            self._stall_timer = None
+        self._timer = self.loop.call_later(timeout_s, self.transport.abort)
 
     def _stop_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 def limited_protocol(limits: HttpSettings) -> Any:

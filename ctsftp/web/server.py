@@ -12,17 +12,20 @@ from ctsftp.contract.listening import cannot_listen
 from ctsftp.errors import SettingsError
 from ctsftp.web.access import Parts
 from ctsftp.web.app import guarded, make_app, make_routes
+from ctsftp.web.console.visitor import ConsoleParts
 from ctsftp.web.protocol import limited_protocol
 from ctsftp.web.settings import HttpSettings
 
 BACKLOG = 128
+UNSENT_BYTES = 128 * 1024  # that the system keeps of an answer before its peer takes more
 
 
 class WebServer:
     """The HTTP listener; `start` it, and `stop` it."""
 
-    def __init__(self, parts: Parts, *, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, parts: Parts, console: ConsoleParts, *, tasks: asyncio.TaskGroup) -> None:
         self._parts = parts
+        self._console = console
         self._tasks = tasks
         self._server: Uvicorn | None = None
         self._running: list[asyncio.Task[None]] = []
@@ -34,7 +37,7 @@ class WebServer:
         listener = await asyncio.to_thread(_listen, settings)
         self.port = listener.getsockname()[1]
         app = make_app(self._parts)
-        self._server = Uvicorn(_config(guarded(app, self._parts), settings))
+        self._server = Uvicorn(_config(guarded(app, self._parts, self._console), settings))
         self._running = [
             self._tasks.create_task(self._server.serve(sockets=[listener])),
             self._tasks.create_task(self._parts.usage.run()),
@@ -48,7 +51,7 @@ class WebServer:
         if server is None:
             return
         server.should_exit = True
-        self._parts.live.close()
+        self._console.live.close()
         serving, usage = self._running
         usage.cancel()
         await asyncio.wait([serving])
@@ -68,6 +71,19 @@ class Uvicorn(uvicorn.Server):
         """Listen, and tell that it is done."""
         await super().startup(sockets)
         self.up.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop; a peer that does not take what it is sent is waited for no longer than the others."""
+        breaking = asyncio.get_running_loop().call_later(self.config.timeout_graceful_shutdown or 0, self._break_off)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            breaking.cancel()
+
+    def _break_off(self) -> None:
+        for connection in list(self.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -97,7 +113,7 @@ def _listen(settings: HttpSettings) -> socket.socket:
     try:
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
-        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+        listener = socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as exc:
         raise SettingsError(
             cannot_listen(
@@ -108,3 +124,6 @@ def _listen(settings: HttpSettings) -> socket.socket:
                 otherwise=", or set CTSFTP_HTTP__ENABLED=false for the server to start without it",
             )
         ) from exc
+    # Its connections inherit it: a slow reader is then seen to take something, not megabytes once a minute.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+    return listener

@@ -33,9 +33,8 @@ class HttpSettings(BaseModel):
         ge=1,
         description="member lists, and batches for all segments, at the same time, half of them for one token",
     )
-    stalled_s: float = Field(
-        60, gt=0, description="seconds in which a peer must send some of a body, or take some of an answer"
-    )
+    body_timeout_s: float = Field(60, gt=0, description="seconds to send the body of a request")
+    stalled_s: float = Field(60, gt=0, description="seconds in which the reader of a member list must take some of it")
     keep_alive_s: int = Field(30, ge=1, description="seconds until an idle connection is closed")
     drain_timeout_s: int = Field(10, ge=0, description="seconds that running answers get when the server stops")
     # The console. Its sessions end with their time, and when their token is revoked or expires.

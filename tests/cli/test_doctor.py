@@ -219,7 +219,7 @@ def test_a_clock_that_went_back_is_bad_unless_it_is_known_to_be_right_now(
 
 def test_too_little_room_is_told(sound: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setenv("CTSFTP_DOCTOR__FREE_DISK_RATIO", "1")
+        patched.setattr("ctsftp.admin.doctor.FREE_DISK_RATIO", 1)
         assert found(sound, "disk")["level"] == "warn"
     monkeypatch.setenv("CTSFTP_SFTP__MAX_FILE_SIZE_BYTES", str(1 << 60))
     assert found(sound, "disk")["level"] == "bad"
@@ -326,12 +326,30 @@ def test_a_database_that_is_damaged_or_of_another_version_is_bad(sound: Shell) -
     assert "is not an SQLite database" in found(sound, "database")["text"]
 
 
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        ("DELETE FROM member_rows WHERE ct_user_id = 1", "The rows that SQL reads"),
+        ("INSERT INTO member_rows SELECT row_set, 999 FROM segments", "The rows that SQL reads"),
+        ("UPDATE snapshot_parts SET blob = substr(blob, 1, 20)", "is damaged. Of the snapshot 1: The part 0"),
+        ("UPDATE snapshot_parts SET digest = 'x'", "is damaged. Of the snapshot 1: The part 0"),
+        ("DELETE FROM snapshot_parts", "is damaged. The list of the snapshot 1 lacks parts"),
+    ],
+)
+def test_a_list_that_is_damaged_and_rows_that_are_not_its_own_are_bad(sound: Shell, harm: str, told: str) -> None:
+    sound.load("VIP_20260310_0900.csv", "CTUserID\n1\n2\n")
+    sql(sound, harm)
+    [finding] = [one for one in sound.json("doctor", code=1) if one["part"] == "database"]
+    assert finding["level"] == "bad"
+    assert told in finding["text"]
+
+
 def test_damage_among_the_members_is_found(sound: Shell) -> None:
     sql(sound, "PRAGMA wal_checkpoint(TRUNCATE)")
     place = sound.folder / "data" / "ctsftp.db"
     with closing(sqlite3.connect(place)) as connection:
         query = "SELECT rootpage, (SELECT page_size FROM pragma_page_size) FROM sqlite_master WHERE name = ?"
-        page, size = connection.execute(query, ("snapshot_members",)).fetchone()
+        page, size = connection.execute(query, ("member_rows",)).fetchone()
     content = bytearray(place.read_bytes())
     content[(page - 1) * size : page * size] = bytes(size)
     place.write_bytes(content)

@@ -53,7 +53,7 @@ def test_a_webhook_is_added_tested_told_and_removed(inside: Shell) -> None:
     got = [webhook.verify(request.body, request.headers) for request in receiver.requests]
     assert [one["type"] for one in got] == ["hook.test", "hook.test", "upload.loaded", "upload.rejected"]
     newest, oldest = inside.json("upload", "list")
-    assert got[2]["data"] == {**oldest, "upload_id": oldest["id"]}
+    assert got[2]["data"] == {**oldest, "upload_id": oldest["id"], "entered": 1, "left": 0}
     assert got[3]["data"]["code"] == newest["code"]
     listed = inside.json("hook", "list")
     assert [(row["id"], row["kind"], row["client"], row["events"]) for row in listed] == [(1, "webhook", None, None)]
@@ -190,7 +190,7 @@ def test_a_segment_whose_time_is_up_is_shown_as_overdue_where_no_server_runs(
 ) -> None:
     shell.load(VIP, rows([1]))
     shell.run("segment", "expect", "vip_members", "--every", "1m", "--grace", "1m")
-    monkeypatch.setattr("ctsftp.cli.segment.utc_now", lambda: LATER)
+    monkeypatch.setattr("ctsftp.app.clock.utc_now", lambda: LATER)
     assert "overdue" in shell.run("segment", "list").lines[1]
 
 

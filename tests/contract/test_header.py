@@ -420,7 +420,22 @@ def test_a_first_line_that_goes_on_with_rows_behind_another_break_is_refused(dat
     assert f"U+{ord(mark[0]):04X}" in found.reason
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        "CTUserID,CITY\u2028Basel7000,x\u2028",
+        "CTUserID\x0bx\x0b\n",
+        '"id","A\x0b700001","x"',
+        '"id","A\x0bB","700001"\n1,2,3\n',
+    ],
+)
+def test_a_first_line_that_is_all_of_a_file_or_holds_an_id_ends_at_any_break(data: str) -> None:
+    assert fault(data.encode()).code == Code.LINE_ENDS
+
+
 def test_a_break_in_a_title_is_no_line_end() -> None:
+    assert header(b'CTUserID,"CI\x0bTY"\n').layout.columns == 2
+    assert header(b"CTUserID\x0b\n").layout.columns == 1
     assert header(b"CTUserID,CITY\x0b\n1,x\n").layout.columns == 2
     assert header(b'CTUserID,"CITY\x0b7"\n1,x\n').layout.columns == 2
 

@@ -83,6 +83,26 @@ def test_a_last_row_with_more_cells_than_titles_may_be_a_count_as_well(last: byt
     assert read(export(b"CTUserID,A", [one + b",x" for one in G30], last.replace(b",", b",x,")))[1].footer
 
 
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        [b"700\xe2\x80\xa8031,Basel"],
+        [b"100031,Ba", b"sel"],
+        [b"\xef\xbb\xbf"],
+        [b'100031,"Flat', b'Basel"'],
+        [b'100031,"Fl,at', b'Basel"', b'100032,5" x'],
+    ],
+)
+def test_a_footer_counts_rows_as_its_writer_did_and_not_their_pieces(spoiled: bytes) -> None:
+    count = 30 + sum(b"," in line for line in spoiled)
+    data = export(b"CTUserID,CITY", [*(one + b",Basel" for one in G30), *spoiled], b"%d," % count)
+    ids, reader = read(data)
+    assert count not in ids
+    assert FOOTER in {row.reason for row in reader.rejected_rows}
+    assert read(data[:-4], data[-4:])[0] == ids
+    assert read(data, b"\xef\xbb\xbf\n", b"\x1a")[0] == ids
+
+
 def test_a_rejected_last_row_is_no_footer_of_an_id_before_it() -> None:
     rows = [one + b",x" for one in G30]
     ids, reader = read(export(b"CTUserID,A", [*rows, b"31,x", b"31,000,x"]))

@@ -83,6 +83,15 @@ def test_a_temporary_name_has_a_line_until_its_list_came(name: str) -> None:
     assert len(lines(unfinished, LOADED)) == 2  # it came after the list
 
 
+def test_a_list_that_was_taken_back_is_nothing_to_ask_about_once_a_later_one_was_loaded() -> None:
+    taken_back = replace(LOADED, periods=[over(ROLLED_BACK)])
+    assert "ask the server's admin" in lines(taken_back)[0]
+    held = replace(LOADED, state=State.HELD)
+    assert "ask the server's admin" in lines(held, taken_back)[1]
+    assert "ask the server's admin" in lines(replace(LOADED, segment_key="gold"), taken_back)[1]
+    assert lines(LOADED, taken_back)[1].endswith("  nothing: a later file was loaded")
+
+
 def test_nothing_in_a_name_forges_a_line() -> None:
     [line] = lines(replace(LOADED, filename="a\nb\x1b[2J", directory="/c\r"))
     assert line.isprintable()

@@ -17,7 +17,7 @@ from ctsftp.clients import folder
 from ctsftp.clients.authorized_keys import Refusal
 from ctsftp.clients.folder import Client
 from ctsftp.errors import DiskError, NotFoundError, SettingsError
-from ctsftp.sftp.login import Login
+from ctsftp.sftp.attempts import Login
 
 from .room import ACME, GOLD, PATIENCE_S, Room, public_half
 from .stock import StockSftp

@@ -97,6 +97,26 @@ class TestFewPlaces:
         for client in clients:
             assert (await client.get("/v1/segments")).status_code == 200
 
+    async def test_a_body_that_does_not_come_and_an_answer_that_is_not_taken_make_room(
+        self, desk: Desk, strangers: Strangers
+    ) -> None:
+        await desk.load("VIP", range(10**9, 10**9 + 100_000))
+        ask = (
+            "GET /v1/segments/acme/VIP/changes?limit=100000 HTTP/1.1\r\nHost: x\r\n"
+            f"Authorization: Bearer {await desk.token('x')}\r\n\r\n"
+        ).encode()
+        slow = [
+            await strangers.open(b"POST /v1/batch HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+            for _ in range(PLACES - 2)
+        ]
+        not_taking = [await strangers.open(ask * 20) for _ in range(2)]
+        while await asyncio.wait_for(strangers.health(), PATIENCE_S) == b"":
+            pass
+        for _ in range(2 * PLACES):
+            assert b"200 OK" in await strangers.health()
+        assert await is_cut_off(slow[0][0])
+        assert len(not_taking) == 2
+
     async def test_while_all_are_asking_something_health_has_places_of_its_own(
         self, desk: Desk, strangers: Strangers, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -3,7 +3,6 @@
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -15,7 +14,7 @@ from ctsftp.web.access import Parts
 from ctsftp.web.console import clients, gates, manual, segments, signing, uploads
 from ctsftp.web.console.assets import ASSETS
 from ctsftp.web.console.attempts import Attempts
-from ctsftp.web.console.visitor import Desk, admit, decided, desk_of, fault_page, signed_in
+from ctsftp.web.console.visitor import ConsoleParts, Desk, admit, decided, desk_of, fault_page, signed_in
 from ctsftp.web.problems import Problem
 from ctsftp.web.settings import HttpSettings, host_name
 
@@ -39,22 +38,14 @@ NO_PAGE = {404: "There is no such page.", 405: "There is no page at this address
 OF_THE_API = {"/v1", "/healthz", "/readyz", "/metrics"}
 
 
-def make_console(parts: Parts) -> ASGIApp:
-    """Make the console's app, with its headers around all else: a page that tells of a failure has them, too."""
+def make_console(parts: Parts, console: ConsoleParts) -> ASGIApp:
+    """Make the console's app, with its front around all else: a page that tells of a failure has the headers, too."""
     settings = parts.settings
-    console = Starlette(
-        routes=ROUTES,
-        exception_handlers={404: _fault, 405: _fault, Exception: _fault},
-        middleware=[
-            Middleware(KnownNames, settings=settings),
-        ],
-    )
-    console.router.redirect_slashes = False
-    console.state.desk = Desk(
-        parts=parts,
-        attempts=Attempts(most=settings.max_sign_in_failures, now=parts.now),
-    )
-    return Headers(console)
+    app = Starlette(routes=ROUTES, exception_handlers={404: _fault, 405: _fault, Exception: _fault})
+    app.router.redirect_slashes = False
+    attempts = Attempts(most=settings.max_sign_in_failures, now=console.now)
+    app.state.desk = Desk(parts=parts, console=console, attempts=attempts)
+    return Front(app, settings)
 
 
 class Split:
@@ -70,11 +61,15 @@ class Split:
         await (self._api if first in OF_THE_API else self._console)(scope, receive, send)
 
 
-class Headers:
-    """Adds the headers to every answer; one that sets its own keeps it."""
+class Front:
+    """Refuses requests by an unknown name, and adds the headers to every answer; one that sets its own keeps it.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Starlette's own middleware refuses, too, but says nothing that an admin could act on.
+    """
+
+    def __init__(self, app: ASGIApp, settings: HttpSettings) -> None:
         self._app = app
+        self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -86,28 +81,15 @@ class Headers:
                     headers.setdefault(name, value)
             await send(message)
 
-        await self._app(scope, receive, with_headers)
-
-
-class KnownNames:
-    """Refuses requests by an unknown name.
-
-    Starlette's own middleware does the same, but says nothing that an admin could act on.
-    """
-
-    def __init__(self, app: ASGIApp, settings: HttpSettings) -> None:
-        self._app = app
-        self._settings = settings
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
         host = Request(scope).headers.get("host", "")
-        if self._settings.knows_host(host):
-            await self._app(scope, receive, send)
-            return
-        name = harmless(host_name(host))
-        text = f'The console is not known by the name "{name}": add it to CTSFTP_HTTP__ALLOWED_HOSTS.\n'
-        await Response(text, 400, media_type="text/plain")(scope, receive, send)
+        app = self._app if self._settings.knows_host(host) else _unknown(host)
+        await app(scope, receive, with_headers)
+
+
+def _unknown(host: str) -> Response:
+    name = harmless(host_name(host))
+    text = f'The console is not known by the name "{name}": add it to CTSFTP_HTTP__ALLOWED_HOSTS.\n'
+    return Response(text, 400, media_type="text/plain")
 
 
 async def _live(request: Request) -> Response:
@@ -115,7 +97,7 @@ async def _live(request: Request) -> Response:
     visitor = await admit(request)
     if visitor is None:
         return Response(status_code=401)
-    live = desk_of(request).parts.live
+    live = desk_of(request).console.live
     if not live.has_room(visitor.token):
         return Response(status_code=503)
 
@@ -134,7 +116,7 @@ async def _session(request: Request) -> Response:
     visitor = await admit(request)
     if visitor is None:
         return Response(status_code=401)
-    beat = visitor.parts.live.mark(visitor.token.client)
+    beat = visitor.console.live.mark(visitor.token.client)
     return Response(status_code=204, headers={"ctsftp-beat": beat, "ctsftp-csrf": visitor.session.csrf})
 
 

@@ -10,9 +10,9 @@ from ctsftp.web.console.visitor import Visitor
 
 async def all_of_them(visitor: Visitor) -> Response:
     """Show the clients."""
-    clients, logins = visitor.parts.clients, await visitor.store.overview.logins()
+    clients, logins = visitor.console.clients, await visitor.store.overview.logins()
     counts = await visitor.store.overview.segment_counts(visitor.token.client)
-    names = [name for name in await visitor.parts.client_names() if visitor.may_see(name)]
+    names = await visitor.clients_seen()
     found = await asyncio.to_thread(lambda: [clients.get(name) for name in names])
     rows = [
         {"client": one, "logins": logins.get(one.name, Logins()), "segments": counts.get(one.name, 0)} for one in found
@@ -24,14 +24,14 @@ async def one_of_them(visitor: Visitor) -> Response:
     """Show a client: its connection sheet, its keys, its last login and refusal."""
     name = visitor.request.path_params["client"]
     visitor.require(name)
-    client = await asyncio.to_thread(visitor.parts.clients.get, name)
+    client = await asyncio.to_thread(visitor.console.clients.get, name)
     counts = await visitor.store.overview.segment_counts(name)
     return await visitor.page(
         "client.html",
         here="/clients",
         client=client,
         segments=counts.get(name, 0),
-        sheet=await visitor.parts.sheet(name),
+        sheet=await visitor.console.sheet(name),
         now=visitor.now,
         uses=await visitor.store.logins.key_uses(name),
     )

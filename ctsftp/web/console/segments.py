@@ -77,9 +77,8 @@ def _after(last: Segment, **kept: str) -> str:
 
 
 async def _first(visitor: Visitor) -> Response:
-    parts = visitor.parts
-    names = [name for name in await parts.client_names() if visitor.may_see(name)]
-    sheet = await parts.sheet(names[0] if names else "acme")
+    names = await visitor.clients_seen()
+    sheet = await visitor.console.sheet(names[0] if names else "acme")
     return await visitor.page(
         "first.html",
         here="/",

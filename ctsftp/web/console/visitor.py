@@ -14,14 +14,17 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from ctsftp.clients.folder import Clients
 from ctsftp.contract.states import State
 from ctsftp.errors import CtsftpError, RefusedError, UsageError
-from ctsftp.model.records import IfApproved, Upload
+from ctsftp.model.guide import SheetOut
+from ctsftp.model.records import Clock, IfApproved, Upload
 from ctsftp.store.overview import Waiting
 from ctsftp.store.sessions import Session
 from ctsftp.web.access import Access, Parts
 from ctsftp.web.console.assets import ASSETS
 from ctsftp.web.console.attempts import Attempts
+from ctsftp.web.console.live import Live
 from ctsftp.web.console.pages import render
 from ctsftp.web.problems import Problem, problem_of
 
@@ -31,10 +34,21 @@ COUNTED_WITHIN_S = 0.3  # small lists are counted sooner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleParts:
+    """What only the console is given: clients, their connection sheets, and who hears that something changed."""
+
+    clients: Clients
+    sheet: Callable[[str], Awaitable[SheetOut]]
+    live: Live
+    now: Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
     """What the console is given, and what it remembers."""
 
     parts: Parts
+    console: ConsoleParts
     attempts: Attempts
 
     @property
@@ -48,6 +62,7 @@ class Visitor(Access):
 
     def __init__(self, request: Request, desk: Desk, session: Session) -> None:
         super().__init__(desk.parts, session.token)
+        self.console = desk.console
         self.request = request
         self.session = session
         self._waiting: list[Waiting] | None = None
@@ -55,7 +70,11 @@ class Visitor(Access):
     @property
     def now(self) -> datetime:
         """The time, in UTC."""
-        return self.parts.now()
+        return self.console.now()
+
+    async def clients_seen(self) -> list[str]:
+        """Name the clients that the token may see."""
+        return [name for name in await asyncio.to_thread(self.console.clients.names) if self.may_see(name)]
 
     def asked(self, name: str) -> str:
         """Give a parameter of the address, "" where it is not there."""
@@ -82,7 +101,7 @@ class Visitor(Access):
         common = {
             "who": who,
             "here": here,
-            "beat": self.parts.live.mark(self.token.client),
+            "beat": self.console.live.mark(self.token.client),
             # Not for a page that fetches itself: the page that comes after what was done may still be on its way.
             "notices": [] if "x-refresh" in self.request.headers else await self._take_notices(),
             "assets": ASSETS.addresses,

@@ -41,7 +41,8 @@ async def test_whoever_is_not_signed_in_is_asked_to_and_then_goes_on(desk: Desk)
 async def test_a_restart_signs_nobody_out(settings: Settings, desk: Desk, admin: Person) -> None:
     csrf = await admin.csrf()
     await desk.service.web.stop()
-    again = WebServer(desk.service.web._parts, tasks=desk.engine.tasks)  # nothing of the first one is left
+    first = desk.service.web
+    again = WebServer(first._parts, first._console, tasks=desk.engine.tasks)  # nothing of the first one is left
     await again.start()
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{again.port}", cookies=admin.http.cookies) as browser:
         assert csrf in (await browser.get("/")).text
