@@ -24,7 +24,6 @@ from ctsftp.model.records import (
     TokenOut,
     Upload,
     UploadOut,
-    UploadShown,
     UploadStory,
     detail,
 )
@@ -111,11 +110,7 @@ async def show_upload(shelf: Shelf, asked: reads.ShowUpload) -> Pages[UploadStor
         if not approved.is_counting:
             break
         yield []
-    shown: UploadShown = {
-        **upload.as_json(),
-        "id_title": upload.id_title,
-        **detail(upload, periods, approved, twin),
-    }
+    shown = detail(upload, periods, approved, twin)
     yield [{"upload": shown, "list": _say_list(upload, periods, twin)}]
 
 

@@ -93,8 +93,7 @@ class Engine:
         self.watch = watch
         self.clients = Clients(settings.keys_dir)
         self.changed = changed
-        # Told of a refused upload that showed in its home till now: its sender waited no longer for the verdict.
-        self.refused: Callable[[StoredUpload, str], None] = lambda _upload, _reason: None
+        self._tell_refusal: Callable[[StoredUpload, str], None] = lambda _upload, _reason: None
         # The sign of life in the data folder, where other nodes look for one.
         self.heartbeat: Heartbeat | None = None
         self._ids = UploadIds()
@@ -189,6 +188,10 @@ class Engine:
         from ctsftp.notify.notifier import Notifier  # noqa: PLC0415
 
         return Notifier(self.settings.notify, outbox=self.store.outbox, now=utc_now)
+
+    def tell_refusals(self, tell: Callable[[StoredUpload, str], None]) -> None:
+        """Have somebody told of each refused upload that shows in its home: its sender waits no longer to hear it."""
+        self._tell_refusal = tell
 
     def config_of(self, client: str) -> ClientConfig:
         """Read what holds for one client's uploads."""
@@ -347,7 +350,7 @@ class Engine:
         """Put the home right, then tell the sender that waits."""
         answer, was_hidden = await asyncio.to_thread(self._settle, upload, verdict)
         if was_hidden:
-            self.refused(upload, verdict.reason)
+            self._tell_refusal(upload, verdict.reason)
         self.answers.tell(upload.id, answer)
 
     def _settle(self, upload: StoredUpload, verdict: Verdict) -> tuple[Answer | None, bool]:

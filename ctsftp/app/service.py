@@ -102,9 +102,13 @@ class Service:
         self._notes = LoginNotes(engine.store, engine.clients)
         self._watch = Watch(settings.notify, store=engine.store, clients=engine.clients, room=engine.room, now=utc_now)
         self._approvals = Approvals(
-            settings.ingest, store=self.readable, tasks=engine.tasks, find=self._find_held, config_of=engine.config_of
+            settings.ingest,
+            store=self.readable,
+            tasks=engine.tasks,
+            find=self._find_held,
+            config_of=engine.config_of,
+            changed=live.beat,
         )
-        self._approvals.changed = live.beat
         self.administration = administer(self)
         self.server = self._make_server()
         self.web = self._make_web()
@@ -178,7 +182,7 @@ class Service:
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
         engine = self.engine
-        engine.refused = self._note_refusal
+        engine.tell_refusals(self._note_refusal)
         await recall_refusals(engine.store, engine.config_of, self.server, utc_now())
         self._metrics.watch(self._gauges())
         sweeping = engine.tasks.create_task(engine.sweeper.run())

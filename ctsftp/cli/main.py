@@ -37,6 +37,8 @@ COMMANDS = {
     "doctor": "Check everything that an admin can get wrong.",
     "sweep": "Find now whatever the on-close hook missed.",
 }
+# What stands on the command line itself, and is named here alone.
+ELSEWHERE = {"demo": "ctsftp.demo.command"}
 
 
 class Nouns(click.Group):
@@ -50,7 +52,8 @@ class Nouns(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"ctsftp.cli.{cmd_name.replace('-', '_')}").command
+        place = ELSEWHERE.get(cmd_name) or f"ctsftp.cli.{cmd_name.replace('-', '_')}"
+        command: click.Command = importlib.import_module(place).command
         return command
 
     def resolve_command(

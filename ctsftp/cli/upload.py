@@ -205,6 +205,8 @@ def _decide(edge: Edge, command: "commands.Command[UploadOut]", *, well: Collect
 
 
 def _say_change(approved: "IfApprovedOut", then: int) -> str:
+    if approved["retired"]:
+        return "nothing: the segment is retired, and takes no files until it is restored"
     if approved["members_now"] is None:
         return f"a new segment, with {some(then, 'member')}"
     change = f"{approved['members_now']:,} -> {some(then, 'member')}"

@@ -29,6 +29,7 @@ FOOTER = "the row is a footer: its id is the number of rows"
 SHOWN_INVISIBLE = 3
 INVISIBLE = frozenset({"Cf", "Zs", "Zl", "Zp", "Cc"})  # Unicode categories: no glyph, or none but space
 
+_SPOILED_DIGITS = re.compile(rb"[0-9\x00-\x1f\x7f-\xff]+")  # with control or invisible characters
 _SPLIT_EXPONENT = re.compile(rb"[0-9],[0-9]+[Ee]\+?[0-9]+")  # 1.23E+10 in most of Europe
 _SPREADSHEET_NUMBER = re.compile(rb"[0-9]+\.0*|[0-9](?:\.[0-9]+)?[Ee]\+?[0-9]+")
 _THOUSANDS = re.compile("[0-9]{1,3}(?:[.,'\u2019\u00a0\u2009\u202f ][0-9]{3})+", re.ASCII)
@@ -84,6 +85,8 @@ def splits_id(columns: int, cells: list[bytes]) -> bool:
     """
     first, *others = map(bare, cells)
     following = next(filter(None, others), b"")
+    if _SPOILED_DIGITS.fullmatch(following):
+        following = visible(following.decode("utf-8", "replace")).encode()
     if columns == 1:
         return following[:1].isdigit()  # no other column is there that a number could belong to
     # 1,23E+10 and 1,234,567, but also 1,00,001 as India writes it and an id with a stray comma: 1000,01.

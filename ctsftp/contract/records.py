@@ -146,7 +146,9 @@ def _read_enclosed(layout: Layout, lines: Sequence[bytes], at: int, found: Rows,
             return 0, 0
         found.reject_lines(record, BROKEN_QUOTE)
         return count, 0
-    return _taken(count, judge_row(layout, _one_line(record), walk.cells, found), found)
+    is_right = len(walk.cells) == layout.columns and b"\r" not in walk.cells[layout.id_column]
+    line = _one_line(record) if is_right else b" ".join(record)
+    return _taken(count, judge_row(layout, line, walk.cells, found), found)
 
 
 def _is_sound(layout: Layout, cells: list[bytes]) -> bool:

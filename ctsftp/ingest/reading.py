@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ctsftp.clients.config import ClientConfig
 from ctsftp.contract.codes import Code, Fault, Notice, fault
+from ctsftp.contract.counting import some
 from ctsftp.contract.names import SegmentFile
 from ctsftp.contract.reader import CsvReader, RejectedRow
 from ctsftp.contract.titles import CONTRACT_TITLE, ID_TITLES
@@ -131,7 +132,7 @@ def _scatter(members: Ids) -> Fault | None:
     """Refuse ids that lie too far apart to be kept: hashes, say."""
     if not is_scattered(members):
         return None
-    found = f"Its {len(members):,} ids lie scattered, from {members[0]} to {members[-1]}: they are no CTUserIDs."
+    found = f"Its {some(len(members), 'id')} lie scattered, from {members[0]} to {members[-1]}: they are no CTUserIDs."
     return fault(Code.SCATTERED, found)
 
 

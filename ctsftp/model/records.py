@@ -103,6 +103,7 @@ class UploadOut(TypedDict):
     received_at: Annotated[str, Says("the CLOSE")]
     finished_at: Annotated[str | None, Says("null while held")]
     directory: Annotated[str | None, Says("the folder it was put into; null where that was not noted yet")]
+    id_title: Annotated[str | None, Says("the title of the column that its ids were read from; null where none was")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +167,7 @@ class SegmentOut(TypedDict):
 
     client: str
     segment: str
-    members: int
+    members: Annotated[int, Says("of its list; of a retired segment nobody is a member until it is restored")]
     stamp: str
     loaded_at: str
     upload_id: str
@@ -243,7 +244,7 @@ class SnapshotOut(TypedDict):
     loaded_at: str
     upload_id: str
     filename: str
-    current: bool
+    current: Annotated[bool, Says("what readers have; of a retired segment, what they have again once it is restored")]
     previous: Annotated[bool, Says("what readers had before: a rollback without a number makes it current")]
     counted_from: Annotated[int | None, Says("the number of what `entered` and `left` are counted against")]
     periods: Annotated[list[PeriodOut], Says("when readers had it, old to new")]
@@ -287,6 +288,7 @@ class IfApprovedOut(TypedDict):
     members_now: Annotated[int | None, Says("null where there is no segment yet")]
     enter: Annotated[int | None, Says("null while it is counted, or cannot be at this node")]
     leave: Annotated[int | None, Says("null while it is counted, or cannot be at this node")]
+    retired: Annotated[bool, Says("the segment takes no files until it is restored: nothing can be approved")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,13 +296,14 @@ class IfApproved:
     """What a held upload would change if it were approved now.
 
     `now` is how many members the segment has, None if there is none yet. `enter` and `leave` are None while they
-    are counted, and where they cannot be.
+    are counted, and where they cannot be. Of a segment that is `retired` nothing can be approved.
     """
 
     now: int | None
     enter: int | None = None
     leave: int | None = None
     is_counting: bool = False
+    retired: bool = False
 
     @property
     def members_now(self) -> int | None:
@@ -323,18 +326,10 @@ class UploadDetail(UploadOut, _Standing):
     """An upload, and what it has to do with what readers have now."""
 
 
-class _IdTitle(TypedDict):
-    id_title: str | None
-
-
-class UploadShown(UploadOut, _IdTitle, _Standing):
-    """An upload as `upload show` tells it: with the title of the column that its ids were read from."""
-
-
 class UploadStory(TypedDict):
     """An upload, and in a sentence or two what became of its list; None where it made none."""
 
-    upload: UploadShown
+    upload: UploadDetail
     list: str | None
 
 

@@ -51,6 +51,7 @@ UPLOAD = Upload(
     deaths=0,
     retry_at=None,
     directory="/",
+    id_title="CTUserID",
 )
 REJECTED = RejectedRow(7, "1.23E+10", "the id is not a whole number of 1 to 19 digits")
 PERIOD = Period(since=LOADED_AT, until=None, began_by=StepKind.LOADED, ended_by=None)

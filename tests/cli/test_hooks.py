@@ -190,7 +190,7 @@ def test_a_segment_whose_time_is_up_is_shown_as_overdue_where_no_server_runs(
 ) -> None:
     shell.load(VIP, rows([1]))
     shell.run("segment", "expect", "vip_members", "--every", "1m", "--grace", "1m")
-    monkeypatch.setattr("ctsftp.cli.segment.utc_now", lambda: LATER)
+    monkeypatch.setattr("ctsftp.app.clock.utc_now", lambda: LATER)
     assert "overdue" in shell.run("segment", "list").lines[1]
 
 

@@ -43,11 +43,12 @@ def test_the_list_has_the_fields_that_scripts_read(shell: Shell) -> None:
         "received_at": loaded.received_at,
         "finished_at": loaded.finished_at,
         "directory": "/",
+        "id_title": "CTUserID",
     }
     assert list(row) == list(loaded.as_json())
     shown = shell.json("upload", "show", loaded.id)
-    assert list(shown) == [*row, "id_title", "current", "periods", "if_approved", "duplicate_of", "setting", "meaning"]
-    assert shown | row | {"id_title": "CTUserID", "setting": None, "meaning": None} == shown
+    assert list(shown) == [*row, "current", "periods", "if_approved", "duplicate_of", "setting", "meaning"]
+    assert shown | row | {"setting": None, "meaning": None} == shown
     assert shell.json("upload", "rejects", loaded.id) == [
         {"line": 13, "value": "x", "reason": "the id is not a whole number of 1 to 19 digits"}
     ]
@@ -110,7 +111,12 @@ def test_one_upload_is_shown_with_its_meaning_and_what_to_do(held: Shell) -> Non
 
 def test_a_held_upload_shows_what_it_would_change_now(held: Shell) -> None:
     second, first = held.json("upload", "list")
-    assert held.json("upload", "show", second["id"])["if_approved"] == {"members_now": 2, "enter": 0, "leave": 2}
+    assert held.json("upload", "show", second["id"])["if_approved"] == {
+        "members_now": 2,
+        "enter": 0,
+        "leave": 2,
+        "retired": False,
+    }
     assert "2 -> 0 members: 0 enter, 2 leave" in held.run("upload", "show", second["id"]).out
     assert held.json("upload", "show", first["id"])["current"]
     assert "Its members are the segment's, since" in held.run("upload", "show", first["id"]).out
@@ -212,7 +218,7 @@ def test_an_approval_that_does_not_end_well_is_no_success(
     held: Shell, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
     row = held.json("upload", "list")[0]
-    monkeypatch.setattr("ctsftp.cli.upload.perform", lambda *_: row | {"state": state, "reason": "Too late."})
+    monkeypatch.setattr("ctsftp.cli.context.Edge.perform", lambda *_: row | {"state": state, "reason": "Too late."})
     assert held.run("upload", "approve", row["id"], code=1).err == f"{SECOND} is {state}. Too late.\n"
 
 

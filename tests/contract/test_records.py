@@ -96,6 +96,14 @@ def test_a_break_of_another_kind_in_a_row_that_is_right_is_a_part_of_the_value()
     assert ids(SECOND_OF_TWO, b"x\x0c,2\n") == [2]
 
 
+def test_a_carriage_return_in_a_quoted_cell_divides_rows_where_the_cells_are_not_those_of_one() -> None:
+    for line, count in ((b'"x\r700031","y","5"', 2), (b'"x","700030\r700031"', 2)):
+        found = read_block(ENCLOSED, line + b"\n", 2)
+        assert (found.ids.tolist(), found.rejected) == ([], count)
+    first = Layout(columns=2, id_column=0, enclosed=True)
+    assert read_block(first, b'"700030","x\r700031","y"\n', 2).rejected == 2
+
+
 def test_a_carriage_return_in_a_quoted_value_is_a_part_of_it() -> None:
     assert ids(ENCLOSED, b'"x\ry","5"\n') == [5]
     assert ids(FIRST_OF_TWO, b'5,"x\ry"\n') == [5]

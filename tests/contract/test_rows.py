@@ -197,6 +197,9 @@ def test_a_row_with_too_many_cells_is_trusted_only_if_the_id_comes_first() -> No
         (FIRST_OF_TWO, b",100001,Basel"),
         (FIRST_OF_TWO, b"1,00,001,Basel"),
         (ONE, b"1000,,01"),
+        (FIRST_OF_TWO, b"1000,\xe2\x80\x8e01,Basel"),
+        (FIRST_OF_TWO, b"1000,0\x1b1,Basel"),
+        (ONE, b"1000,\xc2\xa001"),
     ],
 )
 def test_an_id_that_is_divided_by_commas_of_its_own_is_never_taken_for_its_first_part(

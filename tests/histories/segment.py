@@ -89,6 +89,8 @@ class Model:
 
     def approve(self, upload: Upload, *, database_refuses: bool = False) -> None:
         self._require(upload, "held", "superseded")
+        if self.segment and self.segment.retired:
+            raise RefusedByModelError
         upload.approved = True
         self._load(upload, database_refuses=database_refuses)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ctsftp.contract.codes import PAGES, Code, advised_setting, fault
+from ctsftp.contract.codes import PAGES, Code, fault
 from ctsftp.contract.rows import RejectedRow
 from ctsftp.contract.states import State
 from ctsftp.model.receipt import (
@@ -72,23 +72,7 @@ def test_a_refused_file_is_told_why_and_what_to_change() -> None:
 
 def test_the_setting_is_the_one_that_the_reason_names() -> None:
     better = fault(Code.NAME, "The extension is missing.", setting="Name: extension .csv")
-    assert advised_setting(better.reason, better.code) == "Name: extension .csv"
     assert json.loads(render_json(replace(REJECTED, code="name", reason=better.reason)))["setting"] == better.setting
-
-
-@pytest.mark.parametrize(
-    ("reason", "code", "setting"),
-    [
-        ("Nothing was said.", "delimiter", "Field delimiter: Comma"),
-        (" In the Connect job's form, set nothing at all", "charset", "Character Set: UTF-8"),
-        (None, "a code of long ago", ""),
-        (None, None, ""),
-    ],
-)
-def test_where_the_reason_names_no_setting_the_code_s_page_does(
-    reason: str | None, code: str | None, setting: str
-) -> None:
-    assert advised_setting(reason, code) == setting
 
 
 def test_the_counts_add_up_in_words() -> None:

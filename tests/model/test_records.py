@@ -13,8 +13,8 @@ from ctsftp.model.records import Facts, Findings, Upload, UploadOut, detail
 from ctsftp.model.timeline import Period, StepKind
 from ctsftp.model.writing import write
 
-# What nobody outside is told of an upload in lists; `id_title` stands in its receipt and in `upload show`.
-INSIDE = {"segment_title", "segment_key", "approved", "attempts", "deaths", "retry_at", "node", "id_title"}
+# What nobody outside is told of an upload.
+INSIDE = {"segment_title", "segment_key", "approved", "attempts", "deaths", "retry_at", "node"}
 
 UPLOAD = Upload(
     id="019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10",

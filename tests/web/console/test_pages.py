@@ -118,6 +118,7 @@ async def test_a_rollback_is_shown_as_it_was(desk: Desk, admin: Person) -> None:
     assert re.search(rf"1 current 300 \+300 entered {moment} – {moment} {moment} – now VIP", text_of(page))
     assert re.search(rf"Its members are the segment's, since {moment} UTC", await admin.text(f"/uploads/{first.id}"))
     text = await admin.text(f"/uploads/{second.id}")
+    assert "Ids from the column titled CTUserID" in text
     assert re.search(rf"were the segment's until {moment} UTC: an admin made another list current", text)
 
 
@@ -150,6 +151,22 @@ async def test_a_duplicate_says_what_has_become_of_the_same_file(desk: Desk, adm
     assert f'href="/uploads/{held.id}"' in page
     await desk.service.perform(ApproveUpload(upload_id=held.id))
     assert "was applied before. Its members are the segment's" in await admin.text(f"/uploads/{again.id}")
+
+
+async def test_a_retired_segment_has_nobody_on_every_page(desk: Desk, admin: Person) -> None:
+    await desk.load("VIP", range(1, 301))
+    held = await desk.load("VIP", [1])
+    place = href(await admin.page("/"))
+    await desk.service.perform(RetireSegment(name="VIP", client="acme"))
+    for shown in (await admin.text("/?retired=1"), await admin.text(place)):
+        assert "0 300 once restored" in shown
+        assert "+300 entered 300" not in shown
+    for where in (place, "/uploads", f"/uploads/{held.id}"):
+        text = await admin.text(where)
+        assert "so this cannot be approved" in text
+        assert "If it is approved" not in text
+    assert "1 once restored 300" in await admin.text(place)
+    assert "is retired: first ctsftp segment restore" in await admin.press("/uploads", f"/uploads/{held.id}/approve")
 
 
 async def test_a_list_that_was_replaced_is_not_said_to_be_the_segments(desk: Desk, admin: Person) -> None:
