@@ -38,7 +38,6 @@ from ctsftp.ingest.naming import name_upload
 from ctsftp.ingest.queue import Lane, UploadQueue
 from ctsftp.ingest.reading import Reading
 from ctsftp.ingest.sweeper import Sweeper
-from ctsftp.model.records import Uncounted
 from ctsftp.settings import Settings
 from ctsftp.sftp.landing import Answer, Ask, Awaited
 from ctsftp.sftp.settings import SftpSettings
@@ -166,8 +165,8 @@ class Engine:
                 async with asyncio.TaskGroup() as tasks:
                     engine = cls(settings, store, tasks, watch or Watch(), changed)
                     await engine._begin_heartbeat(by)
-                    uncounted = await engine._recover()
-                    working = [tasks.create_task(work) for work in (engine.queue.run(), engine._count(uncounted))]
+                    await engine._recover()
+                    working = [tasks.create_task(engine.queue.run())]
                     if store.node:
                         working.append(tasks.create_task(watch_decisions(store, engine.spool.upload, engine.queue)))
                     if engine.heartbeat:
@@ -392,8 +391,8 @@ class Engine:
             self.heartbeat = Heartbeat(self.settings.data_dir, by or self.store.node)
             await asyncio.to_thread(self.heartbeat.begin)
 
-    async def _recover(self) -> list[Uncounted]:
-        """Put right what a dead process left; give what it had yet to count."""
+    async def _recover(self) -> None:
+        """Put right what a dead process left."""
         cleared = await asyncio.to_thread(self.spool.clear_staging)
         of_each = self.spool.of_each_client("recover", lambda client: max(self.spool.upload_ids(client), default=""))
         newest = await asyncio.to_thread(lambda: max(of_each, default=""))
@@ -403,12 +402,6 @@ class Engine:
             self._ids.start_after(newest)
         await self.store.recover(wait_s=self.settings.ingest.retry_after_death_s)
         log.info("recovered", staging_files_deleted=cleared)
-        return await self.store.snapshots.uncounted()
-
-    async def _count(self, uncounted: list[Uncounted]) -> None:
-        """Count what a dead process had yet to; figures that cannot be had stay unknown until the next start."""
-        for snapshot in uncounted:
-            await self.loader.count_changes(snapshot)
 
 
 def config_of(clients: Clients, client: str) -> ClientConfig:

@@ -11,26 +11,29 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from ctsftp.admin import asking
 from ctsftp.cli.late import imported_late
 from ctsftp.cli.output import say
 from ctsftp.datafolder import DataFolder
 from ctsftp.errors import OtherVersionError, UnreachableError
-from ctsftp.model.reads import Read, Row
-from ctsftp.sources import data_dir_of_server, find_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ctsftp import sources
+    from ctsftp.admin import asking
     from ctsftp.admin.account import Account
-    from ctsftp.model import commands
+    from ctsftp.model import commands, reads
     from ctsftp.model.commands import Command, LiveCommand
-    from ctsftp.settings import Settings
+    from ctsftp.model.reads import Read
+    from ctsftp.settings import Settings, Told
 
-else:  # to make a command is more than most do that is typed, and nothing that `--help` needs
+else:  # nothing of it is needed for `--help`
+    sources = imported_late("ctsftp.sources")
+    asking = imported_late("ctsftp.admin.asking")
     commands = imported_late("ctsftp.model.commands")
+    reads = imported_late("ctsftp.model.reads")
 
-__all__ = ["Edge", "commands", "pass_edge"]
+__all__ = ["Edge", "commands", "pass_edge", "reads"]
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -82,7 +85,7 @@ class Edge:
     def _owner_of(self, folder: Path) -> "Account | None":
         from ctsftp.admin.account import account_for  # noqa: PLC0415
 
-        config = self._config or find_config()
+        config = self._config or sources.find_config()
         others = [self.as_read.data_dir, self.as_read.keys_dir, *([config.absolute().parent] if config else [])]
         return account_for(folder, *others)
 
@@ -93,9 +96,9 @@ class Edge:
             say(account.announcement)
             become(account)
 
-    def read(self, asked: Read[Row]) -> list[Row]:
+    def read(self, asked: "Read[R]") -> list[R]:
         """Have a question answered: by the running server, or, where none does in time, from the database."""
-        if place := data_dir_of_server(self._config):
+        if place := sources.data_dir_of_server(self._config):
             try:
                 return asking.read(DataFolder(place).socket, asked)
             except (ConnectionRefusedError, UnreachableError):
@@ -110,7 +113,7 @@ class Edge:
 
     def perform(self, command: "Command[R]") -> R:
         """Have something done: by the running server, or, where none runs, by this process."""
-        if place := data_dir_of_server(self._config):
+        if place := sources.data_dir_of_server(self._config):
             with suppress(ConnectionRefusedError):
                 return asking.perform(DataFolder(place).socket, command)
         from ctsftp.admin.work import perform  # noqa: PLC0415
@@ -119,7 +122,7 @@ class Edge:
 
     def perform_live(self, command: "LiveCommand[R]") -> R | None:
         """Have something done by the running server; None where none runs."""
-        if place := data_dir_of_server(self._config):
+        if place := sources.data_dir_of_server(self._config):
             with suppress(ConnectionRefusedError):
                 return asking.perform(DataFolder(place).socket, command)
         from ctsftp.admin.work import perform_live  # noqa: PLC0415
@@ -139,6 +142,12 @@ class Edge:
 
             Clients(self.settings.keys_dir).get(name)
         return rows
+
+    def tell(self) -> "list[Told]":
+        """List the settings as they are now, and where each comes from."""
+        from ctsftp.settings import tell_settings  # noqa: PLC0415
+
+        return tell_settings(self._config)
 
     def read_again(self) -> "Settings":
         """Read the settings as they are now."""

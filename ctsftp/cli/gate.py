@@ -4,9 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ctsftp.cli.context import Edge, commands, pass_edge
+from ctsftp.cli.context import Edge, commands, pass_edge, reads
 from ctsftp.cli.output import Column, json_option, print_json, print_table, say, short_time
-from ctsftp.model.reads import ListGates
 
 if TYPE_CHECKING:
     from ctsftp.model.records import GateOut
@@ -18,12 +17,12 @@ COLUMNS: list[Column] = [
     ("OPEN TO MEMBERS OF", lambda row: ", ".join(row["segments"])),
     ("SET (UTC)", lambda row: short_time(row["set_at"])),
 ]
-client_option = click.option("--client", help="Whose gate it is; needed only where that is not clear.")
+client_option = click.option("--client", help="The client; needed only if several clients have such a gate or segment.")
 
 
 @click.group("gate")
 def command() -> None:
-    """Say which segments open an activity, a reward or a campaign.
+    """Set which segments open an activity, a reward or a campaign.
 
     \b
     Example: ctsftp gate set reward 4711 --segment "VIP Members"
@@ -33,7 +32,9 @@ def command() -> None:
 @command.command("set")
 @click.argument("kind")
 @click.argument("item")
-@click.option("--segment", "segments", multiple=True, required=True, help="Its members may see it; may be repeated.")
+@click.option(
+    "--segment", "segments", multiple=True, required=True, help="A segment whose members may see it; may be repeated."
+)
 @client_option
 @json_option
 @pass_edge
@@ -59,11 +60,11 @@ def list_(edge: Edge, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp gate list
     """
-    rows = edge.of_client(client, edge.read(ListGates(client=client)))
+    rows = edge.of_client(client, edge.read(reads.ListGates(client=client)))
     if as_json:
         print_json(rows)
     else:
-        print_table(rows, COLUMNS, empty="No gates yet: `ctsftp gate set` makes one.")
+        print_table(rows, COLUMNS, empty="No gates yet: set one with `ctsftp gate set`.")
 
 
 @command.command()
@@ -73,13 +74,13 @@ def list_(edge: Edge, client: str | None, as_json: bool) -> None:
 @json_option
 @pass_edge
 def remove(edge: Edge, kind: str, item: str, *, client: str | None, as_json: bool) -> None:
-    """Forget a gate.
+    """Remove a gate.
 
     \b
     Example: ctsftp gate remove reward 4711
     """
     row = edge.perform(commands.RemoveGate(kind, item, client))
-    _answer(row, "has no gate any more.", as_json=as_json)
+    _answer(row, "has no gate now.", as_json=as_json)
 
 
 def _answer(row: "GateOut", what: str, *, as_json: bool) -> None:

@@ -2,9 +2,8 @@
 
 import click
 
-from ctsftp.cli.context import Edge, pass_edge
+from ctsftp.cli.context import Edge, pass_edge, reads
 from ctsftp.cli.output import Column, json_option, print_json, print_table, short_time
-from ctsftp.model.reads import ListMemberSegments
 
 
 @click.group("member")
@@ -26,7 +25,7 @@ def segments(edge: Edge, ct_user_id: int, as_json: bool) -> None:
     \b
     Example: ctsftp member segments 1234567 --json
     """
-    rows = edge.read(ListMemberSegments(ct_user_id=ct_user_id))
+    rows = edge.read(reads.ListMemberSegments(ct_user_id=ct_user_id))
     if as_json:
         print_json(rows)
     else:

@@ -7,20 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ctsftp.cli.context import Edge, commands, pass_edge
+from ctsftp.cli.context import Edge, commands, pass_edge, reads
 from ctsftp.cli.output import Column, Row, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.contract.counting import some
 from ctsftp.contract.freshness import read_span, write_span
 from ctsftp.errors import UsageError
-from ctsftp.model.reads import ListSegments, ListSnapshots, ShowSegment
-from ctsftp.model.timeline import StepKind
 
 if TYPE_CHECKING:
     from ctsftp.model.records import Segment, SegmentOut
 
-client_option = click.option(
-    "--client", help="Whose segment it is; needed only where several clients have one so named."
-)
+client_option = click.option("--client", help="The client; needed only if several clients have a segment of this name.")
 
 
 def _badge(row: Row) -> str:
@@ -46,6 +42,8 @@ def _place(row: Row) -> str:
 
 def _period(period: Row) -> str:
     """Write when readers had a list, and how they got it but by its load."""
+    from ctsftp.model.timeline import StepKind  # noqa: PLC0415  not needed for --help
+
     began = {StepKind.ROLLED_BACK: " (by a rollback)", StepKind.RESTORED: " (restored)"}.get(period["began_by"], "")
     until = short_time(period["until"]) if period["until"] else "now"
     return f"{short_time(period['since'])} to {until}{began}"
@@ -95,7 +93,7 @@ def list_(edge: Edge, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp segment list --json
     """
-    rows = edge.of_client(client, edge.read(ListSegments(client=client)))
+    rows = edge.of_client(client, edge.read(reads.ListSegments(client=client)))
     if as_json:
         print_json(rows)
     else:
@@ -114,7 +112,7 @@ def show(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp segment show vip_members
     """
-    [row] = edge.read(ShowSegment(name=name, client=client))
+    [row] = edge.read(reads.ShowSegment(name=name, client=client))
     if as_json:
         print_json(row)
         return
@@ -172,7 +170,7 @@ def history(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
     \b
     Example: ctsftp segment history vip_members
     """
-    rows = edge.read(ListSnapshots(name=name, client=client))
+    rows = edge.read(reads.ListSnapshots(name=name, client=client))
     if as_json:
         print_json(rows)
     else:
@@ -266,19 +264,19 @@ def restore(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
 
 @command.command()
 @click.argument("name")
-@click.option("--every", metavar="TIME", help="How often its file is to come: 1d, 12h, 90m, 1w.")
+@click.option("--every", metavar="TIME", help="How often a file is expected: 1d, 12h, 90m, 1w.")
 @click.option("--grace", metavar="TIME", default="2h", show_default=True, help="How late it may be.")
-@click.option("--never", is_flag=True, help="Expect nothing any more.")
+@click.option("--never", is_flag=True, help="Stop expecting a file.")
 @client_option
 @json_option
 @pass_edge
 def expect(
     edge: Edge, name: str, *, every: str | None, grace: str, never: bool, client: str | None, as_json: bool
 ) -> None:
-    """Say how often a segment's file is to come: when one does not, whoever has a hook is told, once.
+    """Set how often a file is expected. If one is missing, hooks are notified once.
 
-    The time counts from the last file that was loaded, or was sent again unchanged. A grace of 2h bears a job that
-    starts 15 minutes late, and the autumn night that has an hour more.
+    The time counts from the last file that was loaded, or was sent again unchanged. A grace of 2h covers a job that
+    starts 15 minutes late, and the autumn night with one more hour.
 
     \b
     Example: ctsftp segment expect vip_members --every 1d --grace 3h

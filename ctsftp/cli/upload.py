@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ctsftp.cli.context import Edge, commands, pass_edge
+from ctsftp.cli.context import Edge, commands, pass_edge, reads
 from ctsftp.cli.main import EXIT_NO
 from ctsftp.cli.output import Column, json_option, print_facts, print_json, print_table, say, short_time
 from ctsftp.contract.codes import PAGES, Code, Page, advised_setting
@@ -14,7 +14,6 @@ from ctsftp.contract.counting import some
 from ctsftp.contract.ids import SHORT_ID, is_upload_id
 from ctsftp.contract.names import segment_key
 from ctsftp.contract.states import State
-from ctsftp.model.reads import FindUpload, ListRejected, ListUploads, ShowUpload
 
 if TYPE_CHECKING:
     from ctsftp.model.records import IfApprovedOut, UploadOut
@@ -54,10 +53,10 @@ def of_one_upload(*states: State) -> Callable[[Callable[..., object]], Callable[
             return function(edge, _find(edge, given, segment, client, states or tuple(State)), **others)
 
         made: Callable[..., object] = functools.update_wrapper(command, function)
-        made = click.option("--client", help="Whose it is; needed only where several clients sent one.")(
+        made = click.option("--client", help="The client; needed only if several clients sent such a file.")(
             pass_edge(made)
         )
-        made = click.option("--segment", metavar="NAME", help="Instead of an ID: the newest of this segment's.")(made)
+        made = click.option("--segment", metavar="NAME", help="Instead of an ID: this segment's newest upload.")(made)
         return click.argument("given", metavar="[ID|FILE]", required=False)(made)
 
     return decorate
@@ -70,7 +69,7 @@ def _find(edge: Edge, given: str | None, segment: str | None, client: str | None
     if given is not None and is_upload_id(given):
         return given
     wanted = tuple(state.value for state in states)
-    [upload] = edge.read(FindUpload(given=given, segment=segment, client=client, states=wanted))
+    [upload] = edge.read(reads.FindUpload(given=given, segment=segment, client=client, states=wanted))
     if given is None or not upload["id"].startswith(given.lower()):
         came = short_time(upload["received_at"])
         this = f"{upload['filename']} of {upload['client']}, {upload['state']}"
@@ -80,7 +79,7 @@ def _find(edge: Edge, given: str | None, segment: str | None, client: str | None
 
 @click.group("upload")
 def command() -> None:
-    """See what became of each file, and decide about one that waits.
+    """See what became of each file; approve or discard one that waits.
 
     An upload is named by its ID, of which the first 8 characters or more are enough where no other begins so; by its
     file's name (the newest of that name); or by --segment NAME, the newest of the segment that waits.
@@ -104,7 +103,7 @@ def list_(edge: Edge, state: str | None, client: str | None, segment: str | None
     """
     limit = None if as_json else SHOWN_UPLOADS + 1
     key = segment_key(segment) if segment else None
-    uploads = edge.read(ListUploads(client=client, state=state, segment_key=key, limit=limit))
+    uploads = edge.read(reads.ListUploads(client=client, state=state, segment_key=key, limit=limit))
     rows = edge.of_client(client, uploads)
     if as_json:
         print_json(rows)
@@ -123,7 +122,7 @@ def show(edge: Edge, upload_id: str, as_json: bool) -> None:
     \b
     Example: ctsftp upload show 019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10
     """
-    [told] = edge.read(ShowUpload(upload_id=upload_id))
+    [told] = edge.read(reads.ShowUpload(upload_id=upload_id))
     row: dict[str, Any] = dict(told["upload"])
     if as_json:
         print_json(row | _help(told["upload"]))
@@ -150,7 +149,7 @@ def rejects(edge: Edge, upload_id: str, as_json: bool) -> None:
     \b
     Example: ctsftp upload rejects 019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10
     """
-    rows = edge.read(ListRejected(upload_id=upload_id))
+    rows = edge.read(reads.ListRejected(upload_id=upload_id))
     if as_json:
         print_json(rows)
     else:

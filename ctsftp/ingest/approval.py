@@ -57,8 +57,8 @@ class Approvals:
     async def if_approved(self, uploads: Sequence[Upload], *, wait_s: float | None) -> dict[str, IfApproved]:
         """Tell it of these uploads by their ids, of each as much as is known within `wait_s` (None: all of it)."""
         found, keys = {}, {}
-        for upload in uploads:
-            segment = await self._segment(upload)
+        current = [await self._segment(upload) for upload in uploads]
+        for upload, segment in zip(uploads, current, strict=True):
             if segment is None:
                 found[upload.id] = IfApproved(now=None, enter=upload.members, leave=0)
                 continue

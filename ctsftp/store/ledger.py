@@ -8,7 +8,7 @@ from typing import Unpack
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ctsftp.contract.codes import Code, Notice
+from ctsftp.contract.codes import Code
 from ctsftp.contract.ids import next_tick
 from ctsftp.contract.ids import upload_id as id_of
 from ctsftp.contract.names import SegmentFile
@@ -16,7 +16,7 @@ from ctsftp.contract.places import is_known_folder
 from ctsftp.contract.rows import RejectedRow
 from ctsftp.contract.states import END_STATES, REFUSED_STATES, State
 from ctsftp.errors import RefusedError
-from ctsftp.model.records import Clock, Facts, NewUpload, Upload, warnings_out
+from ctsftp.model.records import Clock, Facts, NewUpload, Upload
 from ctsftp.model.twins import Twin, say_twin
 from ctsftp.model.writing import iso
 from ctsftp.store.database import Database
@@ -354,14 +354,6 @@ def twin(conn: Connection, client: str, filename: str, *, other_than: str) -> st
     return max(found, key=lambda row: row.id).sha256 if found else None
 
 
-def add_warnings(conn: Connection, upload_id: str, notices: Sequence[Notice]) -> None:
-    """Add to the warnings of an upload, whatever its state."""
-    state_of(conn, upload_id, to_change=True)
-    known = read_upload(conn, upload_id).warnings
-    changed = {"warnings": known + warnings_out(notices)}
-    conn.execute(uploads.update().where(uploads.c.id == upload_id).values(changed))
-
-
 def _came_later(conn: Connection, upload: Upload, name: SegmentFile) -> bool:
     """Tell whether a list came since: the upload under its final name, or the same list sent anew."""
     its_own = (uploads.c.client == upload.client, uploads.c.segment_key == name.key, uploads.c.stamp == name.stamp)
@@ -415,7 +407,7 @@ def _recover(conn: Connection, now: datetime, wait_s: float, node: str | None) -
     for upload_id, earlier in conn.execute(loading).all():
         deaths = earlier + 1
         again_at = retry_at(deaths) if deaths < MAX_DEATHS else None
-        advice = "it is tried again by itself" if again_at else "`ctsftp upload retry` tries again"
+        advice = "it is retried automatically" if again_at else "`ctsftp upload retry` tries again"
         reason = f"The server died while it loaded this file, {deaths} of {MAX_DEATHS} times: {advice}."
         facts: Facts = {"deaths": deaths, "code": Code.LOADER_DIED, "reason": reason, "retry_at": again_at}
         move(conn, upload_id, State.FAILED, now=now, **facts)

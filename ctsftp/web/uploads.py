@@ -40,7 +40,7 @@ async def list_uploads(
     access: Reader, client: ClientFilter = None, state: StateFilter = None, cursor: Cursor = None, limit: Limit = None
 ) -> UploadList:
     """List the uploads, newest first."""
-    size = page_size(access, limit)
+    size = page_size(limit)
     before = _read_before(cursor)
     found = await access.store.ledger.uploads(client=access.narrow(client), state=state, before=before, limit=size + 1)
     items = [upload.as_json() for upload in found[:size]]

@@ -35,6 +35,10 @@ class WrongPortError(SettingsError):
     """An error that the other side does not know."""
 
 
+class LateError(RefusedError):
+    """Another."""
+
+
 LIST = ListSegments(None)
 LIST_ON_THE_WIRE = dump({"protocol": PROTOCOL, "ask": reads.encode(LIST)}) + b"\n"
 

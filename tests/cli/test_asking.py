@@ -218,3 +218,17 @@ async def test_a_list_of_many_pages_is_whole(shell: Shell, monkeypatch: pytest.M
             assert [one[field] for one in found] == [name[:2] for name in names]
         uploads = await asyncio.to_thread(shell.json, "upload", "list")
         assert [one["filename"] for one in uploads] == names[::-1]
+
+
+def test_a_completion_imports_nothing_that_is_heavy_and_ends_well(empty_shell: Shell) -> None:
+    words = {"_CTSFTP_COMPLETE": "bash_complete", "COMP_WORDS": "ctsftp segment hi", "COMP_CWORD": "2"}
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.argv = ['ctsftp']\n" + TELL],
+        cwd=empty_shell.folder,
+        env={**empty_shell.env, **words},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "plain,history\n"
+    assert done.stderr.strip() == "[]"

@@ -84,8 +84,8 @@ def test_whoever_sends_knows_of_every_file_by_the_index_and_of_the_rules_by_the_
     assert lines[-1].endswith("Field delimiter: Comma")
     assert served.serve is not None
     readme = (served.folder / "00_README.txt").read_text()
-    assert f"Port                  {served.serve.port}" in readme
-    assert "Username              acme" in readme
+    assert f"Port                    {served.serve.port}" in readme
+    assert "Username                acme" in readme
     listed = [line.strip().rpartition("/")[2] for line in done.stdout.splitlines() if line.startswith("/receipts/")]
     assert listed[:2] == ["00_INDEX.txt", "00_README.txt"]
     assert listed[-1] == "details"

@@ -79,8 +79,8 @@ def test_the_counts_add_up_in_words() -> None:
     facts = paragraphs(LOADED)
     assert facts["Rows"] == "1,500 = 290 members + 10 duplicates + 1,200 rejected"
     assert facts["Members"] == "40 entered, 2 left"
-    assert facts["Rejected"].startswith("1,200: the first 1,000 of them stand in")
-    assert paragraphs(replace(LOADED, rejected=1))["Rejected"].startswith("1: they stand in")
+    assert facts["Rejected"].startswith("1,200: the first 1,000 of them are in")
+    assert paragraphs(replace(LOADED, rejected=1))["Rejected"].startswith("1: they are in")
     assert facts["SHA-256"] == "ab" * 32
 
 
@@ -120,8 +120,8 @@ def test_a_list_that_was_taken_back_is_not_said_to_be_the_segments() -> None:
     now = Period(since=since, until=None, began_by=StepKind.LOADED, ended_by=None)
     over = Period(since=since, until=until, began_by=StepKind.LOADED, ended_by=StepKind.ROLLED_BACK)
     current, taken_back = replace(LOADED, periods=[now]), replace(LOADED, periods=[over])
-    assert "Its members are the segment's, since 2026-11-23 09:00 UTC." in paragraphs(current)["State"]
-    assert "were the segment's until 2026-11-24 10:30 UTC: an admin" in paragraphs(taken_back)["State"]
+    assert "The segment has these members, since 2026-11-23 09:00 UTC." in paragraphs(current)["State"]
+    assert "had these members until 2026-11-24 10:30 UTC: an admin" in paragraphs(taken_back)["State"]
     assert [json.loads(render_json(one))["current"] for one in (current, taken_back, LOADED)] == [True, False, False]
     assert [one.changed_at for one in (current, taken_back, LOADED)] == [since, until, LOADED.received_at]
 
