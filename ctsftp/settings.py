@@ -6,8 +6,11 @@ begin with `CTSFTP_TESTS_`, and those by which Kubernetes tells a container of a
 `CTSFTP_HTTP_PORT=tcp://10.0.0.7:8022`.
 """
 
+import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -31,22 +34,12 @@ SHOWN_CHARACTERS = 60  # of a wrong value
 Names = tuple[str, ...]  # of a setting: its groups, and its own
 
 
-class DoctorSettings(BaseModel):
-    """From when on `ctsftp doctor` warns."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    free_disk_ratio: float = Field(0.1, ge=0, le=1, description="`doctor` warns below this share of free disk")
-
-
 class MetricsSettings(BaseModel):
     """What a scrape tells, and what it costs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    segments_shown: int = Field(1000, ge=0, description="segments that have metrics of their own, the oldest ones")
-    spool_every_s: float = Field(60, ge=0, description="seconds for which the measured size of the spool holds")
-    tick_s: float = Field(0.05, gt=0, description="seconds between two looks at how late the event loop is")
+    segments_shown: int = Field(1000, ge=0, description="segments with metrics of their own, the oldest first")
 
 
 class TakeoverSettings(BaseModel):
@@ -55,10 +48,10 @@ class TakeoverSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     folders: str | None = Field(
-        None, pattern="^/", description="where all nodes' data folders lie on a shared disk, such as /shared/*/data"
+        None, pattern="^/", description="all nodes' data folders on a shared disk, such as /shared/*/data"
     )
     after_s: float = Field(
-        60, ge=1, description="seconds without a sign of life after which another node finishes a node's uploads"
+        60, ge=1, description="seconds without a sign of life until another node finishes a node's uploads"
     )
 
 
@@ -74,18 +67,17 @@ class Settings(BaseSettings):
         nested_model_default_partial_update=True,
     )
 
-    data_dir: Path = Field(Path(DEFAULT_DATA_DIR), description="the spool, the database, the lock")
-    keys_dir: Path = Field(Path("keys"), description="client folders and host keys")
-    host_keys_dir: Path | None = Field(None, description="the host keys, where not in keys_dir/host")
-    database_url: str | None = Field(None, description="the database, where not data_dir/ctsftp.db")
-    threads: int = Field(32, ge=4, le=1024, description="threads that wait for the disk")
-    log_format: Literal["console", "json"] = Field("console", description="`serve` logs for people, or as JSON")
+    data_dir: Path = Field(Path(DEFAULT_DATA_DIR), description="folder of the uploads, the database and the lock")
+    keys_dir: Path = Field(Path("keys"), description="folder of the clients and the host keys")
+    host_keys_dir: Path | None = Field(None, description="folder of the host keys, if not keys_dir/host")
+    database_url: str | None = Field(None, description="URL of the database, if not data_dir/ctsftp.db")
+    threads: int = Field(32, ge=4, le=1024, description="number of threads for disk work")
+    log_format: Literal["console", "json"] = Field("console", description="`console` for people, `json` for machines")
     sftp: SftpSettings = SftpSettings()
     ingest: IngestSettings = IngestSettings()
     sweep: SweepSettings = SweepSettings()
     spool: SpoolSettings = SpoolSettings()
     notify: NotifySettings = NotifySettings()
-    doctor: DoctorSettings = DoctorSettings()
     http: HttpSettings = HttpSettings()
     metrics: MetricsSettings = MetricsSettings()
     takeover: TakeoverSettings = TakeoverSettings()
@@ -195,10 +187,10 @@ def _refuse_unknown(table: dict[str, Any], file: Path | None) -> None:
     for variable in unknown_variables():
         names = [part for part in variable.upper().removeprefix(ENV_PREFIX).split("__") if part]
         meant = [_variable(one) for one in _meant(names or [""])]
-        raise SettingsError(f"The environment variable {variable} is no setting.{_suggest(meant)}")
+        raise SettingsError(f"The environment variable {variable} is not a setting.{_suggest(meant)}")
     for name in sorted(table.keys() - Settings.model_fields.keys()):
         meant = [".".join(one) for one in _meant([name], groups=isinstance(table[name], dict))]
-        raise SettingsError(f"{file} holds {name!r}, which is no setting.{_suggest(meant)}")
+        raise SettingsError(f"{file} holds {name!r}, which is not a setting.{_suggest(meant)}")
 
 
 def _absolute(name: str, place: Path) -> Path:
@@ -206,8 +198,8 @@ def _absolute(name: str, place: Path) -> Path:
         return place.absolute()
     except OSError as exc:
         raise SettingsError(
-            f"The working folder is not there any more ({exc.strerror}), and {_variable([name])} is relative to it:"
-            " go to a folder that is there, or set it to a whole path."
+            f"The working folder is gone ({exc.strerror}), and {_variable([name])} is relative to it:"
+            " change to a folder that exists, or set it to an absolute path."
         ) from None
 
 
@@ -225,3 +217,61 @@ def _describe(exc: ValidationError, file: Path | None) -> str:
     given = first["input"]
     shown = isinstance(given, str | int | float) and names != ["database_url"]  # which holds a password
     return f"{told} {first['msg']}{f' (it is {str(given)[:SHOWN_CHARACTERS]!r})' if shown else ''}.{more}"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A setting as it is now: its name in the file and in the environment, its value, and where that came from."""
+
+    name: str
+    variable: str
+    value: Any
+    source: str
+
+
+def tell_settings(config: Path | None = None) -> list[Told]:
+    """List all settings as they are now, in their order; a password in one is hidden.
+
+    `source` is `default`, the settings file, or the environment variable.
+    """
+    settings = read_settings(config)
+    file = config or find_config()
+    table = read_toml(file)
+    values = settings.model_dump(mode="json")
+    told = []
+    for names, is_setting in _known().items():
+        if is_setting:
+            value = _value(values, names)
+            shown = _without_password(value) if names == ("database_url",) and value else value
+            told.append(Told(".".join(names), _variable(names), shown, _source(names, table, file)))
+    return told
+
+
+def _source(names: Names, table: dict[str, Any], file: Path | None) -> str:
+    """Tell where a value comes from: a variable of its own, one of its group as JSON, the file, or nowhere."""
+    variables = {name.upper(): (name, value) for name, value in os.environ.items() if value}
+    for depth in range(len(names), 0, -1):
+        name, value = variables.get(_variable(names[:depth]), ("", ""))
+        if name and (depth == len(names) or _has(json.loads(value), names[depth:])):
+            return name
+    return str(file.absolute()) if file and _has(table, names) else "default"
+
+
+def _has(table: Any, names: Names) -> bool:
+    for name in names:
+        if not isinstance(table, dict) or name not in table:
+            return False
+        table = table[name]
+    return True
+
+
+def _value(values: Any, names: Names) -> Any:
+    for name in names:
+        values = values[name]
+    return values
+
+
+def _without_password(url: str) -> str:
+    """Hide the password of a database's URL, where it is one of its parameters, too."""
+    hidden = re.sub(r"^([^:]+://[^:/@]*):.*@", r"\1:***@", url)
+    return re.sub(r"([?&][^=&]*pass[^=&]*=)[^&]*", r"\1***", hidden, flags=re.IGNORECASE)

@@ -21,7 +21,7 @@ DEFAULT_DATA_DIR = "data"
 TOP_NAMES = frozenset(
     {
         *("data_dir", "keys_dir", "host_keys_dir", "database_url", "threads", "log_format"),
-        *("sftp", "ingest", "sweep", "spool", "notify", "doctor", "http", "metrics", "takeover"),
+        *("sftp", "ingest", "sweep", "spool", "notify", "http", "metrics", "takeover"),
     }
 )
 
@@ -42,7 +42,7 @@ def find_config() -> Path | None:
         except OSError as exc:
             if place.is_absolute():
                 raise SettingsError(
-                    f"The settings file {place} cannot be looked for ({exc.strerror}): be root or its account."
+                    f"No permission to read {place} ({exc.strerror}): be root or its account."
                 ) from None
     return None
 

@@ -153,7 +153,7 @@ def test_every_command_of_a_document_is_one_with_arguments_that_fit(words: list[
         found = command.get_command(context, name)
         assert found, name
         command = found
-    command.make_context("ctsftp", list(words)).close()
+    command.make_context("ctsftp", list(words), parent=context).close()
 
 
 SPAN = re.compile(r"`ctsftp ([^`]+)`")

@@ -1,6 +1,7 @@
 """The documents say what the code does."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -13,27 +14,49 @@ from ctsftp.pages import NAMES
 from ctsftp.settings import Settings
 
 TOP = Path(__file__).parent.parent
+KIB = 1024
 README = (TOP / "README.md").read_text("utf-8")
 
 
-def settings_table() -> str:
-    """The table of settings; print it with `python -m tests.test_documents` after a change."""
-    return "\n".join(["| setting | default | |", "|---|---|---|", *_rows("CTSFTP_", Settings)]) + "\n"
+def settings_rows() -> dict[str, tuple[str, str]]:
+    """Give each setting's default, as the page writes it, and what it is."""
+    return dict(_rows("CTSFTP_", Settings))
 
 
-def _rows(prefix: str, group: type[BaseModel], defaults: BaseModel | None = None) -> list[str]:
-    rows: list[str] = []
+def _rows(
+    prefix: str, group: type[BaseModel], defaults: BaseModel | None = None
+) -> Iterator[tuple[str, tuple[str, str]]]:
     for name, field in group.model_fields.items():
         default = getattr(defaults, name) if defaults else field.get_default()
         if isinstance(default, BaseModel):
-            rows += _rows(f"{prefix}{name.upper()}__", type(default), default)
+            yield from _rows(f"{prefix}{name.upper()}__", type(default), default)
         else:
-            rows.append(f"| `{prefix}{name.upper()}` | {'' if default is None else default} | {field.description} |")
-    return rows
+            yield f"{prefix}{name.upper()}", (_shown(name, default), str(field.description))
 
 
-def test_the_page_of_settings_lists_each_with_its_default() -> None:
-    assert settings_table() in (TOP / "deploy" / "docs" / "settings.md").read_text("utf-8")
+def _shown(name: str, default: object) -> str:
+    """Write a default for people: bytes in their unit, too; nothing for none."""
+    if name.endswith("_bytes") and isinstance(default, int) and default >= KIB:
+        power = min((default.bit_length() - 1) // 10, 3)
+        return f"{default} ({default / KIB**power:g} {' KMG'[power]}iB)"
+    if isinstance(default, tuple):
+        return ", ".join(map(str, default))
+    return "" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def test_the_page_of_settings_lists_each_once_with_its_default_and_what_it_is() -> None:
+    text = (TOP / "deploy" / "docs" / "settings.md").read_text("utf-8")
+    cells = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `CTSFTP_")]
+    listed = [(name.strip("`"), (default.strip(), what)) for name, default, what, *_ in cells]
+    assert sorted(listed) == sorted(settings_rows().items())
+
+
+def test_the_settings_that_an_operator_may_need_say_when_to_change_them() -> None:
+    text = (TOP / "deploy" / "docs" / "settings.md").read_text("utf-8")
+    by_task = text.partition("## Rarely needed")[0]
+    rows = [line for line in by_task.splitlines() if line.startswith("| `CTSFTP_")]
+    assert 35 <= len(rows) <= 45
+    assert all(row.count(" | ") == 3 for row in rows)
 
 
 def test_the_page_on_files_names_every_state() -> None:
@@ -88,7 +111,3 @@ def test_the_map_names_every_room() -> None:
     for place in (TOP / "ctsftp").iterdir():
         if place.is_dir() and (place / "__init__.py").exists():
             assert f"**{place.name}/**" in text
-
-
-if __name__ == "__main__":
-    print(settings_table())  # noqa: T201

@@ -23,6 +23,7 @@ GUARDED = {
     "cli/backup.py: size bytes",
     "clients/keys.py: len(lines) + len(blocks) keys",
     "contract/reader.py: line bytes",
+    "ingest/reading.py: len(members) ids",
     "notify/message.py: known messages",
     "sftp/attempts.py: len(refused.keys) keys",
     "sftp/proxy.py: size bytes",

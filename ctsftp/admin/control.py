@@ -116,7 +116,7 @@ class ControlSocket:
             yield frame_of_error(exc)
         except Exception as exc:
             log.exception("control request failed")
-            yield frame_of_error(CtsftpError(f"The server could not do it: {exc!r}. Its log says more."))
+            yield frame_of_error(CtsftpError(f"The server failed: {exc!r}. Its log says more."))
 
 
 def _asked(line: bytes) -> dict[str, object] | None:

@@ -35,6 +35,7 @@ from ctsftp.store.store import Store
 CLOCK_TOLERANCE = timedelta(minutes=1)
 # What a receiver may be away for: it restarts, or is being deployed.
 HOOK_PATIENCE = timedelta(minutes=15)
+FREE_DISK_RATIO = 0.1  # as much as uploads leave free by default
 SHOWN_UPLOADS = 5  # that are named one by one
 RESTORE = "Go back to a backup: ctsftp backup --help tells how."
 
@@ -92,7 +93,7 @@ def _folders(settings: Settings) -> Iterator[Finding]:
     yield from check_room(
         settings.data_dir,
         floor=settings.sftp.floor,
-        free_ratio=settings.doctor.free_disk_ratio,
+        free_ratio=FREE_DISK_RATIO,
         largest_bytes=settings.sftp.max_file_size_bytes,
     )
 
@@ -118,7 +119,7 @@ def _no_data_folder(settings: Settings) -> Finding:
 def _keys(settings: Settings) -> Iterator[Finding]:
     serves_already = settings.data.clients.is_dir()
     if serves_already and not settings.keys_dir.is_dir():
-        text = f"There is no folder of keys {settings.keys_dir}: nobody can sign in."
+        text = f"There is no keys folder {settings.keys_dir}: nobody can sign in."
         do = "Set CTSFTP_KEYS_DIR for this command to the server's, or restore the folder from a backup."
         yield Finding("keys", Level.BAD, text, do)
         return
@@ -182,7 +183,7 @@ def _clock(latest_upload_at: str | None, now: datetime) -> Iterator[Finding]:
             " the clock is behind now, or it was ahead when that came."
         )
         do = "If it is behind, set it, and keep it by NTP (timedatectl set-ntp true)."
-        yield Finding("clock", Level.BAD, text, f"{do} If it is right, nothing is to be done.")
+        yield Finding("clock", Level.BAD, text, f"{do} If it is right, do nothing.")
 
 
 async def _not_renamed(settings: Settings, store: Store) -> list[Finding]:
@@ -220,9 +221,7 @@ async def _pins(settings: Settings, store: Store) -> list[Finding]:
     if made is None or not (clients := await store.checks.signed_in_before(iso(made))):
         return []
     text = f"A host key was written on {iso(made)}, after the last login of: {', '.join(clients)}."
-    do = (
-        "If it was made anew, restore the old one, or send the fingerprints (ctsftp client show NAME) to these senders."
-    )
+    do = "If it was replaced, restore the old one, or send the fingerprints (ctsftp client show NAME) to these senders."
     return [Finding("host keys", Level.WARN, text, do)]
 
 
@@ -238,10 +237,10 @@ async def _hooks(store: Store, now: datetime) -> list[Finding]:
             pending = backlog[hook.id, DeliveryState.PENDING]
             minutes = HOOK_PATIENCE.seconds // 60
             waiting = "1 event waits" if pending == 1 else f"{pending:,} events wait"
-            text = f"{called} fails for over {minutes} minutes ({error}); {waiting}."
+            text = f"{called} has been failing for over {minutes} minutes ({error}); {waiting}."
             found.append(Finding("hooks", Level.WARN, text, test))
         if dead := backlog.get((hook.id, DeliveryState.DEAD), 0):
-            text = f"{called} did not take {some(dead, 'event')}, and no more is tried."
+            text = f"{called} did not take {some(dead, 'event')}, and is not sent them again."
             again = f"{test}; once it answers: ctsftp hook deliveries --retry {hook.id}"
             found.append(Finding("hooks", Level.WARN, text, again))
     return found

@@ -131,7 +131,7 @@ async def set_gate(engine: Engine, command: ask.SetGate) -> GateOut:
     kind, item = fold_kind(command.kind), fold_word(command.item)
     for word in (kind, item):
         if not is_plain_word(word):
-            raise UsageError(f"The kind and the item of a gate are each {PLAIN_WORD}: {word!r} is none.")
+            raise UsageError(f"The kind and the item of a gate are each {PLAIN_WORD}: {word!r} is not allowed.")
     first = await resolve_segment(engine.store, command.segments[0], command.client)
     keys = [first.key, *map(segment_key, command.segments[1:])]
     return (await engine.store.gates.set(first.client, kind, item, keys)).as_json()
@@ -153,7 +153,7 @@ async def remove_gate(engine: Engine, command: ask.RemoveGate) -> GateOut:
 async def add_token(engine: Engine, command: ask.AddToken) -> str:
     """Make a token of the API, and give its secret."""
     if not is_plain_word(command.name):
-        raise UsageError(f"A token's name is {PLAIN_WORD}: {command.name!r} is none.")
+        raise UsageError(f"A token's name is {PLAIN_WORD}: {command.name!r} is not allowed.")
     if command.client is not None:
         await asyncio.to_thread(engine.clients.get, command.client)
     until = datetime.fromisoformat(command.expires) if command.expires else None

@@ -25,7 +25,7 @@ def connection_sheet(settings: Settings, client: str, problems: Sequence[Problem
         "refused_now": _refused_now(settings, logins.login_address),
     }
     if logins.refusal_cause == "unknown_key" and problems:
-        sheet["refusal_says"] = f"the key did not count, perhaps since {problems[0]}. {problems[0].do}"
+        sheet["refusal_says"] = f"the key was ignored, perhaps because {problems[0]}. {problems[0].do}"
     return sheet
 
 

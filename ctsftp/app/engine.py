@@ -38,7 +38,6 @@ from ctsftp.ingest.naming import name_upload
 from ctsftp.ingest.queue import Lane, UploadQueue
 from ctsftp.ingest.reading import Reading
 from ctsftp.ingest.sweeper import Sweeper
-from ctsftp.model.records import Uncounted
 from ctsftp.settings import Settings
 from ctsftp.sftp.landing import Answer, Ask, Awaited
 from ctsftp.sftp.settings import SftpSettings
@@ -93,8 +92,7 @@ class Engine:
         self.watch = watch
         self.clients = Clients(settings.keys_dir)
         self.changed = changed
-        # Told of a refused upload that showed in its home till now: its sender waited no longer for the verdict.
-        self.refused: Callable[[StoredUpload, str], None] = lambda _upload, _reason: None
+        self._tell_refusal: Callable[[StoredUpload, str], None] = lambda _upload, _reason: None
         # The sign of life in the data folder, where other nodes look for one.
         self.heartbeat: Heartbeat | None = None
         self._ids = UploadIds()
@@ -167,8 +165,8 @@ class Engine:
                 async with asyncio.TaskGroup() as tasks:
                     engine = cls(settings, store, tasks, watch or Watch(), changed)
                     await engine._begin_heartbeat(by)
-                    uncounted = await engine._recover()
-                    working = [tasks.create_task(work) for work in (engine.queue.run(), engine._count(uncounted))]
+                    await engine._recover()
+                    working = [tasks.create_task(engine.queue.run())]
                     if store.node:
                         working.append(tasks.create_task(watch_decisions(store, engine.spool.upload, engine.queue)))
                     if engine.heartbeat:
@@ -189,6 +187,10 @@ class Engine:
         from ctsftp.notify.notifier import Notifier  # noqa: PLC0415
 
         return Notifier(self.settings.notify, outbox=self.store.outbox, now=utc_now)
+
+    def tell_refusals(self, tell: Callable[[StoredUpload, str], None]) -> None:
+        """Have somebody told of each refused upload that shows in its home: its sender waits no longer to hear it."""
+        self._tell_refusal = tell
 
     def config_of(self, client: str) -> ClientConfig:
         """Read what holds for one client's uploads."""
@@ -347,7 +349,7 @@ class Engine:
         """Put the home right, then tell the sender that waits."""
         answer, was_hidden = await asyncio.to_thread(self._settle, upload, verdict)
         if was_hidden:
-            self.refused(upload, verdict.reason)
+            self._tell_refusal(upload, verdict.reason)
         self.answers.tell(upload.id, answer)
 
     def _settle(self, upload: StoredUpload, verdict: Verdict) -> tuple[Answer | None, bool]:
@@ -389,8 +391,8 @@ class Engine:
             self.heartbeat = Heartbeat(self.settings.data_dir, by or self.store.node)
             await asyncio.to_thread(self.heartbeat.begin)
 
-    async def _recover(self) -> list[Uncounted]:
-        """Put right what a dead process left; give what it had yet to count."""
+    async def _recover(self) -> None:
+        """Put right what a dead process left."""
         cleared = await asyncio.to_thread(self.spool.clear_staging)
         of_each = self.spool.of_each_client("recover", lambda client: max(self.spool.upload_ids(client), default=""))
         newest = await asyncio.to_thread(lambda: max(of_each, default=""))
@@ -400,12 +402,6 @@ class Engine:
             self._ids.start_after(newest)
         await self.store.recover(wait_s=self.settings.ingest.retry_after_death_s)
         log.info("recovered", staging_files_deleted=cleared)
-        return await self.store.snapshots.uncounted()
-
-    async def _count(self, uncounted: list[Uncounted]) -> None:
-        """Count what a dead process had yet to; figures that cannot be had stay unknown until the next start."""
-        for snapshot in uncounted:
-            await self.loader.count_changes(snapshot)
 
 
 def config_of(clients: Clients, client: str) -> ClientConfig:

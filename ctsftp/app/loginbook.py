@@ -11,7 +11,7 @@ import structlog
 from ctsftp.clients.folder import Clients
 from ctsftp.clients.names import is_client_name
 from ctsftp.errors import CtsftpError
-from ctsftp.sftp.login import Login, LoginRefused
+from ctsftp.sftp.attempts import Login, LoginRefused
 from ctsftp.store.store import Store
 
 log = structlog.get_logger()

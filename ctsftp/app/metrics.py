@@ -26,8 +26,7 @@ from ctsftp.datafolder import DataFolder
 from ctsftp.errors import CtsftpError
 from ctsftp.ingest.reading import Reading
 from ctsftp.settings import MetricsSettings
-from ctsftp.sftp.attempts import UNKNOWN_KIND
-from ctsftp.sftp.login import Login, LoginRefused
+from ctsftp.sftp.attempts import UNKNOWN_KIND, Login, LoginRefused
 from ctsftp.sftp.negotiation import Kind
 from ctsftp.spool.room import Room
 from ctsftp.spool.stored import StoredUpload
@@ -38,6 +37,8 @@ from ctsftp.store.store import Store
 LOAD_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 STALL_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 # Uploads whose CLOSE is remembered until their verdict; those beyond are loaded as well, and not timed.
+TICK_S = 0.05  # between two measurements of the event loop's delay: as long as a stall that a person notices
+SPOOL_EVERY_S = 60  # the size of the spool is a walk over all files
 MAX_TIMED = 100_000
 
 log = structlog.get_logger()
@@ -156,8 +157,8 @@ class Metrics(Watch, Collector):
         """Measure how late the event loop comes to this task, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            due = loop.time() + self._settings.tick_s
-            await asyncio.sleep(self._settings.tick_s)
+            due = loop.time() + TICK_S
+            await asyncio.sleep(TICK_S)
             late_s = max(0.0, loop.time() - due)
             self._stalls.observe(late_s)
             self._worst_stall_s = max(self._worst_stall_s, late_s)
@@ -223,7 +224,7 @@ class Metrics(Watch, Collector):
             except OSError as exc:
                 log.warning("disk not measured", error=str(exc))
         now = time.monotonic()
-        if self._spool is None or now - self._spool[0] >= self._settings.spool_every_s:
+        if self._spool is None or now - self._spool[0] >= SPOOL_EVERY_S:
             self._spool = now, _bytes_below(DataFolder(self._data_dir).clients)
         found.spool_bytes = self._spool[1]
 

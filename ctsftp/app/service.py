@@ -35,8 +35,9 @@ from ctsftp.model.commands import Command, Role
 from ctsftp.model.guide import SheetOut, render_readme
 from ctsftp.model.records import IfApproved, Logins, Upload
 from ctsftp.settings import Settings
+from ctsftp.sftp.attempts import Login, LoginRefused
+from ctsftp.sftp.hooks import Hooks
 from ctsftp.sftp.landing import Touch
-from ctsftp.sftp.login import Login, LoginRefused
 from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.server import SftpServer
 from ctsftp.spool.paths import HomePath
@@ -101,9 +102,13 @@ class Service:
         self._notes = LoginNotes(engine.store, engine.clients)
         self._watch = Watch(settings.notify, store=engine.store, clients=engine.clients, room=engine.room, now=utc_now)
         self._approvals = Approvals(
-            settings.ingest, store=self.readable, tasks=engine.tasks, find=self._find_held, config_of=engine.config_of
+            settings.ingest,
+            store=self.readable,
+            tasks=engine.tasks,
+            find=self._find_held,
+            config_of=engine.config_of,
+            changed=live.beat,
         )
-        self._approvals.changed = live.beat
         self.administration = administer(self)
         self.server = self._make_server()
         self.web = self._make_web()
@@ -125,16 +130,18 @@ class Service:
             spool=engine.spool,
             tasks=engine.tasks,
             now=utc_now,
-            is_upload_name=engine.is_upload_name,
-            inspect=engine.inspect,
-            landed=engine.landed,
-            touch=Touch(engine.touches.begins, engine.touches.filled, engine.touches.stayed),
-            cut_off=self._watch.note_cut_off,
-            receipts=ReceiptSource(desk.entries, desk.details, desk.render),
             key_expiry_warning=timedelta(days=settings.notify.key_expiry_warning_days),
-            on_login=self._on_login,
-            on_refusal=self._on_refusal,
-            on_mismatch=self._metrics.mismatched,
+            hooks=Hooks(
+                is_upload_name=engine.is_upload_name,
+                inspect=engine.inspect,
+                landed=engine.landed,
+                touch=Touch(engine.touches.begins, engine.touches.filled, engine.touches.stayed),
+                cut_off=self._watch.note_cut_off,
+                receipts=ReceiptSource(desk.entries, desk.details, desk.render),
+                on_login=self._on_login,
+                on_refusal=self._on_refusal,
+                on_mismatch=self._metrics.mismatched,
+            ),
         )
 
     def _make_web(self) -> WebServer:
@@ -175,7 +182,7 @@ class Service:
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
         engine = self.engine
-        engine.refused = self._note_refusal
+        engine.tell_refusals(self._note_refusal)
         await recall_refusals(engine.store, engine.config_of, self.server, utc_now())
         self._metrics.watch(self._gauges())
         sweeping = engine.tasks.create_task(engine.sweeper.run())

@@ -21,7 +21,7 @@ UNKNOWN = (
 
 @click.command("check")
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), required=False)
-@click.option("--client", help="Judge it as this client's, against its segments as they are now.")
+@click.option("--client", help="Judge it as a file of this client, against its segments as they are now.")
 @click.option(
     "--kept", is_flag=True, help="Instead of a file, judge all that the server keeps by this version's rules."
 )
@@ -39,7 +39,7 @@ def command(
     since: str | None,
     as_json: bool,
 ) -> None:
-    """Tell what would become of a file, and which setting to change; exit code 1 if it would not be applied.
+    """Check a file: what would become of it, and which setting to change; exit code 1 if it would not be applied.
 
     What comes from standard input (`-`) has no name, so only its content is judged. With --kept, list the kept files
     that would come out differently than they did; exit code 1 if there are any. Run it after an upgrade.

@@ -101,7 +101,7 @@ def show(edge: Edge, name: str, as_json: bool) -> None:
 @json_option
 @pass_edge
 def disable(edge: Edge, name: str, as_json: bool) -> None:
-    """Let a client sign in no more, and end its sessions; its keys and segments stay.
+    """Block a client from signing in, and end its sessions; its keys and segments stay.
 
     \b
     Example: ctsftp client disable acme

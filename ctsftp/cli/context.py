@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ctsftp.admin.account import Account
     from ctsftp.model import commands
     from ctsftp.model.commands import Command, LiveCommand
-    from ctsftp.settings import Settings
+    from ctsftp.settings import Settings, Told
 
 else:  # to make a command is more than most do that is typed, and nothing that `--help` needs
     commands = imported_late("ctsftp.model.commands")
@@ -139,6 +139,12 @@ class Edge:
 
             Clients(self.settings.keys_dir).get(name)
         return rows
+
+    def tell(self) -> "list[Told]":
+        """List the settings as they are now, and where each comes from."""
+        from ctsftp.settings import tell_settings  # noqa: PLC0415
+
+        return tell_settings(self._config)
 
     def read_again(self) -> "Settings":
         """Read the settings as they are now."""

@@ -15,9 +15,10 @@ COLUMNS: list[Column] = [("", "level"), ("PART", "part"), ("FOUND", "text"), ("W
 @pass_edge
 @click.pass_context
 def command(ctx: click.Context, edge: Edge, as_json: bool) -> None:
-    """Check everything that an admin can get wrong; exit code 1 if something needs a hand.
+    """Check everything that an admin can get wrong; exit code 1 if something needs attention.
 
-    Reads alone, whether a server runs or not: settings, keys, clients, disk, clock, database, uploads that wait.
+    Read-only. Works whether or not the server is running. Looks at settings, keys, clients, disk, clock, database and
+    waiting uploads.
 
     \b
     Example: ctsftp doctor

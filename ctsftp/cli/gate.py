@@ -18,12 +18,12 @@ COLUMNS: list[Column] = [
     ("OPEN TO MEMBERS OF", lambda row: ", ".join(row["segments"])),
     ("SET (UTC)", lambda row: short_time(row["set_at"])),
 ]
-client_option = click.option("--client", help="Whose gate it is; needed only where that is not clear.")
+client_option = click.option("--client", help="The client; needed only if several clients have such a gate or segment.")
 
 
 @click.group("gate")
 def command() -> None:
-    """Say which segments open an activity, a reward or a campaign.
+    """Set which segments open an activity, a reward or a campaign.
 
     \b
     Example: ctsftp gate set reward 4711 --segment "VIP Members"
@@ -33,7 +33,9 @@ def command() -> None:
 @command.command("set")
 @click.argument("kind")
 @click.argument("item")
-@click.option("--segment", "segments", multiple=True, required=True, help="Its members may see it; may be repeated.")
+@click.option(
+    "--segment", "segments", multiple=True, required=True, help="A segment whose members may see it; may be repeated."
+)
 @client_option
 @json_option
 @pass_edge
@@ -63,7 +65,7 @@ def list_(edge: Edge, client: str | None, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        print_table(rows, COLUMNS, empty="No gates yet: `ctsftp gate set` makes one.")
+        print_table(rows, COLUMNS, empty="No gates yet: set one with `ctsftp gate set`.")
 
 
 @command.command()
@@ -73,13 +75,13 @@ def list_(edge: Edge, client: str | None, as_json: bool) -> None:
 @json_option
 @pass_edge
 def remove(edge: Edge, kind: str, item: str, *, client: str | None, as_json: bool) -> None:
-    """Forget a gate.
+    """Remove a gate.
 
     \b
     Example: ctsftp gate remove reward 4711
     """
     row = edge.perform(commands.RemoveGate(kind, item, client))
-    _answer(row, "has no gate any more.", as_json=as_json)
+    _answer(row, "has no gate now.", as_json=as_json)
 
 
 def _answer(row: "GateOut", what: str, *, as_json: bool) -> None:

@@ -38,7 +38,7 @@ SPARE = ("NEXT TRY (UTC)", "CLIENT", "SEGMENT")
 
 @click.group("hook")
 def command() -> None:
-    """Tell programs and people what happens.
+    """Notify programs and people.
 
     \b
     Example: ctsftp hook add https://example.com/ctsftp --event upload.loaded
@@ -47,7 +47,7 @@ def command() -> None:
 
 @command.command()
 @click.argument("url")
-@click.option("--client", help="Only what concerns this client.")
+@click.option("--client", help="Only events of this client.")
 @click.option(
     "--event",
     "events",
@@ -55,11 +55,11 @@ def command() -> None:
     type=click.Choice([kind.value for kind in EventKind]),
     help="Only events of this kind; may be given several times.",
 )
-@click.option("--test/--no-test", "is_tested", default=True, help="Send it a test at once; that is the default.")
+@click.option("--test/--no-test", "is_tested", default=True, help="Send a test at once (the default).")
 @json_option
 @pass_edge
 def add(edge: Edge, url: str, client: str | None, *, events: tuple[str, ...], is_tested: bool, as_json: bool) -> None:
-    """Tell URL what happens from now on; "-" reads it from standard input, so that no shell keeps its secrets.
+    """Send events to URL from now on; "-" reads it from standard input, so that no shell keeps its secrets.
 
     The web addresses that Slack, Teams, Discord and Google Chat give out, and any other address that apprise knows
     (mailto://, ...), get messages for people: one when something breaks, one when it is well. Every other web address
@@ -90,7 +90,7 @@ def add(edge: Edge, url: str, client: str | None, *, events: tuple[str, ...], is
 @json_option
 @pass_edge
 def list_(edge: Edge, as_json: bool) -> None:
-    """List the hooks, without what is secret in their addresses, and how much waits for each.
+    """List the hooks, without the secrets in their addresses, and how many events wait for each.
 
     \b
     Example: ctsftp hook list
@@ -99,7 +99,7 @@ def list_(edge: Edge, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        print_table(rows, COLUMNS, empty="No hooks: nobody is told what happens. ctsftp hook add URL")
+        print_table(rows, COLUMNS, empty="No hooks yet, so nobody is notified: ctsftp hook add URL")
 
 
 @command.command()
@@ -125,7 +125,7 @@ def test(edge: Edge, hook_id: int, as_json: bool) -> int:
 @json_option
 @pass_edge
 def remove(edge: Edge, hook_id: int, as_json: bool) -> None:
-    """Tell a hook nothing any more; what was still to be delivered to it is dropped.
+    """Remove a hook; pending events for it are dropped.
 
     \b
     Example: ctsftp hook remove 1
@@ -140,18 +140,18 @@ def remove(edge: Edge, hook_id: int, as_json: bool) -> None:
 @command.command()
 @click.option("--hook", "hook_id", type=int, help="Only those of this hook.")
 @click.option("--state", type=click.Choice([state.value for state in DeliveryState]), help="Only those in this state.")
-@click.option("--retry", "revived_id", type=int, metavar="ID", help="First revive what is dead of this hook.")
+@click.option("--retry", "revived_id", type=int, metavar="ID", help="First send again what this hook never took.")
 @json_option
 @pass_edge
 def deliveries(edge: Edge, *, hook_id: int | None, state: str | None, revived_id: int | None, as_json: bool) -> None:
-    """List what was told to whom, newest first: the table shows 50, --json all that are kept.
+    """List deliveries, newest first: the table shows 50, --json all that are kept.
 
     \b
     Example: ctsftp hook deliveries --state dead
     """
     if revived_id is not None:
         done = edge.perform(commands.ReviveDeliveries(revived_id))
-        say(f"Hook {revived_id} is told again of {some(done['revived'], 'event')} that it did not take.")
+        say(f"Hook {revived_id} gets again {some(done['revived'], 'event')} that it did not take before.")
     limit = None if as_json else SHOWN_DELIVERIES
     rows = edge.read(ListDeliveries(hook_id=hook_id, state=state, limit=limit))
     if as_json:

@@ -40,8 +40,8 @@ def command() -> None:
 @click.argument("client")
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--from", "from_cidrs", multiple=True, metavar="CIDR", help="Accept it from these addresses only.")
-@click.option("--expires", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="Accept it until then (UTC).")
-@click.option("--comment", help="A note to recognise it by; else the key's own comment.")
+@click.option("--expires", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="When it expires (UTC).")
+@click.option("--comment", help="A note that tells it from other keys; else the key's own comment.")
 @json_option
 @pass_edge
 def add(

@@ -22,7 +22,7 @@ COLUMNS: list[Column] = [
 
 @click.group("login")
 def command() -> None:
-    """See who signed in lately, who was refused, and why.
+    """See recent logins, and why some were refused.
 
     \b
     Example: ctsftp login list
@@ -33,7 +33,7 @@ def command() -> None:
 @json_option
 @pass_edge
 def list_(edge: Edge, as_json: bool) -> None:
-    """List the logins of late, those refused, and the senders without an algorithm in common; the newest first.
+    """List recent logins, refused ones, and senders without an algorithm in common; newest first.
 
     A user name that is nearly a client's is shown with the client that it was meant for. The running server remembers
     500 of each kind, and forgets them when it stops; a client's sheet (client show) has its last login for good.
@@ -43,9 +43,9 @@ def list_(edge: Edge, as_json: bool) -> None:
     """
     found = edge.perform_live(commands.ListLogins())
     if found is None:
-        raise RefusedError("No server runs here, and only a running one remembers: `ctsftp client show NAME` has more.")
+        raise RefusedError("No server is running here, and only a running one knows: see `ctsftp client show NAME`.")
     rows = [{**row, "at": iso_time(datetime.fromisoformat(row["at"]))} for row in found]
     if as_json:
         print_json(rows)
     else:
-        print_table(rows, COLUMNS, empty="Nobody has tried to sign in since the server started.", spare=["SOFTWARE"])
+        print_table(rows, COLUMNS, empty="No logins since the server started.", spare=["SOFTWARE"])

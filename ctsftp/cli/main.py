@@ -18,25 +18,28 @@ LAST_STREAM = 2  # the number of standard error
 # help of all stands here.
 COMMANDS = {
     "serve": "Serve SFTP and the API, load what arrives, and sweep.",
-    "demo": "Show the whole way in a temporary folder.",
-    "check": "Tell what would become of a file, offline.",
+    "demo": "Show everything at work, in a temporary folder.",
+    "check": "Check a file offline: would it be applied?",
     "client": "Add, show, disable and remove clients.",
     "key": "Add, list and revoke a client's public keys.",
-    "segment": "See the segments, their members and their history; roll back, retire.",
-    "upload": "See what became of each file, and decide about one that waits.",
-    "hook": "Tell programs and people what happens: webhooks, mail, Slack, Teams.",
+    "segment": "See segments, members and history; roll back, retire, set what is expected.",
+    "upload": "See what became of each file; approve or discard one that waits.",
+    "hook": "Notify programs and people: webhooks, mail, Slack, Teams.",
     "member": "See which segments a member is in.",
-    "login": "See who signed in lately, who was refused, and why.",
-    "penalty": "See which addresses are refused for failed logins; forgive them.",
-    "gate": "Say which segments open an activity, a reward or a campaign.",
+    "login": "See recent logins, and why some were refused.",
+    "penalty": "See and clear the addresses that are refused after failed logins.",
+    "gate": "Set which segments open an activity, a reward or a campaign.",
     "token": "Add, list and revoke the tokens of the API.",
     "backup": "Copy the database to a file while the server works.",
     "migrate-database": "Copy a database file to PostgreSQL, for several nodes.",
     "help": "Show the pages of the manual: how to do a task.",
-    "explain": "Tell what a code means, and what to do about it.",
+    "explain": "Explain a code, and what to do about it.",
+    "settings": "Show the settings that apply, and where each comes from.",
     "doctor": "Check everything that an admin can get wrong.",
-    "sweep": "Find now whatever the on-close hook missed.",
+    "sweep": "Look for files that were not picked up yet.",
 }
+# What stands on the command line itself, and is named here alone.
+ELSEWHERE = {"demo": "ctsftp.demo.command"}
 
 
 class Nouns(click.Group):
@@ -50,7 +53,8 @@ class Nouns(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"ctsftp.cli.{cmd_name.replace('-', '_')}").command
+        place = ELSEWHERE.get(cmd_name) or f"ctsftp.cli.{cmd_name.replace('-', '_')}"
+        command: click.Command = importlib.import_module(place).command
         return command
 
     def resolve_command(

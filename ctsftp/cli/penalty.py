@@ -14,7 +14,7 @@ R = TypeVar("R")
 
 @click.group("penalty")
 def command() -> None:
-    """See which addresses are refused for failed logins, and forgive them.
+    """See and clear the addresses that are refused after failed logins.
 
     \b
     Example: ctsftp penalty list
@@ -41,7 +41,7 @@ def list_(edge: Edge, as_json: bool) -> None:
         ("OFFENCES", "offences"),
         ("LAST", "last"),
     ]
-    print_table(rows, columns, empty="No address has failed to sign in lately.")
+    print_table(rows, columns, empty="No address has failed to sign in recently.")
 
 
 @command.command()
@@ -49,7 +49,7 @@ def list_(edge: Edge, as_json: bool) -> None:
 @json_option
 @pass_edge
 def clear(edge: Edge, address: str | None, as_json: bool) -> None:
-    """Forgive an address (of an IPv6 one, its /64), or all; it can connect at once.
+    """Clear the penalty of an address (of an IPv6 one, its /64), or of all; it can connect at once.
 
     \b
     Example: ctsftp penalty clear 192.0.2.7
@@ -60,11 +60,11 @@ def clear(edge: Edge, address: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"address": address, "forgiven": count})
         return
-    say(f"Forgave {address}." if address else f"Forgave {some(count, 'address')}.")
+    say(f"Cleared {address}." if address else f"Cleared {some(count, 'address')}.")
 
 
 def _ask(edge: Edge, command: "commands.LiveCommand[R]") -> R:
     answer = edge.perform_live(command)
     if answer is None:
-        raise RefusedError("No server runs here, and penalties live only as long as one does: there are none.")
+        raise RefusedError("No server is running here, so there are no penalties.")
     return answer

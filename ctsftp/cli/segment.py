@@ -1,7 +1,7 @@
 """`ctsftp segment`: the lists of members, their history, and what an admin does to them."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,21 +18,28 @@ from ctsftp.model.timeline import StepKind
 if TYPE_CHECKING:
     from ctsftp.model.records import Segment, SegmentOut
 
-client_option = click.option(
-    "--client", help="Whose segment it is; needed only where several clients have one so named."
-)
+client_option = click.option("--client", help="The client; needed only if several clients have a segment of this name.")
 
 
 def _badge(row: Row) -> str:
     """Say what there is to know of a segment at a glance; by the clock, so that it is right where no server runs."""
+    from ctsftp.app.clock import utc_now  # noqa: PLC0415  not needed for --help
+
     badges = []
     if row["retired"]:
         badges.append("retired")
     if row["rolled_back"]:
         badges.append("rolled back")
     if row["overdue_at"]:
-        badges.append("overdue" if datetime.fromisoformat(row["overdue_at"]) < datetime.now(UTC) else "fresh")
+        badges.append("overdue" if datetime.fromisoformat(row["overdue_at"]) < utc_now() else "fresh")
     return ", ".join(badges)
+
+
+def _place(row: Row) -> str:
+    """Say what a snapshot is to readers: what they have, or would have after a rollback or once it is restored."""
+    if row["current"]:
+        return "current" if row["periods"] and row["periods"][-1]["until"] is None else "current once restored"
+    return "a rollback goes here" if row["previous"] else ""
 
 
 def _period(period: Row) -> str:
@@ -61,7 +68,7 @@ HISTORY_COLUMNS: list[Column] = [
     ("LEFT", "left"),
     ("STAMP", "stamp"),
     ("LOADED (UTC)", lambda row: short_time(row["loaded_at"])),
-    ("", lambda row: "current" if row["current"] else "a rollback goes here" if row["previous"] else ""),
+    ("", _place),
     ("READERS HAD IT (UTC)", lambda row: "; ".join(map(_period, row["periods"]))),
 ]
 HISTORY_SPARE = ("STAMP", "LOADED (UTC)", "LEFT", "ENTERED")
@@ -214,8 +221,8 @@ def diff(edge: Edge, name: str, numbers: tuple[int, ...], *, client: str | None,
 def rollback(edge: Edge, name: str, number: int | None, *, client: str | None, as_json: bool) -> None:
     """Make another snapshot current: number NUMBER, else what readers had before the current list came.
 
-    So after lists 1, 2 and 3, a rollback to 2, and list 4, it goes back to 2, and once more to 1: `ctsftp segment
-    history` marks where it goes. The segment's uploads are then held until one is approved.
+    So after lists 1, 2 and 3, a rollback to 2, and list 4, it goes back to 2, and once more to 1: `segment history`
+    marks where it goes. The segment's uploads are then held until one is approved.
 
     \b
     Example: ctsftp segment rollback vip_members 3
@@ -257,19 +264,19 @@ def restore(edge: Edge, name: str, client: str | None, as_json: bool) -> None:
 
 @command.command()
 @click.argument("name")
-@click.option("--every", metavar="TIME", help="How often its file is to come: 1d, 12h, 90m, 1w.")
+@click.option("--every", metavar="TIME", help="How often a file is expected: 1d, 12h, 90m, 1w.")
 @click.option("--grace", metavar="TIME", default="2h", show_default=True, help="How late it may be.")
-@click.option("--never", is_flag=True, help="Expect nothing any more.")
+@click.option("--never", is_flag=True, help="Stop expecting a file.")
 @client_option
 @json_option
 @pass_edge
 def expect(
     edge: Edge, name: str, *, every: str | None, grace: str, never: bool, client: str | None, as_json: bool
 ) -> None:
-    """Say how often a segment's file is to come: when one does not, whoever has a hook is told, once.
+    """Set how often a file is expected. If one is missing, hooks are notified once.
 
-    The time counts from the last file that was loaded, or was sent again unchanged. A grace of 2h bears a job that
-    starts 15 minutes late, and the autumn night that has an hour more.
+    The time counts from the last file that was loaded, or was sent again unchanged. A grace of 2h covers a job that
+    starts 15 minutes late, and the autumn night with one more hour.
 
     \b
     Example: ctsftp segment expect vip_members --every 1d --grace 3h

@@ -10,7 +10,7 @@ from ctsftp.cli.output import json_option, print_facts, print_json
 @json_option
 @pass_edge
 def command(edge: Edge, as_json: bool) -> None:
-    """Find now whatever the on-close hook missed, and load it.
+    """Look for files that were not picked up yet, and load them now.
 
     \b
     Example: ctsftp sweep

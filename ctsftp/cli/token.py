@@ -30,9 +30,9 @@ def command() -> None:
 
 @command.command()
 @click.argument("name")
-@click.option("--client", help="Whose segments it may know of; else those of all clients.")
+@click.option("--client", help="Limit it to this client; else it sees all clients.")
 @click.option("--admin", is_flag=True, help="It may also approve, roll back, retire and set gates.")
-@click.option("--expires", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="Accept it until then (UTC).")
+@click.option("--expires", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="When it expires (UTC).")
 @json_option
 @pass_edge
 def add(edge: Edge, name: str, *, client: str | None, admin: bool, expires: datetime | None, as_json: bool) -> None:
@@ -56,7 +56,7 @@ def add(edge: Edge, name: str, *, client: str | None, admin: bool, expires: date
 @json_option
 @pass_edge
 def list_(edge: Edge, as_json: bool) -> None:
-    """List the tokens: whose they are, what they may, when they were last used.
+    """List the tokens: client, rights, expiry, last use.
 
     \b
     Example: ctsftp token list
@@ -65,7 +65,7 @@ def list_(edge: Edge, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        print_table(rows, COLUMNS, empty="No tokens yet: `ctsftp token add NAME` makes one.")
+        print_table(rows, COLUMNS, empty="No tokens yet: create one with `ctsftp token add NAME`.")
 
 
 @command.command()
@@ -73,7 +73,7 @@ def list_(edge: Edge, as_json: bool) -> None:
 @json_option
 @pass_edge
 def revoke(edge: Edge, name: str, as_json: bool) -> None:
-    """Revoke a token: it is refused from now on.
+    """Revoke a token; it is refused from now on.
 
     \b
     Example: ctsftp token revoke storefront

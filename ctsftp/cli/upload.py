@@ -54,10 +54,10 @@ def of_one_upload(*states: State) -> Callable[[Callable[..., object]], Callable[
             return function(edge, _find(edge, given, segment, client, states or tuple(State)), **others)
 
         made: Callable[..., object] = functools.update_wrapper(command, function)
-        made = click.option("--client", help="Whose it is; needed only where several clients sent one.")(
+        made = click.option("--client", help="The client; needed only if several clients sent such a file.")(
             pass_edge(made)
         )
-        made = click.option("--segment", metavar="NAME", help="Instead of an ID: the newest of this segment's.")(made)
+        made = click.option("--segment", metavar="NAME", help="Instead of an ID: this segment's newest upload.")(made)
         return click.argument("given", metavar="[ID|FILE]", required=False)(made)
 
     return decorate
@@ -80,7 +80,7 @@ def _find(edge: Edge, given: str | None, segment: str | None, client: str | None
 
 @click.group("upload")
 def command() -> None:
-    """See what became of each file, and decide about one that waits.
+    """See what became of each file; approve or discard one that waits.
 
     An upload is named by its ID, of which the first 8 characters or more are enough where no other begins so; by its
     file's name (the newest of that name); or by --segment NAME, the newest of the segment that waits.
@@ -205,6 +205,8 @@ def _decide(edge: Edge, command: "commands.Command[UploadOut]", *, well: Collect
 
 
 def _say_change(approved: "IfApprovedOut", then: int) -> str:
+    if approved["retired"]:
+        return "nothing: the segment is retired, and takes no files until it is restored"
     if approved["members_now"] is None:
         return f"a new segment, with {some(then, 'member')}"
     change = f"{approved['members_now']:,} -> {some(then, 'member')}"

@@ -54,7 +54,7 @@ def _check_pattern(pattern: str, *, shown: str) -> None:
         return
     if not _BLOCK.fullmatch(pattern):
         raise UsageError(
-            f"from= holds {shown!r}, which is no address: give addresses, CIDR blocks or wildcards "
+            f"from= holds {shown!r}, which is not an address: give addresses, CIDR blocks or wildcards "
             "(10.1.2.3, 10.0.0.0/8, 10.1.*); host names are not looked up"
         )
     try:

@@ -93,11 +93,11 @@ def parse_authorized_keys(data: bytes) -> AuthorizedKeys:
     """Read a whole file; what breaks a limit grants nothing at all."""
     if len(data) > MAX_FILE_BYTES:
         return AuthorizedKeys(
-            problems=(Problem(text=f"over {MAX_FILE_BYTES} bytes: nothing in it counts", do=SHORTEN),)
+            problems=(Problem(text=f"over {MAX_FILE_BYTES} bytes: all of it is ignored", do=SHORTEN),)
         )
     lines = data.split(b"\n")
     if len(lines) > MAX_LINES + 1:
-        return AuthorizedKeys(problems=(Problem(text=f"over {MAX_LINES} lines: nothing in it counts", do=SHORTEN),))
+        return AuthorizedKeys(problems=(Problem(text=f"over {MAX_LINES} lines: all of it is ignored", do=SHORTEN),))
     entries: dict[bytes, KeyEntry] = {}
     problems: list[Problem] = []
     for number, line in enumerate(lines, start=1):
@@ -108,7 +108,7 @@ def parse_authorized_keys(data: bytes) -> AuthorizedKeys:
             _refuse_duplicate(entries.get(entry.key.blob))
             entries[entry.key.blob] = entry
         except CtsftpError as error:
-            problems.append(Problem(line=number, text=f"{error} (the line grants nothing)"))
+            problems.append(Problem(line=number, text=f"{error} (the line is ignored)"))
     return AuthorizedKeys(tuple(entries.values()), tuple(problems))
 
 
@@ -180,7 +180,7 @@ def _read_line(number: int, line: bytes) -> KeyEntry:
     match words:
         case [algorithm, body, *comment]:
             return _entry(number, read_openssh_key(algorithm, body, "".join(comment).strip()), options)
-    raise RefusedError("no key stands here: a line is [options] kind key [comment]")
+    raise RefusedError("no key is here: a line is [options] kind key [comment]")
 
 
 def _readable(line: bytes) -> str:
@@ -190,7 +190,7 @@ def _readable(line: bytes) -> str:
     except UnicodeDecodeError:
         raise RefusedError("not UTF-8") from None
     if text.startswith("\N{ZERO WIDTH NO-BREAK SPACE}"):
-        raise RefusedError("a byte-order mark stands before the line: save the file as UTF-8 without one")
+        raise RefusedError("a byte-order mark is in front of the line: save the file as UTF-8 without one")
     if not text.replace("\t", " ").isprintable():
         raise RefusedError("the line holds a control character or an invisible one")
     return text
@@ -203,7 +203,7 @@ def _split_options(text: str) -> tuple[dict[str, str | None], str]:
     while match := _OPTION.match(text, at):
         name = match[1].lower()
         if name in options:
-            raise RefusedError(f"the option {name} stands here twice")
+            raise RefusedError(f"the option {name} is here twice")
         options[name] = match[2]
         at = match.end()
         if text[at : at + 1] in {" ", "\t"}:
@@ -212,7 +212,7 @@ def _split_options(text: str) -> tuple[dict[str, str | None], str]:
             break
         at += 1
     raise RefusedError(
-        "the options are broken: they are separated by commas without spaces, values stand in double quotes"
+        "the options are broken: they are separated by commas without spaces, values are in double quotes"
     )
 
 
@@ -240,10 +240,10 @@ def _read_expiry(value: str) -> datetime:
             digits, zone = match[1], UTC if match[2] else None
             return datetime.strptime(digits, _EXPIRY_FORMATS[len(digits)]).replace(tzinfo=zone).astimezone(UTC)
     raise RefusedError(
-        f"expiry-time {value!r} is no time: write YYYYMMDD, YYYYMMDDHHMM or YYYYMMDDHHMMSS, with Z behind it for UTC"
+        f"expiry-time {value!r} is not a time: write YYYYMMDD, YYYYMMDDHHMM or YYYYMMDDHHMMSS, followed by Z for UTC"
     )
 
 
 def _refuse_duplicate(first: KeyEntry | None) -> None:
     if first is not None:
-        raise RefusedError(f"the same key stands on line {first.line}, which is the one that counts")
+        raise RefusedError(f"the same key is on line {first.line}, which is used")

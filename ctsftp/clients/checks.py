@@ -77,7 +77,7 @@ def _check_keys(client: Client, now: datetime, soon: timedelta) -> Iterator[Find
         if entries:
             why = "all of its keys have expired"
         elif client.keys.problems:
-            why, do = "nothing in its authorized_keys counts", client.keys.problems[0].do
+            why, do = "no line of its authorized_keys is valid", client.keys.problems[0].do
         yield Finding("clients", Level.BAD, f"{client.name} cannot sign in: {why}.", do)
     for entry in entries:
         if entry.expires is None or entry.expires - now > soon:

@@ -86,10 +86,10 @@ class Clients:
         found = []
         for path, is_folder in self._listing():
             if not is_client_name(path.name):
-                text = "no client can have this name, so it is not looked at"
+                text = "not a client's name, so it is ignored"
                 found.append(Problem(path=path, text=text, do="Rename it, or move it away."))
             elif not is_folder:
-                found.append(Problem(path=path, text="no folder, so it is no client", do="Move it away."))
+                found.append(Problem(path=path, text="not a folder, so not a client", do="Move it away."))
             else:
                 found.extend(self.get(path.name).problems)
         return found
@@ -233,7 +233,7 @@ def _read_keys(path: Path) -> AuthorizedKeys:
     try:
         keys = _parse_keys(_read(path, MAX_FILE_BYTES))
     except CtsftpError as error:
-        return AuthorizedKeys(problems=(Problem(text=f"{error} (nothing in it counts)", do=_mend(error, path)),))
+        return AuthorizedKeys(problems=(Problem(text=f"{error} (all of it is ignored)", do=_mend(error, path)),))
     return replace(keys, problems=tuple(replace(problem, path=path) for problem in keys.problems))
 
 

@@ -127,7 +127,7 @@ def _load(path: Path, algorithm: str) -> HostKey:
         key = asyncssh.import_private_key(data)
     except Exception:  # noqa: BLE001 - as with public keys: whatever the damage brings out, the key is broken
         raise RefusedError(
-            f"{path} is no private key that can be read (broken, or with a passphrase): "
+            f"{path} is not a readable private key (broken, or with a passphrase): "
             "restore it, or move it away for a new one"
         ) from None
     if key.get_algorithm() != algorithm:

@@ -113,7 +113,7 @@ def read_public_key(data: bytes) -> PublicKey:
         return read_openssh_key(algorithm, body, clean_comment(comment))
     if _OPTIONS_LINE.search(text):
         raise RefusedError(
-            "something stands before the key, such as the options of an authorized_keys file: send the key alone; "
+            "something is in front of the key, such as the options of an authorized_keys file: send the key alone; "
             "`ctsftp key add` takes --from and --expires"
         )
     raise RefusedError(f"no public key was found in this file. {_HOW_TO_SEND}")

@@ -160,24 +160,24 @@ def _page_lines() -> Iterator[str]:
                 if page.as_warning:
                     yield from (f"As a warning: {page.as_warning}", "")
                 yield f"- Setting: {f'`{page.setting}`' if page.setting else 'none'}"
-                yield f"- The sender: {page.sender}"
-                yield f"- The admin: {page.admin}"
+                yield f"- Sender: {page.sender}"
+                yield f"- Admin: {page.admin}"
 
 
 REJECTED, HELD, WARNING, FAILED = "rejected", "held", "warning", "failed"
 
 _KINDS = {
-    REJECTED: "The file breaks the contract. It is kept, and the segment is as it was. They are looked for in"
-    " this order; the first that holds decides.",
-    HELD: "The file is sound, but applying it could do harm: it waits for an admin.",
-    WARNING: "The file was accepted; somebody should know this.",
-    FAILED: "The fault is ours. The file is safe and is tried again by itself.",
+    REJECTED: "The file breaks the contract. It is kept, and the segment does not change. The codes are checked in this"
+    " order; the first match wins.",
+    HELD: "The file is complete, but applying it could do harm: it waits for an admin.",
+    WARNING: "The file was accepted. Somebody should know this.",
+    FAILED: "The fault is the server's. The file is safe, and loading it is retried automatically.",
 }
 
-_NOTHING = "nothing."
-_CORRECT_AND_RUN = "changes the setting and runs the job again."
-_TELL_SENDER = "passes the reason on to the sender, if the job's own notification did not."
-_CHECK_AND_DECIDE = "`ctsftp upload approve ID` applies the file, `ctsftp upload discard ID` drops it."
+_NOTHING = "Nothing."
+_CORRECT_AND_RUN = "Change the setting and run the job again."
+_TELL_SENDER = "Tell the sender the reason, if the job's own notification did not."
+_CHECK_AND_DECIDE = "Apply the file with `ctsftp upload approve ID`, or drop it with `ctsftp upload discard ID`."
 _ID_COLUMN = "Select Object: your data source with one column titled CTUserID"
 
 PAGES: dict[Code, Page] = {
@@ -198,19 +198,19 @@ PAGES: dict[Code, Page] = {
     ),
     Code.DIRECTORY: Page(
         REJECTED,
-        "The list was put into a folder. Lists are taken in `/`, and in folders that the server's admin named.",
+        "The list was put into a folder. Put lists into `/`, or into a folder that the server's admin named.",
         "Directory: /",
         _CORRECT_AND_RUN,
-        "names the folder in the client's `client.toml` (`directories`) where the sender cannot change it, then"
+        "If the sender cannot change it, name the folder in the client's `client.toml` (`directories`), then run"
         " `ctsftp upload retry ID`.",
-        as_warning="the list was taken from a folder, since lists of its segment were taken from there before. Set the"
-        " job's Directory to /, or have the admin name the folder (`directories`).",
+        as_warning="the list was taken from a folder, because lists of this segment came from there before. Set the"
+        " job's Directory to /, or ask the admin to name the folder (`directories`).",
     ),
     Code.EMPTY_FILE: Page(
         REJECTED,
-        "The file has no bytes at all. Even an export without members has its header row.",
+        "The file is empty. Even an export without members has a header row.",
         "Column Header: True",
-        "checks that the job ran to its end, and runs it again.",
+        "Check that the job ran to its end, and run it again.",
         _TELL_SENDER,
     ),
     Code.CHARSET: Page(
@@ -223,134 +223,134 @@ PAGES: dict[Code, Page] = {
     Code.LINE_ENDS: Page(
         REJECTED,
         "The lines end in a carriage return (CR) alone, as old Macintosh programs write them, or in another character"
-        " that is no line feed (U+2028, for instance): to every other program the file is one long line.",
+        " that is no line feed, such as U+2028. Other programs see one long line.",
         "Select Object: the data source itself, without a spreadsheet in between",
-        "lets the job write the file, or saves it as CSV UTF-8 (not as CSV Macintosh): lines end in LF or CR LF.",
+        "Let the job write the file, or save it as CSV UTF-8 (not CSV Macintosh), with lines that end in LF or CR LF.",
         _TELL_SENDER,
-        as_warning="lines end in CR CR LF, as files do that were sent in text mode twice. They were read as CR LF.",
+        as_warning="lines end in CR CR LF, as in a file that was sent in text mode twice. They were read as CR LF.",
     ),
     Code.DELIMITER: Page(
         REJECTED,
-        "The columns are divided by tabs, semicolons or vertical bars.",
+        "The columns are separated by tabs, semicolons or vertical bars.",
         "Field delimiter: Comma",
         _CORRECT_AND_RUN,
         _TELL_SENDER,
     ),
     Code.NO_HEADER: Page(
         REJECTED,
-        "The first line is already a row: it holds an id, and no title is CTUserID.",
+        "The first line is a row, not the titles: it holds an id, and no title is CTUserID.",
         "Column Header: True",
         _CORRECT_AND_RUN,
         _TELL_SENDER,
     ),
     Code.NO_ID_COLUMN: Page(
         REJECTED,
-        "No column is titled CTUserID (or id), or two are. Where RIID_ is the only column, no field was selected. A"
-        " list of e-mail addresses, third-party ids, user names or mobile numbers cannot be read: the numeric"
-        " CrowdTwist user id is needed.",
+        "No column is titled CTUserID (or id), or two are. If RIID_ is the only column, no field was selected for the"
+        " export. Lists of e-mail addresses, third-party ids, user names or mobile numbers cannot be read: export the"
+        " numeric CrowdTwist user id.",
         _ID_COLUMN,
-        "selects the CTUserID column for the export, once, and runs the job again.",
-        "names other titles for the id column in the client's `client.toml` (`id_columns`), where the sender cannot.",
+        "Select one column titled CTUserID for the export, and run the job again.",
+        "If the sender cannot change the title, add it to the client's `client.toml` (`id_columns`).",
     ),
     Code.SECOND_HEADER: Page(
         REJECTED,
-        "A later line holds column titles again, in other places than the first line: two exports were joined into"
-        " one file, and the ids of the second stand in another column.",
+        "A later line holds column titles again, in a different order than the first line: two exports were joined"
+        " into one file, and the ids of the second are in another column.",
         "Select Object: one data source, one export a file",
-        "sends each export as a file of its own, straight from the job.",
+        "Send each export as its own file, straight from the job.",
         _TELL_SENDER,
     ),
     Code.BROKEN_QUOTE: Page(
         REJECTED,
-        "A value opens with a quote that is not closed, not within 100 lines and 1 MiB, or not as it should be: where"
-        " the rows end cannot be told. In a file whose titles are not all enclosed, more than 10,000 lines stand"
-        " between such quotes.",
+        "A value opens with a quote that is not closed correctly within 100 lines and 1 MiB, so nobody can tell where"
+        " the rows end. Or, in a file whose titles are not all enclosed, more than 10,000 lines stand between such"
+        " quotes.",
         "Field enclosure: None",
-        "changes the setting, and leaves out columns whose values hold line breaks.",
+        "Change the setting, and leave out columns whose values hold line breaks.",
         _TELL_SENDER,
     ),
     Code.LINE_TOO_LONG: Page(
         REJECTED,
-        "A line is longer than 1 MiB: this is no list with one member a line.",
+        "A line is longer than 1 MiB. A list has one member on each line.",
         "Select Object: a data source with the CTUserID column and few others",
-        "leaves long columns out and runs the job again.",
+        "Leave long columns out, and run the job again.",
         _TELL_SENDER,
     ),
     Code.TOO_LARGE: Page(
         REJECTED,
         "The file has more rows than this client may send.",
         "Select Object: a data source with fewer rows",
-        "narrows the audience, or asks the admin for more.",
-        "raises the client's limit on rows, then `ctsftp upload retry ID`.",
+        "Narrow the audience, or ask the admin for a higher limit.",
+        "Raise the client's limit (`max_rows`), then run `ctsftp upload retry ID`.",
     ),
     Code.TOO_MANY_REJECTED: Page(
         REJECTED,
-        "More than 10 % of the rows that hold an id (rows with an empty id aside) were rejected.",
+        "More than 10 % of the rows were rejected, not counting rows with an empty id.",
         "Select Object: a data source whose CTUserID column holds whole numbers only",
-        "corrects the column, without a spreadsheet in between, and runs the job again.",
-        "sends the list that `ctsftp upload rejects ID` prints to the sender.",
+        "Correct the column, without a spreadsheet in between, and run the job again.",
+        "Send the sender the list that `ctsftp upload rejects ID` prints.",
     ),
     Code.SCATTERED: Page(
         REJECTED,
-        "The ids are spread so thinly (over more than 1.5 million ranges of 65,536 ids) that they are no CTUserIDs:"
-        " those are given out one after another. They look like hashes, or like the ids of another system.",
+        "The ids are not CTUserIDs. Those are given out one after another; these are spread over more than 1.5 million"
+        " ranges of 65,536 ids, like hashes or the ids of another system.",
         _ID_COLUMN,
-        "chooses the column that holds CTUserIDs, and runs the job again.",
+        "Choose the column that holds CTUserIDs, and run the job again.",
         _TELL_SENDER,
     ),
     Code.ROLLED_BACK: Page(
         HELD,
-        "The segment was rolled back by an admin. Its uploads wait until one is approved.",
+        "An admin rolled the segment back. New uploads wait until one is approved.",
         "",
-        "corrects the list, and tells the admin when it is right.",
+        "Correct the list, and tell the admin when it is right.",
         _CHECK_AND_DECIDE,
     ),
     Code.FUTURE: Page(
         HELD,
-        "The date in the file's name is too far ahead. Once it was applied, every file with a right date"
-        " would count as older.",
+        "The date in the file's name is too far ahead. If the file were applied, every correctly dated file would count"
+        " as older.",
         "",
-        "checks the clock of the exporting system and the date in the name.",
-        f"{_CHECK_AND_DECIDE} After that, `ctsftp segment rollback` lets files with right dates count again.",
+        "Check the clock of the exporting system and the date in the name.",
+        f"{_CHECK_AND_DECIDE} Afterwards, `ctsftp segment rollback` lets correctly dated files count again.",
     ),
     Code.UNFINISHED: Page(
         HELD,
-        "The last line does not end with a line break, and every list of this client that was applied before did:"
-        " the file was probably cut off, and the id in its last row may have lost digits.",
+        "The last line does not end with a line break, while every applied list of this client did: the file was"
+        " probably cut off, and the id in its last row may have lost digits.",
         "",
-        "runs the job again, and sees that it comes to its end.",
-        f"{_CHECK_AND_DECIDE} Once such a file was approved, this client's files may end so.",
+        "Run the job again, and check that it runs to its end.",
+        f"{_CHECK_AND_DECIDE} If you approve it, this client's files may end like this.",
     ),
     Code.FOOTER: Page(
         HELD,
-        "The id in the last row is the number of rows before it (or one more): it may be a footer with a count, and"
-        " no member. Where the row's other cells are empty, or a blank line stands before it, it is rejected as a"
+        "The id in the last row is the number of rows before it (or one more): the row may be a footer with a count,"
+        " not a member. If the row's other cells are empty, or a blank line stands before it, it is rejected as a"
         " footer and the list is loaded.",
         "",
-        "says whether the export adds a count of its rows, and has it left out.",
-        f"{_CHECK_AND_DECIDE} Approved, the last row is a member like all others.",
+        "Tell the admin whether the export adds a count of its rows, and leave the count out.",
+        f"{_CHECK_AND_DECIDE} If you approve it, the last row is a member like all others.",
     ),
     Code.ID_TITLE: Page(
         HELD,
-        "The segment's list came with a column CTUserID, and this file has none: its ids stand under another title"
-        " and may be those of another system.",
+        "The segment's list came with a column CTUserID, and this file has none: its ids are under another title, and"
+        " may be those of another system.",
         "",
-        "checks that the column holds CrowdTwist user ids, and has it titled CTUserID.",
-        f"{_CHECK_AND_DECIDE} Once approved, the segment's files may have that title.",
+        "Check that the column holds CrowdTwist user ids, and title it CTUserID.",
+        f"{_CHECK_AND_DECIDE} If you approve it, the segment's files may have that title.",
         as_warning="the ids were read from the column titled `id`, since no column is titled CTUserID.",
     ),
     Code.EMPTY: Page(
         HELD,
         "The file has no members, and the segment has some.",
         "",
-        "checks whether the audience is really empty, and if not, what went wrong in the export.",
+        "Check that the audience really is empty; if not, find out what went wrong in the export.",
         _CHECK_AND_DECIDE,
     ),
     Code.SHRUNK: Page(
         HELD,
         "The file has far fewer members than the segment.",
         "",
-        "checks whether the audience is really that small, and if not, what went wrong in the export.",
+        "Check that the audience really is that small; if not, find out what went wrong in the export.",
         _CHECK_AND_DECIDE,
     ),
     Code.BYTE_ORDER_MARK: Page(
@@ -358,67 +358,67 @@ PAGES: dict[Code, Page] = {
     ),
     Code.NOT_UTF8: Page(
         WARNING,
-        "The file holds bytes that are not UTF-8. Ids are digits, so none was misread.",
+        "The file holds bytes that are not UTF-8. No id was misread, since ids are digits.",
         "Character Set: UTF-8",
-        "changes the setting at the next occasion.",
+        "Change the setting when you next edit the job.",
         _NOTHING,
     ),
     Code.NO_LAST_NEWLINE: Page(
         WARNING,
-        "The last line does not end with a line break. The file is complete, unless its export was cut off.",
+        "The last line does not end with a line break. The file may have been cut off.",
         "",
-        "looks whether the export ran to its end, if the count of members surprises.",
+        "If the number of members is unexpected, check that the export ran to its end.",
         _NOTHING,
     ),
     Code.ENCLOSURE: Page(
         WARNING,
-        "Values are enclosed in quotes, and were read without them. Where some quotes may enclose line breaks and"
-        " others are part of the text, or what they enclose is no row, the rows between such quotes were rejected, or"
-        " each of their lines was read as a row; the warning says which.",
+        "Values are enclosed in quotes, and were read without them. If some quotes may enclose line breaks and others"
+        " are part of the text, or enclose no row, the rows between such quotes were rejected, or each of their lines"
+        " was read as a row; the warning says which.",
         "Field enclosure: None",
-        "changes the setting at the next occasion.",
+        "Change the setting when you next edit the job.",
         _NOTHING,
     ),
     Code.TITLE_SPELLING: Page(
         WARNING,
-        "The segment's name is spelled in other upper and lower case than before. It is the same segment.",
+        "The segment's name differs from before in upper and lower case. It is the same segment.",
         "Name: your segment name, spelled as before",
-        "spells the name as before.",
+        "Spell the name as before.",
         _NOTHING,
     ),
     Code.MOSTLY_CHANGED: Page(
         WARNING,
-        "More than half of the old members left, or more than half of the new ones just entered.",
+        "More than half of the old members left, or more than half of the members are new.",
         "",
-        "checks that the job exports the data source of this segment.",
-        "`ctsftp segment diff NAME` shows the change, `ctsftp segment rollback NAME` takes it back.",
+        "Check that the job exports the data source of this segment.",
+        "See the change with `ctsftp segment diff NAME`; take it back with `ctsftp segment rollback NAME`.",
     ),
     Code.DISK: Page(
         FAILED,
         "The disk could not be read or written.",
         "",
         _NOTHING,
-        "frees or repairs the disk; `ctsftp doctor` tells which.",
+        "Free or repair the disk that `ctsftp doctor` names.",
     ),
     Code.DATABASE: Page(
         FAILED,
         "The database could not be reached or written.",
         "",
         _NOTHING,
-        "repairs the database; `ctsftp doctor` tells what it finds.",
+        "Repair the database. `ctsftp doctor` says what is wrong.",
     ),
     Code.LOADER_DIED: Page(
         FAILED,
-        "The server died while it loaded this file. After three such deaths it is not tried again by itself.",
+        "The server died while it loaded this file. After three such deaths the file waits for an admin.",
         "",
         _NOTHING,
-        "looks for the cause (memory, disk) in the log, then `ctsftp upload retry ID`.",
+        "Find the cause in the log (memory, disk), then run `ctsftp upload retry ID`.",
     ),
     Code.INTERNAL: Page(
         FAILED,
         "Something happened that ctsftp did not expect.",
         "",
         _NOTHING,
-        "reports the log's lines about this upload to the engineers.",
+        "Report the log's lines about this upload to the engineers.",
     ),
 }

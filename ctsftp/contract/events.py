@@ -126,11 +126,13 @@ def _advice(kind: EventKind, data: dict[str, Any]) -> str:
     page = PAGES[Code(data["code"])]
     if kind is EventKind.UPLOAD_FAILED:
         return (
-            f"it waits until the admin acts, who {page.admin}" if data.get("waits") else "it is tried again by itself."
+            f"The file waits for the admin: {page.admin}"
+            if data.get("waits")
+            else "nothing, it is retried automatically."
         )
     if kind is EventKind.UPLOAD_HELD:
-        return f"the sender {page.sender} The admin decides: {page.admin}"
-    return f"the sender {page.sender} The admin {page.admin}"
+        return f"Sender: {page.sender} Then decide, as the admin: {page.admin}"
+    return f"Sender: {page.sender} Admin: {page.admin}"
 
 
 # What a number counts, in the words below.
@@ -157,13 +159,13 @@ _WORDS: dict[EventKind, Words] = {
     ),
     EventKind.UPLOAD_REJECTED: Words(
         "{what} was not updated: its file was refused",
-        "A file for {list} breaks the rules and was refused: {file}. What was there before is still in use."
+        "A file for {list} breaks the rules and was refused: {file}. The list before it is still in use."
         " {reason} What to do: {todo}",
     ),
     EventKind.UPLOAD_HELD: Words(
         "{what} was not updated: its file waits for a decision",
-        "A file for {list} was received and is held back, since using it could do harm: {file}. What was there"
-        " before is still in use. {reason} What to do: {todo}",
+        "A file for {list} is complete, but applying it could do harm, so it is held: {file}. The list before it is"
+        " still in use. {reason} What to do: {todo}",
     ),
     EventKind.UPLOAD_SUPERSEDED: Words(
         "An older file for {list} was put aside",
@@ -178,22 +180,22 @@ _WORDS: dict[EventKind, Words] = {
     EventKind.UPLOAD_CUT_OFF: Words(
         "A file from {client} did not arrive whole",
         "The connection broke while a file for {list} was sent: {file}.{others} What arrived of it, {kept_bytes}, can"
-        " be resumed; nothing was changed. What to do: if it is not sent again by itself, the sender runs the job"
-        " again.",
+        " be resumed; nothing was changed. What to do: if the job does not send it again by itself,"
+        " run the job again.",
     ),
     EventKind.UPLOAD_NOT_RENAMED: Words(
         "A file from {client} has a temporary name still",
         "The file {file} came at {received_at} into the folder {directory} of {client}. It would be a list, but its"
-        " name or its folder is a temporary one, and it was not renamed within an hour: it is not used. What to do: the"
-        " sender renames it, or puts it into / under its final name. Where the folder is the final one, the admin"
-        " names it in client.toml (directories).",
+        " name or its folder is a temporary one, and it was not renamed within an hour: it is not used. What to do, as"
+        " the sender: rename it, or put it into / under its final name. As the admin, if the folder is the final one:"
+        " name it in client.toml (directories).",
     ),
     EventKind.SEGMENT_OVERDUE: Words(
         "{what} is overdue",
         "No new file for {list} came in time: one is expected every {every}, the last one came at {heard_at}, and"
-        " the time was up at {overdue_at}. The old list is still in use. What to do: the sender opens the Connect"
-        " job in Responsys and looks at its own end date (jobs expire without a word), its schedule and its last"
-        " run. A job may start up to 15 minutes late: that is no reason to worry.",
+        " the time was up at {overdue_at}. The old list is still in use. What to do: open the Connect job in"
+        " Responsys, and check its end date (jobs expire silently), its schedule and its last run. A job may start up"
+        " to 15 minutes late: that is no reason to worry.",
     ),
     EventKind.SEGMENT_BACK: Words(
         "{what} is no longer overdue",
@@ -203,11 +205,11 @@ _WORDS: dict[EventKind, Words] = {
         "A key of {client} is about to expire",
         "After {expires_at} the client {client} can no longer sign in with the key {fingerprint} ({comment}), and"
         " its files will stop. What to do: ask the sender for a new public key and add it with `ctsftp key add"
-        " {client} FILE`, or have the old one's time extended.",
+        " {client} FILE`, or extend the old one.",
     ),
     EventKind.DISK_LOW: Words(
         "The server's disk is nearly full",
         "Uploads may take only {spare_bytes} more of the disk; when none is left, every file is refused."
-        " What to do: the admin frees or adds room.",
+        " What to do: free or add disk space.",
     ),
 }

@@ -31,7 +31,7 @@ def read_span(text: str) -> int:
     counts = found.groups(default="0") if found else ()
     seconds = sum(int(count) * unit for count, unit in zip(counts, _UNITS.values(), strict=False))
     if not MIN_S <= seconds <= MAX_S:
-        raise UsageError(f"{text!r} is no length of time: write 1d, 3h, 90m or 1d12h, from 1m to 366d.")
+        raise UsageError(f"{text!r} is not a length of time: write 1d, 3h, 90m or 1d12h, from 1m to 366d.")
     return seconds
 
 

@@ -111,7 +111,7 @@ def _why_no_line(line: bytes, max_line_bytes: int, *, is_all: bool) -> Fault | N
     elif any(map(_first_id, pieces(text.replace(b'"', b"") if is_all else text)[1:])) or (
         is_all and pieces(outside)[1:]
     ):
-        what = f"Another character stands in place of a line end ({invisible(text.decode('utf-8', 'replace'))})"
+        what = f"Another character is in place of a line end ({invisible(text.decode('utf-8', 'replace'))})"
     else:
         return line_too_long(1, max_line_bytes) if len(line) > max_line_bytes else None
     return fault(Code.LINE_ENDS, f"{what}: save it as CSV UTF-8, whose lines end in LF or CR LF.")
@@ -216,9 +216,9 @@ def _why_no_id_column(text: bytes, titles: list[str], wanted: Sequence[str]) -> 
     for delimiter, name in _OTHER_DELIMITERS.items():
         cells = [fold(title_of(cell).strip("'")) for cell in text.split(delimiter)]
         if _CONTRACT_TITLE in cells or (len(cells) > 1 and known & set(cells)):
-            return fault(Code.DELIMITER, f"The columns of the first line are divided by {name}.")
+            return fault(Code.DELIMITER, f"The columns of the first line are separated by {name}.")
     if (cell := _first_id(text)) is not None:
-        return fault(Code.NO_HEADER, f"The first line holds an id, {harmless(cell)}, and no column titles.")
+        return fault(Code.NO_HEADER, f"The first line holds an id, {harmless(cell)}, and not the column titles.")
     return _describe_titles(text, titles, known, " or ".join(wanted))
 
 
@@ -226,13 +226,13 @@ def _describe_titles(text: bytes, titles: list[str], known: set[str], names: str
     """Return the fault of a first line in which no column is one of ids, as far as it says what went wrong."""
     folded = list(map(fold, titles))
     if not text:
-        return fault(Code.NO_ID_COLUMN, "The first line, which must hold the titles, is blank.")
+        return fault(Code.NO_ID_COLUMN, "The first line is blank: it must hold the titles.")
     if folded == _ONLY_RESPONSYS_ID:
         return fault(Code.NO_ID_COLUMN, "The only column is RIID_: no field was selected for the export.")
     found = f"No column is titled {names}; the first line's titles are: {_listed(titles)}."
     for place, title in enumerate(titles, 1):
         if (hidden := invisible(title)) and _plain(title) in known:
-            what = f"Invisible characters ({hidden}) stand beside the title of column {place}"
+            what = f"Invisible characters ({hidden}) are beside the title of column {place}"
             return fault(Code.NO_ID_COLUMN, f"{what}, which without them is {harmless(visible(title))}.")
     if (spoiled := _spoiled(titles, known)) is not None:
         return _describe_spoiled(spoiled, titles[spoiled])

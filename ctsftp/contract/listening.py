@@ -12,7 +12,9 @@ def cannot_listen(exc: OSError, group: str, *, host: str, port: int, otherwise: 
 
     `otherwise` is what can be done as well, whatever the reason.
     """
-    told = f"Port {port} on {host} cannot be listened on ({cause(exc)})"
+    told = f"Cannot listen on port {port} of {host} ({cause(exc)})"
+    if exc.errno == errno.EADDRINUSE and not isinstance(exc, socket.gaierror):
+        told = f"Port {port} on {host} is already in use"
     return f"{told}: {_advice(exc, group, host, port)}{otherwise}, and start the server again."
 
 
@@ -25,9 +27,9 @@ def cause(exc: OSError) -> str:
 
 def _advice(exc: OSError, group: str, host: str, port: int) -> str:
     if isinstance(exc, socket.gaierror):
-        return f"{host} is no name that this machine knows, so set {group}__HOST to an address of its own"
+        return f"{host} is not a name that this machine knows: set {group}__HOST to an address of its own"
     if exc.errno in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
-        return f"{host} is no address of this machine, so set {group}__HOST to one that is, or to 0.0.0.0 for all"
+        return f"{host} is not an address of this machine: set {group}__HOST to one that is, or to 0.0.0.0 for all"
     if exc.errno in {errno.EACCES, errno.EPERM} and 0 < port < UNPRIVILEGED_PORT:
         return f"give the server CAP_NET_BIND_SERVICE, or set {group}__PORT to {UNPRIVILEGED_PORT} or more"
     return f"stop what uses it, or set {group}__PORT to another one"

@@ -132,7 +132,7 @@ def _read_stamped(name: str, prefix: str, stamp: re.Match[str]) -> SegmentFile |
     day = stamp["day"]
     title = fold_title(prefix[:-1] if prefix.endswith(("_", "-", " ")) else prefix)
     if not _is_date(day):
-        return _name_fault(name, f"holds {day}, which is no date (year, month, day)")
+        return _name_fault(name, f"holds {day}, which is not a date (year, month, day)")
     if any(unicodedata.category(character) in _UNUSABLE for character in name):
         return _name_fault(name, "holds control characters or is not UTF-8")
     if all(unicodedata.category(character) in _INVISIBLE for character in title):

@@ -93,7 +93,7 @@ def is_known_folder(folder: str, known: Collection[str | None]) -> bool:
 def directory_notice(folder: str) -> Notice:
     """Return the warning that a list was taken from a folder for the sake of earlier ones."""
     shown = harmless(folder, limit=_SHOWN_FOLDER_CHARACTERS)
-    found = f'The list stands in "{shown}", and was taken since lists of its segment came from there before.'
+    found = f'The list is in "{shown}", and was taken, because lists of its segment came from there before.'
     return notice(Code.DIRECTORY, fault(Code.DIRECTORY, found).reason)
 
 

@@ -260,7 +260,7 @@ class CsvReader:
         others = f"others are part of a value (line {self._rows.odd_line:,})"
         if settled.lost_line:
             what = f"Some quotes enclose values with line breaks (line {settled.lost_line:,})"
-            why = others if self._rows.odd_line else "what they enclose is no row"
+            why = others if self._rows.odd_line else "what they enclose is not a row"
             self._notices[Code.ENCLOSURE] = notice(Code.ENCLOSURE, f"{what}, and {why}: these lines were rejected.")
         elif settled.rows_line:
             what = f"Quotes that may enclose line breaks (line {settled.rows_line:,}) were read as text, since {others}"
@@ -294,7 +294,7 @@ class CsvReader:
         first = self._rows.first_fault
         if first and bad * REJECTED_ONE_IN > rows:
             found = (
-                f"{bad:,} of {some(rows, 'row')} with an id were rejected, more than one in {REJECTED_ONE_IN}."
+                f"{bad:,} of {some(rows, 'row')} with an id were rejected, more than 1 in {REJECTED_ONE_IN}."
                 f' The first of them: line {first.line:,}, "{first.value}", {first.reason}.'
             )
             cure = next((setting for cause, setting in _CURES.items() if first.reason.endswith(cause)), "")

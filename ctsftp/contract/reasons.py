@@ -15,15 +15,15 @@ NOT_AN_ID = f"the id is not a whole number of 1 to {MAX_ID_DIGITS} digits"
 OUT_OF_RANGE = f"the id is not between 1 and {MAX_ID}"
 SPREADSHEET = "the id is a decimal number, as a spreadsheet writes it, and may have lost digits: export whole numbers"
 THOUSANDS = "the id has thousands separators: export whole numbers"
-APOSTROPHE = "an apostrophe stands beside the id, as spreadsheets mark text: export whole numbers"
+APOSTROPHE = "an apostrophe is beside the id, as spreadsheets mark text: export whole numbers"
 FORMULA = "the id is a spreadsheet's formula: export whole numbers"
-SPLIT_ID = "the id seems to hold commas, which divide columns here: export whole numbers"
+SPLIT_ID = "the id seems to hold commas, which separate columns here: export whole numbers"
 LINE_BREAK = "a value holds a line break, or is missing"
 MOVED_ID = "a comma in a value may have moved the id"
-BROKEN_QUOTE = "a quote is not closed, or stands inside a value"
-OPEN_QUOTE = "the row stands between quotes that may hold a line break"
+BROKEN_QUOTE = "a quote is not closed, or is inside a value"
+OPEN_QUOTE = "the row is between quotes that may hold a line break"
 INNER_BREAK = "the line holds a line break of another kind than LF or CR LF"
-JOINT = "a byte-order mark or Ctrl-Z stands within the line, as where files were joined"
+JOINT = "a byte-order mark or Ctrl-Z is within the line, as in joined files"
 FOOTER = "the row is a footer: its id is the number of rows"
 
 SHOWN_INVISIBLE = 3
@@ -74,7 +74,7 @@ def _why_no_number(shown: str) -> str:
     if read_id(shown.strip("'\u2018\u2019\u02bc`").encode()):
         return APOSTROPHE
     if (names := invisible(shown)) and read_id(visible(shown).encode()):
-        return f"an invisible character stands beside the id ({names}): export whole numbers"
+        return f"an invisible character is beside the id ({names}): export whole numbers"
     return NOT_AN_ID
 
 

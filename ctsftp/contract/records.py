@@ -241,7 +241,7 @@ def _set_aside(layout: Layout, lines: Sequence[bytes], walk: Walk, found: Rows) 
     )
     found.aside += as_lines.rows
     if found.aside > MAX_ASIDE:
-        what = f"More than {MAX_ASIDE:,} lines stand between quotes that may hold line breaks"
+        what = f"More than {MAX_ASIDE:,} lines are between quotes that may hold line breaks"
         found.fault = fault(Code.BROKEN_QUOTE, f"{what}, up to line {found.line:,}.")
         return 0, 0
     return _taken(len(lines), 0, found)

@@ -42,7 +42,7 @@ def sniff(head: bytes, *, window_bytes: int) -> Fault | None:
     if packing := _packing(head):
         return fault(Code.PACKED, f"The file is compressed or encrypted: its first bytes are those of {packing}.")
     if not head.removeprefix(BYTE_ORDER_MARK):
-        return fault(Code.EMPTY_FILE, "The file is empty: it has not even a header row.")
+        return fault(Code.EMPTY_FILE, "The file is empty: it has no header row.")
     for mark, charset in _FOREIGN_MARKS.items():
         if head.startswith(mark):
             return fault(Code.CHARSET, f"The file is {charset}, by the byte-order mark that it begins with.")

@@ -28,9 +28,9 @@ class State(StrEnum):
 # From, to, and the event that moves: the diagram is printed from it in this order.
 MOVES: dict[tuple[State, State], str] = {
     (State.RECEIVED, State.LOADING): "its turn has come",
-    (State.RECEIVED, State.IGNORED): "its name is no segment file's",
+    (State.RECEIVED, State.IGNORED): "its name does not look like a segment file",
     (State.RECEIVED, State.REJECTED): "its name or its first bytes break the contract",
-    (State.LOADING, State.LOADED): "its members are the segment's now",
+    (State.LOADING, State.LOADED): "its list was applied",
     (State.LOADING, State.DUPLICATE): "the same name and bytes were applied or are held",
     (State.LOADING, State.SUPERSEDED): "its stamp is older than the segment's newest",
     (State.LOADING, State.HELD): "a guard asks for an admin",
@@ -38,7 +38,7 @@ MOVES: dict[tuple[State, State], str] = {
     (State.LOADING, State.RETIRED): "the segment is retired",
     (State.LOADING, State.FAILED): "the fault is ours",
     (State.LOADING, State.RECEIVED): "the load was interrupted",
-    (State.FAILED, State.RECEIVED): "tried again, by itself or by `upload retry`",
+    (State.FAILED, State.RECEIVED): "retried, automatically or by `upload retry`",
     (State.REJECTED, State.RECEIVED): "`upload retry`",
     (State.RETIRED, State.RECEIVED): "`upload retry`, once its segment is restored",
     (State.HELD, State.RECEIVED): "`upload approve`",

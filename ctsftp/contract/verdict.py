@@ -187,7 +187,7 @@ def _ask_guards(case: Case, segment: SegmentFacts | None) -> Iterator[tuple[Code
     """Yield the code and the reason of every guard that holds the file, in their order."""
     file, members, guards = case.file, case.members, case.guards
     if segment and segment.rolled_back:
-        yield Code.ROLLED_BACK, "The segment was rolled back: its uploads are held until one is approved."
+        yield Code.ROLLED_BACK, "The segment was rolled back: new uploads are held until one is approved."
     days_ahead = (file.day - case.today).days
     if guards.future_days is not None and days_ahead > guards.future_days:
         found = f"The stamp {file.stamp} is {some(days_ahead, 'day')} after {case.today}, when the file was judged"

@@ -29,7 +29,10 @@ Key = tuple[str, int]  # an upload, and the snapshot that it is compared with
 
 
 class Approvals:
-    """Counts what held uploads would change; `find` gives an upload's file, None where it is not here."""
+    """Counts what held uploads would change; `find` gives an upload's file, None where it is not here.
+
+    `changed` is told the client when something was counted that somebody did not wait for.
+    """
 
     def __init__(
         self,
@@ -39,6 +42,7 @@ class Approvals:
         tasks: asyncio.TaskGroup,
         find: Callable[[Upload], Awaitable[StoredUpload | None]],
         config_of: Callable[[str], ClientConfig],
+        changed: Callable[[str], None] = lambda _client: None,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -48,16 +52,18 @@ class Approvals:
         self._counted: OrderedDict[Key, tuple[int, int] | None] = OrderedDict()
         self._counting: dict[Key, asyncio.Task[None]] = {}
         self._one = asyncio.Lock()
-        # Told the client when something was counted that somebody did not wait for.
-        self.changed: Callable[[str], None] = lambda _client: None
+        self._changed = changed
 
     async def if_approved(self, uploads: Sequence[Upload], *, wait_s: float | None) -> dict[str, IfApproved]:
         """Tell it of these uploads by their ids, of each as much as is known within `wait_s` (None: all of it)."""
         found, keys = {}, {}
-        for upload in uploads:
-            segment = await self._segment(upload)
+        current = [await self._segment(upload) for upload in uploads]
+        for upload, segment in zip(uploads, current, strict=True):
             if segment is None:
                 found[upload.id] = IfApproved(now=None, enter=upload.members, leave=0)
+                continue
+            if segment.retired:
+                found[upload.id] = IfApproved(now=0, enter=0, leave=0, retired=True)
                 continue
             found[upload.id] = IfApproved(now=segment.members)
             keys[upload.id] = key = (upload.id, segment.snapshot_id)
@@ -101,7 +107,7 @@ class Approvals:
         self._counted[key] = counts
         while len(self._counted) > KEPT_COUNTS:
             self._counted.popitem(last=False)
-        self.changed(upload.client)
+        self._changed(upload.client)
 
     async def _ids(self, upload: Upload) -> Ids | None:
         """Read the file's ids; None where that cannot be done here."""

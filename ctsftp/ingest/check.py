@@ -15,6 +15,7 @@ from ctsftp.ingest.naming import IGNORED
 from ctsftp.ingest.reading import Reading, id_titles, read_in_thread
 from ctsftp.ingest.settings import IngestSettings
 from ctsftp.model.records import Findings, UploadOut, warnings_out
+from ctsftp.model.twins import Twin, say_twin
 from ctsftp.store.store import Store
 
 # What a reading finds that is shown of an upload, in its order.
@@ -25,7 +26,8 @@ _FOUND = [name for name in UploadOut.__annotations__ if name in Findings.__annot
 class Preview:
     """The verdict on a file; `reading` is None where its name decides, `entered` and `left` where nothing is known.
 
-    `notices` are the warnings of a file that would load, about what it does to its segment.
+    `notices` are the warnings of a file that would load, about what it does to its segment; `twin` is what a duplicate
+    is the same as.
     """
 
     filename: str
@@ -35,6 +37,7 @@ class Preview:
     entered: int | None = None
     left: int | None = None
     notices: Sequence[Notice] = ()
+    twin: Twin | None = None
 
     @property
     def setting(self) -> str:
@@ -55,7 +58,7 @@ class Preview:
             "stamp": self.name.stamp if self.name else None,
             "state": self.verdict.state.value,
             "code": code.value if code else None,
-            "reason": self.verdict.reason or None,
+            "reason": say_twin(self.twin) if self.twin else self.verdict.reason or None,
             "setting": self.setting or None,
             **{name: found.get(name) for name in _FOUND},
             "warnings": warnings_out(notices),
@@ -97,7 +100,9 @@ async def check(
     verdict = case.verdict(facts, twin)
     told = [title_notice(segment.title, name.title), change_notice(segment.members, entered, left)]
     notices = [one for one in told if one] if verdict.state is State.LOADED else []
-    return Preview(path.name, name, verdict, reading, entered, left, notices)
+    is_same = verdict.state is State.DUPLICATE
+    same = await store.ledger.same_file(client, path.name, reading.sha256) if is_same else None
+    return Preview(path.name, name, verdict, reading, entered, left, notices, same)
 
 
 async def check_content(path: Path, *, config: ClientConfig, settings: IngestSettings) -> Preview:

@@ -22,13 +22,13 @@ from ctsftp.contract.names import SegmentFile, read_name
 from ctsftp.contract.places import Elsewhere, Named, directory_notice
 from ctsftp.contract.reasons import NO_ID
 from ctsftp.contract.states import State
-from ctsftp.contract.verdict import Case, SegmentFacts, Verdict, change_notice
+from ctsftp.contract.verdict import Case, SegmentFacts, Verdict
 from ctsftp.errors import CtsftpError, DiskError, StoreError
 from ctsftp.ingest.inspection import Inspected, Inspections
 from ctsftp.ingest.naming import IGNORED, TOUCHED
 from ctsftp.ingest.reading import Reading, id_titles, max_rows_of, read_in_thread
 from ctsftp.ingest.settings import IngestSettings
-from ctsftp.model.records import Facts, NewUpload, Outcome, Uncounted, Upload
+from ctsftp.model.records import Facts, NewUpload, Outcome, Upload
 from ctsftp.model.twins import say_twin
 from ctsftp.spool.stored import StoredUpload
 from ctsftp.store.snapshots import bytes_to_write
@@ -262,20 +262,23 @@ class Loader:
             if is_to_load or case.verdict(*await self._facts_and_twin(upload, name), approved).state is State.LOADED:
                 await self._require_room(upload, bytes_to_write(reading.members))
                 await self._judged(upload, replace(TO_LOAD, reason=await self._remark(upload, reading)))
-                snapshot = await self._store.snapshots.begin(upload.id, reading.members)
-                await self._store.snapshots.add_members(snapshot, reading.ids)
+                snapshot = await self._store.snapshots.write(upload.id, reading.ids)
+                reading.drop_ids()
             outcome = await self._store.snapshots.publish(
-                upload.id,
-                snapshot,
-                judge=case.verdict,
-                rejects=reading.rejected_rows,
-                **reading.facts,
+                upload.id, snapshot, judge=case.verdict, rejects=reading.rejected_rows, **reading.facts
             )
-        self._tell(upload, outcome.state, outcome.code, reading)
+        self._tell(upload, outcome.state, outcome.code, reading, outcome)
         if outcome.state is not State.LOADED:
             await self._judged(upload, await self._as_told(upload, outcome))
-        if outcome.uncounted:
-            await self.count_changes(outcome.uncounted)
+        if not outcome.is_tidy:
+            await self._tidy_rows(upload, name)
+
+    async def _tidy_rows(self, upload: StoredUpload, name: SegmentFile) -> None:
+        """Bring up the rows that the next list will need; nobody reads them, so a fault is none of the load's."""
+        try:
+            await self._store.rows.tidy(upload.client, name.key)
+        except CtsftpError as exc:
+            log.warning("rows not tidied", upload=upload.id, error=str(exc))
 
     async def _as_told(self, upload: StoredUpload, outcome: Outcome) -> Verdict:
         """Give the verdict as its sender is told it: of what came before, sent again, what has become of that."""
@@ -302,27 +305,6 @@ class Loader:
                 " left free (free_floor_bytes, free_floor_percent). It is loaded when there is room."
             )
         self._promised[upload.id] = needed_bytes
-
-    async def count_changes(self, uncounted: Uncounted) -> None:
-        """Count who entered and who left with a snapshot; it follows the publishing and never delays it.
-
-        The members are the segment's already, so a fault of the database is no fault of the load: the next
-        start finds what is uncounted.
-        """
-        try:
-            await self._count_changes(uncounted)
-        except CtsftpError as exc:
-            log.warning("changes not counted", snapshot=uncounted.snapshot_id, error=str(exc))
-
-    async def _count_changes(self, uncounted: Uncounted) -> None:
-        entered = left = 0
-        async for came, went in self._store.snapshots.stream_changes(uncounted.previous_id, uncounted.snapshot_id):
-            entered += len(came)
-            left += len(went)
-        notice = change_notice(uncounted.previous_members, entered, left)
-        await self._store.snapshots.set_changes(
-            uncounted.snapshot_id, entered=entered, left=left, warnings=[notice] if notice else []
-        )
 
     async def _end(
         self, upload: StoredUpload, state: State, why: Fault | Verdict | None = None, reading: Reading | None = None
@@ -371,7 +353,14 @@ class Loader:
         else:
             self._try_again(upload, delay_s)
 
-    def _tell(self, upload: StoredUpload, state: State, code: str | None, reading: Reading | None) -> None:
+    def _tell(
+        self,
+        upload: StoredUpload,
+        state: State,
+        code: str | None,
+        reading: Reading | None,
+        outcome: Outcome | None = None,
+    ) -> None:
         log.info(
             "verdict",
             upload=upload.id,
@@ -382,6 +371,8 @@ class Loader:
             rows=reading.rows if reading else None,
             members=reading.members if reading else None,
             rejected=reading.rejected if reading else None,
+            entered=outcome.entered if outcome else None,
+            left=outcome.left if outcome else None,
         )
         self._told(upload, state, code, reading)
 

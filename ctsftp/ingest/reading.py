@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from ctsftp.clients.config import ClientConfig
 from ctsftp.contract.codes import Code, Fault, Notice, fault
+from ctsftp.contract.counting import some
 from ctsftp.contract.names import SegmentFile
 from ctsftp.contract.reader import CsvReader, RejectedRow
+from ctsftp.contract.rows import NO_IDS
 from ctsftp.contract.titles import CONTRACT_TITLE, ID_TITLES
 from ctsftp.contract.verdict import NO_SIGNS, Case, Guards, Signs
 from ctsftp.lists import is_scattered
@@ -26,13 +28,14 @@ IDS_AT_ONCE = 100_000  # compared with their neighbours: bounds the memory beyon
 Ids = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reading:
     """What a file holds. `ids` are its members, ascending, each once; rows = members + duplicates + rejected."""
 
     sha256: str
     size: int
     rows: int
+    members: int
     duplicates: int
     rejected: int
     ids: Ids
@@ -41,10 +44,9 @@ class Reading:
     rejected_rows: list[RejectedRow] = field(default_factory=list)
     signs: Signs = NO_SIGNS
 
-    @property
-    def members(self) -> int:
-        """How many members the file names."""
-        return len(self.ids)
+    def drop_ids(self) -> None:
+        """Let go of the ids, which are the memory that a load takes, once they are written."""
+        self.ids = NO_IDS
 
     @property
     def facts(self) -> Facts:
@@ -117,6 +119,7 @@ def read_file(
         sha256=digest.hexdigest(),
         size=size,
         rows=reader.rows,
+        members=len(members),
         duplicates=duplicates,
         rejected=reader.rejected,
         ids=members,
@@ -131,7 +134,7 @@ def _scatter(members: Ids) -> Fault | None:
     """Refuse ids that lie too far apart to be kept: hashes, say."""
     if not is_scattered(members):
         return None
-    found = f"Its {len(members):,} ids lie scattered, from {members[0]} to {members[-1]}: they are no CTUserIDs."
+    found = f"Its {some(len(members), 'id')} are scattered from {members[0]} to {members[-1]}: they are not CTUserIDs."
     return fault(Code.SCATTERED, found)
 
 

@@ -30,7 +30,7 @@ def changes(old: MemberList, new: MemberList, *, above: int = 0) -> Iterator[Cha
     """Give the changes from the ids greater than `above` on, in their order, some parts' worth at a time."""
     before, after = _Side(old, above), _Side(new, above)
     while before.part and after.part:
-        if before.part.digest and before.part.digest == after.part.digest and before.part.first == after.part.first:
+        if before.part.is_like(after.part):
             until = before.part.last
             before.next()
             after.next()

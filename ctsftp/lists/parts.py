@@ -34,6 +34,11 @@ class Part:
     members: int
     digest: str
 
+    def is_like(self, other: "Part") -> bool:
+        """Tell whether two parts that were written are of the same bytes."""
+        mine, theirs = ((part.first, part.last, part.members, part.digest) for part in (self, other))
+        return bool(self.digest) and mine == theirs
+
 
 @dataclass(frozen=True, slots=True)
 class MemberList:
@@ -48,12 +53,17 @@ class MemberList:
         return sum(part.members for part in self.parts)
 
     def pages(self, above: int, limit: int) -> Iterator[Ids]:
-        """Give the ids greater than `above`, ascending, in pages of one part each and at most `limit` ids."""
+        """Give the ids greater than `above`, ascending, in pages of `limit` ids; the last may be shorter."""
+        rest = NO_IDS
         for part in self.parts:
             if part.last > above:
                 ids = to_ids(self.load(part))
-                start = int(np.searchsorted(ids, above, "right"))
-                yield from (ids[at : at + limit] for at in range(start, len(ids), limit))
+                rest = np.concatenate([rest, ids[np.searchsorted(ids, above, "right") :]])
+                while len(rest) >= limit:
+                    yield rest[:limit]
+                    rest = rest[limit:]
+        if len(rest):
+            yield rest
 
 
 def build(ids: Ids) -> Iterator[tuple[Part, bytes]]:

@@ -34,7 +34,7 @@ _HELD: dict[str, str] = {
     Code.UNFINISHED: "nothing, if the file is whole; else run the job again",
     Code.FOOTER: "the last row, if it is a count of the rows",
     Code.ID_TITLE: "the title of the id column, if it has CTUserIDs: CTUserID",
-    Code.EMPTY: "nothing, if nobody is to be in the segment",
+    Code.EMPTY: "nothing, if the segment should be empty",
     Code.SHRUNK: "nothing, if the audience is that small",
 }
 # Of a list that was used with a warning that names no setting.
@@ -89,7 +89,7 @@ def render_index(receipts: Iterable[Receipt]) -> bytes:
     shown = [
         "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]) for line in lines
     ]
-    about = f"Your newest files, the newest first. More on each stands beside this, as FILE.txt; see {README_NAME}."
+    about = f"Your newest files, the newest first. FILE.txt beside this says more about each; see {README_NAME}."
     return "\n".join([about, "", *shown]).encode(errors="replace") + b"\n"
 
 
@@ -184,7 +184,7 @@ def _sender(code: str | None) -> str:
 
 
 def _readme(sheet: SheetOut, directories: Sequence[str]) -> Iterator[str]:
-    yield from _section("What stands here")
+    yield from _section("What is here")
     yield from _wrapped(
         f"{INDEX_NAME} has a line for each of your newest files: what became of it, and what to change. FILE.txt says"
         f" more of each. {DETAILS_NAME}/ has the same as JSON, and the rows that were rejected, as CSV. Nothing here"

@@ -85,7 +85,7 @@ class Receipt(Upload):
 
     @property
     def current(self) -> bool:
-        """Whether its members are the segment's now."""
+        """Whether its list was applied."""
         return is_current(self.periods)
 
     @property
@@ -112,14 +112,14 @@ class Receipt(Upload):
 
 
 _MEANS = {
-    State.RECEIVED: "It arrived complete, and its load has not begun. Look again in a minute.",
+    State.RECEIVED: "It arrived completely, and waits to be loaded. Look again in a minute.",
     State.LOADING: "It is being loaded. Look again in a minute.",
-    State.SUPERSEDED: "It was not applied: a newer file of this segment had been.",
+    State.SUPERSEDED: "It was not applied: a newer file of this segment was applied before.",
     State.REJECTED: "It was not applied.",
-    State.FAILED: "The fault is the server's. The file is safe: it need not be sent again.",
+    State.FAILED: "The fault is the server's. The file is safe: do not send it again.",
     State.RETIRED: "It was not applied: the segment was retired when it came.",
     State.DISCARDED: "It was not applied: the server's admin discarded it.",
-    State.IGNORED: "It is no list by its name, so it was kept and not loaded.",
+    State.IGNORED: "The name does not look like a segment file, so it was stored but not loaded.",
 }
 
 
@@ -207,7 +207,7 @@ def _facts(receipt: Receipt) -> Iterator[tuple[str, str]]:
     yield "Ids from", f"the column titled {harmless(receipt.id_title)}" if receipt.id_title else ""
     if receipt.rejected:
         first = f"the first {KEPT_REJECTED:,} of them" if receipt.rejected > KEPT_REJECTED else "they"
-        yield "Rejected", f"{receipt.rejected:,}: {first} stand in the file of details/ that ends in {Kind.REJECTED}"
+        yield "Rejected", f"{receipt.rejected:,}: {first} are in details/, in the file that ends in {Kind.REJECTED}"
     yield "Size", some(receipt.size, "byte")
     yield "SHA-256", receipt.sha256 or ""
     yield "Received", receipt.received_at

@@ -167,7 +167,7 @@ class SegmentOut(TypedDict):
 
     client: str
     segment: str
-    members: int
+    members: Annotated[int, Says("of its list; of a retired segment nobody is a member until it is restored")]
     stamp: str
     loaded_at: str
     upload_id: str
@@ -244,7 +244,7 @@ class SnapshotOut(TypedDict):
     loaded_at: str
     upload_id: str
     filename: str
-    current: bool
+    current: Annotated[bool, Says("what readers have; of a retired segment, what they have again once it is restored")]
     previous: Annotated[bool, Says("what readers had before: a rollback without a number makes it current")]
     counted_from: Annotated[int | None, Says("the number of what `entered` and `left` are counted against")]
     periods: Annotated[list[PeriodOut], Says("when readers had it, old to new")]
@@ -285,9 +285,10 @@ class Snapshot:
 class IfApprovedOut(TypedDict):
     """What a held upload would change if it were approved now."""
 
-    members_now: Annotated[int | None, Says("null where there is no segment yet")]
+    members_now: Annotated[int | None, Says("null if there is no segment yet")]
     enter: Annotated[int | None, Says("null while it is counted, or cannot be at this node")]
     leave: Annotated[int | None, Says("null while it is counted, or cannot be at this node")]
+    retired: Annotated[bool, Says("the segment takes no files until it is restored: nothing can be approved")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,13 +296,14 @@ class IfApproved:
     """What a held upload would change if it were approved now.
 
     `now` is how many members the segment has, None if there is none yet. `enter` and `leave` are None while they
-    are counted, and where they cannot be.
+    are counted, and where they cannot be. Of a segment that is `retired` nothing can be approved.
     """
 
     now: int | None
     enter: int | None = None
     leave: int | None = None
     is_counting: bool = False
+    retired: bool = False
 
     @property
     def members_now(self) -> int | None:
@@ -314,7 +316,7 @@ class IfApproved:
 
 
 class _Standing(TypedDict):
-    current: Annotated[bool, Says("whether its members are the segment's now")]
+    current: Annotated[bool, Says("whether its list was applied")]
     periods: Annotated[list[PeriodOut], Says("when readers had its list, old to new")]
     if_approved: Annotated[IfApprovedOut | None, Says("null unless it is held")]
     duplicate_of: Annotated[str | None, Says("the upload that a duplicate is the same as; null for any other")]
@@ -355,26 +357,19 @@ class Diff:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Uncounted:
-    """A published snapshot whose `entered` and `left`, against the one before it, were not counted yet."""
-
-    snapshot_id: int
-    previous_id: int
-    previous_members: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a publishing ended: `number` is the snapshot's in its segment, None unless `state` is loaded.
+    """How a publishing ended: `number` is the snapshot's in its segment, and who came and went is counted.
 
-    `uncounted` is the work that a publishing leaves behind, None if there is none.
+    These are None unless `state` is loaded. Where rows of the list before are left, it is not tidy: `RowSets.tidy`.
     """
 
     state: State
     code: str | None = None
     reason: str | None = None
     number: int | None = None
-    uncounted: Uncounted | None = None
+    entered: int | None = None
+    left: int | None = None
+    is_tidy: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,9 +94,9 @@ def say_when_current(periods: Sequence[Period]) -> str:
         return "It was loaded."
     end = say_end(periods)
     return (
-        f"Its members were the segment's {end}."
+        f"The segment had these members {end}."
         if end
-        else f"Its members are the segment's, since {_minute(periods[-1].since)}."
+        else f"The segment has these members, since {_minute(periods[-1].since)}."
     )
 
 

@@ -75,7 +75,7 @@ class Messages:
 
         sender = _sender(address)
         if sender is None:
-            return "apprise does not know this address any more"
+            return "apprise no longer knows this address"
         target = apprise.Apprise()
         target.add(sender)
         said = apprise.LogCapture(level=logging.WARNING, fmt="%(message)s")  # type: ignore[no-untyped-call]

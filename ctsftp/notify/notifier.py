@@ -26,6 +26,8 @@ from ctsftp.store.outbox import Outbox
 TEST_KIND = "hook.test"
 TEST_WORDS = Words("This is a test", "If you can read this, ctsftp reaches you here. There is nothing to do.")
 MAX_DOUBLINGS = 32
+DELIVERIES_AT_ONCE = 100  # of a hook, whose outcome is written down together
+MESSAGES_AT_ONCE = 20  # events in one message to people: more than anybody reads
 # What another node wrote down, or is delivering, is looked for as often as this.
 OTHER_NODE_S = 1.0
 
@@ -97,7 +99,7 @@ class Notifier:
         """Deliver to one hook all that is due; no error leaves the task: it would end the program."""
         try:
             async with self._outbox.alone(hook.id) as mine:
-                while mine and (due := await self._outbox.due(hook.id, self._now(), limit=self._settings.batch)):
+                while mine and (due := await self._outbox.due(hook.id, self._now(), limit=DELIVERIES_AT_ONCE)):
                     await (self._post_all(hook, hook.secret, due) if hook.secret else self._send_all(hook, due))
             if not mine:  # another node delivers, and may have looked just before our event came
                 await asyncio.sleep(OTHER_NODE_S)
@@ -130,7 +132,7 @@ class Notifier:
 
     async def _send_all(self, hook: Hook, due: Sequence[Delivery]) -> None:
         """Send one message that tells of several events: a flood of them is no flood of messages."""
-        several = due[: self._settings.messages_at_once]
+        several = due[:MESSAGES_AT_ONCE]
         error = await self._messages.send(hook.url, [_words(delivery.event) for delivery in several])
         await self._outbox.settle([self._attempt(delivery, error) for delivery in several])
 

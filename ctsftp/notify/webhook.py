@@ -144,7 +144,7 @@ def read_url(address: str) -> httpx.URL:
             return url
     except (httpx.InvalidURL, ValueError):
         pass
-    raise UsageError("That is no web address: write https://HOST/PATH.")
+    raise UsageError("That is not a web address: write https://HOST/PATH.")
 
 
 def shown_url(address: str) -> str:

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ctsftp.clients.authorized_keys import Refusal
 from ctsftp.clients.folder import Clients
@@ -17,14 +17,32 @@ from ctsftp.errors import CtsftpError
 from ctsftp.sftp.negotiation import Mismatch
 from ctsftp.sftp.sums import Sums
 
-if TYPE_CHECKING:
-    from ctsftp.sftp.login import Login, LoginRefused
-
 MAX_ATTEMPTS = 500
 NAMES_HOLD_S = 10.0  # for which a list of the clients is good enough
 SIGNED_IN, REFUSED, NO_MATCH = "signed in", "refused", "no match"
 SAID_CHARS = 200  # of a reason that a stranger wrote, which may be as long as a packet
 UNKNOWN_KIND = "unknown"  # the peer left without a list of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A login that succeeded."""
+
+    client: str
+    address: str
+    fingerprint: str
+    algorithm: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoginRefused:
+    """A connection that ended without a login: its best try, and the keys that it offered."""
+
+    client: str
+    address: str
+    fingerprint: str
+    cause: Refusal
+    keys: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +80,7 @@ class Attempts:
         newest_first = sorted(found, key=lambda entry: entry[1], reverse=True)
         return [{"at": at.isoformat(), "times": times, **asdict(attempt)} for attempt, at, times in newest_first]
 
-    def signed_in(self, login: "Login", software: str) -> None:
+    def signed_in(self, login: Login, software: str) -> None:
         """Note a login."""
         self._note(
             Attempt(
@@ -74,7 +92,7 @@ class Attempts:
             )
         )
 
-    def refused(self, refused: "LoginRefused", software: str) -> None:
+    def refused(self, refused: LoginRefused, software: str) -> None:
         """Note a login that was refused; look whose user name it may have been meant to be, if it is nobody's."""
         attempt = Attempt(
             outcome=REFUSED,
@@ -161,7 +179,7 @@ class Attempts:
             )
 
 
-def keys_offered(refused: "LoginRefused") -> str:
+def keys_offered(refused: LoginRefused) -> str:
     """Say how many keys were offered, where none of them was the client's; "" for any other refusal."""
     if refused.cause is not Refusal.UNKNOWN_KEY:
         return ""

@@ -4,24 +4,22 @@ Refusals are cheap and come in floods, so they are told to the admin in sums: th
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import replace
 from socket import socket
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import structlog
 from asyncssh import DISC_TOO_MANY_CONNECTIONS
 
 from ctsftp.clients.addresses import matches
 from ctsftp.sftp.admission import Admission, Crowd
+from ctsftp.sftp.asyncssh_seam.connection import SshConnection
 from ctsftp.sftp.penalties import EarlyEnds, Offence, Penalties, Penalty, source_of
 from ctsftp.sftp.settings import SftpSettings
 from ctsftp.sftp.standing import KnownAddresses, Standing
 from ctsftp.sftp.sums import Sums
-
-if TYPE_CHECKING:
-    from ctsftp.sftp.login import Connection
 
 PENALTY = "penalty"
 
@@ -32,12 +30,21 @@ NOT_NOW = "Not allowed at this time."
 log = structlog.get_logger()
 
 
+class Visitor(Hashable, Protocol):
+    """A connection that may be turned away; `greeted` tells whether it was told the server's version."""
+
+    ssh: SshConnection
+    address: str
+    greeted: bool
+    turned_away: bool
+
+
 class Door:
     """Counts who is connected, remembers who behaved badly, and turns away."""
 
     def __init__(self, settings: SftpSettings, *, clock_s: Callable[[], float]) -> None:
         self._clock_s = clock_s
-        self._crowd: Admission[Connection] = Admission(
+        self._crowd: Admission[Visitor] = Admission(
             settings, chance=random.SystemRandom().random, draw=random.SystemRandom().choice
         )
         self._settings = settings
@@ -62,7 +69,7 @@ class Door:
         """Turn a newcomer away where too many come."""
         self._end(peer, address, limit, TRY_LATER)
 
-    def arrive(self, connection: "Connection") -> bool:
+    def arrive(self, connection: Visitor) -> bool:
         """Let a connection begin, or end it; another one may have to go in its place."""
         if self._refuses(connection.address):
             self._turn_away(connection, PENALTY, NOT_NOW)
@@ -77,14 +84,14 @@ class Door:
             self._turn_away(arrival.leaves, arrival.limit, TRY_LATER)
         return arrival.leaves is not connection
 
-    def sign_in(self, connection: "Connection", client: str) -> bool:
+    def sign_in(self, connection: Visitor, client: str) -> bool:
         """Count a login, and know its address from now on, unless the client has as many connections as it may."""
         if not self._crowd.sign_in(connection, client):
             return False
         self._known.note(connection.address, self._clock_s())
         return True
 
-    def leave(self, connection: "Connection") -> None:
+    def leave(self, connection: Visitor) -> None:
         """Count a connection no longer."""
         self._crowd.leave(connection)
 
@@ -125,11 +132,10 @@ class Door:
             peer.send(f"{text}\r\n".encode())
         self._refused.tell(cause, address=address)
 
-    def _turn_away(self, connection: "Connection", cause: str, text: str) -> None:
+    def _turn_away(self, connection: Visitor, cause: str, text: str) -> None:
         connection.turned_away = True
         if connection.greeted:
             connection.ssh.disconnect(DISC_TOO_MANY_CONNECTIONS, text)
         else:
-            connection.ssh._send(f"{text}\r\n".encode())  # noqa: SLF001  there is no public way before the version
-            connection.ssh.abort()
+            connection.ssh.end_before_version(text)
         self._refused.tell(cause, address=connection.address)

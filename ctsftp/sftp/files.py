@@ -55,7 +55,6 @@ class ClientFiles(SFTPServer):
         note: Callable[[str], None],
     ) -> None:
         super().__init__(channel)
-        self.explicit_close = False
         self.requests = 0
         self.refuses_new = False
         self.limits = context.limits
@@ -101,11 +100,19 @@ class ClientFiles(SFTPServer):
             raise LimitError("The server is stopping: try again in a minute.")
         return await self._to_the_end(self._open_to_write(self._changeable(path), pflags))
 
-    async def close(self, file_obj: object) -> None:
-        """Publish what the client closed, or raise why not, which answers its CLOSE with FAILURE.
+    async def finish(self, file_obj: object) -> None:
+        """Publish what the client closed, or raise why not, which answers its CLOSE with FAILURE."""
+        if isinstance(file_obj, StagedFile):
+            self._writing.remove(file_obj)
+            await self._land(self._close(file_obj))
+        else:
+            await self.close(file_obj)
 
-        Also called for each handle that is open when a session ends, where it must end nothing well:
-        those are left to `abandon`, and the error stays in the session.
+    async def close(self, file_obj: object) -> None:
+        """Let go of what was read; asyncssh calls it for each handle that is open when a session ends.
+
+        There it must end nothing well: a file that is being written is left to `abandon`, and the error stays in the
+        session.
         """
         if isinstance(file_obj, OpenFile):
             self._reading.discard(file_obj)
@@ -116,12 +123,8 @@ class ClientFiles(SFTPServer):
         elif isinstance(file_obj, ReceiptFile):
             self._receipt_bytes -= len(file_obj.data)
             self.share.give_back(len(file_obj.data))
-        elif self.explicit_close:
-            staged = _writing(file_obj)
-            self._writing.remove(staged)
-            await self._land(self._close(staged))
         else:
-            raise EOFError("The session ended with open uploads.")
+            raise EOFError("The session ended with open uploads.")  # noqa: TRY004  no bug: a line that broke
 
     async def abandon(self) -> None:
         """End the session: turn every upload that is still open into a partial.

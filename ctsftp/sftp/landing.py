@@ -12,6 +12,7 @@ from typing import ParamSpec, TypeVar
 import structlog
 
 from ctsftp.contract.codes import Code, Fault
+from ctsftp.contract.names import read_name
 from ctsftp.errors import CtsftpError, FileRefusedError, LimitError
 from ctsftp.sftp.fairness import FairShare
 from ctsftp.sftp.receipts import ReceiptSource
@@ -26,6 +27,7 @@ from ctsftp.spool.stored import StoredUpload
 
 # Files that one rename of a folder makes uploads of; each costs as much as one of its own.
 MOST_IN_A_FOLDER = 1_000
+ANY_LIST = "A_20260101_0000.csv"
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -193,10 +195,18 @@ class Landings:
             log.warning("refused file still shown", client=self._client, upload=upload.id, error=str(exc))
 
     def _in_folder(self, old: HomePath, new: HomePath) -> list[tuple[HomePath, HomePath]]:
-        """Find the files that are uploads once their folder is moved, and are none yet; check that it can be moved."""
+        """Find the files that are uploads once their folder is moved, and are none yet; check that it can be moved.
+
+        A client may have 100,000 files in a folder, and its settings are read for each that is asked about: so only a
+        temporary folder is looked through, and only for what may be a list by its name.
+        """
         self._home.check_folder_move(old, new)
         found: list[tuple[HomePath, HomePath]] = []
+        if self._is_upload_name(old.child(ANY_LIST)):
+            return found
         for path, _ in self._home.walk(self._home.files, below=old):
+            if read_name(path.name) is None:
+                continue
             moved = HomePath((*new.parts, *path.parts[len(old.parts) :]))
             if self._is_upload_name(moved) and not self._is_upload_name(path):
                 found.append((path, moved))

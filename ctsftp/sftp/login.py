@@ -5,8 +5,8 @@ The client's folder is read anew for each login, so a change of its keys counts 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from datetime import datetime, timedelta
+from typing import Protocol
 
 import asyncssh
 import structlog
@@ -14,21 +14,22 @@ import structlog
 from ctsftp.clients.access import decide, signature_algorithms
 from ctsftp.clients.addresses import matches
 from ctsftp.clients.authorized_keys import KeyEntry, Refusal
+from ctsftp.clients.folder import Client
 from ctsftp.errors import CtsftpError, NotFoundError
-from ctsftp.sftp.attempts import keys_offered
+from ctsftp.sftp.asyncssh_seam.ciphers import prefer_gcm
+from ctsftp.sftp.asyncssh_seam.connection import SshConnection
+from ctsftp.sftp.asyncssh_seam.exchange import Paces, attend_exchanges
+from ctsftp.sftp.asyncssh_seam.keys import allow_signatures
+from ctsftp.sftp.attempts import Attempts, Login, LoginRefused, keys_offered
 from ctsftp.sftp.budget import NOTICED_SHARE
-from ctsftp.sftp.ciphers import prefer_gcm
-from ctsftp.sftp.exchange import attend_exchanges
+from ctsftp.sftp.door import Door
+from ctsftp.sftp.hooks import Hooks
 from ctsftp.sftp.negotiation import Mismatch
 from ctsftp.sftp.penalties import Offence, source_of
 from ctsftp.sftp.proxy import await_header
+from ctsftp.sftp.session import Session
+from ctsftp.sftp.settings import SftpSettings
 from ctsftp.sftp.standing import Standing
-
-if TYPE_CHECKING:
-    from ctsftp.clients.folder import Client
-    from ctsftp.sftp.seam import SshConnection
-    from ctsftp.sftp.server import SftpServer
-    from ctsftp.sftp.session import Session
 
 # The closer a login came, the more its refusal says: an admin is told of the best try.
 CAUSES_BY_PROGRESS = (
@@ -43,48 +44,47 @@ CAUSES_BY_PROGRESS = (
 )
 OFFENCES = {Refusal.UNKNOWN_CLIENT: Offence.UNKNOWN_USER, Refusal.NO_KEY: Offence.NO_AUTHENTICATION}
 
-SHA1_SIGNATURE = b"ssh-rsa"
-
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
-    """A login that succeeded."""
+class Server(Protocol):
+    """What a connection is given by the server that it belongs to, and asks of it."""
 
-    client: str
-    address: str
-    fingerprint: str
-    algorithm: str
+    settings: SftpSettings
+    hooks: Hooks
+    door: Door
+    attempts: Attempts
+    paces: Paces
+    connections: "set[Connection]"
+    now: Callable[[], datetime]
+    clock_s: Callable[[], float]
+    key_expiry_warning: timedelta
 
+    async def read_client_on_a_tick(self, name: str) -> Client:
+        """Read a client's folder, and take the same time for it whether there is one or not."""
 
-@dataclass(frozen=True, slots=True)
-class LoginRefused:
-    """A connection that ended without a login: its best try, and the keys that it offered."""
+    def arrive(self, connection: "Connection") -> bool:
+        """Let a connection begin, unless it is turned away."""
 
-    client: str
-    address: str
-    fingerprint: str
-    cause: Refusal
-    keys: tuple[bytes, ...] = ()
+    def sign_in(self, connection: "Connection", client: str) -> bool:
+        """Count a login, unless the client has too many connections."""
 
+    def open_session(
+        self, connection: "Connection", client: Client
+    ) -> tuple[asyncssh.SSHServerChannel[bytes], Session] | bool:
+        """Open a channel, unless the connection has too many."""
 
-class _Signatures(frozenset[bytes]):
-    """The signature algorithms that a key may use; says so when it is asked for SHA-1, whether that may be used."""
+    def note_mismatch(self, address: str, software: str, found: Mismatch | None, said: str) -> None:
+        """Tell of a connection that ended since there was no algorithm in common."""
 
-    on_sha1: Callable[[bool], None]
-
-    def __contains__(self, algorithm: object) -> bool:
-        allowed = super().__contains__(algorithm)
-        if algorithm == SHA1_SIGNATURE:
-            self.on_sha1(allowed)
-        return allowed
+    def leave(self, connection: "Connection") -> None:
+        """Know of a connection no longer."""
 
 
 class Connection(asyncssh.SSHServer):
     """asyncssh's callbacks for one connection."""
 
-    def __init__(self, server: "SftpServer") -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
         self.ssh: SshConnection
         self.address = ""
@@ -114,7 +114,8 @@ class Connection(asyncssh.SSHServer):
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """Note the peer: once the connection is lost it can no longer be asked."""
-        self.ssh = cast("SshConnection", conn)
+        assert isinstance(conn, SshConnection)
+        self.ssh = conn
         self.ssh.on_excess = self._note_excess
         attend_exchanges(self.ssh, self._server.paces, heard=self._note_software, failed=self._note_mismatch)
         prefer_gcm(conn)
@@ -125,7 +126,7 @@ class Connection(asyncssh.SSHServer):
             # Whom it speaks for is known later than asyncssh greets, and counts from then on.
             self.greeted = self.blameless = True
             self._server.connections.add(self)
-            await_header(conn, arrived=self._behind_balancer, timeout_s=settings.proxy_header_timeout_s)
+            await_header(self.ssh, arrived=self._behind_balancer, timeout_s=settings.proxy_header_timeout_s)
         else:
             self.greeted = self._arrive()
 
@@ -188,10 +189,11 @@ class Connection(asyncssh.SSHServer):
         self._note(Refusal.SIGNATURE, fingerprint)  # until it came, and was right
         self._half_tries += 1  # the other half is its signature; whether that was wrong asyncssh does not say
         self._signed_with_sha1 = False
-        # asyncssh only advertises `signature_algs`; what a key object lists it does enforce.
-        allowed = _Signatures(signature_algorithms(key, allow_sha1=self.client.config.allow_sha1))
-        allowed.on_sha1 = lambda allowed: self._note_sha1(fingerprint, allowed=allowed)
-        key.all_sig_algorithms = allowed  # type: ignore[assignment]
+        allow_signatures(
+            key,
+            signature_algorithms(key, allow_sha1=self.client.config.allow_sha1),
+            on_sha1=lambda allowed: self._note_sha1(fingerprint, allowed=allowed),
+        )
         self.key = decision
         return True
 
@@ -219,9 +221,9 @@ class Connection(asyncssh.SSHServer):
         )
         self._warn_of_expiry(self.key)
         self._server.attempts.signed_in(login, self._software)
-        self._server.on_login(login)
+        self._server.hooks.on_login(login)
 
-    def session_requested(self) -> "tuple[asyncssh.SSHServerChannel[bytes], Session] | bool":
+    def session_requested(self) -> tuple[asyncssh.SSHServerChannel[bytes], Session] | bool:
         """Open a channel for SFTP."""
         if self.client is None:
             return False
@@ -255,7 +257,7 @@ class Connection(asyncssh.SSHServer):
             hint=keys_offered(refused) or None,
         )
         self._server.attempts.refused(refused, self._software)
-        self._server.on_refusal(refused)
+        self._server.hooks.on_refusal(refused)
 
     def _only_looked(self, cause: Refusal | None) -> bool:
         """Tell whether this may have been a balancer's health check, which leaves before it says what it speaks."""

@@ -11,9 +11,10 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address
-from typing import Any
 
 import structlog
+
+from ctsftp.sftp.asyncssh_seam.connection import SshConnection
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 FIXED = struct.Struct("!12sBBH")
@@ -173,6 +174,6 @@ class HeaderFirst(asyncio.Protocol):
         self._transport.abort()
 
 
-def await_header(ssh: Any, *, arrived: Callable[[str | None], None], timeout_s: float) -> None:
+def await_header(ssh: SshConnection, *, arrived: Callable[[str | None], None], timeout_s: float) -> None:
     """Let an SSH connection that was just made wait for its header; `arrived` is told the peer, None: the balancer."""
-    HeaderFirst(ssh._transport, ssh, arrived=arrived, timeout_s=timeout_s)  # noqa: SLF001  there is no public way to it
+    HeaderFirst(ssh.transport, ssh, arrived=arrived, timeout_s=timeout_s)

@@ -16,27 +16,27 @@ from weakref import WeakValueDictionary
 
 import asyncssh
 import structlog
-from asyncssh.connection import SSHServerConnectionOptions
 
 from ctsftp.clients.addresses import matches
 from ctsftp.clients.authorized_keys import Refusal
 from ctsftp.clients.folder import Client, Clients
 from ctsftp.contract.listening import cannot_listen, cause
 from ctsftp.errors import CtsftpError, SettingsError
+from ctsftp.sftp.asyncssh_seam.ciphers import CIPHERS
+from ctsftp.sftp.asyncssh_seam.connection import ConnectionOptions, SshConnection
+from ctsftp.sftp.asyncssh_seam.exchange import KEX_ALGORITHMS, Paces
+from ctsftp.sftp.asyncssh_seam.keys import without_sha1
 from ctsftp.sftp.attempts import UNKNOWN_KIND, Attempts
-from ctsftp.sftp.ciphers import CIPHERS
 from ctsftp.sftp.door import Door
-from ctsftp.sftp.exchange import KEX_ALGORITHMS, Paces
 from ctsftp.sftp.fairness import FairShare
-from ctsftp.sftp.landing import NOBODY, CutOff, FilesContext, Inspect, Landed, Touch
+from ctsftp.sftp.hooks import Hooks
+from ctsftp.sftp.landing import FilesContext
 from ctsftp.sftp.listener import Listener
-from ctsftp.sftp.login import Connection, Login, LoginRefused
+from ctsftp.sftp.login import Connection
 from ctsftp.sftp.negotiation import Mismatch
 from ctsftp.sftp.newcomers import Newcomers
 from ctsftp.sftp.penalties import Penalty
-from ctsftp.sftp.receipts import ReceiptSource
 from ctsftp.sftp.refusals import Refusals
-from ctsftp.sftp.seam import SshConnection
 from ctsftp.sftp.session import Session
 from ctsftp.sftp.settings import SftpSettings
 from ctsftp.sftp.standing import Standing
@@ -57,7 +57,6 @@ ANY_IPV4, ANY_IPV6 = "0.0.0.0", "::"  # noqa: S104  a landing server faces its s
 READERS = 4
 TICK_S = 0.01  # the first answer to a login comes at a multiple of it
 WATCH_INTERVAL_S = 5.0
-HOST_RSA_SIGNATURES = (b"rsa-sha2-512", b"rsa-sha2-256")
 
 log = structlog.get_logger()
 
@@ -74,24 +73,14 @@ class SftpServer:
         spool: Spool,
         tasks: asyncio.TaskGroup,
         now: Callable[[], datetime],
-        is_upload_name: Callable[[str, str], bool],
-        inspect: Inspect,
-        landed: Landed,
-        cut_off: Callable[[CutOff], None],
-        receipts: ReceiptSource,
         key_expiry_warning: timedelta,
-        on_login: Callable[[Login], None],
-        on_refusal: Callable[[LoginRefused], None],
-        on_mismatch: Callable[[str], None],
-        touch: Touch = NOBODY,
+        hooks: Hooks,
     ) -> None:
         self.settings = settings
         self.clients = clients
         self.now = now
         self.key_expiry_warning = key_expiry_warning
-        self.on_login = on_login
-        self.on_refusal = on_refusal
-        self._on_mismatch = on_mismatch
+        self.hooks = hooks
         self.connections: set[Connection] = set()
         self.clock_s = asyncio.get_running_loop().time
         self.door = Door(settings, clock_s=self.clock_s)
@@ -100,12 +89,6 @@ class SftpServer:
         self._host_keys = host_keys
         self._spool = spool
         self._tasks = tasks
-        self._is_upload_name = is_upload_name
-        self._inspect = inspect
-        self._landed = landed
-        self._touch = touch
-        self._cut_off = cut_off
-        self._receipts = receipts
         self._sessions: dict[Session, Connection] = {}
         # A client's as long as it has a session.
         self._refusals: dict[str, Refusals] = {}
@@ -119,7 +102,7 @@ class SftpServer:
         self._rechecks = asyncio.Lock()
         self._changes = 0
         self._listeners: dict[str, Listener] = {}
-        self._options: SSHServerConnectionOptions
+        self._options: ConnectionOptions
         self._turns = Turns()
         self._newcomers = Newcomers(begin=self._begin, refuse=self.door.refuse, draw=random.SystemRandom().choice)
         self._stopping = False
@@ -153,7 +136,7 @@ class SftpServer:
         """Listen; raise `SettingsError` if the address cannot be had."""
         settings = self.settings
         host, port = settings.host or ANY_IPV4, settings.port
-        self._options = await SSHServerConnectionOptions.construct(
+        self._options = await ConnectionOptions.construct(
             server_factory=lambda: Connection(self),
             kex_algs=[*KEX_ALGORITHMS, *settings.extra_kex],
             encryption_algs=list(CIPHERS),
@@ -239,7 +222,7 @@ class SftpServer:
     def note_mismatch(self, address: str, software: str, found: Mismatch | None, said: str) -> None:
         """Tell of a connection that ended since there was no algorithm in common."""
         self.attempts.mismatched(address, software, found, said)
-        self._on_mismatch(found.kind if found else UNKNOWN_KIND)
+        self.hooks.on_mismatch(found.kind if found else UNKNOWN_KIND)
 
     def penalties(self) -> list[Penalty]:
         """List the addresses that behaved badly."""
@@ -362,12 +345,12 @@ class SftpServer:
             ),
             share=self._share(client.name),
             refusals=self._refusals_of(client.name),
-            is_upload_name=self._is_upload_name,
-            inspect=self._inspect,
-            landed=self._landed,
-            touch=self._touch,
-            cut_off=self._cut_off,
-            receipts=self._receipts,
+            is_upload_name=self.hooks.is_upload_name,
+            inspect=self.hooks.inspect,
+            landed=self.hooks.landed,
+            touch=self.hooks.touch,
+            cut_off=self.hooks.cut_off,
+            receipts=self.hooks.receipts,
             upload_ended=self._upload_ended.set,
         )
 
@@ -437,17 +420,10 @@ class SftpServer:
 def _changeable(settings: SftpSettings, host_keys: Sequence[asyncssh.SSHKey]) -> dict[str, Any]:
     """Give the options that SIGHUP may change."""
     return {
-        "server_host_keys": [_without_sha1(key) for key in host_keys],
+        "server_host_keys": [without_sha1(key) for key in host_keys],
         "login_timeout": settings.login_timeout_s,
         "keepalive_interval": settings.keepalive_interval_s,
         "keepalive_count_max": settings.keepalive_count_max,
         "rekey_bytes": settings.rekey_bytes,
         "rekey_seconds": settings.rekey_interval_s,
     }
-
-
-def _without_sha1(key: asyncssh.SSHKey) -> asyncssh.SSHKey:
-    """Let an RSA host key sign with SHA-2 only; asyncssh offers whatever the key object lists."""
-    if key.algorithm == b"ssh-rsa":
-        key.sig_algorithms = HOST_RSA_SIGNATURES
-    return key

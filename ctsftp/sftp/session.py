@@ -7,28 +7,25 @@ every upload that is still open into a partial. No error leaves the task: it wou
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Any
 
 import structlog
 from asyncssh import BreakReceived, SignalReceived, SSHReader, SSHServerChannel, SSHWriter, TerminalSizeChanged
 from asyncssh.constants import EXTENDED_DATA_STDERR
-from asyncssh.stream import SSHServerStreamSession
 
 from ctsftp.errors import CtsftpError
+from ctsftp.sftp.asyncssh_seam.handler import FilesHandler
+from ctsftp.sftp.asyncssh_seam.stream import RequestStream
 from ctsftp.sftp.files import ClientFiles
-from ctsftp.sftp.handler import FilesHandler
 from ctsftp.sftp.landing import FilesContext
-from ctsftp.sftp.wire import JOINED_BYTES, join_small
 from ctsftp.spool.staging import StagedFile
 
 EXIT_BROKEN_OFF = 1
 EXIT_NO_SFTP = 1
-AHEAD_BYTES = 128 << 10  # of requests
 
 log = structlog.get_logger()
 
 
-class Session(SSHServerStreamSession[bytes]):
+class Session(RequestStream):
     """Serves SFTP on one channel: no shell, no exec, no terminal.
 
     `peer` is what the log shall tell of the peer; `answerable` is the connection's: set while its peer takes answers.
@@ -45,21 +42,16 @@ class Session(SSHServerStreamSession[bytes]):
         spawn: Callable[[Coroutine[None, None, None]], asyncio.Task[None]],
         ended: Callable[["Session"], None],
     ) -> None:
-        super().__init__(None)
+        super().__init__(answerable=answerable)
         self.client = client
         self.task: asyncio.Task[None] | None = None
         self._channel = channel
         self._peer = peer
         self._context = context
-        self._answerable = answerable
-        self._channel_writable = asyncio.Event()
-        self._channel_writable.set()
         self._spawn = spawn
         self._ended = ended
         self._files: ClientFiles | None = None
         self._refuses_new = False
-        self._interrupted = False
-        self._gone = False
         self._wants_sftp = True
         self._peer_is_openssh = False
 
@@ -116,41 +108,9 @@ class Session(SSHServerStreamSession[bytes]):
         writer = SSHWriter[bytes](self, self._channel)
         self.task = self._spawn(self._serve(reader, writer))
 
-    def connection_made(self, chan: Any) -> None:
-        """Take no more from the channel than is soon worked off: what is beyond waits there, within its window."""
-        super().connection_made(chan)
-        self._limit = AHEAD_BYTES
-
-    def data_received(self, data: bytes, datatype: int | None) -> None:
-        """Keep what came in few pieces: a reader takes them from the front of a list."""
-        super().data_received(data, datatype)
-        if len(data) >= JOINED_BYTES:
-            return
-        waiting = self._recv_buf[datatype]
-        if len(waiting) > 1 and isinstance(waiting[-2], bytes) and (joined := join_small(waiting[-2], data)):
-            waiting[-2:] = [joined]
-
-    def pause_writing(self) -> None:
-        """Note that the peer leaves no window for more answers."""
-        super().pause_writing()
-        self._channel_writable.clear()
-
-    def resume_writing(self) -> None:
-        """Note that the peer takes answers again."""
-        super().resume_writing()
-        self._channel_writable.set()
-
-    def exception_received(self, exc: Exception) -> None:
-        """Let the first signal or break end the session; a busy one would collect them without a limit."""
-        if not self._interrupted:
-            self._interrupted = True
-            super().exception_received(exc)
-
     def connection_lost(self, exc: Exception | None) -> None:
         """Let the task come to its end; where none was started, this is the end."""
         super().connection_lost(exc)
-        self._gone = True
-        self._channel_writable.set()
         if self.task is None:
             self._ended(self)
 
@@ -179,8 +139,8 @@ class Session(SSHServerStreamSession[bytes]):
             self._files,
             reader,
             writer,
-            until_writable=self._until_writable,
-            is_gone=lambda: self._gone,
+            until_writable=self.until_writable,
+            is_gone=lambda: self.is_gone,
             explain=self._explain,
         )
         await handler.run()
@@ -196,13 +156,6 @@ class Session(SSHServerStreamSession[bytes]):
             if not self._channel.is_closing():
                 self._channel.exit(exit_status)  # without it, scp takes all that it did for a failure
             self._ended(self)
-
-    async def _until_writable(self) -> None:
-        """Wait while the peer takes no answers: no window, a full socket, or a key exchange."""
-        if not self._channel_writable.is_set():
-            await self._channel_writable.wait()
-        if not self._answerable.is_set():
-            await self._answerable.wait()
 
     def _explain(self, reason: str) -> None:
         """Say a reason on stderr to OpenSSH, whose sftp shows the words of a status code and never its text."""

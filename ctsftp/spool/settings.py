@@ -9,12 +9,12 @@ class SpoolSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     keep_uploads_days: int = Field(
-        14, ge=1, le=36_500, description="days that an upload's file is kept, and shown in the home"
+        14, ge=1, le=36_500, description="days that an upload's file is kept and shown to its sender"
     )
     keep_partials_days: int = Field(3, ge=1, le=36_500, description="days that a cut-off upload can be resumed")
     reserve_bytes: int = Field(
-        16 << 20, ge=0, description="bytes that a file holds for the server's own work on a full disk; 0: none"
+        16 << 20, ge=0, description="bytes kept back for the server's own work on a full disk; 0: none"
     )
     adopt_after_s: int = Field(
-        60, ge=1, description="seconds a file that came by other means must be quiet before it counts"
+        60, ge=1, description="seconds that a file copied in by other means must be unchanged before it is taken"
     )

@@ -12,22 +12,17 @@ every folder on its way was made durable too (`Landing`). All calls block: run t
 """
 
 import contextlib
-import itertools
 import os
 import secrets
 import stat
 import threading
 import time
-from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
 
-from ctsftp.contract.ids import is_upload_id
-from ctsftp.contract.names import SegmentFile, read_name
-from ctsftp.contract.places import Places
 from ctsftp.errors import (
     CtsftpError,
     DiskError,
@@ -37,6 +32,7 @@ from ctsftp.errors import (
     PathTakenError,
     PeerError,
 )
+from ctsftp.spool.catalogue import Catalogue, is_list, is_strange
 from ctsftp.spool.disk import Disk, translated
 from ctsftp.spool.home import Home
 from ctsftp.spool.landing import Landing
@@ -50,8 +46,6 @@ from ctsftp.spool.unjudged import Unjudged
 COPY_BLOCK_BYTES = 1 << 20
 PLACE_LOCKS = 64
 SECONDS_A_DAY = 86_400
-RECENT_UPLOADS = 1_000  # of all clients that are remembered, and of one client that are looked through
-RECENT_IDS = 500  # of a client that are remembered: as many as `receipts_shown` may be
 FOLDERS = ("staging", "partials", "uploads", "home")
 
 T = TypeVar("T")
@@ -81,12 +75,9 @@ class Spool:
         self._homes: dict[str, Home] = {}
         self._homes_lock = threading.Lock()
         self._accounts: dict[str, Account] = {}
-        self._landing_ids: set[str] = set()
-        self._recent_uploads: dict[tuple[str, int], StoredUpload] = {}
-        self._recent_ids: dict[str, deque[str]] = {}
-        self._recent_lock = threading.Lock()
         self._unjudged = Unjudged(disk)
         self._stopping = threading.Event()
+        self._catalogue = Catalogue(disk, self.root, self._goes_on)
 
     def stop(self) -> None:
         """Let what takes long end at its next file or folder: the server is stopping."""
@@ -94,7 +85,7 @@ class Spool:
 
     def clients(self) -> list[str]:
         """Name the clients that have a home here."""
-        return [name for name in self._names(self.root) if self._has_home(name)]
+        return [name for name in self._catalogue.names(self.root) if self._has_home(name)]
 
     def of_each_client(self, what: str, work: Callable[[str], T]) -> Iterator[T]:
         """Do something for each client; a folder that is out of order is no reason to leave out the others."""
@@ -111,7 +102,7 @@ class Spool:
         folder = self.root / client
         with self._homes_lock, translated(f"The folders of {client} could not be made"):
             home = self._homes.get(client)
-            if home is None or not self._is_folder(home.files):
+            if home is None or not self._catalogue.is_folder(home.files):
                 for place in (self.root, folder, *(folder / name for name in FOLDERS)):
                     self._make_folder(place)
                 # Also where they are there already: the process that made them may have died before this.
@@ -137,20 +128,8 @@ class Spool:
         holds of the client's lists; without files that are being written.
         """
         home = self.home(client)
-        sizes: dict[int, int] = {}
-        lists: Counter[int] = Counter()
-        files = home.count_folders()
-        for upload_id in self.upload_ids(client):
-            upload = self.upload(client, upload_id)
-            if upload and (found := self._lstat(upload.path)):
-                sizes[found.st_ino] = found.st_size
-                lists[found.st_ino] += _is_list(upload.filename)
-                files += 1
-        for _, found in home.walk(home.partials):
-            sizes[found.st_ino] = found.st_size
-            files += 1
-        on_disk = sum(size * max(1, lists[inode]) for inode, size in sizes.items())
-        return on_disk + self._listed_bytes(client), files
+        on_disk, files = self._catalogue.measure(client, home)
+        return on_disk + self._listed_bytes(client), files + home.count_folders()
 
     def bytes_of_rename(self, client: str, old: HomePath) -> int:
         """Tell what a new upload of the bytes at a path adds to what `measure` counts.
@@ -158,7 +137,7 @@ class Spool:
         Nothing, where they are no list yet: a file that is put under a temporary name and renamed counts once.
         """
         found = self.home(client).require_file(old)
-        return found.st_size if found.st_nlink > LINKS_OF_ONE_UPLOAD or _is_list(old.name) else 0
+        return found.st_size if found.st_nlink > LINKS_OF_ONE_UPLOAD or is_list(old.name) else 0
 
     def stage(
         self,
@@ -248,12 +227,13 @@ class Spool:
         """Make a complete file that is to be moved to `new` an upload of the same bytes, without moving it yet."""
         home = self.home(client)
         found = home.require_file(old)
-        if not self._is_upload(client, found):  # its bytes may not be durable, and a local user may go on writing them
+        if not self._catalogue.is_upload(client, found):
+            # Its bytes may not be durable, and a local user may go on writing them.
             return self._land(client, self._copied(client, home, old, found), new, instead_of=found)
         with self._landing(client, home, new) as (upload, landing):
             landing.share(home.file(old), found)
             home.note_shared(found.st_ino, upload.id)
-        self._remember(upload)
+        self._catalogue.remember(upload)
         self._unjudged.note((client, upload.id), new)
         return upload
 
@@ -278,8 +258,8 @@ class Spool:
         found = home.find(path)
         if found is None or not stat.S_ISREG(found.st_mode):
             return None
-        if self._is_upload(client, found):
-            is_new = _is_strange(path, self._names_of_inodes(client).get(found.st_ino))
+        if self._catalogue.is_upload(client, found):
+            is_new = is_strange(path, self._catalogue.names_of_inodes(client).get(found.st_ino))
             return self.publish_again(client, path, path) if is_new else None
         if found.st_nlink > 1:
             log.warning("file was linked into a home by hand: its copy is taken", client=client, path=str(path))
@@ -305,34 +285,21 @@ class Spool:
         latest = self._clock_s() - quiet_s
         quiet = [one for one in home.walk(home.files, self._goes_on) if one[1].st_ctime <= latest]
         # After the walk: what stands in the home as an upload's was one before.
-        names = self._names_of_inodes(client) if any(found.st_nlink > 1 for _, found in quiet) else {}
-        strangers = [path for path, found in quiet if found.st_nlink == 1 or _is_strange(path, names.get(found.st_ino))]
+        names = self._catalogue.names_of_inodes(client) if any(found.st_nlink > 1 for _, found in quiet) else {}
+        strangers = [path for path, found in quiet if found.st_nlink == 1 or is_strange(path, names.get(found.st_ino))]
         return strangers if self._goes_on() else []
 
     def upload_ids(self, client: str) -> list[str]:
         """List the ids of a client's uploads on disk, in the order of their CLOSE; not those that are on their way."""
-        names = self._names(self.root / client / "uploads")  # first: what begins to land later is not among them
-        return [name for name in names if is_upload_id(name) and name not in self._landing_ids]
+        return self._catalogue.ids(client)
 
     def recent_ids(self, client: str) -> list[str]:
-        """List the ids of a client's newest uploads, `RECENT_IDS` at most, in the order of their CLOSE.
-
-        The folder is listed once; what landed since is remembered. The files of some may have been deleted.
-        """
-        with self._recent_lock:
-            if client not in self._recent_ids:
-                self._recent_ids[client] = deque(self.upload_ids(client)[-RECENT_IDS:], maxlen=RECENT_IDS)
-            return sorted(set(self._recent_ids[client]))
+        """List the ids of a client's newest uploads; the files of some may have been deleted."""
+        return self._catalogue.recent_ids(client)
 
     def upload(self, client: str, upload_id: str) -> StoredUpload | None:
         """Find one upload's file; None if it is not on disk (any more)."""
-        folder, path = self.root / client / "uploads" / upload_id, HomePath(())
-        while entry := self._entry(folder.joinpath(*path.parts)):
-            name, found = entry
-            path = path.child(name)
-            if stat.S_ISREG(found.st_mode):
-                return StoredUpload(upload_id, client, name, folder.joinpath(*path.parts), str(path.parent))
-        return None
+        return self._catalogue.find(client, upload_id)
 
     def clear_staging(self) -> int:
         """Throw away what a dead process was writing; nobody was told that it arrived. Return how many files."""
@@ -361,64 +328,31 @@ class Spool:
         for upload_id in upload_ids:
             if not self._goes_on():
                 break
-            if (upload := self.upload(client, upload_id)) and (found := self._lstat(upload.path)):
+            if (upload := self.upload(client, upload_id)) and (found := self._catalogue.lstat(upload.path)):
                 inodes.add(found.st_ino)
         return Removal(
             self._disk,
             self.home(client),
             inodes,
             find=lambda upload_id: self.upload(client, upload_id),
-            sharers=lambda wanted: self._sharers(client, wanted),
+            sharers=lambda wanted: self._catalogue.sharers(client, wanted),
             go_on=self._goes_on,
         )
 
     def remove_upload(self, upload: StoredUpload) -> None:
         """Delete one upload's file, if it is there; `removal` is for many."""
-        if self._lstat(upload.path):
+        if self._catalogue.lstat(upload.path):
             with self.removal(upload.client, [upload.id]) as removal:
                 removal.remove_one(upload)
 
-    def _sharers(self, client: str, inodes: frozenset[int]) -> dict[int, set[str]]:
-        """Tell which uploads have these bytes on the disk, be they on their way still."""
-        found: dict[int, set[str]] = {}
-        for upload_id in self._names(self.root / client / "uploads"):
-            upload = self.upload(client, upload_id)
-            place = self._lstat(upload.path) if upload else None
-            if place and place.st_nlink > LINKS_OF_ONE_UPLOAD and place.st_ino in inodes:
-                found.setdefault(place.st_ino, set()).add(upload_id)
-        return found
-
     def _clear_staging(self, client: str) -> int:
         cleared, staging = 0, self.root / client / "staging"
-        for name in self._names(staging):
+        for name in self._catalogue.names(staging):
             with translated(f"{staging / name} could not be deleted"), contextlib.suppress(IsADirectoryError):
                 self._disk.unlink(staging / name)
                 cleared += 1
-        ids = self.upload_ids(client)
-        for upload_id in ids:
-            with contextlib.suppress(OSError):  # an upload's folder without its file: it died in between
-                self._disk.remove_folder(self.root / client / "uploads" / upload_id)
-        for upload_id in ids[-RECENT_UPLOADS:]:
-            self._clear_folder(self.root / client / "uploads" / upload_id)
+        self._catalogue.clear_dead(client)
         return cleared
-
-    def _clear_folder(self, folder: Path) -> None:
-        """Remove the folders of an upload that died before its file was in the innermost."""
-        folders = [folder]
-        while (entry := self._entry(folders[-1])) and stat.S_ISDIR(entry[1].st_mode):
-            folders.append(folders[-1] / entry[0])
-        for one in reversed(folders[1:] and folders):
-            with contextlib.suppress(OSError):  # its file is in it
-                self._disk.remove_folder(one)
-
-    def _entry(self, folder: Path) -> tuple[str, os.stat_result] | None:
-        """Find the file in a folder of an upload, else the folder in it that leads to the file."""
-        found = [(name, there) for name in self._names(folder) if (there := self._lstat(folder / name))]
-        for test in (stat.S_ISREG, stat.S_ISDIR):
-            for name, there in found:
-                if test(there.st_mode):
-                    return name, there
-        return None
 
     def _land(
         self,
@@ -441,7 +375,7 @@ class Spool:
         except BaseException:
             self._forget(staged)
             raise
-        self._remember(upload)
+        self._catalogue.remember(upload)
         if keep_covered:
             self._unjudged.note((client, upload.id), staged.target, covered)
         return upload
@@ -452,15 +386,12 @@ class Spool:
         upload_id = self._next_id()
         folder = self.root / client / "uploads" / upload_id
         upload = StoredUpload(upload_id, client, path.name, folder.joinpath(*path.parts), str(path.parent))
-        self._landing_ids.add(upload_id)
-        try:
-            with translated(f"{path.name} could not be stored"), Landing(self._disk, home, folder, path) as landing:
-                yield upload, landing
-        finally:
-            self._landing_ids.discard(upload_id)
-        with self._recent_lock:
-            if client in self._recent_ids:
-                self._recent_ids[client].append(upload_id)
+        with (
+            self._catalogue.landing(client, upload_id),
+            translated(f"{path.name} could not be stored"),
+            Landing(self._disk, home, folder, path) as landing,
+        ):
+            yield upload, landing
 
     def _settle_claim(self, client: str, home: Home, staged: StagedFile) -> None:
         """Make it durable that what was cut off is no longer at its place; else it is put back.
@@ -502,42 +433,6 @@ class Spool:
             raise
         staged.changed = False
 
-    def _remember(self, upload: StoredUpload) -> None:
-        """Remember an upload that just landed: it is the one that is renamed most often."""
-        with contextlib.suppress(DiskError), self._recent_lock:
-            if found := self._lstat(upload.path):
-                self._recent_uploads[upload.client, found.st_ino] = upload
-                if len(self._recent_uploads) > RECENT_UPLOADS:
-                    del self._recent_uploads[next(iter(self._recent_uploads))]
-
-    def _is_upload(self, client: str, found: os.stat_result) -> bool:
-        """Whether a file in a home is an upload of late; of an older one, False costs a copy of it."""
-        if found.st_nlink == 1:
-            return False
-        recent = self._recent_uploads.get((client, found.st_ino))
-        return self._is_one_of([recent] if recent else [], found) or self._is_one_of(self._newest(client), found)
-
-    def _is_one_of(self, uploads: Iterable[StoredUpload], found: os.stat_result) -> bool:
-        places = (self._lstat(upload.path) for upload in uploads)
-        return any(place and os.path.samestat(place, found) for place in places)
-
-    def _newest(self, client: str) -> Iterator[StoredUpload]:
-        names = self._names(self.root / client / "uploads")
-        return filter(None, (self.upload(client, name) for name in names[: -RECENT_UPLOADS - 1 : -1]))
-
-    def _names_of_inodes(self, client: str) -> dict[int, frozenset[str]]:
-        """Tell the names of a client's uploads by their inodes, also of those that are on their way.
-
-        Not those that they had in a temporary folder. If the spool stops, of some uploads.
-        """
-        found: dict[int, frozenset[str]] = {}
-        for upload_id in itertools.takewhile(lambda _: self._goes_on(), self._names(self.root / client / "uploads")):
-            upload = self.upload(client, upload_id)
-            if upload and (place := self._lstat(upload.path)):
-                name = {upload.filename} if Places().read(upload.place) is not None else set[str]()
-                found[place.st_ino] = found.get(place.st_ino, frozenset()) | name
-        return found
-
     def _goes_on(self) -> bool:
         return not self._stopping.is_set()
 
@@ -557,42 +452,16 @@ class Spool:
     def _place_lock(self, client: str, path: HomePath) -> threading.Lock:
         return self._place_locks[hash((client, path)) % PLACE_LOCKS]
 
-    def _names(self, folder: Path) -> list[str]:
-        with translated(f"{folder} could not be listed"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            return sorted(self._disk.names(folder))
-        return []
-
-    def _lstat(self, place: Path) -> os.stat_result | None:
-        with (
-            translated(f"{place} could not be looked at"),
-            contextlib.suppress(FileNotFoundError, NotADirectoryError),
-        ):
-            return self._disk.lstat(place)
-        return None
-
     def _has_home(self, name: str) -> bool:
         try:
-            return self._is_folder(self.root / name / "home")
+            return self._catalogue.is_folder(self.root / name / "home")
         except DiskError as exc:  # a disk's own lost+found, say, that none but root may look into
             log.warning("folder left out", folder=str(self.root / name), error=str(exc))
             return False
-
-    def _is_folder(self, place: Path) -> bool:
-        found = self._lstat(place)
-        return found is not None and stat.S_ISDIR(found.st_mode)
 
     def _make_folder(self, place: Path) -> None:
         try:
             self._disk.make_folder(place)
         except FileExistsError:
-            if not self._is_folder(place):
+            if not self._catalogue.is_folder(place):
                 raise
-
-
-def _is_strange(path: HomePath, names: frozenset[str] | None) -> bool:
-    """Tell whether a file is no upload's (`names` is None), or has the name of a list that no upload of it has."""
-    return names is None or (_is_list(path.name) and Places().read(str(path)) is not None and path.name not in names)
-
-
-def _is_list(filename: str) -> bool:
-    return isinstance(read_name(filename), SegmentFile)

@@ -1,7 +1,8 @@
 """The store: tables, queries, migrations, and the one function that moves an upload from state to state.
 
-Nothing is updated in place: a load writes a new, immutable snapshot and then moves one pointer. That gives
-atomic publishing, history, rollback and differences, and a database that is never locked for long.
+A load writes a new, immutable list as parts, prepares the rows by which SQL reads it, and then moves pointers in one
+transaction. That gives atomic publishing, history, rollback and differences, and a database that is never locked for
+long.
 """
 
 from ctsftp.model.records import (
@@ -13,7 +14,6 @@ from ctsftp.model.records import (
     Outcome,
     Segment,
     Snapshot,
-    Uncounted,
     Upload,
 )
 from ctsftp.store.publishing import Judge
@@ -30,6 +30,5 @@ __all__ = [
     "Segment",
     "Snapshot",
     "Store",
-    "Uncounted",
     "Upload",
 ]

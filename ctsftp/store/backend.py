@@ -49,7 +49,6 @@ class Backend(Protocol):
     readers: AsyncEngine
     faults: tuple[type[Exception], ...]  # what the driver raises where it is called past SQLAlchemy
     members_among: str  # the statement of `Lookups.members_among`
-    page_as_text: str  # the statement of `Export.pages`
     waits_s: Sequence[float]  # before each further try of a transaction that was broken off
 
     def new_looker(self, name: str) -> Looker:
@@ -95,23 +94,29 @@ class Bulk(Protocol):
     def lock_name(self, conn: Connection, name: str) -> None:
         """Wait until no other transaction holds this name, and hold it until this one ends."""
 
-    def new_snapshot_id(self, conn: Connection, members: int) -> int | None:
-        """Choose the id of a snapshot of so many members; None where the table does."""
+    def new_row_set_id(self, conn: Connection, members: int) -> int | None:
+        """Choose the id of a set of so many rows; None where the table does."""
 
-    def insert_members(self, conn: Connection, snapshot_id: int, ids: Ids) -> None:
-        """Add ascending ids to a snapshot."""
+    def insert_rows(self, conn: Connection, row_set: int, ids: Ids) -> int:
+        """Add ascending ids to a set, and tell how many were not there yet."""
 
-    def complete_members(self, conn: Connection, snapshot_id: int) -> None:
-        """Make the members of a snapshot readable, when the last are there."""
+    def delete_rows(self, conn: Connection, row_set: int, ids: Ids) -> int:
+        """Take ids out of a set, and tell how many were there."""
 
-    def read_members(self, conn: Connection, snapshot_id: int, *, above: int, limit: int) -> Ids:
-        """Read the first ids of a snapshot that are greater than `above`, ascending."""
+    def complete_rows(self, conn: Connection, row_set: int) -> None:
+        """Make the rows of a new set readable, when the last are there."""
+
+    def read_rows(self, conn: Connection, row_set: int, *, above: int, limit: int) -> Ids:
+        """Read the first ids of a set that are greater than `above`, ascending."""
+
+    def drop_rows(self, conn: Connection, row_set: int) -> bool | None:
+        """Drop all rows of a set at once; False: delete them bit by bit; None: they are in use, try later."""
+
+    def fetch_blob(self, conn: Any, sql: str, parameters: Mapping[str, Any]) -> bytes | None:
+        """Give the one value of a statement, given a looker's connection; None where there is no row."""
 
     def reusable_bytes(self, conn: Connection) -> int:
         """Tell how much may be written before the database's file grows."""
-
-    def drop_members(self, conn: Connection, snapshot_id: int) -> bool | None:
-        """Drop all members of a snapshot at once; False: delete them bit by bit; None: they are in use, try later."""
 
 
 def open_backend(url: str) -> Backend:
@@ -129,3 +134,8 @@ def open_backend(url: str) -> Backend:
 def bulk(conn: Connection) -> Bulk:
     """Find what a connection's database does in bulk."""
     return postgres if conn.dialect.name == "postgresql" else sqlite
+
+
+def bulk_of(backend: Backend) -> Bulk:
+    """Find what a database does in bulk, for those who have a looker's connection."""
+    return postgres if isinstance(backend, postgres.PostgresBackend) else sqlite

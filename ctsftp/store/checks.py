@@ -1,16 +1,20 @@
 """What `ctsftp doctor` asks of the database: whether it is whole, and what in it waits for a person."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from ctsftp.contract.finding import Finding, Level
 from ctsftp.contract.states import State
+from ctsftp.errors import DamagedListError, SnapshotGoneError
 from ctsftp.model.writing import iso
 from ctsftp.store.database import Database
-from ctsftp.store.tables import client_logins, segments, uploads
+from ctsftp.store.rows import RowSets
+from ctsftp.store.snapshots import Snapshots
+from ctsftp.store.tables import client_logins, segments, snapshots, uploads
 from ctsftp.store.telling import overdue, overdue_at
 
 LOAD_PATIENCE = timedelta(minutes=45)  # two sweeps, and more
@@ -21,8 +25,10 @@ SHOWN = 5  # uploads or segments that are named one by one
 class CheckUp:
     """Checks of an open database; it was opened, so its tables are of this version."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, snapshots: Snapshots, rows: RowSets) -> None:
         self._database = database
+        self._snapshots = snapshots
+        self._rows = rows
 
     async def integrity(self) -> list[Finding]:
         """Read the whole database for damage."""
@@ -30,7 +36,25 @@ class CheckUp:
         if damage:
             do = "Go back to a backup: ctsftp backup --help tells how."
             return [Finding("database", Level.BAD, f"It is damaged: {damage}.", do)]
+        if found := [finding async for finding in self._lists()]:
+            return found
         return [Finding("database", Level.OK, f"{self._database.name} is whole and up to date.")]
+
+    async def _lists(self) -> AsyncIterator[Finding]:
+        """Read every part of every list, and hold the rows of the current ones against them."""
+        do = "Go back to a backup: ctsftp backup --help tells how."
+        for row in await self._database.read(_published):
+            try:
+                async for _ in self._snapshots.stream_members(row.id):
+                    pass
+                if row.row_set is not None and not await self._rows.mirrors(row.row_set, row.id):
+                    text = f'The rows that SQL reads of "{row.title}" of {row.client} are not those of its list.'
+                    yield Finding("database", Level.BAD, text, do)
+            except SnapshotGoneError:
+                continue  # pruned meanwhile
+            except DamagedListError as error:
+                text = f'The list number {row.number} of "{row.title}" of {row.client} is damaged. {error}'
+                yield Finding("database", Level.BAD, text, do)
 
     async def waiting(self, now: datetime) -> list[Finding]:
         """Find the uploads and segments that wait for a person."""
@@ -60,6 +84,21 @@ class CheckUp:
         query = sa.select(client_logins.c.client, client_logins.c.login_address)
         query = query.where(client_logins.c.login_address.is_not(None)).order_by(client_logins.c.client)
         return await self._database.read(lambda conn: [(row[0], row[1]) for row in conn.execute(query)])
+
+
+def _published(conn: Connection) -> list[Row[Any]]:
+    """List every list, with the set of rows of each that is current."""
+    is_current = snapshots.c.id == segments.c.current_snapshot_id
+    query = (
+        sa.select(
+            *snapshots.c["id", "number"],
+            *segments.c["client", "title"],
+            sa.case((is_current, segments.c.row_set)).label("row_set"),
+        )
+        .join(segments, segments.c.id == snapshots.c.segment_id)
+        .order_by(snapshots.c.id)
+    )
+    return list(conn.execute(query))
 
 
 def _held(conn: Connection) -> Iterator[Finding]:

@@ -1,8 +1,9 @@
 """`migrate-database`: copy a database file to PostgreSQL, compare the two, and only then let servers open the copy.
 
-While it goes on, the target's version is `COPYING`, which no ctsftp opens. When everything was copied, both databases
-are read and compared, and one transaction then makes the segments, and the version. A copy that was broken off is
-thrown away by the next run, which starts again.
+While it goes on, the target's version is `COPYING`, which no ctsftp opens. Lists go over as their parts, from which the
+rows of the current ones are made anew. When everything was copied, both databases are read and compared, and one
+transaction then makes the segments, and the version. A copy that was broken off is thrown away by the next run, which
+starts again.
 """
 
 import hashlib
@@ -10,29 +11,29 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ctsftp.errors import RefusedError, StoreError
+from ctsftp.errors import DamagedListError, RefusedError, StoreError
+from ctsftp.lists.parts import digest_of
 from ctsftp.store import postgres, schema
-from ctsftp.store.backend import bulk
 from ctsftp.store.database import Database
-from ctsftp.store.tables import metadata, segments, snapshot_members, snapshots, uploads
+from ctsftp.store.rows import RowSets, give_to
+from ctsftp.store.tables import member_rows, metadata, row_sets, segments, snapshot_parts, snapshots, uploads
 
 ROWS_AT_ONCE = 5_000
-MEMBERS_AT_ONCE = 100_000
+PARTS_AT_ONCE = 20  # some megabytes, where they are as large as they may be
 
 # Told what is being copied, how many rows and members are done, and how many there are.
 Progress = Callable[[str, int, int], None]
 
+_LISTS = {segments, snapshots, snapshot_parts, row_sets, member_rows}
 _LATE = {
     table
     for table in metadata.sorted_tables
-    if table not in {segments, snapshots, snapshot_members}
-    and any(key.column.table in {segments, snapshots} for key in table.foreign_keys)
+    if table not in _LISTS and any(key.column.table in {segments, snapshots} for key in table.foreign_keys)
 }
-_EARLY = [table for table in metadata.sorted_tables if table not in {segments, snapshots, snapshot_members, *_LATE}]
+_EARLY = [table for table in metadata.sorted_tables if table not in _LISTS | _LATE]
 
 
 async def copy_database(source_url: str, target_url: str, *, node: str, progress: Progress) -> int:
@@ -59,7 +60,7 @@ async def copy_database(source_url: str, target_url: str, *, node: str, progress
 
 
 class _Copy:
-    """One run; `new_id` gives a snapshot its id in the target."""
+    """One run."""
 
     def __init__(self, source: Database, target: Database, node: str, progress: Progress) -> None:
         self._source = source
@@ -68,30 +69,29 @@ class _Copy:
         self._progress = progress
         self._done = 0
         self._total = 0
-        self._large: set[int] = set()
+        self._rows = RowSets(target)
 
     async def run(self) -> int:
         """Copy, compare, and make the target a database of ctsftp's."""
         published = await self._source.read(_published)
-        self._large = {row["id"] for row in published if row["members"] >= postgres.LARGE_FROM_MEMBERS}
+        own = await self._source.read(lambda conn: _rows(conn, segments))
         members = int(sum(row["members"] for row in published))
         rows = await self._source.read(lambda conn: sum(_count(conn, table) for table in _EARLY))
-        self._total = 2 * (members + rows)  # each is copied, and then compared
+        shown = {segment["current_snapshot_id"] for segment in own}
+        shown_members = int(sum(row["members"] for row in published if row["id"] in shown))
+        self._total = 2 * (members + rows + shown_members)  # each is copied, and then compared
         for table in _EARLY:
             await self._copy_rows(table)
         for row in published:
-            await self._copy_snapshot(row)
+            await self._copy_list(row)
+        sets = {row["id"]: await self._make_rows(row) for row in published if row["id"] in shown}
         for table in _EARLY:
             await self._compare_rows(table)
         for row in published:
-            await self._compare_members(row)
-        late = await self._source.read(lambda conn: {table: _rows(conn, table) for table in (segments, *_LATE)})
-        await self._target.write(partial(self._finish, published=published, late=late))
+            await self._compare_lists(row, sets.get(row["id"]))
+        late = await self._source.read(lambda conn: {table: _rows(conn, table) for table in _LATE})
+        await self._target.write(partial(self._finish, published=published, own=own, sets=sets, late=late))
         return members
-
-    def new_id(self, snapshot_id: int) -> int:
-        """Give a snapshot its id in the target, where large ones have ids of their own."""
-        return snapshot_id + postgres.LARGE_FROM_ID if snapshot_id in self._large else snapshot_id
 
     async def _copy_rows(self, table: sa.Table) -> None:
         done = 0
@@ -100,19 +100,25 @@ class _Copy:
             done += len(rows)
             self._tell(table.name, len(rows))
 
-    async def _copy_snapshot(self, row: dict[str, Any]) -> None:
-        new_id, name = self.new_id(row["id"]), f"snapshot {row['id']}"
-        bare = row | {"id": new_id, "segment_id": None, "number": None}
-        bare["previous_id"] = self.new_id(row["previous_id"]) if row["previous_id"] else None
-        await self._target.write(partial(_begin_snapshot, row=bare))
-        copied = above = 0
-        while (ids := await self._source.read(partial(_ids, snapshot_id=row["id"], above=above))).size:
-            copied, above = copied + len(ids), int(ids[-1])
-            await self._target.write(partial(postgres.insert_members, snapshot_id=new_id, ids=ids))
-            self._tell(name, len(ids))
-        await self._target.write(partial(postgres.complete_members, snapshot_id=new_id))
+    async def _copy_list(self, row: dict[str, Any]) -> None:
+        """Copy a snapshot and its parts."""
+        snapshot_id, name = row["id"], f"snapshot {row['id']}"
+        await self._target.write(partial(_put, table=snapshots, rows=[row | {"segment_id": None, "number": None}]))
+        copied, after = 0, -1
+        while parts := await self._source.read(partial(_parts, snapshot_id=snapshot_id, after=after)):
+            _require_whole(parts, name)
+            await self._target.write(partial(_put, table=snapshot_parts, rows=parts))
+            after = parts[-1]["part"]
+            copied += sum(part["members"] for part in parts)
+            self._tell(name, sum(part["members"] for part in parts))
         if copied != row["members"]:
             raise StoreError(f"The {name} should have {row['members']} members, and has {copied}.")
+
+    async def _make_rows(self, row: dict[str, Any]) -> int:
+        """Make the rows of a current list from its parts."""
+        row_set = await self._rows.make(row["id"])
+        self._tell(f"rows of snapshot {row['id']}", row["members"])
+        return row_set
 
     async def _compare_rows(self, table: sa.Table) -> None:
         digests = []
@@ -126,23 +132,37 @@ class _Copy:
             raise _differs(f"the table {table.name}")
         self._tell(f"{table.name}, compared", digests[0][0])
 
-    async def _compare_members(self, row: dict[str, Any]) -> None:
-        above, seen = 0, 0
-        while seen < row["members"]:
-            theirs = await self._source.read(partial(_ids, snapshot_id=row["id"], above=above))
-            ours = await self._target.read(partial(_ids, snapshot_id=self.new_id(row["id"]), above=above))
-            if not theirs.size or not np.array_equal(theirs, ours):
-                raise _differs(f"the snapshot {row['id']}")
-            seen, above = seen + len(theirs), int(theirs[-1])
-            self._tell(f"snapshot {row['id']}, compared", len(theirs))
+    async def _compare_lists(self, row: dict[str, Any], row_set: int | None) -> None:
+        """Compare the parts of a list on both sides, and the rows of a current one with its parts."""
+        name, after = f"snapshot {row['id']}", -1
+        while theirs := await self._source.read(partial(_parts, snapshot_id=row["id"], after=after)):
+            ours = await self._target.read(partial(_parts, snapshot_id=row["id"], after=after))
+            _require_whole(theirs, name)
+            if theirs != ours:
+                raise _differs(f"the {name}")
+            after = theirs[-1]["part"]
+            self._tell(f"{name}, compared", sum(part["members"] for part in theirs))
+        if row_set is not None:
+            if not await self._rows.mirrors(row_set, row["id"]):
+                raise _differs(f"the {name}")
+            self._tell(f"rows of {name}, compared", row["members"])
 
-    def _finish(self, conn: Connection, *, published: list[dict[str, Any]], late: dict[sa.Table, list[Any]]) -> None:
+    def _finish(
+        self,
+        conn: Connection,
+        *,
+        published: list[dict[str, Any]],
+        own: list[dict[str, Any]],
+        sets: dict[int, int],
+        late: dict[sa.Table, list[Any]],
+    ) -> None:
         """Make the segments, and with them everything visible."""
         conn.execute(uploads.update().values(node=self._node))
-        own = [row | {"current_snapshot_id": self.new_id(row["current_snapshot_id"])} for row in late[segments]]
-        _put(conn, table=segments, rows=own)
+        _put(conn, table=segments, rows=[row | {"row_set": sets[row["current_snapshot_id"]]} for row in own])
+        for row in own:
+            give_to(conn, sets[row["current_snapshot_id"]], row["id"])
         for row in published:
-            this = snapshots.update().where(snapshots.c.id == self.new_id(row["id"]))
+            this = snapshots.update().where(snapshots.c.id == row["id"])
             conn.execute(this.values(segment_id=row["segment_id"], number=row["number"]))
         for table in sorted(_LATE, key=metadata.sorted_tables.index):
             _put(conn, table=table, rows=late[table])
@@ -169,8 +189,8 @@ def _begin(conn: Connection, *, backend: Any, name: str) -> None:
 
 def _discard(conn: Connection) -> None:
     """Throw away what a copy left that was broken off."""
-    for snapshot_id in conn.execute(sa.select(snapshots.c.id)).scalars():
-        postgres.drop_members(conn, snapshot_id)
+    for row_set in conn.execute(sa.select(row_sets.c.id)).scalars():
+        postgres.drop_rows(conn, row_set)
     conn.exec_driver_sql(f"TRUNCATE {', '.join(table.name for table in metadata.sorted_tables)}")
 
 
@@ -179,14 +199,16 @@ def _published(conn: Connection) -> list[dict[str, Any]]:
     return [dict(row) for row in conn.execute(query).mappings()]
 
 
-def _begin_snapshot(conn: Connection, *, row: dict[str, Any]) -> None:
-    if row["id"] >= postgres.LARGE_FROM_ID:
-        postgres.make_table(conn, row["id"])
-    conn.execute(snapshots.insert().values(row))
+def _parts(conn: Connection, *, snapshot_id: int, after: int) -> list[dict[str, Any]]:
+    this = sa.and_(snapshot_parts.c.snapshot_id == snapshot_id, snapshot_parts.c.part > after)
+    query = sa.select(snapshot_parts).where(this).order_by(snapshot_parts.c.part).limit(PARTS_AT_ONCE)
+    return [dict(row) for row in conn.execute(query).mappings()]
 
 
-def _ids(conn: Connection, *, snapshot_id: int, above: int) -> Any:
-    return bulk(conn).read_members(conn, snapshot_id, above=above, limit=MEMBERS_AT_ONCE)
+def _require_whole(parts: Iterable[dict[str, Any]], name: str) -> None:
+    for part in parts:
+        if digest_of(part["blob"]) != part["digest"]:
+            raise DamagedListError(f"The part {part['part']} of the {name} is damaged: `ctsftp doctor` tells more.")
 
 
 def _count(conn: Connection, table: sa.Table) -> int:
@@ -220,10 +242,6 @@ def _set_sequences(conn: Connection) -> None:
             f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'),"  # noqa: S608  names are ours
             f" coalesce((SELECT max({column}) FROM {table} {below}), 0) + 1, false)"
         )
-    conn.exec_driver_sql(
-        "SELECT setval('large_snapshots', coalesce((SELECT max(id) FROM snapshots WHERE id >= %s), %s) + 1, false)",
-        (postgres.LARGE_FROM_ID, postgres.LARGE_FROM_ID),
-    )
 
 
 def _counted() -> Iterator[tuple[str, str]]:

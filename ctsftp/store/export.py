@@ -1,7 +1,7 @@
 """Long lists on their way out: a snapshot's ids as text, and the differences of two, a page at a time.
 
-A page is read by statements that also say whether the snapshot is still there, so that one that is being deleted is
-never taken for a shorter one. Between pages nothing is held.
+Each page opens the list anew, so that one that is being deleted is never taken for a shorter one. Between pages
+nothing is held.
 """
 
 from collections.abc import AsyncIterator
@@ -10,17 +10,19 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import orjson
 
 from ctsftp.contract.rows import MAX_ID, NO_IDS, Ids
-from ctsftp.errors import SnapshotGoneError
-from ctsftp.store import sqlite
+from ctsftp.lists import changes
+from ctsftp.store.backend import Bulk, bulk_of
 from ctsftp.store.database import Database
+from ctsftp.store.parts import NOTHING, open_list
+
+__all__ = ["NOTHING", "Changes", "Export", "PageForm"]
 
 PAGE_IDS = 100_000
-# Pages of both lists that one page of changes may look through: about half a second.
-PAGES_COMPARED = 10
-
-NOTHING = 0  # where a snapshot's id stands: the list without members
+# Parts of both lists that one page of changes may look through: about a tenth of a second.
+PARTS_COMPARED = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,60 +47,53 @@ class Export:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._page = database.backend.page_as_text
+        self._bulk = bulk_of(database.backend)
 
     async def pages(self, snapshot_id: int, form: PageForm) -> AsyncIterator[tuple[bytes, int]]:
         """Write a snapshot's ids, ascending: the text of each page, and how many ids it has."""
-        above, count = 0, PAGE_IDS
-        while count == PAGE_IDS:
-            read = partial(_read_text, self._page, snapshot_id=snapshot_id, above=above, form=form)
-            text, above, count = await self._database.read_page(read)
-            if count:
-                yield text, count
+        above = 0
+        while True:
+            text, above, count = await self._database.read_page(
+                partial(_read_text, bulk=self._bulk, snapshot_id=snapshot_id, above=above, form=form)
+            )
+            if not count:
+                return
+            yield text, count
 
     async def changes(self, old_id: int, new_id: int, *, above: int, limit: int) -> Changes:
         """Compare two snapshots (or `NOTHING`) from the id after `above` on; at most `limit` ids, maybe none."""
         if old_id == new_id:
             return Changes(entered=NO_IDS, exited=NO_IDS, until=MAX_ID)
         return await self._database.read_page(
-            lambda conn: _compare(self._page, conn, old_id, new_id, above=above, limit=limit)
+            lambda conn: _compare(conn, self._bulk, old_id, new_id, above=above, limit=limit)
         )
 
 
-def _read_text(statement: str, conn: Any, *, snapshot_id: int, above: int, form: PageForm) -> tuple[bytes, int, int]:
-    text, last, count = _read(statement, conn, snapshot_id, above=above, before=form.before, after=form.after)
-    return (text + form.after).encode() if text else b"", last, count
+def _read_text(conn: Any, *, bulk: Bulk, snapshot_id: int, above: int, form: PageForm) -> tuple[bytes, int, int]:
+    ids = next(open_list(conn, bulk, snapshot_id).pages(above, PAGE_IDS), NO_IDS)
+    if not ids.size:
+        return b"", above, 0
+    before, after = form.before.encode(), form.after.encode()
+    text = orjson.dumps(ids, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+    return before + text.replace(b",", after + before) + after, int(ids[-1]), ids.size
 
 
-def _read_ids(statement: str, conn: Any, snapshot_id: int, *, above: int) -> Ids:
-    if snapshot_id == NOTHING:
-        return NO_IDS
-    text, _, _ = _read(statement, conn, snapshot_id, above=above, before="", after=",")
-    return sqlite.ids_of(text)
+def _compare(conn: Any, bulk: Bulk, old_id: int, new_id: int, *, above: int, limit: int) -> Changes:
+    entered, exited = [NO_IDS], [NO_IDS]
+    found = 0
+    coming = changes(open_list(conn, bulk, old_id), open_list(conn, bulk, new_id), above=above)
+    for place, change in enumerate(coming, start=1):
+        entered.append(change.entered)
+        exited.append(change.left)
+        found += change.entered.size + change.left.size
+        if found > limit:
+            return _cut(np.concatenate(entered), np.concatenate(exited), limit)
+        if place == PARTS_COMPARED:
+            return Changes(entered=np.concatenate(entered), exited=np.concatenate(exited), until=change.until)
+    return Changes(entered=np.concatenate(entered), exited=np.concatenate(exited), until=MAX_ID)
 
 
-def _read(
-    statement: str, conn: Any, snapshot_id: int, *, above: int, before: str, after: str
-) -> tuple[str | None, int, int]:
-    parameters = {"snapshot_id": snapshot_id, "above": above, "limit": PAGE_IDS, "before": before, "after": after}
-    is_there, text, last, count = conn.execute(statement, parameters).fetchone()
-    if not is_there:
-        raise SnapshotGoneError(f"The snapshot {snapshot_id} is not kept any more: begin again with the members.")
-    return text, last, count
-
-
-def _compare(statement: str, conn: Any, old_id: int, new_id: int, *, above: int, limit: int) -> Changes:
-    entered, exited = NO_IDS, NO_IDS
-    for _ in range(PAGES_COMPARED):
-        before, after = (_read_ids(statement, conn, one, above=above) for one in (old_id, new_id))
-        # What lies above the lower of two full pages' ends was not read from both.
-        above = min(int(page[-1]) if page.size == PAGE_IDS else MAX_ID for page in (before, after))
-        before, after = before[before <= above], after[after <= above]
-        entered = np.concatenate([entered, np.setdiff1d(after, before, assume_unique=True)])
-        exited = np.concatenate([exited, np.setdiff1d(before, after, assume_unique=True)])
-        if entered.size + exited.size > limit:
-            above = int(np.sort(np.concatenate([entered, exited]))[limit - 1])
-            return Changes(entered=entered[entered <= above], exited=exited[exited <= above], until=above)
-        if above == MAX_ID:
-            break
-    return Changes(entered=entered, exited=exited, until=above)
+def _cut(entered: Ids, exited: Ids, limit: int) -> Changes:
+    """Leave away what is more than a page may have."""
+    until = int(np.sort(np.concatenate([entered, exited]))[limit - 1])
+    return Changes(entered=entered[entered <= until], exited=exited[exited <= until], until=until)

@@ -18,7 +18,7 @@ from ctsftp.store.tables import gate_segments, gates, in_code_points, segments
 
 _OPENS = (
     "EXISTS (SELECT 1 FROM gate_segments o JOIN segments s ON s.id = o.segment_id"
-    " JOIN snapshot_members m ON m.snapshot_id = s.current_snapshot_id AND m.ct_user_id = :ct_user_id"
+    " JOIN member_rows m ON m.row_set = s.row_set AND m.ct_user_id = :ct_user_id"
     " WHERE o.gate_id = g.id AND s.retired_at IS NULL)"
 )
 _IS_OPEN = f"SELECT {_OPENS} FROM gates g WHERE g.client = :client AND g.kind = :kind AND g.item = :item"  # noqa: S608

@@ -8,7 +8,7 @@ from typing import Unpack
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from ctsftp.contract.codes import Code, Notice
+from ctsftp.contract.codes import Code
 from ctsftp.contract.ids import next_tick
 from ctsftp.contract.ids import upload_id as id_of
 from ctsftp.contract.names import SegmentFile
@@ -16,7 +16,7 @@ from ctsftp.contract.places import is_known_folder
 from ctsftp.contract.rows import RejectedRow
 from ctsftp.contract.states import END_STATES, REFUSED_STATES, State
 from ctsftp.errors import RefusedError
-from ctsftp.model.records import Clock, Facts, NewUpload, Upload, warnings_out
+from ctsftp.model.records import Clock, Facts, NewUpload, Upload
 from ctsftp.model.twins import Twin, say_twin
 from ctsftp.model.writing import iso
 from ctsftp.store.database import Database
@@ -143,6 +143,11 @@ class Ledger:
             return None
         return await self._database.read(lambda conn: _twin_of(conn, upload.id))
 
+    async def same_file(self, client: str, filename: str, sha256: str | None) -> Twin | None:
+        """Find the upload of this name and these bytes that was applied or is held."""
+        file = File(client, filename, sha256)
+        return (await self._database.read(lambda conn: twins(conn, [file]))).get(file)
+
     async def ends_lines(self, client: str) -> bool:
         """Tell whether lists of this client were applied, each of which ended with a line break."""
         applied = sa.and_(uploads.c.client == client, uploads.c.state == State.LOADED)
@@ -191,7 +196,9 @@ class Ledger:
         """Let a held or superseded upload be loaded whatever the guards say."""
         advice = "Only held and superseded uploads can be approved."
         allowed = (State.HELD, State.SUPERSEDED)
-        await self._decide(upload_id, State.RECEIVED, allowed, advice, approved=True, attempts=0)
+        await self._decide(
+            upload_id, State.RECEIVED, allowed, advice, approved=True, attempts=0, unless=_segment_is_retired
+        )
 
     async def discard(self, upload_id: str) -> None:
         """Drop a held upload: it will not be loaded."""
@@ -202,7 +209,7 @@ class Ledger:
         """Read an upload again, as if it had just come: a rejected or failed one, or one of a segment that is back."""
         advice = "Only rejected and failed uploads can be tried again, and retired ones."
         allowed = (State.REJECTED, State.FAILED, State.RETIRED)
-        await self._decide(upload_id, State.RECEIVED, allowed, advice, attempts=0, deaths=0, unless=_segment_is_retired)
+        await self._decide(upload_id, State.RECEIVED, allowed, advice, attempts=0, deaths=0, unless=_is_retired_still)
 
     async def uploads(
         self,
@@ -303,16 +310,21 @@ def _twin_of(conn: Connection, upload_id: str) -> Twin | None:
 
 
 def _segment_is_retired(conn: Connection, upload_id: str) -> str | None:
-    """Say that the segment of a retired upload is to be restored first; None where it is in use."""
+    """Say that the segment of an upload is to be restored first; None where it is in use."""
     upload = read_upload(conn, upload_id)
     its_segment = sa.and_(segments.c.client == upload.client, segments.c.key == upload.segment_key)
     retired = sa.select(segments.c.id).where(its_segment, segments.c.retired_at.is_not(None))
-    if upload.state is not State.RETIRED or conn.execute(retired).first() is None:
+    if conn.execute(retired).first() is None:
         return None
     return (
         f'The segment "{upload.segment_title}" of {upload.client} is retired: first'
         f' ctsftp segment restore "{upload.segment_title}" --client {upload.client}'
     )
+
+
+def _is_retired_still(conn: Connection, upload_id: str) -> str | None:
+    """Say the same of an upload that is retired with its segment; others may be tried again."""
+    return _segment_is_retired(conn, upload_id) if state_of(conn, upload_id) is State.RETIRED else None
 
 
 def twin(conn: Connection, client: str, filename: str, *, other_than: str) -> str | None:
@@ -340,14 +352,6 @@ def twin(conn: Connection, client: str, filename: str, *, other_than: str) -> st
     last = gone if kept is None or (gone and gone.finished_at > kept.finished_at) else kept
     found = [row for row in (last, held) if row]
     return max(found, key=lambda row: row.id).sha256 if found else None
-
-
-def add_warnings(conn: Connection, upload_id: str, notices: Sequence[Notice]) -> None:
-    """Add to the warnings of an upload, whatever its state."""
-    state_of(conn, upload_id, to_change=True)
-    known = read_upload(conn, upload_id).warnings
-    changed = {"warnings": known + warnings_out(notices)}
-    conn.execute(uploads.update().where(uploads.c.id == upload_id).values(changed))
 
 
 def _came_later(conn: Connection, upload: Upload, name: SegmentFile) -> bool:
@@ -403,7 +407,7 @@ def _recover(conn: Connection, now: datetime, wait_s: float, node: str | None) -
     for upload_id, earlier in conn.execute(loading).all():
         deaths = earlier + 1
         again_at = retry_at(deaths) if deaths < MAX_DEATHS else None
-        advice = "it is tried again by itself" if again_at else "`ctsftp upload retry` tries again"
+        advice = "it is retried automatically" if again_at else "`ctsftp upload retry` tries again"
         reason = f"The server died while it loaded this file, {deaths} of {MAX_DEATHS} times: {advice}."
         facts: Facts = {"deaths": deaths, "code": Code.LOADER_DIED, "reason": reason, "retry_at": again_at}
         move(conn, upload_id, State.FAILED, now=now, **facts)

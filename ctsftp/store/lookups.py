@@ -8,15 +8,15 @@ from ctsftp.errors import NotFoundError
 from ctsftp.store.database import Database
 
 _IS_MEMBER = (
-    "SELECT s.retired_at IS NULL AND EXISTS (SELECT 1 FROM snapshot_members m"
-    " WHERE m.snapshot_id = s.current_snapshot_id AND m.ct_user_id = :ct_user_id)"
+    "SELECT s.retired_at IS NULL AND EXISTS (SELECT 1 FROM member_rows m"
+    " WHERE m.row_set = s.row_set AND m.ct_user_id = :ct_user_id)"
     " FROM segments s WHERE s.client = :client AND s.key = :key"
 )
 _SEGMENTS_OF = (
     "SELECT s.client, s.title FROM segments s"
     " WHERE s.retired_at IS NULL AND (:client IS NULL OR s.client = :client)"
-    " AND EXISTS (SELECT 1 FROM snapshot_members m"
-    " WHERE m.snapshot_id = s.current_snapshot_id AND m.ct_user_id = :ct_user_id)"
+    " AND EXISTS (SELECT 1 FROM member_rows m"
+    " WHERE m.row_set = s.row_set AND m.ct_user_id = :ct_user_id)"
     " ORDER BY s.client, s.title"
 )
 

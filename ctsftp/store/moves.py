@@ -1,6 +1,6 @@
 """The one mover: every change of an upload's state, in the whole project, is made by `move`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Unpack
 
@@ -24,12 +24,13 @@ def move(
     now: datetime,
     expect: State | None = None,
     quietly: bool = False,
+    tell: Mapping[str, int] | None = None,
     **facts: Unpack[Facts],
 ) -> bool:
     """Move an upload to a state, note the facts and, unless `quietly`, tell of it, in the connection's transaction.
 
-    False, and nothing is done, if the upload is in another state than `expect`. An illegal move raises
-    what `check_move` raises, an unknown upload `NotFoundError`, counts that do not add up ValueError.
+    `tell` is told besides. False, and nothing is done, if the upload is in another state than `expect`. An illegal move
+    raises what `check_move` raises, an unknown upload `NotFoundError`, counts that do not add up ValueError.
     """
     state = state_of(conn, upload_id, to_change=True)
     if expect is not None and state is not expect:
@@ -49,7 +50,7 @@ def move(
         conn.execute(rejected_rows.delete().where(rejected_rows.c.upload_id == upload_id))
     conn.execute(uploads.update().where(uploads.c.id == upload_id).values(values | _columns(facts)))
     if not quietly:
-        tell_of_move(conn, upload_id, to, now=now, is_first=is_first)
+        tell_of_move(conn, upload_id, to, now=now, is_first=is_first, besides=tell or {})
     return True
 
 

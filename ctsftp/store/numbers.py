@@ -50,7 +50,7 @@ class Numbers:
         return await self._database.read(lambda conn: _read(conn, segments))
 
     async def held_bytes(self) -> dict[str, int]:
-        """Estimate what the database holds of each client: the members of its snapshots, and rejected rows."""
+        """Estimate what the database holds of each client: its lists as rows and parts, and rejected rows."""
         return await self._database.read(_held_bytes)
 
     async def reusable_bytes(self) -> int:

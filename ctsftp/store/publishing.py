@@ -6,22 +6,25 @@ the segment back, or retired it, and another node may have published a newer lis
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from ctsftp.contract.codes import harmless
+from ctsftp.contract.codes import Notice, harmless
 from ctsftp.contract.rows import RejectedRow
 from ctsftp.contract.states import State
-from ctsftp.contract.verdict import SegmentFacts, Verdict, title_notice
+from ctsftp.contract.verdict import SegmentFacts, Verdict, change_notice, title_notice
 from ctsftp.errors import StoreError
-from ctsftp.model.records import Facts, Outcome, Uncounted, Upload
+from ctsftp.model.records import Clock, Facts, Outcome, Upload
 from ctsftp.model.timeline import StepKind
 from ctsftp.model.writing import iso
 from ctsftp.store.backend import bulk
-from ctsftp.store.ledger import add_warnings, read_upload, twin
+from ctsftp.store.ledger import read_upload, twin
 from ctsftp.store.moves import keep_rejected_rows, move
+from ctsftp.store.parts import count_in_parts
+from ctsftp.store.rows import Difference, Prepared, find_base, give_to, put_rows
 from ctsftp.store.tables import segments, snapshots, uploads
 from ctsftp.store.timeline import note
 
@@ -32,7 +35,10 @@ Judge = Callable[[SegmentFacts | None, str | None, bool], Verdict]
 
 def facts_for(conn: Connection, client: str, key: str | None) -> SegmentFacts | None:
     """Tell what the judge needs to know about a segment, None if there is none."""
-    segment = _find(conn, client, key)
+    return _facts_of(_find(conn, client, key))
+
+
+def _facts_of(segment: Row[Any] | None) -> SegmentFacts | None:
     if segment is None:
         return None
     return SegmentFacts(
@@ -55,55 +61,73 @@ def lock_segment(conn: Connection, client: str, key: str | None) -> None:
 
 def publish(
     conn: Connection,
-    upload_id: str,
-    snapshot_id: int | None,
+    prepared: Prepared | None,
     *,
-    now: datetime,
+    upload_id: str,
+    clock: Clock,
     judge: Judge,
     rejects: Sequence[RejectedRow],
     facts: Facts,
 ) -> Outcome | None:
     """Make a snapshot current and its upload loaded, or give the upload the state that the judge says.
 
-    None, and nothing is done, if it is to load and there is no snapshot.
+    None, and nothing is done, if it is to load and there is no snapshot. `BaseChangedError` if it was compared with
+    another list than is now current. The clock is read when the rows are in their place: that is when it is done.
     """
     upload = read_upload(conn, upload_id)
     lock_segment(conn, upload.client, upload.segment_key)
+    segment = _find(conn, upload.client, upload.segment_key)
     verdict = judge(
-        facts_for(conn, upload.client, upload.segment_key),
+        _facts_of(segment),
         twin(conn, upload.client, upload.filename, other_than=upload_id),
         _is_approved(conn, upload_id),
     )
-    if snapshot_id is None:
+    if prepared is None:
         if verdict.state is State.LOADED:
             return None
     else:
-        _require_complete(conn, snapshot_id, upload_id, facts["members"])
-    reason = verdict.reason or None
-    told: Facts = {**facts, "code": verdict.code, "reason": reason}
-    move(conn, upload_id, verdict.state, now=now, **told)
+        _require_complete(conn, prepared.snapshot_id, upload_id, facts["members"])
+    told: Facts = {**facts, "code": verdict.code, "reason": verdict.reason or None}
+    if prepared is None or verdict.state is not State.LOADED:
+        move(conn, upload_id, verdict.state, now=clock(), **told)
+        keep_rejected_rows(conn, upload_id, rejects)
+        return Outcome(state=verdict.state, code=verdict.code, reason=told["reason"])
+    row_set = put_rows(conn, prepared, find_base(conn, upload.client, upload.segment_key))
+    change = prepared.difference
+    told["warnings"] = [*facts.get("warnings", ()), *_notices(upload, segment, change)]
+    now = clock()
+    move(conn, upload_id, State.LOADED, now=now, tell={"entered": change.entered, "left": change.left}, **told)
     keep_rejected_rows(conn, upload_id, rejects)
-    if snapshot_id is None or verdict.state is not State.LOADED:
-        return Outcome(state=verdict.state, code=verdict.code, reason=reason)
     _overtake(conn, upload, now)
-    segment = _find(conn, upload.client, upload.segment_key)
-    if segment is None:
-        return _publish_first(conn, upload, snapshot_id, now=now, members=facts["members"])
-    return _publish_next(conn, upload, snapshot_id, segment, now=now)
+    publish_list = _publish_first if segment is None else partial(_publish_next, segment=segment)
+    number = publish_list(conn, upload, prepared, row_set, at=iso(now))
+    is_tidy = segment is None or row_set == segment.row_set
+    return Outcome(state=State.LOADED, number=number, entered=change.entered, left=change.left, is_tidy=is_tidy)
 
 
 def _require_complete(conn: Connection, snapshot_id: int, upload_id: str, members: int) -> None:
-    """Raise a `StoreError` unless the snapshot is this upload's, unpublished, and as long as its file says."""
+    """Raise a `StoreError` unless the snapshot is this upload's, unpublished, whole, and as long as its file says."""
     query = sa.select(snapshots.c.upload_id, snapshots.c.segment_id, snapshots.c.members)
     found = conn.execute(query.where(snapshots.c.id == snapshot_id)).one_or_none()
-    if found != (upload_id, None, members):
+    if found != (upload_id, None, members) or count_in_parts(conn, snapshot_id) != members:
         raise StoreError(
             f"The snapshot {snapshot_id} cannot be published for the upload {upload_id} with {members} members:"
             f" the database holds {found}."
         )
 
 
-def _publish_first(conn: Connection, upload: Upload, snapshot_id: int, *, now: datetime, members: int) -> Outcome:
+def _notices(upload: Upload, segment: Row[Any] | None, change: Difference) -> list[Notice]:
+    """Say what to warn of, now that it is known what a list does to its segment."""
+    if segment is None:
+        return []
+    found = (
+        title_notice(segment.title, upload.segment_title or ""),
+        change_notice(segment.members, change.entered, change.left),
+    )
+    return [one for one in found if one]
+
+
+def _publish_first(conn: Connection, upload: Upload, prepared: Prepared, row_set: int, *, at: str) -> int:
     """Make the segment, with this as its snapshot number 1: all its members have just entered."""
     segment_id = conn.execute(
         segments.insert()
@@ -111,50 +135,54 @@ def _publish_first(conn: Connection, upload: Upload, snapshot_id: int, *, now: d
             client=upload.client,
             key=upload.segment_key,
             title=upload.segment_title,
-            current_snapshot_id=snapshot_id,
+            current_snapshot_id=prepared.snapshot_id,
+            row_set=row_set,
             newest_stamp=upload.stamp,
             newest_upload_id=upload.id,
             rolled_back=False,
-            created_at=iso(now),
+            created_at=at,
             heard_at=upload.received_at,
         )
         .returning(segments.c.id)
     ).scalar_one()
-    _number(conn, snapshot_id, segment_id=segment_id, number=1, published_at=iso(now), entered=members, left=0)
-    note(conn, segment_id, StepKind.LOADED, at=iso(now))
-    return Outcome(state=State.LOADED, number=1)
+    give_to(conn, row_set, segment_id)
+    _number(conn, prepared, segment_id=segment_id, number=1, published_at=at)
+    note(conn, segment_id, StepKind.LOADED, at=at)
+    return 1
 
 
-def _publish_next(conn: Connection, upload: Upload, snapshot_id: int, segment: Row[Any], *, now: datetime) -> Outcome:
-    """Move the segment's pointer to this snapshot."""
+def _publish_next(
+    conn: Connection, upload: Upload, prepared: Prepared, row_set: int, *, at: str, segment: Row[Any]
+) -> int:
+    """Move the segment's pointers to this snapshot and its rows."""
     # The newest snapshot is never pruned, so no number is given twice.
     newest = sa.select(sa.func.max(snapshots.c.number)).where(snapshots.c.segment_id == segment.id)
     number = int(conn.execute(newest).scalar_one()) + 1
     newest_stamp, newest_upload_id = max(
         (segment.newest_stamp, segment.newest_upload_id), (upload.stamp or "", upload.id)
     )
-    previous_id = segment.current_snapshot_id
     conn.execute(
         segments.update()
         .where(segments.c.id == segment.id)
         .values(
-            current_snapshot_id=snapshot_id,
+            current_snapshot_id=prepared.snapshot_id,
+            row_set=row_set,
             newest_stamp=newest_stamp,
             newest_upload_id=newest_upload_id,
             # Whatever the judge lets in after a rollback, it is no longer the rolled back list that is shown.
             rolled_back=False,
         )
     )
-    _number(conn, snapshot_id, segment_id=segment.id, number=number, published_at=iso(now), previous_id=previous_id)
-    note(conn, segment.id, StepKind.LOADED, at=iso(now))
-    if notice := title_notice(segment.title, upload.segment_title or ""):
-        add_warnings(conn, upload.id, [notice])
-    uncounted = Uncounted(snapshot_id=snapshot_id, previous_id=previous_id, previous_members=segment.members)
-    return Outcome(state=State.LOADED, number=number, uncounted=uncounted)
+    give_to(conn, row_set, segment.id)
+    _number(conn, prepared, segment_id=segment.id, number=number, published_at=at, previous_id=prepared.base_id)
+    note(conn, segment.id, StepKind.LOADED, at=at)
+    return number
 
 
-def _number(conn: Connection, snapshot_id: int, **values: Any) -> None:
-    conn.execute(snapshots.update().where(snapshots.c.id == snapshot_id).values(values))
+def _number(conn: Connection, prepared: Prepared, **values: Any) -> None:
+    this = snapshots.update().where(snapshots.c.id == prepared.snapshot_id)
+    change = prepared.difference
+    conn.execute(this.values(values | {"entered": change.entered, "left": change.left}))
 
 
 def forget_approvals(conn: Connection, client: str, key: str | None, *which: sa.ColumnElement[bool]) -> None:

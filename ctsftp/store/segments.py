@@ -4,29 +4,29 @@ A retired segment keeps its snapshots and is listed, but nobody is a member of i
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ctsftp.contract.freshness import Expectation
 from ctsftp.contract.names import segment_key
-from ctsftp.contract.rows import MAX_ID, NO_IDS, Ids
+from ctsftp.contract.rows import MAX_ID, Ids
 from ctsftp.contract.states import State
 from ctsftp.contract.verdict import SegmentFacts
-from ctsftp.errors import NotFoundError, RefusedError
+from ctsftp.errors import NotFoundError, RefusedError, StoreError
 from ctsftp.model.records import Clock, Diff, Segment, Snapshot
 from ctsftp.model.timeline import StepKind
 from ctsftp.model.writing import iso
 from ctsftp.store import ledger, publishing
-from ctsftp.store.changes import compare
 from ctsftp.store.database import Database
 from ctsftp.store.gates import gates_of
-from ctsftp.store.snapshots import Snapshots, stream_members, unpublish
-from ctsftp.store.tables import in_code_points, segments, snapshot_members, snapshots, timeline, uploads
+from ctsftp.store.rows import BaseChangedError, Prepared, RowSets, find_base, put_rows
+from ctsftp.store.snapshots import Snapshots, unpublish
+from ctsftp.store.tables import in_code_points, member_rows, row_sets, segments, snapshots, timeline, uploads
 from ctsftp.store.telling import forget_overdue, forget_troubles, is_due_to_tell, tell_if_overdue
 from ctsftp.store.timeline import before, changed_by_rollback, note, periods, replaced
 
@@ -34,10 +34,11 @@ from ctsftp.store.timeline import before, changed_by_rollback, note, periods, re
 class Segments:
     """The segments of all clients, each named by its client and its key (`contract.names.segment_key`)."""
 
-    def __init__(self, database: Database, clock: Clock, snapshots: Snapshots) -> None:
+    def __init__(self, database: Database, clock: Clock, snapshots: Snapshots, rows: RowSets) -> None:
         self._database = database
         self._clock = clock
         self._snapshots = snapshots
+        self._rows = rows
 
     async def segments(
         self,
@@ -116,12 +117,8 @@ class Segments:
             return _before(history, [replaced(conn, client, key, current.upload_id)]), current
 
         old_one, new_one = await self._database.read(work)
-        entered, left = [NO_IDS], [NO_IDS]
-        streams = (stream_members(self._database, one.id) for one in (old_one, new_one))
-        async for came, went in compare(*streams):
-            entered.append(came)
-            left.append(went)
-        return Diff(old=old_one, new=new_one, entered=np.concatenate(entered), left=np.concatenate(left))
+        entered, left = await self._snapshots.changes(old_one.id, new_one.id)
+        return Diff(old=old_one, new=new_one, entered=entered, left=left)
 
     async def count_changes(self, client: str, key: str, ids: Ids) -> tuple[int, int]:
         """Count who would enter and who would leave if the segment had these ids: ascending, without repetitions."""
@@ -135,20 +132,23 @@ class Segments:
         a list that was let in by mistake does not outdate all that come until then.
         """
 
-        def work(conn: Connection) -> Segment:
+        def work(conn: Connection, prepared: Prepared) -> Segment:
             publishing.lock_segment(conn, client, key)
-            history = _history(conn, client, key)
-            target = _numbered(history, number) if number is not None else _before(history, before(conn, client, key))
-            if target.current:
-                raise RefusedError(f"The snapshot {target.number} is the current one already.")
-            _update(conn, client, key, current_snapshot_id=target.id, rolled_back=True)
+            target = _target(conn, client, key, number)
+            if target.id != prepared.snapshot_id:
+                raise BaseChangedError("The segment got another list meanwhile.")
+            row_set = put_rows(conn, prepared, find_base(conn, client, key))
+            _update(conn, client, key, current_snapshot_id=target.id, row_set=row_set, rolled_back=True)
             self._note(conn, client, key, StepKind.ROLLED_BACK)
             publishing.forget_approvals(conn, client, key)
             if _one(conn, client, key).newest_stamp > f"{self._clock():%Y%m%d_%H%M}":
                 _update(conn, client, key, newest_stamp=target.stamp, newest_upload_id=target.upload_id)
             return _one(conn, client, key)
 
-        return await self._database.write(work)
+        segment = await self._rows.publish(client, key, lambda conn: _target(conn, client, key, number).id, work)
+        with suppress(StoreError):  # nobody reads those rows, and the sweep looks at them, too
+            await self._rows.tidy(client, key)
+        return segment
 
     async def retire(self, client: str, key: str) -> None:
         """Take a segment out of use: it has no members for its readers, and takes no uploads."""
@@ -214,6 +214,7 @@ class Segments:
             this = sa.and_(segments.c.client == client, segments.c.key == key)
             ids = sa.select(segments.c.id).where(this)
             conn.execute(timeline.delete().where(timeline.c.segment_id.in_(ids)))
+            conn.execute(row_sets.update().where(row_sets.c.segment_id.in_(ids)).values(segment_id=None))
             unpublish(conn, sa.select(snapshots.c.id).where(snapshots.c.segment_id.in_(ids)))
             conn.execute(segments.delete().where(this))
 
@@ -237,8 +238,8 @@ def _select(
         narrowed.append(segments.c.key == key)
     if with_member is not None:
         member = sa.exists().where(
-            snapshot_members.c.snapshot_id == segments.c.current_snapshot_id,
-            snapshot_members.c.ct_user_id == with_member,
+            member_rows.c.row_set == segments.c.row_set,
+            member_rows.c.ct_user_id == with_member,
         )
         narrowed += [segments.c.retired_at.is_(None), member]
     return _read(conn, _current(*narrowed))
@@ -326,6 +327,15 @@ def _update(conn: Connection, client: str, key: str, **values: object) -> None:
     conn.execute(segments.update().where(this).values(values))
 
 
+def _target(conn: Connection, client: str, key: str, number: int | None) -> Snapshot:
+    """Find the snapshot to roll back to; `RefusedError` if there is none before, or it is the current one."""
+    history = _history(conn, client, key)
+    target = _numbered(history, number) if number is not None else _before(history, before(conn, client, key))
+    if target.current:
+        raise RefusedError(f"The snapshot {target.number} is the current one already.")
+    return target
+
+
 def _current_of(history: Sequence[Snapshot]) -> Snapshot:
     return next(one for one in history if one.current)
 
@@ -347,5 +357,5 @@ def _numbered(history: Sequence[Snapshot], number: int) -> Snapshot:
     found = next((one for one in history if one.number == number), None)
     if found is None:
         kept = ", ".join(str(one.number) for one in reversed(history))
-        raise NotFoundError(f"There is no snapshot number {number}: the ones that are kept are {kept}.")
+        raise NotFoundError(f"There is no snapshot number {number}: the kept ones are {kept}.")
     return found

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from ctsftp.contract.rows import Ids
 from ctsftp.errors import LostDatabaseError, StoreError
-from ctsftp.store.tables import client_logins, gate_segments, gates, segments, snapshots, tokens, uploads
+from ctsftp.store.tables import client_logins, gate_segments, gates, row_sets, segments, snapshots, tokens, uploads
 
 T = TypeVar("T")
 
@@ -51,7 +51,6 @@ class SqliteBackend:
         self._turn = asyncio.Lock()
         self._file: tuple[int, int] | None = None
         self.members_among = MEMBERS_AMONG
-        self.page_as_text = PAGE_AS_TEXT
 
     def new_looker(self, name: str) -> "Looker":
         """Make threads that read, called by this name."""
@@ -187,7 +186,8 @@ def _set_pragmas(pragmas: tuple[str, ...]) -> Callable[[Any, Any], None]:
 def find_damage(conn: Connection) -> str | None:
     """Look for damage in the tables that all else hangs on, and tell the first that is found.
 
-    Members and rejected rows may be gigabytes, which no start can wait for: damage there is met by whoever reads them.
+    Rows, parts and rejected rows may be gigabytes, which no start can wait for: damage there is met by whoever reads
+    them.
     """
     there = inspect(conn).get_table_names()
     for table in (one.name for one in _TABLES if one.name in there):
@@ -209,7 +209,7 @@ def check_integrity(conn: Connection) -> str | None:
     return f"a row of {orphan[0]} names a row of {orphan[2]} that is gone" if orphan else None
 
 
-_TABLES = (segments, uploads, snapshots, client_logins, tokens, gates, gate_segments)
+_TABLES = (segments, uploads, snapshots, row_sets, client_logins, tokens, gates, gate_segments)
 
 
 class Looker:
@@ -261,49 +261,57 @@ class Looker:
         return connection
 
 
-# A join with json_each instead of IN would scan the ids once for every member of the snapshot.
+# A join with json_each instead of IN would scan the ids once for every row of the set.
 MEMBERS_AMONG = (
-    "SELECT json_group_array(ct_user_id) FROM (SELECT ct_user_id FROM snapshot_members"
-    " WHERE snapshot_id = (SELECT current_snapshot_id FROM segments"
+    "SELECT json_group_array(ct_user_id) FROM (SELECT ct_user_id FROM member_rows"
+    " WHERE row_set = (SELECT row_set FROM segments"
     " WHERE client = :client AND key = :key AND retired_at IS NULL)"
     " AND ct_user_id IN (SELECT value FROM json_each(:ids)) ORDER BY ct_user_id)"
 )
-# In one statement, so that a snapshot that is being deleted is never read in part: whether it is there, the text of a
-# page with what stands before and after each id, its last id, how many they are. As one text, a page holds the GIL a
-# third of the time that its rows would take.
-PAGE_AS_TEXT = (
-    "SELECT EXISTS (SELECT 1 FROM snapshots WHERE id = :snapshot_id AND segment_id IS NOT NULL),"
-    " group_concat(:before || ct_user_id, :after), max(ct_user_id), count(*)"
-    " FROM (SELECT ct_user_id FROM snapshot_members"
-    " WHERE snapshot_id = :snapshot_id AND ct_user_id > :above ORDER BY ct_user_id LIMIT :limit)"
-)
 
 
-def insert_members(conn: Connection, snapshot_id: int, ids: Ids) -> None:
-    """Add ids to a snapshot; fastest when they are ascending, since the b-tree then grows at its right end.
+def insert_rows(conn: Connection, row_set: int, ids: Ids) -> int:
+    """Add ids to a set, and tell how many were not there yet.
 
-    One statement with the ids as JSON is four times as fast as a parameter an id, and frees the GIL.
+    It is fastest where they are ascending and above all others, since the b-tree then grows at its right end. One
+    statement with the ids as JSON is four times as fast as a parameter an id, and frees the GIL.
     """
+    statement = "INSERT OR IGNORE INTO member_rows SELECT ?, value FROM json_each(?)"
+    return conn.exec_driver_sql(statement, (row_set, _as_json(ids))).rowcount
+
+
+def delete_rows(conn: Connection, row_set: int, ids: Ids) -> int:
+    """Take ids out of a set, and tell how many were there."""
+    statement = "DELETE FROM member_rows WHERE row_set = ? AND ct_user_id IN (SELECT value FROM json_each(?))"
+    return conn.exec_driver_sql(statement, (row_set, _as_json(ids))).rowcount
+
+
+def _as_json(ids: Ids) -> str:
     # As text: newer versions of SQLite take a BLOB for their own binary JSON.
-    text = orjson.dumps(np.ascontiguousarray(ids), option=orjson.OPT_SERIALIZE_NUMPY).decode()
-    conn.exec_driver_sql("INSERT INTO snapshot_members SELECT ?, value FROM json_each(?)", (snapshot_id, text))
+    return orjson.dumps(np.ascontiguousarray(ids), option=orjson.OPT_SERIALIZE_NUMPY).decode()
 
 
 def lock_name(conn: Connection, name: str) -> None:
     """Do nothing: one transaction at a time writes."""
 
 
-def new_snapshot_id(conn: Connection, members: int) -> None:
+def new_row_set_id(conn: Connection, members: int) -> None:
     """Let the table choose the id."""
 
 
-def complete_members(conn: Connection, snapshot_id: int) -> None:
+def complete_rows(conn: Connection, row_set: int) -> None:
     """Do nothing: what is inserted is readable."""
 
 
-def drop_members(conn: Connection, snapshot_id: int) -> bool:  # noqa: ARG001
-    """Leave it to be deleted bit by bit."""
+def drop_rows(conn: Connection, row_set: int) -> bool:  # noqa: ARG001
+    """Leave them to be deleted bit by bit."""
     return False
+
+
+def fetch_blob(conn: sqlite3.Connection, sql: str, parameters: Mapping[str, Any]) -> bytes | None:
+    """Give the one value of a statement, given a looker's connection; None where there is no row."""
+    row = conn.execute(sql, parameters).fetchone()
+    return row[0] if row else None
 
 
 def reusable_bytes(conn: Connection) -> int:
@@ -312,21 +320,21 @@ def reusable_bytes(conn: Connection) -> int:
     return int(pages) * int(conn.exec_driver_sql("PRAGMA page_size").scalar_one())
 
 
-def read_members(conn: Connection, snapshot_id: int, *, above: int, limit: int) -> Ids:
-    """Read the first `limit` ids of a snapshot that are greater than `above`, ascending.
+def read_rows(conn: Connection, row_set: int, *, above: int, limit: int) -> Ids:
+    """Read the first `limit` ids of a set that are greater than `above`, ascending.
 
     They come as one text: as rows, they would hold up the event loop three times as long.
     """
-    return ids_of(
+    return _ids_of(
         conn.exec_driver_sql(
-            "SELECT group_concat(ct_user_id) FROM (SELECT ct_user_id FROM snapshot_members"
-            " WHERE snapshot_id = ? AND ct_user_id > ? ORDER BY ct_user_id LIMIT ?)",
-            (snapshot_id, above, limit),
+            "SELECT group_concat(ct_user_id) FROM (SELECT ct_user_id FROM member_rows"
+            " WHERE row_set = ? AND ct_user_id > ? ORDER BY ct_user_id LIMIT ?)",
+            (row_set, above, limit),
         ).scalar_one()
     )
 
 
-def ids_of(text: str | None) -> Ids:
+def _ids_of(text: str | None) -> Ids:
     """Read `1,2,3`; SQLite promises no order inside a group_concat, so it is made here."""
     return np.sort(np.fromstring(text, dtype=np.int64, sep=",")) if text else np.empty(0, dtype=np.int64)
 

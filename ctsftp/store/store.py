@@ -16,11 +16,13 @@ from ctsftp.store.numbers import Numbers
 from ctsftp.store.outbox import Outbox
 from ctsftp.store.overview import Overview
 from ctsftp.store.receipts import ReceiptBook
+from ctsftp.store.rows import RowSets
 from ctsftp.store.segments import Segments
 from ctsftp.store.sessions import Sessions
 from ctsftp.store.snapshots import Snapshots
 from ctsftp.store.timeline import Timeline
 from ctsftp.store.tokens import Tokens
+from ctsftp.store.upgrading import make_missing_parts
 
 
 class Store:
@@ -35,11 +37,12 @@ class Store:
         # Whoever holds a database file is alone, and takes every upload in it for its own.
         self.node = node() if node and database.shared else None
         self.ledger = Ledger(database, clock, self.node)
-        self.snapshots = Snapshots(database, clock, self.node)
-        self.segments = Segments(database, clock, self.snapshots)
+        self.rows = RowSets(database)
+        self.snapshots = Snapshots(database, clock, self.rows)
+        self.segments = Segments(database, clock, self.snapshots, self.rows)
         self.logins = LoginBook(database, clock)
         self.outbox = Outbox(database, clock)
-        self.checks = CheckUp(database)
+        self.checks = CheckUp(database, self.snapshots, self.rows)
         self.gates = Gates(database, clock)
         self.numbers = Numbers(database)
         self.folder = database.backend.folder
@@ -63,6 +66,8 @@ class Store:
         """
         database = await Database.open(url, migrate=migrate)
         try:
+            if migrate:
+                await make_missing_parts(database)
             return cls(database, clock, node)
         except BaseException:
             await database.close()
@@ -73,8 +78,8 @@ class Store:
         other = copy(self)
         readers = self._database.for_readers()
         other.ledger = Ledger(readers, self._clock, self.node)
-        other.snapshots = Snapshots(readers, self._clock, self.node)
-        other.segments = Segments(readers, self._clock, other.snapshots)
+        other.snapshots = Snapshots(readers, self._clock, self.rows)
+        other.segments = Segments(readers, self._clock, other.snapshots, self.rows)
         other.logins = LoginBook(readers, self._clock)
         other.gates = Gates(readers, self._clock)
         other.numbers = Numbers(readers)

@@ -81,6 +81,8 @@ segments = sa.Table(
         sa.ForeignKey("snapshots.id", name="segments_current_snapshot", use_alter=True),
         nullable=False,
     ),
+    # The rows by which SQL reads the current list.
+    sa.Column("row_set", sa.Integer, sa.ForeignKey("row_sets.id")),
     # The newest stamp that was ever published, and the last upload that brought it.
     sa.Column("newest_stamp", sa.Text, nullable=False),
     sa.Column("newest_upload_id", sa.Text, sa.ForeignKey("uploads.id"), nullable=False),
@@ -142,8 +144,8 @@ def is_mine(node: str | None) -> sa.ColumnElement[bool]:
 
 
 # A snapshot without a segment and a number is being written, was abandoned, or is being deleted: no reader meets it.
-# An id is never used twice (AUTOINCREMENT), or a reader that pages through a deleted snapshot would slip into a new
-# one. `previous_id` was current before: `entered` and `left` are counted against it; it may be pruned.
+# An id is never used twice (AUTOINCREMENT), or whoever pages through a deleted snapshot would slip into a new one.
+# `previous_id` was current before: `entered` and `left` are against it; it may be pruned.
 snapshots = sa.Table(
     "snapshots",
     metadata,
@@ -160,15 +162,42 @@ snapshots = sa.Table(
     sqlite_autoincrement=True,
 )
 
-# No foreign key: it would cost a look-up per id, an eighth of the bulk load's time. Members are added and deleted in
-# transactions that also touch their snapshot's row, which serves the same end.
-snapshot_members = sa.Table(
-    "snapshot_members",
+# What a snapshot's list is: its parts (`lists.Part`), which are written once and never changed. With a rowid, since
+# their rows are large.
+snapshot_parts = sa.Table(
+    "snapshot_parts",
     metadata,
-    sa.Column("snapshot_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("snapshot_id", sa.Integer, sa.ForeignKey("snapshots.id"), primary_key=True, autoincrement=False),
+    sa.Column("part", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("first", sa.BigInteger, nullable=False),
+    sa.Column("last", sa.BigInteger, nullable=False),
+    sa.Column("members", sa.Integer, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("blob", sa.LargeBinary, nullable=False),
+)
+
+# The sets of rows that mirror lists for SQL: of each segment the one that it names (`segments.row_set`), and a spare,
+# which may be some lists behind. `snapshot_id` is the list that a set holds exactly; null while it is being changed.
+# A set of no segment belongs to a load, or is being deleted. No id is used twice: rows may be left of one.
+row_sets = sa.Table(
+    "row_sets",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("segment_id", sa.Integer),
+    sa.Column("snapshot_id", sa.Integer),
+    sa.Index("row_sets_by_segment", "segment_id"),
+    sqlite_autoincrement=True,
+)
+
+# No foreign key: it would cost a look-up per id, an eighth of the bulk load's time. Rows are added and deleted in
+# transactions that also look at their set's row, which serves the same end.
+member_rows = sa.Table(
+    "member_rows",
+    metadata,
+    sa.Column("row_set", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("ct_user_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sqlite_with_rowid=False,
-    postgresql_partition_by="RANGE (snapshot_id)",
+    postgresql_partition_by="RANGE (row_set)",
 )
 
 rejected_rows = sa.Table(

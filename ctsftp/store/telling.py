@@ -4,7 +4,9 @@ An event and its deliveries are committed together with what they tell of, or no
 event is lost, and none is told that did not happen.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
@@ -62,7 +64,15 @@ def emit(
         conn.info[NEWS] = True
 
 
-def tell_of_move(conn: Connection, upload_id: str, to: State, *, now: datetime, is_first: bool) -> None:
+def tell_of_move(
+    conn: Connection,
+    upload_id: str,
+    to: State,
+    *,
+    now: datetime,
+    is_first: bool,
+    besides: Mapping[str, int] = MappingProxyType({}),
+) -> None:
     """Tell of an upload that just came to a state, if anybody should know; and that its segment was heard of.
 
     `is_first`: no failure of it was written down before, though there may have been some.
@@ -72,7 +82,7 @@ def tell_of_move(conn: Connection, upload_id: str, to: State, *, now: datetime, 
     upload = Upload(**conn.execute(sa.select(uploads).where(uploads.c.id == upload_id)).mappings().one())
     if to in OF_STATE and _is_worth_telling(upload, is_first=is_first):
         waits = {"waits": True} if _waits(upload) else {}
-        _emit_of(conn, OF_STATE[to], upload, now=now, data={**upload.as_json(), **waits})
+        _emit_of(conn, OF_STATE[to], upload, now=now, data={**upload.as_json(), **waits, **besides})
     if to in {State.LOADED, State.DUPLICATE}:
         _note_heard(conn, upload, now=now)
     if to is State.DISCARDED:  # an admin has decided: the next one that waits is news

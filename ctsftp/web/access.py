@@ -47,7 +47,7 @@ class Streams:
         """Take a place; a 503 problem if there is none."""
         if self._free == 0 or self._taken[token_id] == self._most:
             raise Problem(
-                503, "busy", "Too many lists are being streamed: try again in a while.", headers={"Retry-After": "10"}
+                503, "busy", "Too many lists are being streamed: try again later.", headers={"Retry-After": "10"}
             )
         self._free -= 1
         self._taken[token_id] += 1
@@ -139,9 +139,9 @@ async def authenticate(parts: Parts, secret: str) -> Token:
     """Find the token of a secret; a 401 problem if there is none, or it has expired."""
     token = await parts.store.tokens.find(secret)
     if token is None:
-        raise _unauthorized("This token is not known here, or was revoked: `ctsftp token add NAME` makes one.")
+        raise _unauthorized("This token is unknown or revoked: create one with `ctsftp token add NAME`.")
     if parts.store.tokens.has_expired(token):
-        raise _unauthorized(f"This token expired at {token.expires_at}: `ctsftp token add NAME` makes another.")
+        raise _unauthorized(f"This token expired at {token.expires_at}: create another with `ctsftp token add NAME`.")
     parts.usage.note(token)
     return token
 
@@ -159,12 +159,14 @@ class TokenBearer(SecurityBase):
         secret = read_bearer(request.headers.get("authorization", ""))
         if not secret:
             raise _unauthorized(
-                "Send a token as `Authorization: Bearer ctsftp_...`: `ctsftp token add NAME` makes one."
+                "Send a token as `Authorization: Bearer ctsftp_...`: create one with `ctsftp token add NAME`."
             )
         parts = parts_of(request)
         access = Access(parts, await authenticate(parts, secret))
         if self._admin and not access.token.admin:
-            raise Problem(403, "scope", "This token may only read: `ctsftp token add NAME --admin` makes one that may.")
+            raise Problem(
+                403, "scope", "This token is read-only: create an admin token with `ctsftp token add NAME --admin`."
+            )
         return access
 
 

@@ -25,6 +25,7 @@ from ctsftp.web.models import GONE, PROBLEMS, ChangesOut, ClientPath, SegmentPat
 from ctsftp.web.paging import Cursor, Limit, read_cursor, size_of, unknown_cursor, write_cursor
 from ctsftp.web.problems import Problem
 from ctsftp.web.segments import find
+from ctsftp.web.settings import CHANGES_PAGE_SIZE, MAX_CHANGES_PAGE_SIZE
 
 NOBODY = ""  # where an upload's id stands: the list without members
 
@@ -80,7 +81,7 @@ async def list_changes(
         if place.has_arrived:
             place = Place(place.old, seen)
     old_id, new_id = _kept(history, place)
-    size = size_of(limit, access.settings.changes_page_size, access.settings.max_changes_page_size)
+    size = size_of(limit, CHANGES_PAGE_SIZE, MAX_CHANGES_PAGE_SIZE)
     changes = await access.store.export.changes(old_id, new_id, above=place.above, limit=size)
     is_last = changes.until == MAX_ID
     following = Place(place.new, place.new) if is_last else replace(place, above=changes.until)
@@ -104,7 +105,7 @@ def _numbered(history: Sequence[Snapshot], number: int | None) -> str:
     found = next((one.upload_id for one in history if one.number == number), None)
     if found is None:
         kept = ", ".join(str(one.number) for one in reversed(history))
-        raise Problem(404, "not-found", f"There is no snapshot number {number}: the ones that are kept are {kept}.")
+        raise Problem(404, "not-found", f"There is no snapshot number {number}: the kept ones are {kept}.")
     return found
 
 
@@ -119,5 +120,5 @@ def _kept(history: Sequence[Snapshot], place: Place) -> tuple[int, int]:
     """Find the snapshots of both lists, which must be this segment's: another may have taken its place and its name."""
     kept = {one.upload_id: one.id for one in history} | {NOBODY: NOTHING}
     if not {place.old, place.new} <= kept.keys():
-        raise SnapshotGoneError("The list behind this cursor is not kept any more: begin again with the members.")
+        raise SnapshotGoneError("The list behind this cursor is no longer kept: begin again with the members.")
     return kept[place.old], kept[place.new]

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from ctsftp.contract.rows import MAX_ID
+from ctsftp.web.settings import MAX_CHANGES_PAGE_SIZE, MAX_PAGE_SIZE
 
 JsonDocument = dict[str, Any]  # as FastAPI makes it
 
@@ -42,13 +43,9 @@ class Document:
         for path, operations in document["paths"].items():
             for parameter in operations.get("get", {}).get("parameters", []):
                 if parameter["name"] == "limit":
-                    parameter["schema"]["anyOf"][0]["maximum"] = self._largest_page(path)
+                    most = MAX_CHANGES_PAGE_SIZE if path.endswith("/changes") else MAX_PAGE_SIZE
+                    parameter["schema"]["anyOf"][0]["maximum"] = most
         return document
-
-    def _largest_page(self, path: str) -> int:
-        settings = self._app.state.parts.settings
-        most: int = settings.max_changes_page_size if path.endswith("/changes") else settings.max_page_size
-        return most
 
 
 def _fill_in_nulls(example: JsonDocument, schema: JsonDocument, schemas: JsonDocument) -> None:

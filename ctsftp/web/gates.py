@@ -34,7 +34,7 @@ async def list_gates(
     access: Reader, client: ClientFilter = None, kind: KindFilter = None, cursor: Cursor = None, limit: Limit = None
 ) -> GateList:
     """List the gates, by client, kind and item."""
-    size = page_size(access, limit)
+    size = page_size(limit)
     found = await access.store.gates.gates(
         client=access.narrow(client),
         kind=fold_kind(kind) if kind else None,
@@ -63,7 +63,7 @@ async def set_gate(access: Admin, client: ClientPath, kind: KindPath, item: Item
 
 @router.delete("/{client}/{kind}/{item}", status_code=204, responses=REFUSED)
 async def remove_gate(access: Admin, client: ClientPath, kind: KindPath, item: ItemPath) -> None:
-    """Forget a gate."""
+    """Remove a gate."""
     access.require(client)
     kind, item = _named(kind, item)
     await access.perform(RemoveGate(kind, item, client))

@@ -65,7 +65,7 @@ class Guard:
             answer.end_turn()
 
     def _limited(self, scope: Scope, receive: Receive) -> Receive:
-        """Count what comes; an HTTPException 413 for a body that is too large, declared so or not."""
+        """Count what comes; an HTTPException 413 for the body is too large, declared so or not."""
         left = self._max_body_bytes
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         refused = int(declared) > left if declared.isdigit() else False

@@ -37,15 +37,15 @@ PROBLEMS = _problems(
         503: "the server cannot answer now",
     }
 )
-BAD_BODY = _problems({400: "a body that cannot be read", 413: "a body that is too large"})
-REFUSED = _problems({403: "the token may only read", 409: "the answer is no, and why"})
-GONE = _problems({410: "a snapshot that is not kept any more"})
+BAD_BODY = _problems({400: "the body cannot be read", 413: "the body is too large"})
+REFUSED = _problems({403: "the token is read-only", 409: "refused, with the reason"})
+GONE = _problems({410: "the snapshot is no longer kept"})
 
 
 def _digits(value: object) -> object:
     """Take digits for an id and nothing else, as the file contract does: no sign, no space, no underscore."""
     if isinstance(value, str) and not (value.isascii() and value.isdigit()):
-        raise ValueError("is no id: an id is 1 to 19 digits")
+        raise ValueError("is not an id: an id is 1 to 19 digits")
     return value
 
 
@@ -54,7 +54,7 @@ CtUserId = Annotated[
 ]
 ClientPath = Annotated[str, Path(min_length=1, max_length=32, examples=["acme"])]
 SegmentPath = Annotated[
-    str, Path(min_length=1, max_length=255, examples=["VIP"], description="title or underscore form, in any case")
+    str, Path(min_length=1, max_length=255, examples=["VIP"], description="title or underscore form, case-insensitive")
 ]
 KindPath = Annotated[str, Path(min_length=1, max_length=100, examples=["reward"], description="in any case")]
 ItemPath = Annotated[str, Path(min_length=1, max_length=100, examples=["4711"])]
@@ -115,9 +115,9 @@ class ChangesOut(Output):
     new: int | None = Field(examples=[17], description="number of the snapshot that readers see; null: it is retired")
     entered: list[int] = Field(examples=[[1234567]])
     left: list[int] = Field(examples=[[7654321]])
-    exited: list[int] = Field(examples=[[7654321]], deprecated=True, description="`left`, as it was called before")
-    more: bool = Field(examples=[False], description="whether there is more to be told now")
-    cursor: str = Field(examples=["WzE3LDE3LDBd"], description="for the next request, now or tomorrow")
+    exited: list[int] = Field(examples=[[7654321]], deprecated=True, description="the former name of `left`")
+    more: bool = Field(examples=[False], description="whether there are more changes to fetch now")
+    cursor: str = Field(examples=["WzE3LDE3LDBd"], description="for the next request, whenever that is")
 
 
 class Rollback(Input):

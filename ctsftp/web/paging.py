@@ -11,8 +11,8 @@ from typing import Annotated, TypeVar
 import orjson
 from fastapi import Query
 
-from ctsftp.web.access import Access
 from ctsftp.web.problems import Fault, Problem, invalid
+from ctsftp.web.settings import MAX_PAGE_SIZE, PAGE_SIZE
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ def read_cursor(text: str) -> object:
 
 def unknown_cursor() -> Problem:
     """Make the problem of a cursor that this server did not give."""
-    return Problem(404, "cursor", "This cursor was not given by this list: begin without one.")
+    return Problem(404, "cursor", "This cursor is not from this list: begin without one.")
 
 
 def size_of(limit: int | None, usual: int, most: int) -> int:
@@ -47,9 +47,9 @@ def size_of(limit: int | None, usual: int, most: int) -> int:
     return limit or usual
 
 
-def page_size(access: Access, limit: int | None) -> int:
+def page_size(limit: int | None) -> int:
     """Tell how many things a page of a list holds."""
-    return size_of(limit, access.settings.page_size, access.settings.max_page_size)
+    return size_of(limit, PAGE_SIZE, MAX_PAGE_SIZE)
 
 
 def read_place(cursor: str | None, parts: int) -> tuple[str, ...] | None:

@@ -16,7 +16,7 @@ async def refuse_unknown(request: Request) -> None:
     route: Any = request.scope["route"]
     known = {field.alias for field in route.dependant.query_params}
     faults = [
-        Fault(where=f"query.{name}", what=_unknown(name, known) if name not in known else "stands in the query twice")
+        Fault(where=f"query.{name}", what=_unknown(name, known) if name not in known else "is in the query twice")
         for name, count in Counter(name for name, _ in request.query_params.multi_items()).items()
         if name not in known or count > 1
     ]

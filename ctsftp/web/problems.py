@@ -36,21 +36,21 @@ FAULTS = {
     "missing": "is missing",
     "extra_forbidden": "is not known here",
     "value_error": "{error}",
-    "json_invalid": "is no JSON: {error}",
-    "model_attributes_type": "is to be an object in JSON",
-    "list_type": "is to be a list",
-    "string_type": "is to be a text",
-    "int_type": "is to be a whole number",
-    "int_parsing": "is to be a whole number",
+    "json_invalid": "is not JSON: {error}",
+    "model_attributes_type": "must be a JSON object",
+    "list_type": "must be a list",
+    "string_type": "must be a string",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
     "int_parsing_size": "is too large",
-    "int_from_float": "is to be a whole number",
-    "greater_than_equal": "is at least {ge}",
-    "less_than_equal": "is at most {le}",
-    "string_too_short": "has at least {min_length} characters",
-    "string_too_long": "has at most {max_length} characters",
-    "too_short": "holds at least {min_length} things, and has {actual_length}",
-    "too_long": "holds at most {max_length} things",
-    "enum": "is one of {expected}",
+    "int_from_float": "must be a whole number",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_too_long": "must have at most {max_length} characters",
+    "too_short": "must hold at least {min_length} items, and holds {actual_length}",
+    "too_long": "must hold at most {max_length} items",
+    "enum": "must be one of {expected}",
 }
 
 
@@ -58,7 +58,7 @@ class Fault(BaseModel):
     """One part of a request that is wrong."""
 
     where: str = Field(examples=["path.ct_user_id"])
-    what: str = Field(examples=["is at least 1"])
+    what: str = Field(examples=["must be at least 1"])
 
 
 UNTYPED = Fault(where="body", what="is to be sent as JSON, with the header Content-Type: application/json")
@@ -112,7 +112,7 @@ def problem_of(exc: Exception) -> Problem:
         case CtsftpError():
             return _of_ours(exc)
     log.error("a request failed", exc_info=exc)
-    return Problem(500, "failed", "The server failed at this; its log says more.")
+    return Problem(500, "failed", "The server failed; its log says more.")
 
 
 def install(app: FastAPI, document: Document) -> None:
@@ -174,7 +174,7 @@ def _of_http(exc: HTTPException) -> Problem:
     words = {
         413: ("too-large", str(exc.detail)),
         400: ("malformed", "The request's body cannot be read."),
-        404: ("not-found", "There is nothing at this address: /v1/openapi.json lists what there is."),
+        404: ("not-found", "There is nothing at this address: see /v1/openapi.json for all addresses."),
         405: ("method", "This address does not take this method."),
     }
     word, detail = words.get(exc.status_code, ("http", str(exc.detail)))

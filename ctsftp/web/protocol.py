@@ -182,9 +182,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """Find what forbids an answer to this head: fields that others may read otherwise, or no place to ask."""
         names = [name for name, _ in self.headers]
         if twice := next((name for name in SINGLE_FIELDS if names.count(name) > 1), None):
-            return Problem(
-                400, "malformed", f"The field {twice.decode().title()} stands in the request more than once."
-            )
+            return Problem(400, "malformed", f"The field {twice.decode().title()} is in the request more than once.")
         host = next((value for name, value in self.headers if name == b"host"), None)
         if host is None and self.parser.get_http_version() == "1.1":
             return Problem(400, "malformed", "The request has no Host field.")
@@ -192,10 +190,10 @@ class LimitedProtocol(HttpToolsProtocol):
         if coding is not None and (coding.lower() != b"chunked" or self.parser.get_http_version() != "1.1"):
             return Problem(400, "malformed", "A request's Transfer-Encoding is chunked, and of HTTP/1.1.")
         if host is not None and not HOST.fullmatch(host):
-            return Problem(400, "malformed", "The Host field is no name or address, with or without a port.")
+            return Problem(400, "malformed", "The Host field is not a name or address, with or without a port.")
         path = self.url.partition(b"?")[0].decode("latin-1")
         if self._places is self._health_places and path not in HEALTH:
-            detail = "The server has no connection left: try again in a while."
+            detail = "The server has no connection left: try again later."
             return Problem(503, "busy", detail, headers={"Retry-After": "10"})
         return None
 

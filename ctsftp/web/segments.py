@@ -27,7 +27,7 @@ router = APIRouter(prefix="/v1/segments", tags=["segments"], responses=PROBLEMS)
 
 
 async def find(access: Access, client: str, name: str) -> Segment:
-    """Find a segment by its title or underscore form, in any case; 404 for what the token may not know of."""
+    """Find a segment by its title or underscore form, case-insensitive; 404 for what the token may not know of."""
     access.require(client)
     return await access.store.segments.segment(client, segment_key(name))
 
@@ -37,7 +37,7 @@ async def list_segments(
     access: Reader, client: ClientFilter = None, cursor: Cursor = None, limit: Limit = None
 ) -> SegmentList:
     """List the segments, retired ones too, by client and title."""
-    size = page_size(access, limit)
+    size = page_size(limit)
     found = await access.store.segments.segments(
         client=access.narrow(client), after=read_place(cursor, 2), limit=size + 1
     )

@@ -6,27 +6,24 @@ from pydantic import BaseModel, ConfigDict, Field
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
+# Items on a page where the request names no limit, and at most.
+PAGE_SIZE, MAX_PAGE_SIZE = 100, 1_000
+CHANGES_PAGE_SIZE, MAX_CHANGES_PAGE_SIZE = 10_000, 100_000
+
 
 class HttpSettings(BaseModel):
     """Where the API listens, and its limits."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    enabled: bool = Field(default=True, description="whether `serve` answers HTTP at all")
-    host: str = Field("127.0.0.1", description="address to listen on; TLS is a proxy's work")
+    enabled: bool = Field(default=True, description="whether `serve` answers HTTP")
+    host: str = Field("127.0.0.1", description="address to listen on (without TLS: use a proxy)")
     port: int = Field(8022, ge=0, le=65535, description="port to listen on; 0: any free one")
-    page_size: int = Field(100, ge=1, description="things on a page where the request names no limit")
-    max_page_size: int = Field(1_000, ge=1, description="most things on a page")
-    changes_page_size: int = Field(
-        10_000, ge=1, description="ids on a page of changes where the request names no limit"
-    )
-    max_changes_page_size: int = Field(100_000, ge=1, description="most ids on a page of changes")
-    max_batch_ids: int = Field(10_000, ge=1, description="most ids in one batch")
     max_body_bytes: int = Field(1 << 20, ge=1024, description="largest body of a request")
     max_head_bytes: int = Field(64 * 1024, ge=1024, description="largest head of a request")
     head_timeout_s: float = Field(10, gt=0, description="seconds to send the head of a request")
     max_connections: int = Field(
-        1_000, ge=1, description="connections at the same time; then the oldest that asks nothing makes room"
+        1_000, ge=1, description="connections at the same time; one more closes the oldest idle one"
     )
     max_requests_per_token: int = Field(
         500, ge=1, description="requests of one token at the same time, most of which wait for their turn"
@@ -37,27 +34,27 @@ class HttpSettings(BaseModel):
         description="member lists, and batches for all segments, at the same time, half of them for one token",
     )
     body_timeout_s: float = Field(60, gt=0, description="seconds to send the body of a request")
-    stalled_s: float = Field(60, gt=0, description="seconds that the reader of a member list may take nothing of it")
-    keep_alive_s: int = Field(30, ge=1, description="seconds that a silent connection is kept")
+    stalled_s: float = Field(60, gt=0, description="seconds in which the reader of a member list must take some of it")
+    keep_alive_s: int = Field(30, ge=1, description="seconds until an idle connection is closed")
     drain_timeout_s: int = Field(10, ge=0, description="seconds that running answers get when the server stops")
     # The console. Its sessions end with their time, and when their token is revoked or expires.
     allowed_hosts: tuple[str, ...] = Field(
         ("localhost", "127.0.0.1", "[::1]"),
-        description="names that people reach the console by, beside localhost (a list in JSON); others are refused",
+        description="host names that the console may be reached by, as a JSON list; others are refused",
     )
     behind_https: bool = Field(
         default=False,
-        description="people reach the console by https, through a proxy: its cookies are for that",
+        description="set to true when the console is behind an HTTPS proxy (marks cookies as Secure)",
     )
-    session_life_s: int = Field(
-        43_200, ge=60, le=31_536_000, description="seconds after which somebody has to sign in again"
-    )
+    session_life_s: int = Field(43_200, ge=60, le=31_536_000, description="seconds until a person has to sign in again")
     max_sessions: int = Field(
-        1_000, ge=1, description="browsers that are signed in; then the first one goes of the token that has most"
+        1_000,
+        ge=1,
+        description="browsers signed in at the same time; one more ends the oldest session of the token with most",
     )
-    max_sign_in_failures: int = Field(10, ge=1, description="failed sign-ins that an address has a minute")
+    max_sign_in_failures: int = Field(10, ge=1, description="failed sign-ins allowed per address and minute")
     max_live_pages: int = Field(
-        100, ge=0, description="open pages that are told at once of what is new; the others ask every few seconds"
+        100, ge=0, description="open console pages that are updated at once; more ask every few seconds"
     )
 
     def knows_host(self, header: str) -> bool:

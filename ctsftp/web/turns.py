@@ -61,7 +61,7 @@ class Turns:
             429,
             "too-many",
             f"Too many requests at once: {AT_ONCE} of a token are answered at a time, and {self._longest} may be open."
-            " Wait for answers before you ask on.",
+            " Wait for answers before you send more.",
             headers={"Retry-After": str(RETRY_AFTER_S)},
         )
 

@@ -40,15 +40,21 @@ async def list_uploads(
     access: Reader, client: ClientFilter = None, state: StateFilter = None, cursor: Cursor = None, limit: Limit = None
 ) -> UploadList:
     """List the uploads, newest first."""
-    size = page_size(access, limit)
-    before = read_cursor(cursor) if cursor is not None else ""
-    if not isinstance(before, str):
-        raise unknown_cursor()
-    found = await access.store.ledger.uploads(
-        client=access.narrow(client), state=state, before=before or None, limit=size + 1
-    )
+    size = page_size(limit)
+    before = _read_before(cursor)
+    found = await access.store.ledger.uploads(client=access.narrow(client), state=state, before=before, limit=size + 1)
     items = [upload.as_json() for upload in found[:size]]
     return UploadList(items=items, next=write_cursor(items[-1]["id"]) if len(found) > size else None)
+
+
+def _read_before(cursor: str | None) -> str | None:
+    """Read the cursor of the list: the id of the last upload that was shown."""
+    if cursor is None:
+        return None
+    match read_cursor(cursor):
+        case str(upload_id):
+            return upload_id
+    raise unknown_cursor()
 
 
 @router.get("/{upload_id}")

@@ -18,13 +18,17 @@ from ctsftp import errors
 from ctsftp.admin import asking, control
 from ctsftp.admin.control import ControlSocket
 from ctsftp.admin.wire import ERROR, FRAME_HEAD, KINDS, MAX_FRAME_BYTES, PROTOCOL, dump
-from ctsftp.errors import CtsftpError, IllegalMoveError, OtherVersionError, RefusedError, SettingsError, UsageError
+from ctsftp.errors import CtsftpError, OtherVersionError, RefusedError, SettingsError, UsageError
 from ctsftp.model import commands, reads
 from ctsftp.model.commands import Command, RollBackSegment, Sweep
 from ctsftp.model.reads import ListSegments, Read
 
 PATIENCE_S = 20.0
 R = TypeVar("R")
+
+
+class NeverHeardOfError(RefusedError):
+    """Another one."""
 
 
 class WrongPortError(SettingsError):
@@ -153,7 +157,7 @@ async def test_every_error_keeps_its_class_and_its_text(place: Path, kind: type[
     assert type(told.value) is kind
 
 
-@pytest.mark.parametrize(("raised", "told"), [(WrongPortError, SettingsError), (IllegalMoveError, RefusedError)])
+@pytest.mark.parametrize(("raised", "told"), [(WrongPortError, SettingsError), (NeverHeardOfError, RefusedError)])
 async def test_an_error_from_elsewhere_keeps_its_nearest_kind(
     place: Path, raised: type[CtsftpError], told: type[CtsftpError]
 ) -> None:

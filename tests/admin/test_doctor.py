@@ -16,7 +16,7 @@ from tests.app.bench import NAME, load, rows
 
 
 def found(settings: Settings, part: str) -> list[Finding]:
-    """What needs a hand in a part."""
+    """What needs attention in a part."""
     return [one for one in examine(settings) if one.part == part and one.level is not Level.OK]
 
 

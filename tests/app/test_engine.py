@@ -18,12 +18,10 @@ from ctsftp.clients.config import ClientConfig
 from ctsftp.clients.folder import Clients
 from ctsftp.contract.states import State
 from ctsftp.errors import DataFolderBusyError, DiskError, RefusedError, SettingsError, StoreError, UsageError
-from ctsftp.ingest.loader import Loader
 from ctsftp.ingest.settings import IngestSettings
 from ctsftp.settings import Settings
 from ctsftp.spool.disk import LocalDisk
 from ctsftp.spool.paths import HomePath
-from ctsftp.store import Uncounted
 
 from .bench import NAME, NEXT, PATIENCE_S, Door, load, members, put, rows
 
@@ -83,34 +81,6 @@ async def test_ids_go_on_behind_all_that_ever_were_even_if_their_files_are_gone_
     monkeypatch.setattr("ctsftp.spool.ids.time.time_ns", lambda: 0)
     async with Engine.open(settings) as engine:
         assert put(engine.spool, NAME, rows([2])).id > row.id
-
-
-async def test_changes_that_a_dead_process_did_not_count_are_counted_after_the_start(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    counted = asyncio.Event()
-    count = Loader.count_changes
-
-    async def count_and_tell(loader: Loader, uncounted: Uncounted) -> None:
-        await count(loader, uncounted)
-        counted.set()
-
-    async with Engine.open(settings) as engine:
-        await load(engine, NAME, rows([1, 2]))
-        await load(engine, NEXT, rows([2, 3, 4]))
-        with sqlite3.connect(settings.data_dir / "ctsftp.db") as database:
-            database.execute('UPDATE snapshots SET entered = NULL, "left" = NULL WHERE number = 2')
-            database.execute("UPDATE uploads SET warnings = '[]'")
-        database.close()
-    monkeypatch.setattr(Loader, "count_changes", count_and_tell)
-    async with Engine.open(settings) as engine, asyncio.timeout(PATIENCE_S):
-        await counted.wait()
-        segment = await engine.store.segments.segment("acme", "vip")
-        assert (segment.entered, segment.left) == (2, 1)
-        assert [one["code"] for one in (await engine.store.ledger.upload(segment.upload_id)).warnings] == [
-            "mostly_changed"
-        ]
-        assert await engine.store.snapshots.uncounted() == []
 
 
 async def test_a_load_that_the_stop_interrupts_is_taken_up_by_the_next_engine(

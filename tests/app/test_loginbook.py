@@ -14,7 +14,7 @@ from ctsftp.clients.authorized_keys import Refusal
 from ctsftp.clients.folder import Clients
 from ctsftp.errors import StoreError
 from ctsftp.settings import Settings
-from ctsftp.sftp.login import Login, LoginRefused
+from ctsftp.sftp.attempts import Login, LoginRefused
 from ctsftp.store import Store
 
 PATIENCE_S = 20.0

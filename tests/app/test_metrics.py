@@ -23,6 +23,7 @@ from ctsftp.clients.keys import read_public_key
 from ctsftp.contract.codes import PAGES
 from ctsftp.contract.states import State
 from ctsftp.errors import StoreError
+from ctsftp.lists import Ids
 from ctsftp.settings import MetricsSettings, Settings
 from ctsftp.spool.disk import LocalDisk
 from ctsftp.store.numbers import Numbers
@@ -94,14 +95,14 @@ async def test_uploads_are_counted_by_state_and_code_and_their_rows_and_bytes(se
 async def test_a_load_that_failed_first_counts_among_the_slow_ones(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin, faults = service.engine.store.snapshots.begin, [StoreError("locked")]
+    write, faults = service.engine.store.snapshots.write, [StoreError("locked")]
 
-    async def fails_once(upload_id: str, members: int) -> int:
+    async def fails_once(upload_id: str, ids: Ids) -> int:
         if faults:
             raise faults.pop()
-        return await begin(upload_id, members)
+        return await write(upload_id, ids)
 
-    monkeypatch.setattr(service.engine.store.snapshots, "begin", fails_once)
+    monkeypatch.setattr(service.engine.store.snapshots, "write", fails_once)
     await load(service, NAME, rows([1]))
     async with asyncio.timeout(PATIENCE_S):
         while value(found := await scrape(service), "ctsftp_verdicts_total", state="loaded", code="") == 0:

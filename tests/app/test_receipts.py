@@ -152,8 +152,8 @@ async def test_receipts_and_the_index_say_what_is_so_when_they_are_read(engine: 
         assert re.fullmatch(gone, line)
     assert shown[4] == "nothing"
     for upload in (second, again[1]):
-        assert re.search(rf"were the segment's until {moment}: an admin", await said(upload))
-    assert "are the segment's" in await said(first)
+        assert re.search(rf"had these members until {moment}: an admin", await said(upload))
+    assert "has these members" in await said(first)
     await engine.store.ledger.discard(held.id)
     assert "the server's admin discarded it" in await said(again[0])
     assert (await index())[1] == "nothing: the same file came before"

@@ -33,7 +33,7 @@ async def test_a_port_of_the_api_in_use_refuses_the_start_and_lets_go_of_everyth
 
 
 async def test_a_host_that_is_none_refuses_the_start(settings: Settings) -> None:
-    with pytest.raises(SettingsError, match=r"Port 0 on 192\.0\.2\.1 cannot be listened on.*set CTSFTP_HTTP__HOST"):
+    with pytest.raises(SettingsError, match=r"Cannot listen on port 0 of 192\.0\.2\.1.*set CTSFTP_HTTP__HOST"):
         async with open_service(with_http(settings, host="192.0.2.1")):
             pass
     assert is_free(settings)

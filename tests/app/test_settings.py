@@ -95,10 +95,10 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("data_folder = 1", "holds 'data_folder', which is no setting. Did you mean data_dir?"),
-        ("_env_prefix = 'X_'", "holds '_env_prefix', which is no setting."),
-        ("[ftp]\nport = 1", "holds 'ftp', which is no setting. Did you mean sftp?"),
-        ("port = 22", "holds 'port', which is no setting. Did you mean sftp.port or http.port?"),
+        ("data_folder = 1", "holds 'data_folder', which is not a setting. Did you mean data_dir?"),
+        ("_env_prefix = 'X_'", "holds '_env_prefix', which is not a setting."),
+        ("[ftp]\nport = 1", "holds 'ftp', which is not a setting. Did you mean sftp?"),
+        ("port = 22", "holds 'port', which is not a setting. Did you mean sftp.port or http.port?"),
         (
             "[sftp]\nprot = 1",
             "sftp.prot in ctsftp.toml) is wrong: there is no such setting. Did you mean CTSFTP_SFTP__PORT (or sftp",
@@ -126,20 +126,20 @@ def test_a_wrong_file_is_refused_in_one_line_that_names_the_setting(text: str, t
     [
         ("CTSFTP_SFTP__PORT", "ssh", "The setting CTSFTP_SFTP__PORT is wrong: Input should be a valid integer"),
         ("CTSFTP_SFTP__PORT", "ssh", "(it is 'ssh')."),
-        ("CTSFTP_SFTP__PROT", "1", "CTSFTP_SFTP__PROT is no setting. Did you mean CTSFTP_SFTP__PORT?"),
+        ("CTSFTP_SFTP__PROT", "1", "CTSFTP_SFTP__PROT is not a setting. Did you mean CTSFTP_SFTP__PORT?"),
         ("CTSFTP_SFTP", '{"prot": 1}', "there is no such setting. Did you mean CTSFTP_SFTP__PORT?"),
-        ("CTSFTP_SFTP_PORT", "2222", "CTSFTP_SFTP_PORT is no setting. Did you mean CTSFTP_SFTP__PORT?"),
+        ("CTSFTP_SFTP_PORT", "2222", "CTSFTP_SFTP_PORT is not a setting. Did you mean CTSFTP_SFTP__PORT?"),
         ("CTSFTP_PORT", "2222", "Did you mean CTSFTP_SFTP__PORT or CTSFTP_HTTP__PORT?"),
         ("CTSFTP_DATADIR", "/srv", "Did you mean CTSFTP_DATA_DIR?"),
-        ("ctsftp_keys", "/srv", "ctsftp_keys is no setting. Did you mean CTSFTP_KEYS_DIR?"),
+        ("ctsftp_keys", "/srv", "ctsftp_keys is not a setting. Did you mean CTSFTP_KEYS_DIR?"),
         ("CTSFTP_FTP__PORT", "1", "Did you mean CTSFTP_SFTP__PORT?"),
         ("CTSFTP_INGEST__SHRUNK_FROM", "1", "Did you mean CTSFTP_INGEST__GUARDS__SHRUNK_FROM?"),
         ("CTSFTP_INGEST_GUARDS_SHRUNK_FROM", "1", "Did you mean CTSFTP_INGEST__GUARDS__SHRUNK_FROM?"),
         ("CTSFTP_SPOOL__KEEP_SNAPSHOTS", "1", "Did you mean CTSFTP_SWEEP__KEEP_SNAPSHOTS?"),
         ("CTSFTP__SFTP__PORT", "1", "Did you mean CTSFTP_SFTP__PORT?"),
-        ("CTSFTP_SFTP__PORT__X", "1", "CTSFTP_SFTP__PORT__X is no setting."),
-        ("CTSFTP_", "1", "CTSFTP_ is no setting."),
-        ("CTSFTP_NONSENSE", "", "CTSFTP_NONSENSE is no setting."),
+        ("CTSFTP_SFTP__PORT__X", "1", "CTSFTP_SFTP__PORT__X is not a setting."),
+        ("CTSFTP_", "1", "CTSFTP_ is not a setting."),
+        ("CTSFTP_NONSENSE", "", "CTSFTP_NONSENSE is not a setting."),
         ("CTSFTP_SFTP", "2022", "CTSFTP_SFTP"),
         ("CTSFTP_SFTP", "not json", "CTSFTP_SFTP cannot be read. Groups are set"),
         ("CTSFTP_HTTP__ALLOWED_HOSTS", "a.example", "CTSFTP_HTTP__ALLOWED_HOSTS cannot be read. Groups are set"),
@@ -162,7 +162,8 @@ def test_a_named_file_must_be_there_and_be_readable(tmp_path: Path) -> None:
 
 def test_a_place_of_the_machine_that_may_not_be_looked_at_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "CONFIG_PLACES", (Path("/" + "x" * 300),))
-    assert "cannot be looked for (File name too long)" in refusal()
+    assert "No permission to read " in refusal()
+    assert "(File name too long)" in refusal()
 
 
 def test_a_working_folder_that_cannot_be_looked_into_holds_no_settings_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +178,7 @@ def test_a_working_folder_that_is_gone_is_no_fault_where_the_paths_are_whole(
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    assert "The working folder is not there any more" in refusal()
+    assert "The working folder is gone" in refusal()
     assert "CTSFTP_DATA_DIR" in refusal()
     monkeypatch.setenv("CTSFTP_DATA_DIR", "/srv/data")
     monkeypatch.setenv("CTSFTP_KEYS_DIR", "/srv/keys")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .busy import busy_rows, clients_rows, fair_rows, idle_rows, memory_rows
+from .commands import command_rows
 from .limits import limit_rows
 from .loading import load_rows, ready_rows
 from .quotes import quote_rows
@@ -29,6 +30,7 @@ ROWS: dict[str, Callable[[Path, int], list[Row]]] = {
     "fair": fair_rows,
     "clients": clients_rows,
     "idle": lambda folder, _: idle_rows(folder),
+    "commands": lambda folder, _: command_rows(folder),
 }
 
 

@@ -163,8 +163,7 @@ async def _load(store: Store, title: str, number: int, ids: np.ndarray[Any, np.d
         )
     )
     await store.ledger.move(upload_id, State.LOADING)
-    snapshot_id = await store.snapshots.begin(upload_id, len(ids))
-    await store.snapshots.add_members(snapshot_id, ids)
+    snapshot_id = await store.snapshots.write(upload_id, ids)
 
     def accept(*_: object) -> Verdict:
         return Verdict(State.LOADED)

@@ -47,8 +47,7 @@ async def load(store: Store, ids: Ids, number: int) -> float:
     await store.ledger.receive(upload)
     await store.ledger.move(upload.id, State.LOADING)
     began = time.perf_counter()
-    snapshot = await store.snapshots.begin(upload.id, len(ids))
-    await store.snapshots.add_members(snapshot, ids)
+    snapshot = await store.snapshots.write(upload.id, ids)
     await store.snapshots.publish(
         upload.id,
         snapshot,
@@ -64,9 +63,7 @@ async def load(store: Store, ids: Ids, number: int) -> float:
 def copy(server: Postgres, database: str, file: Path) -> float:
     """Copy the same rows by psql into a table like the members', with its key; give the seconds."""
     server.execute("DROP TABLE IF EXISTS copied", database=database)
-    server.execute(
-        "CREATE TABLE copied (LIKE snapshot_members, PRIMARY KEY (snapshot_id, ct_user_id))", database=database
-    )
+    server.execute("CREATE TABLE copied (LIKE member_rows, PRIMARY KEY (row_set, ct_user_id))", database=database)
     command = [str(server.programs / "psql"), "-h", "127.0.0.1", "-p", str(server.port), "-U", "ctsftp", database, "-q"]
     began = time.perf_counter()
     subprocess.run([*command, "-c", f"\\copy copied from '{file}'"], check=True)

@@ -36,7 +36,7 @@ def sound(shell: Shell) -> Shell:
 
 
 def found(shell: Shell, part: str, *, code: int = 1) -> dict[str, Any]:
-    """The one finding of a part that needs a hand."""
+    """The one finding of a part that needs attention."""
     [finding] = [one for one in shell.json("doctor", code=code) if one["level"] != "ok"]
     assert finding["part"] == part
     assert finding["do"] != ""
@@ -125,7 +125,7 @@ def test_what_is_wrong_with_a_whole_file_is_mended_by_the_command_that_is_named(
     keys.chmod(0o666)
     findings = [one for one in sound.json("doctor", code=1) if one["level"] != "ok"]
     assert {one["do"] for one in findings} == {f"chmod o-w {keys}"}
-    assert "acme cannot sign in: nothing in its authorized_keys counts." in {one["text"] for one in findings}
+    assert "acme cannot sign in: no line of its authorized_keys is valid." in {one["text"] for one in findings}
     refused = "INSERT INTO client_logins (client, refusal_at, refusal_address, refusal_cause) VALUES (?, ?, ?, ?)"
     sql(sound, refused, "acme", "2026-03-10T12:00:00.000Z", "192.0.2.7", "unknown_key")
     says = sound.json("client", "show", "acme")["refusal_says"]
@@ -212,7 +212,7 @@ def test_a_clock_that_went_back_is_bad_unless_it_is_known_to_be_right_now(
     finding = found(sound, "clock")
     assert finding["level"] == "bad"
     assert "it was ahead when that came" in finding["text"]
-    assert "If it is right, nothing is to be done." in finding["do"]
+    assert "If it is right, do nothing." in finding["do"]
     monkeypatch.setattr("ctsftp.admin.doctor.is_synchronised", lambda: True)
     assert "It was ahead once" in sound.run("doctor").out
 
@@ -313,7 +313,7 @@ def test_a_hook_that_fails_for_a_while_is_named(sound: Shell) -> None:
     assert {one["level"] for one in sound.json("doctor")} == {"ok"}
     sql(sound, "UPDATE events SET at = ?", (NOW - timedelta(minutes=16)).isoformat())
     finding = found(sound, "hooks")
-    assert finding["text"].endswith("fails for over 15 minutes (it answered 500); 1 event waits.")
+    assert finding["text"].endswith("has been failing for over 15 minutes (it answered 500); 1 event waits.")
     assert finding["do"] == "ctsftp hook test 1"
 
 
@@ -326,12 +326,30 @@ def test_a_database_that_is_damaged_or_of_another_version_is_bad(sound: Shell) -
     assert "is not an SQLite database" in found(sound, "database")["text"]
 
 
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        ("DELETE FROM member_rows WHERE ct_user_id = 1", "The rows that SQL reads"),
+        ("INSERT INTO member_rows SELECT row_set, 999 FROM segments", "The rows that SQL reads"),
+        ("UPDATE snapshot_parts SET blob = substr(blob, 1, 20)", "is damaged. Of the snapshot 1: The part 0"),
+        ("UPDATE snapshot_parts SET digest = 'x'", "is damaged. Of the snapshot 1: The part 0"),
+        ("DELETE FROM snapshot_parts", "is damaged. The list of the snapshot 1 lacks parts"),
+    ],
+)
+def test_a_list_that_is_damaged_and_rows_that_are_not_its_own_are_bad(sound: Shell, harm: str, told: str) -> None:
+    sound.load("VIP_20260310_0900.csv", "CTUserID\n1\n2\n")
+    sql(sound, harm)
+    [finding] = [one for one in sound.json("doctor", code=1) if one["part"] == "database"]
+    assert finding["level"] == "bad"
+    assert told in finding["text"]
+
+
 def test_damage_among_the_members_is_found(sound: Shell) -> None:
     sql(sound, "PRAGMA wal_checkpoint(TRUNCATE)")
     place = sound.folder / "data" / "ctsftp.db"
     with closing(sqlite3.connect(place)) as connection:
         query = "SELECT rootpage, (SELECT page_size FROM pragma_page_size) FROM sqlite_master WHERE name = ?"
-        page, size = connection.execute(query, ("snapshot_members",)).fetchone()
+        page, size = connection.execute(query, ("member_rows",)).fetchone()
     content = bytearray(place.read_bytes())
     content[(page - 1) * size : page * size] = bytes(size)
     place.write_bytes(content)

@@ -166,7 +166,7 @@ def test_a_variable_that_is_no_setting_stops_every_command(
 ) -> None:
     monkeypatch.setenv("CTSFTP_SFTP_PORT", "2222")
     said = shell.refused(*command, code=2)
-    assert said == "The environment variable CTSFTP_SFTP_PORT is no setting. Did you mean CTSFTP_SFTP__PORT?"
+    assert said == "The environment variable CTSFTP_SFTP_PORT is not a setting. Did you mean CTSFTP_SFTP__PORT?"
 
 
 @pytest.mark.parametrize(

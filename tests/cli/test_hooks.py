@@ -53,7 +53,7 @@ def test_a_webhook_is_added_tested_told_and_removed(inside: Shell) -> None:
     got = [webhook.verify(request.body, request.headers) for request in receiver.requests]
     assert [one["type"] for one in got] == ["hook.test", "hook.test", "upload.loaded", "upload.rejected"]
     newest, oldest = inside.json("upload", "list")
-    assert got[2]["data"] == {**oldest, "upload_id": oldest["id"]}
+    assert got[2]["data"] == {**oldest, "upload_id": oldest["id"], "entered": 1, "left": 0}
     assert got[3]["data"]["code"] == newest["code"]
     listed = inside.json("hook", "list")
     assert [(row["id"], row["kind"], row["client"], row["events"]) for row in listed] == [(1, "webhook", None, None)]
@@ -66,7 +66,7 @@ def test_a_webhook_is_added_tested_told_and_removed(inside: Shell) -> None:
     assert inside.run("hook", "deliveries", "--state", "pending").out == "No deliveries.\n"
     assert "There is no hook 9" in inside.refused("hook", "deliveries", "--hook", "9", code=1)
     assert inside.json("hook", "remove", "1")["id"] == 1
-    assert inside.run("hook", "list").out == "No hooks: nobody is told what happens. ctsftp hook add URL\n"
+    assert inside.run("hook", "list").out == "No hooks yet, so nobody is notified: ctsftp hook add URL\n"
 
 
 def test_the_secret_is_shown_once_and_the_address_may_come_by_standard_input(inside: Shell) -> None:
@@ -136,7 +136,7 @@ def test_the_dead_are_listed_and_revived(inside: Shell, monkeypatch: pytest.Monk
         assert "answered with 500" in inside.run("hook", "deliveries", "--state", "dead").out
         assert inside.json("hook", "list")[0]["dead"] == 1
         done = inside.run("hook", "deliveries", "--retry", "1", "--json")
-        assert done.err == "Hook 1 is told again of 1 event that it did not take.\n"
+        assert done.err == "Hook 1 gets again 1 event that it did not take before.\n"
         assert json.loads(done.out)[0]["state"] == "pending"
         [row] = inside.json("hook", "list")
         assert (row["pending"], row["dead"]) == (1, 0)
@@ -190,7 +190,7 @@ def test_a_segment_whose_time_is_up_is_shown_as_overdue_where_no_server_runs(
 ) -> None:
     shell.load(VIP, rows([1]))
     shell.run("segment", "expect", "vip_members", "--every", "1m", "--grace", "1m")
-    monkeypatch.setattr("ctsftp.cli.segment.utc_now", lambda: LATER)
+    monkeypatch.setattr("ctsftp.app.clock.utc_now", lambda: LATER)
     assert "overdue" in shell.run("segment", "list").lines[1]
 
 

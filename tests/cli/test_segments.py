@@ -145,6 +145,7 @@ def test_a_segment_is_retired_restored_and_deleted(vip: Shell) -> None:
     assert vip.json("segment", "members", "vip_members") == []
     assert vip.json("segment", "list")[0]["retired"] is True
     assert "retired" in vip.run("segment", "list").lines[1]
+    assert "current once restored" in vip.run("segment", "history", "vip_members").lines[1]
     assert "is retired already" in vip.refused("segment", "retire", "vip_members", code=1)
     assert "is in use again, with 4 members." in vip.run("segment", "restore", "vip_members").err
     assert "takes it out of use first" in vip.refused("segment", "delete", "vip_members", code=1)

@@ -111,10 +111,15 @@ def test_one_upload_is_shown_with_its_meaning_and_what_to_do(held: Shell) -> Non
 
 def test_a_held_upload_shows_what_it_would_change_now(held: Shell) -> None:
     second, first = held.json("upload", "list")
-    assert held.json("upload", "show", second["id"])["if_approved"] == {"members_now": 2, "enter": 0, "leave": 2}
+    assert held.json("upload", "show", second["id"])["if_approved"] == {
+        "members_now": 2,
+        "enter": 0,
+        "leave": 2,
+        "retired": False,
+    }
     assert "2 -> 0 members: 0 enter, 2 leave" in held.run("upload", "show", second["id"]).out
     assert held.json("upload", "show", first["id"])["current"]
-    assert "Its members are the segment's, since" in held.run("upload", "show", first["id"]).out
+    assert "The segment has these members, since" in held.run("upload", "show", first["id"]).out
     held.run("upload", "approve", second["id"])
     shown = held.json("upload", "show", first["id"])
     assert (shown["current"], shown["periods"][0]["ended_by"]) == (False, "loaded")
@@ -176,7 +181,7 @@ def test_a_duplicate_names_what_it_is_the_same_as_and_the_command_for_that(held:
     assert said.startswith(f"The upload {again.id} is duplicate. The same file came before. It is held")
     assert waits["id"] in said
     assert held.run("upload", "approve", SECOND).err.endswith(f"{SECOND} is loaded.\n")
-    assert "The same file was applied before. Its members are the segment's" in held.run("upload", "show", again.id).out
+    assert "The same file was applied before. The segment has these members" in held.run("upload", "show", again.id).out
     held.run("segment", "rollback", "vip")
     assert "an admin made another list current" in held.run("upload", "show", again.id).out
 
@@ -213,7 +218,7 @@ def test_an_approval_that_does_not_end_well_is_no_success(
     held: Shell, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
     row = held.json("upload", "list")[0]
-    monkeypatch.setattr("ctsftp.cli.upload.perform", lambda *_: row | {"state": state, "reason": "Too late."})
+    monkeypatch.setattr("ctsftp.cli.context.Edge.perform", lambda *_: row | {"state": state, "reason": "Too late."})
     assert held.run("upload", "approve", row["id"], code=1).err == f"{SECOND} is {state}. Too late.\n"
 
 
@@ -251,7 +256,7 @@ def test_a_retry_that_fails_by_our_fault_says_so_and_why(shell: Shell) -> None:
 def test_what_is_wrong_while_a_command_works_is_logged(shell: Shell) -> None:
     row = shell.load(FIRST, "member\n1\n")
     with sqlite3.connect(shell.folder / "data" / "ctsftp.db") as database:
-        database.execute("DROP TABLE snapshot_members")
+        database.execute("CREATE TRIGGER no BEFORE INSERT ON snapshot_parts BEGIN SELECT raise(ABORT, 'no'); END")
     database.close()
     shell.run("client", "add", "acme")
     (shell.folder / "keys" / "clients" / "acme" / "client.toml").write_text('id_columns = ["Member"]\n')

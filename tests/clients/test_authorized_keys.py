@@ -107,7 +107,7 @@ def test_restrict_and_what_no_session_has_anyway_are_understood(ring: Any) -> No
         ('from="10.0.0.1"x', "options are broken"),
         ('from="10.0.0.1",', "options are broken"),
         (",restrict", "options are broken"),
-        ('from="10.0.0.1",from="*"', "from stands here twice"),
+        ('from="10.0.0.1",from="*"', "from is here twice"),
         ('from=""', "no address"),
         ('from="sender.example.com"', "host names are not looked up"),
         ('from="10.0.0.1, 10.0.0.2"', "' 10.0.0.2', which is no address"),

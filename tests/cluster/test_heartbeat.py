@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ctsftp.cluster.heartbeat import ALIVE, Heartbeat
+from ctsftp.cluster.heartbeat import Heartbeat
 from ctsftp.cluster.takeover import Silence
+from ctsftp.datafolder import DataFolder
 from ctsftp.errors import TakenOverError
 
 pytestmark = pytest.mark.slow
@@ -34,11 +35,11 @@ def test_a_node_is_silent_only_when_its_sign_stayed_the_same_for_the_lease(
     silence = Silence(f"{tmp_path}/*", own)
     assert silence.longer_than(LEASE_S) == []
     now += LEASE_S
-    os.utime(other / ALIVE, (1, 1))  # a sign, whatever the other's clock says
+    os.utime(DataFolder(other).alive, (1, 1))  # a sign, whatever the other's clock says
     assert silence.longer_than(LEASE_S) == []
     now += LEASE_S
     assert silence.longer_than(LEASE_S) == [other]
-    (other / ALIVE).unlink()  # finished
+    DataFolder(other).alive.unlink()  # finished
     assert silence.longer_than(LEASE_S) == []
 
 

@@ -1,9 +1,10 @@
 """The table of codes: complete, written for the person at the form, and safe to print."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctsftp.contract.codes import PAGES, Code, fault, harmless, notice, render_codes_page
+from ctsftp.contract.codes import PAGES, Code, advised_setting, fault, harmless, notice, render_codes_page
 
 FORM_FIELDS = (
     "Select Object",
@@ -62,6 +63,26 @@ def test_a_warning_names_a_field_only_where_one_is_at_fault() -> None:
     assert "Field enclosure: None" in notice(Code.ENCLOSURE, "Quotes.").text
     assert notice(Code.BYTE_ORDER_MARK, "A mark.").text == "A mark."
     assert notice(Code.LINE_ENDS, "CR CR LF.").text == "CR CR LF.", "the page's setting is that of the rejection"
+
+
+def test_the_setting_is_the_one_that_the_reason_names() -> None:
+    better = fault(Code.NAME, "The extension is missing.", setting="Name: extension .csv")
+    assert advised_setting(better.reason, better.code) == "Name: extension .csv"
+
+
+@pytest.mark.parametrize(
+    ("reason", "code", "setting"),
+    [
+        ("Nothing was said.", "delimiter", "Field delimiter: Comma"),
+        (" In the Connect job's form, set nothing at all", "charset", "Character Set: UTF-8"),
+        (None, "a code of long ago", ""),
+        (None, None, ""),
+    ],
+)
+def test_where_the_reason_names_no_setting_the_code_s_page_does(
+    reason: str | None, code: str | None, setting: str
+) -> None:
+    assert advised_setting(reason, code) == setting
 
 
 def test_the_page_holds_each_code_once_below_its_kind() -> None:

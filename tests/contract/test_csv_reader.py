@@ -81,7 +81,7 @@ def test_a_warning_says_that_lines_between_quotes_were_rejected_and_not_that_the
     rows = b"".join(b"%d\n" % one for one in range(700_001, 700_031))
     found = read(b"CTUserID\n" + rows + b'"700\n031"\n')
     assert (found.rejected, found.notice_codes) == (2, [Code.ENCLOSURE])
-    assert "(line 32), and what they enclose is no row: these lines were rejected" in found.notices[0].text
+    assert "(line 32), and what they enclose is not a row: these lines were rejected" in found.notices[0].text
     also_read = read(b"CTUserID,CITY\n" + rows.replace(b"\n", b',"a\nb"\n') + b'"700\n031"\n')
     assert "these lines were rejected" in also_read.notices[0].text
     assert "they were read without" in read(b"CTUserID,CITY\n" + b'1,"a\nb"\n').notices[0].text

@@ -129,9 +129,9 @@ def test_words_for_what_is_not_known_are_still_words() -> None:
     [
         (REJECTED, {"code": "name"}, PAGES[Code.NAME].sender),
         (HELD, {"code": "shrunk"}, "ctsftp upload approve ID"),
-        (EventKind.UPLOAD_FAILED, {"code": "disk"}, "tried again by itself"),
+        (EventKind.UPLOAD_FAILED, {"code": "disk"}, "retried automatically"),
         (EventKind.UPLOAD_FAILED, {"code": "loader_died", "waits": True, "id": "7"}, "ctsftp upload retry 7`"),
-        (OVERDUE, {}, "its own end date"),
+        (OVERDUE, {}, "its end date"),
         (OVERDUE, {"heard_at": "2026-03-10T12:00:00.000Z"}, "the last one came at 2026-03-10 12:00 UTC,"),
         (LOADED, {"members": 1_234_567}, "with 1,234,567 members"),
         (OVERDUE, {}, "15 minutes late"),

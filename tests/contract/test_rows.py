@@ -23,7 +23,7 @@ from ctsftp.contract.rows import Layout, RejectedRow
 
 from .blocks import read_block as read_rows
 
-INVISIBLE = "an invisible character stands beside the id ({}): export whole numbers"
+INVISIBLE = "an invisible character is beside the id ({}): export whole numbers"
 ONE = Layout(columns=1, id_column=0)
 FIRST_OF_TWO = Layout(columns=2, id_column=0)
 SECOND_OF_TWO = Layout(columns=2, id_column=1)

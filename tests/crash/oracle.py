@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pyroaring import BitMap64
+
 from ctsftp.admin.work import perform
 from ctsftp.ingest.settings import IngestSettings
 from ctsftp.model.commands import RetryUpload, Sweep
@@ -129,6 +131,7 @@ def faults(db: Any, folders: Sequence[Path], journal: Journal) -> list[Fault]:
     return [
         *_ledger_faults(ledger, journal),
         *_snapshot_faults(db, ledger, journal),
+        *_row_faults(db),
         *_segment_faults(db, ledger, journal),
         *_disk_faults(folders, ledger, journal),
     ]
@@ -181,16 +184,37 @@ def _snapshot_faults(db: Any, ledger: list[tuple[object, ...]], journal: Journal
             yield Fault("orphan", f"snapshot {snapshot} belongs to no segment")
             continue
         effects[upload] += 1
-        ids = _ids(db, "SELECT ct_user_id FROM snapshot_members WHERE snapshot_id = ? ORDER BY 1", snapshot)
+        ids = _ids_in_parts(db, snapshot)
         sent = sent_of.get(str(digest_of.get(upload)))
         if sent is None or ids != sent.ids or members != len(ids) or state_of[upload] != "loaded":
             yield Fault("half_loaded", f"snapshot {snapshot} of {sent and sent.name} holds {len(ids)} of {members}")
     for upload, count in effects.items():
         if count > 1:
             yield Fault("twice", f"{upload} made {count} snapshots")
-    stray = "SELECT DISTINCT snapshot_id FROM snapshot_members WHERE snapshot_id NOT IN (SELECT id FROM snapshots)"
+    stray = "SELECT DISTINCT snapshot_id FROM snapshot_parts WHERE snapshot_id NOT IN (SELECT id FROM snapshots)"
     for (snapshot,) in db.execute(stray):
-        yield Fault("orphan", f"members of a snapshot {snapshot} that is not there")
+        yield Fault("orphan", f"parts of a snapshot {snapshot} that is not there")
+
+
+def _row_faults(db: Any) -> Iterator[Fault]:
+    """Hold the rows against the parts: of each segment its own, and a spare at most."""
+    owners = dict(db.execute("SELECT row_set, current_snapshot_id FROM segments"))
+    spares: set[int] = set()
+    registry = db.execute("SELECT id, segment_id, snapshot_id FROM row_sets ORDER BY id").fetchall()
+    for row_set, segment, snapshot in registry:
+        if row_set not in owners and (segment is None or snapshot is None or segment in spares):
+            yield Fault("orphan", f"the rows {row_set} are nobody's")
+            continue
+        if row_set not in owners:
+            spares.add(segment)
+        elif owners[row_set] != snapshot:
+            yield Fault("wrong_members", f"the rows {row_set} are of {snapshot}, and shown for {owners[row_set]}")
+        ids = _ids(db, "SELECT ct_user_id FROM member_rows WHERE row_set = ? ORDER BY 1", row_set)
+        if ids != _ids_in_parts(db, snapshot):
+            yield Fault("wrong_members", f"the rows {row_set} are not those of the snapshot {snapshot}")
+    stray = "SELECT DISTINCT row_set FROM member_rows WHERE row_set NOT IN (SELECT id FROM row_sets)"
+    for (row_set,) in db.execute(stray):
+        yield Fault("orphan", f"rows of a set {row_set} that is not there")
 
 
 def _segment_faults(db: Any, ledger: list[tuple[object, ...]], journal: Journal) -> Iterator[Fault]:
@@ -227,6 +251,15 @@ def _disk_faults(folders: Sequence[Path], ledger: list[tuple[object, ...]], jour
         yield Fault("lost", f"the file of {upload_id} is gone")
     for left in [left for data in folders for left in (data / "clients").glob("*/staging/*")]:
         yield Fault("staging", f"{left} was left over")
+
+
+def _ids_in_parts(db: Any, snapshot: int) -> tuple[int, ...]:
+    parts = db.execute("SELECT blob, digest FROM snapshot_parts WHERE snapshot_id = ? ORDER BY part", (snapshot,))
+    found: list[int] = []
+    for blob, digest in parts.fetchall():
+        assert hashlib.sha256(blob).hexdigest() == digest
+        found += BitMap64.deserialize(bytes(blob))
+    return tuple(found)
 
 
 def _ids(db: Any, query: str, *values: object) -> tuple[int, ...]:

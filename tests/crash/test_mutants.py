@@ -22,6 +22,7 @@ from ctsftp.spool.paths import HomePath
 from ctsftp.spool.spool import Spool
 from ctsftp.store import publishing
 from ctsftp.store.ledger import Ledger
+from ctsftp.store.rows import RowSets
 from ctsftp.store.snapshots import Snapshots
 
 from .oracle import AT_ONCE, Journal, Sent, examine
@@ -149,10 +150,9 @@ def test_without_a_mistake_nothing_is_found_wherever_it_dies(life: Life) -> None
         [
             (Landing, "take", dies),
             (Landing, "show", dies),
-            (Snapshots, "begin", dies_soon),
-            (Snapshots, "add_members", dies_soon),
+            (Snapshots, "write", dies_soon),
             (Snapshots, "publish", dies_soon),
-            (Snapshots, "set_changes", dies_soon),
+            (RowSets, "publish", dies_soon),
         ],
         start=2,
     ):
@@ -168,17 +168,17 @@ def test_an_early_ok_shows_as_lost(life: Life) -> None:
 
 
 def test_publishing_before_the_last_rows_shows_as_half_loaded(life: Life) -> None:
-    add_members, publish = Snapshots.add_members, Snapshots.publish
+    write, publish = Snapshots.write, Snapshots.publish
 
-    async def some(self: Snapshots, snapshot_id: int, ids: Any) -> None:
-        await add_members(self, snapshot_id, ids[:10])
+    async def some(self: Snapshots, upload_id: str, ids: Any) -> int:
+        return await write(self, upload_id, ids[:10])
 
     async def publish_and_die(*args: Any, **kwargs: Any) -> None:
         await publish(*args, **kwargs)
         raise PowerCutError
 
     with changed(
-        (Snapshots, "add_members", some),
+        (Snapshots, "write", some),
         (Snapshots, "publish", publish_and_die),
         (publishing, "_require_complete", lambda *_: None),
     ):

@@ -199,14 +199,15 @@ from ctsftp.cli import main
 main()
 """
 
-# What a load that died leaves: a snapshot of no segment with some of its members.
+# What a load that died leaves: a snapshot of no segment that lacks parts, and rows that nobody reads.
 HALF_LOADED = """
-UPDATE segments SET current_snapshot_id = (SELECT min(id) FROM snapshots);
-UPDATE snapshots SET segment_id = NULL, number = NULL, previous_id = NULL, members = 9, entered = NULL, "left" = NULL,
+UPDATE segments SET current_snapshot_id = (SELECT min(id) FROM snapshots),
+    row_set = (SELECT id FROM row_sets WHERE snapshot_id = (SELECT min(id) FROM snapshots));
+UPDATE snapshots SET segment_id = NULL, number = NULL, previous_id = NULL, entered = NULL, "left" = NULL,
     published_at = NULL WHERE id = (SELECT max(id) FROM snapshots);
-DELETE FROM snapshot_members WHERE snapshot_id = (SELECT max(id) FROM snapshots)
-    AND ct_user_id NOT IN (SELECT ct_user_id FROM snapshot_members WHERE snapshot_id = (SELECT max(id) FROM snapshots)
-    ORDER BY 1 LIMIT 9);
+DELETE FROM snapshot_parts WHERE snapshot_id = (SELECT max(id) FROM snapshots);
+UPDATE row_sets SET snapshot_id = NULL WHERE id = (SELECT max(id) FROM row_sets);
+DELETE FROM member_rows WHERE row_set = (SELECT max(id) FROM row_sets) AND ct_user_id % 2;
 UPDATE uploads SET state = 'loading', finished_at = NULL, rows = NULL, members = NULL, duplicates = NULL,
     rejected = NULL, sha256 = NULL WHERE id = (SELECT max(id) FROM uploads);
 """

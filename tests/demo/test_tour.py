@@ -307,7 +307,7 @@ class TestDescribing:
     def test_one_without_a_reason_is_told_by_the_move_that_brought_it_there(self) -> None:
         told = describe(upload(State.IGNORED, filename="ready.flag"))
 
-        assert told == "ready.flag: ignored, its name is no segment file's"
+        assert told == "ready.flag: ignored, its name does not look like a segment file"
 
     def test_a_name_cannot_move_the_cursor_or_turn_the_line_around(self) -> None:
         told = describe(upload(State.LOADED, filename="a\x1b[2J", segment_title="\u202eb", members=1))

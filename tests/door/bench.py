@@ -78,7 +78,9 @@ async def flood(box: Box, addresses: list[str], *, going_on: bool) -> None:
             writer.transport.abort()
 
     tasks = [asyncio.create_task(more()) for _ in range(8 * going_on)]
-    say(f"put among a flood from {len(addresses)} address(es), going on: {going_on}: {await put_s(box):.2f} s")
+    came_from = "one address" if len(addresses) == 1 else f"{len(addresses)} addresses"
+    others = ", and more that come and go" if going_on else ""
+    say(f"put among {FLOOD:,} silent connections from {came_from}{others}: {await put_s(box):.2f} s")
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

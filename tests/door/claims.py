@@ -165,7 +165,7 @@ CLAIMS: dict[str, tuple[str, ...]] = {
         "tests/door/test_citizen.py::test_sighup_takes_over_limits_and_host_keys_and_tells_what_waits_for_a_start",
     ),
     "running uploads get `drain_timeout_s` (120 s); a second signal cuts them off": (
-        "tests/sftp/test_seam.py::test_a_stop_lets_an_open_upload_finish_and_takes_no_new_one",
+        "tests/sftp/asyncssh_seam/test_seam.py::test_a_stop_lets_an_open_upload_finish_and_takes_no_new_one",
         "tests/door/test_citizen.py::test_a_second_signal_cuts_off_what_the_first_waits_for",
     ),
     "start, reload, stop and watchdog": (

@@ -8,7 +8,8 @@ import pytest
 from asyncssh.constants import FXP_CLOSE, FXP_OPENDIR, FXP_STAT, FXP_WRITE
 from asyncssh.packet import String, UInt64
 
-from ctsftp.sftp import handler, server, session
+from ctsftp.sftp import server
+from ctsftp.sftp.asyncssh_seam import handler, stream
 
 from ..sftp.raw import RawSftp
 from ..sftp.room import GOLD, PATIENCE_S, Room
@@ -42,7 +43,7 @@ async def test_what_a_client_sends_ahead_on_all_its_channels_is_bounded(
         for _ in range(100):
             raw.send(FXP_WRITE, String(b"none"), UInt64(0), WRITE)
     wide, narrow = server.WIDE_CHANNELS, len(channels) - server.WIDE_CHANNELS
-    most = wide * server.WINDOW_BYTES + narrow * server.NARROW_WINDOW_BYTES + len(channels) * session.AHEAD_BYTES
+    most = wide * server.WINDOW_BYTES + narrow * server.NARROW_WINDOW_BYTES + len(channels) * stream.AHEAD_BYTES
     async with asyncio.timeout(PATIENCE_S):
         while kept_bytes(room) < most * 3 // 4:  # noqa: ASYNC110  nothing tells of it
             await asyncio.sleep(0.01)

@@ -4,8 +4,8 @@ import asyncssh
 import pytest
 from pydantic import ValidationError
 
-from ctsftp.sftp.ciphers import CIPHERS
-from ctsftp.sftp.exchange import KEX_ALGORITHMS
+from ctsftp.sftp.asyncssh_seam.ciphers import CIPHERS
+from ctsftp.sftp.asyncssh_seam.exchange import KEX_ALGORITHMS
 from ctsftp.sftp.negotiation import GROUP_EXCHANGE
 from ctsftp.sftp.server import MACS
 from ctsftp.sftp.settings import SftpSettings

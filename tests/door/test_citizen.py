@@ -162,7 +162,7 @@ def test_an_admin_sees_the_penalties_and_forgives_them(box: Box) -> None:
     assert penalty["seconds_left"] > 0
     assert "127.0.0.2" in box.run("penalty", "list").stdout
     assert box.run("penalty", "clear", "192.0.2.1", check=False).returncode == 1
-    assert "Forgave 127.0.0.2." in box.run("penalty", "clear", "127.0.0.2").stderr
+    assert "Cleared 127.0.0.2." in box.run("penalty", "clear", "127.0.0.2").stderr
     assert json.loads(box.run("penalty", "list", "--json").stdout) == []
 
 

@@ -23,7 +23,7 @@ from asyncssh.constants import (
 )
 from asyncssh.packet import Byte, String, UInt32, UInt64
 
-from ctsftp.sftp import seam
+from ctsftp.sftp.asyncssh_seam import connection as seam
 from ctsftp.sftp.budget import IDLE_PACKETS, LOGIN_PACKETS
 from ctsftp.sftp.penalties import Offence
 

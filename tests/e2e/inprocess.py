@@ -307,8 +307,12 @@ class Gate:
 
     async def reached(self) -> None:
         """Wait until the load has opened the file."""
-        async with asyncio.timeout(PATIENCE_S):
-            self._fd = await asyncio.to_thread(os.open, self._place, os.O_WRONLY)
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                self._fd = await asyncio.to_thread(os.open, self._place, os.O_WRONLY)
+        except TimeoutError:
+            os.close(os.open(self._place, os.O_RDONLY | os.O_NONBLOCK))  # else the thread waits for ever
+            raise
 
     def open(self) -> None:
         """Let the load read the file (it must fit into a pipe), and put the file back in its place."""

@@ -32,9 +32,12 @@ pytest_plugins = FIXTURES
 
 FILE = f"VIP_{stamp(2)}.csv"
 
+READ_BY_THE_LOAD = "refuse_at_close = false\n"  # a short list is else read at its CLOSE, and by its load no more
+
 
 async def gated(sender: Sender, file: ExportFile) -> Gate:
     """Put a file whose load stops in `loading`, before it has read anything."""
+    sender.configure(READ_BY_THE_LOAD)
     await sender.connect()
     async with locked(sender.server):
         assert await sender.send_only(file) == ""
@@ -60,6 +63,7 @@ async def trigger(sender: Sender, what: str) -> AsyncIterator[None]:
 @in_process
 @exercises(Code.DISK, (State.LOADING, State.FAILED), (State.FAILED, State.RECEIVED))
 async def test_a_file_that_the_disk_does_not_give_back_fails_and_loads_when_the_disk_does(sender: Sender) -> None:
+    sender.configure(READ_BY_THE_LOAD)
     await sender.connect()
     async with locked(sender.server):
         await sender.send_only(ExportFile(FILE, ids(1, 2)))

@@ -89,6 +89,8 @@ class Model:
 
     def approve(self, upload: Upload, *, database_refuses: bool = False) -> None:
         self._require(upload, "held", "superseded")
+        if self.segment and self.segment.retired:
+            raise RefusedByModelError
         upload.approved = True
         self._load(upload, database_refuses=database_refuses)
 
@@ -184,7 +186,7 @@ class Model:
         return ("held", code) if code else ("loaded", None)
 
     def _is_done(self, upload: Upload) -> bool:
-        """Whether the same name and bytes were applied last, or came later and are held: nothing is to be done."""
+        """Whether the same name and bytes were applied last, or came later and are held: do nothing."""
         others = [other for other in self.uploads if other is not upload and other.file.name == upload.file.name]
         applied = [other for other in others if other.state == "loaded" and other.applied_to is self.segment]
         last = sorted(applied, key=lambda other: other.applied_as)[-1:]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from ctsftp.clients.config import ClientConfig
-from ctsftp.errors import StoreError
+from ctsftp.contract.states import State
+from ctsftp.errors import RefusedError, StoreError
 from ctsftp.ingest import approval
 from ctsftp.ingest.approval import Approvals
 from ctsftp.ingest.settings import IngestSettings
@@ -38,8 +39,8 @@ class Counter:
             tasks=tasks,
             find=self._find,
             config_of=lambda _client: ClientConfig(),
+            changed=self.told.append,
         )
-        self.approvals.changed = self.told.append
 
     async def ask(self, *uploads: Upload, wait_s: float | None = None) -> list[IfApproved]:
         found = await self.approvals.if_approved(uploads, wait_s=wait_s)
@@ -61,6 +62,18 @@ async def counter(bench: Bench) -> AsyncIterator[Counter]:
 
 async def held(bench: Bench, ids: Sequence[int], version: int = 901) -> Upload:
     return await bench.load(f"VIP_20260310_{version:04}.csv", rows(ids))
+
+
+async def test_of_a_retired_segment_nothing_can_be_approved(bench: Bench, counter: Counter) -> None:
+    await bench.load(NAME, rows(range(1, 301)))
+    waits = await held(bench, range(1, 21))
+    await bench.store.segments.retire("acme", "vip")
+    assert await counter.ask(waits) == [IfApproved(now=0, enter=0, leave=0, retired=True)]
+    with pytest.raises(RefusedError, match='first ctsftp segment restore "VIP" --client acme'):
+        await bench.store.ledger.approve(waits.id)
+    assert (await bench.store.ledger.upload(waits.id)).state is State.HELD
+    await bench.store.segments.restore("acme", "vip")
+    assert await counter.ask(waits) == [IfApproved(now=300, enter=0, leave=280)]
 
 
 async def test_it_is_counted_against_what_the_segment_has_now(bench: Bench, counter: Counter) -> None:

@@ -87,7 +87,7 @@ async def test_the_wait_begins_anew_for_an_upload_that_came_to_its_end_in_betwee
     assert [delay_s for _, delay_s in bench.tried_again] == [1, 2, 1]
 
 
-@pytest.mark.parametrize("method", ["begin", "add_members", "publish"])
+@pytest.mark.parametrize("method", ["write", "publish"])
 async def test_a_database_that_fails_is_our_fault_and_the_file_loads_afterwards(bench: Bench, method: str) -> None:
     bench.snapshots.fail(method, StoreError(LOCKED))
     upload = bench.put(NAME, rows([1, 2]))
@@ -98,7 +98,7 @@ async def test_a_database_that_fails_is_our_fault_and_the_file_loads_afterwards(
         await bench.members()
     await bench.loader.load(upload)
     assert await bench.members() == [1, 2]
-    assert await bench.store.snapshots.delete_abandoned() == (0 if method == "begin" else 1)
+    assert await bench.store.snapshots.delete_abandoned() == (0 if method == "write" else 1)
 
 
 @pytest.mark.parametrize("method", ["receive", "upload", "move"])
@@ -114,7 +114,7 @@ async def test_a_database_that_cannot_be_written_at_all_is_tried_again_too(bench
 
 async def test_a_failure_that_could_not_be_written_down_does_not_keep_the_file_from_loading(bench: Bench) -> None:
     upload = bench.put(NAME, rows([1, 2]))
-    bench.snapshots.fail("begin", StoreError(LOCKED))
+    bench.snapshots.fail("write", StoreError(LOCKED))
     real = bench.store.ledger.move
 
     async def move(upload_id: str, to: State, **facts: object) -> bool:
@@ -214,7 +214,7 @@ async def test_a_load_that_is_interrupted_goes_back_to_received_and_is_no_death(
 async def test_a_load_that_is_interrupted_while_it_is_moved_goes_back_to_received(bench: Bench, to: State) -> None:
     """A write that is cancelled is done all the same."""
     if to is State.FAILED:
-        bench.snapshots.fail("begin", StoreError(LOCKED))
+        bench.snapshots.fail("write", StoreError(LOCKED))
     upload = bench.put(NAME, rows([1, 2]))
     real = bench.store.ledger.move
 
@@ -314,7 +314,7 @@ async def test_of_what_may_have_killed_a_server_one_is_loaded_at_a_time(bench: B
 async def test_an_upload_that_another_sent_back_in_the_meantime_is_left_to_it(bench: Bench) -> None:
     """The sweep and the wait of this process can come at the same moment."""
     upload = bench.put(NAME, rows([1, 2]))
-    bench.snapshots.fail("begin", StoreError(LOCKED))
+    bench.snapshots.fail("write", StoreError(LOCKED))
     await bench.loader.load(upload)
     real = bench.store.ledger.upload
 

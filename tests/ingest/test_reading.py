@@ -52,7 +52,7 @@ def test_ids_that_lie_in_too_many_places_are_no_members(path: Path, monkeypatch:
     else:
         assert found.fault is not None
         assert found.fault.code is Code.SCATTERED
-        assert found.fault.reason.startswith("Its 5 ids lie scattered, from 65536 to 327680: they are no CTUserIDs.")
+        assert found.fault.reason.startswith("Its 5 ids are scattered from 65536 to 327680: they are not CTUserIDs.")
         assert "Select Object: " in found.fault.reason
 
 

@@ -115,7 +115,7 @@ async def test_what_a_dead_process_left_received_is_loaded_in_the_order_of_the_c
 ) -> None:
     uploads = [bench.put(NAME, rows([number])) for number in (1, 2, 3)]
     for upload in reversed(uploads):
-        bench.snapshots.fail("begin", StoreError("The process is dead."))
+        bench.snapshots.fail("write", StoreError("The process is dead."))
         await bench.loader.load(upload)
         await bench.store.ledger.move(upload.id, State.RECEIVED)
     async with broom.working():
@@ -126,7 +126,7 @@ async def test_what_a_dead_process_left_received_is_loaded_in_the_order_of_the_c
 
 
 async def test_a_load_whose_failure_could_not_be_written_down_is_found(bench: Bench, broom: Broom) -> None:
-    bench.snapshots.fail("begin", StoreError("locked"))
+    bench.snapshots.fail("write", StoreError("locked"))
     upload = bench.put(NAME, rows([1]))
     move = bench.ledger.move
 
@@ -145,7 +145,7 @@ async def test_a_load_whose_failure_could_not_be_written_down_is_found(bench: Be
 
 
 async def test_a_load_that_failed_is_due_again_when_its_time_has_come(bench: Bench, broom: Broom) -> None:
-    bench.snapshots.fail("begin", StoreError("locked"))
+    bench.snapshots.fail("write", StoreError("locked"))
     upload = bench.put(NAME, rows([1]))
     await bench.loader.load(upload)
     async with broom.working():

@@ -77,7 +77,8 @@ def test_two_lists_differ_as_their_arrays_do(old: Ids, new: Ids, above: int, end
 @given(ids=IDS, above=st.one_of(st.just(0), ONE_ID), limit=st.integers(1, 9))
 def test_pages_ascend_and_leave_nothing_out(ids: Ids, above: int, limit: int) -> None:
     pages = [page.tolist() for page in written(ids).pages(above, limit)]
-    assert all(0 < len(page) <= limit for page in pages)
+    assert all(len(page) == limit for page in pages[:-1])
+    assert all(0 < len(page) <= limit for page in pages[-1:])
     assert [one for page in pages for one in page] == ids[ids > above].tolist()
 
 

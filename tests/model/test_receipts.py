@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ctsftp.contract.codes import PAGES, Code, advised_setting, fault
+from ctsftp.contract.codes import PAGES, Code, fault
 from ctsftp.contract.rows import RejectedRow
 from ctsftp.contract.states import State
 from ctsftp.model.receipt import (
@@ -72,31 +72,15 @@ def test_a_refused_file_is_told_why_and_what_to_change() -> None:
 
 def test_the_setting_is_the_one_that_the_reason_names() -> None:
     better = fault(Code.NAME, "The extension is missing.", setting="Name: extension .csv")
-    assert advised_setting(better.reason, better.code) == "Name: extension .csv"
     assert json.loads(render_json(replace(REJECTED, code="name", reason=better.reason)))["setting"] == better.setting
-
-
-@pytest.mark.parametrize(
-    ("reason", "code", "setting"),
-    [
-        ("Nothing was said.", "delimiter", "Field delimiter: Comma"),
-        (" In the Connect job's form, set nothing at all", "charset", "Character Set: UTF-8"),
-        (None, "a code of long ago", ""),
-        (None, None, ""),
-    ],
-)
-def test_where_the_reason_names_no_setting_the_code_s_page_does(
-    reason: str | None, code: str | None, setting: str
-) -> None:
-    assert advised_setting(reason, code) == setting
 
 
 def test_the_counts_add_up_in_words() -> None:
     facts = paragraphs(LOADED)
     assert facts["Rows"] == "1,500 = 290 members + 10 duplicates + 1,200 rejected"
     assert facts["Members"] == "40 entered, 2 left"
-    assert facts["Rejected"].startswith("1,200: the first 1,000 of them stand in")
-    assert paragraphs(replace(LOADED, rejected=1))["Rejected"].startswith("1: they stand in")
+    assert facts["Rejected"].startswith("1,200: the first 1,000 of them are in")
+    assert paragraphs(replace(LOADED, rejected=1))["Rejected"].startswith("1: they are in")
     assert facts["SHA-256"] == "ab" * 32
 
 
@@ -136,8 +120,8 @@ def test_a_list_that_was_taken_back_is_not_said_to_be_the_segments() -> None:
     now = Period(since=since, until=None, began_by=StepKind.LOADED, ended_by=None)
     over = Period(since=since, until=until, began_by=StepKind.LOADED, ended_by=StepKind.ROLLED_BACK)
     current, taken_back = replace(LOADED, periods=[now]), replace(LOADED, periods=[over])
-    assert "Its members are the segment's, since 2026-11-23 09:00 UTC." in paragraphs(current)["State"]
-    assert "were the segment's until 2026-11-24 10:30 UTC: an admin" in paragraphs(taken_back)["State"]
+    assert "The segment has these members, since 2026-11-23 09:00 UTC." in paragraphs(current)["State"]
+    assert "had these members until 2026-11-24 10:30 UTC: an admin" in paragraphs(taken_back)["State"]
     assert [json.loads(render_json(one))["current"] for one in (current, taken_back, LOADED)] == [True, False, False]
     assert [one.changed_at for one in (current, taken_back, LOADED)] == [since, until, LOADED.received_at]
 

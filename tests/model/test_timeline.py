@@ -14,15 +14,15 @@ def period(until: str | None, ended_by: StepKind | None) -> Period:
 
 def test_a_list_is_the_segments_only_while_readers_have_it() -> None:
     assert say_when_current([]) == "It was loaded."
-    assert say_when_current([period(None, None)]) == "Its members are the segment's, since 2026-03-10 09:00 UTC."
+    assert say_when_current([period(None, None)]) == "The segment has these members, since 2026-03-10 09:00 UTC."
     for kind, words in (
         (LOADED, "another list was loaded"),
         (ROLLED_BACK, "an admin made another list current"),
         (RETIRED, "the segment was retired"),
     ):
         ended = period(NOON, kind)
-        assert say_when_current([ended]) == f"Its members were the segment's until 2026-03-10 12:00 UTC: {words}."
-    assert "are the segment's" in say_when_current([period(NOON, ROLLED_BACK), period(None, None)])
+        assert say_when_current([ended]) == f"The segment had these members until 2026-03-10 12:00 UTC: {words}."
+    assert "has these members" in say_when_current([period(NOON, ROLLED_BACK), period(None, None)])
 
 
 def test_a_period_has_a_json() -> None:

@@ -26,12 +26,12 @@ OVER = Period(since=MORNING, until=NOON, began_by=LOADED, ended_by=ROLLED_BACK)
         ),
         (
             Twin(id=ID, state=State.LOADED, periods=[NOW]),
-            "The same file was applied before. Its members are the segment's, since 2026-03-10 09:00 UTC.",
+            "The same file was applied before. The segment has these members, since 2026-03-10 09:00 UTC.",
         ),
         (
             Twin(id=ID, state=State.LOADED, periods=[OVER]),
             (
-                "The same file was applied before. Its members were the segment's until 2026-03-10 12:00 UTC: an admin"
+                "The same file was applied before. The segment had these members until 2026-03-10 12:00 UTC: an admin"
                 " made another list current."
             ),
         ),

@@ -18,7 +18,7 @@ from ctsftp.notify.message import Messages
 from .receiver import receiving
 from .test_webhooks import tls_for
 
-UNKNOWN = "apprise does not know this address any more"
+UNKNOWN = "apprise no longer knows this address"
 BROKEN, BACK = Words("It broke", "Look at it."), Words("It is back", "Nothing to do.")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import asyncssh
 import pytest
+from pyroaring import BitMap64
 
 from .post import HOST, Account, Post, export
 
@@ -85,8 +86,8 @@ def loaded_members(account: Account, name: str) -> list[int]:
         "SELECT snapshots.id FROM snapshots JOIN uploads ON uploads.id = upload_id WHERE client = ? AND filename = ?"
     )
     [snapshot] = account.post.select(found, account.client, name)
-    members = account.post.select("SELECT ct_user_id FROM snapshot_members WHERE snapshot_id = ? ORDER BY 1", *snapshot)
-    return [ct_user_id for (ct_user_id,) in members]
+    parts = account.post.select("SELECT blob FROM snapshot_parts WHERE snapshot_id = ? ORDER BY part", *snapshot)
+    return [ct_user_id for (blob,) in parts for ct_user_id in BitMap64.deserialize(blob)]
 
 
 async def test_two_hundred_uploads_at_once_all_end_loaded_with_exactly_their_members(

@@ -13,7 +13,8 @@ from asyncssh.constants import FX_OK
 from ctsftp.clients.folder import Clients
 from ctsftp.clients.keys import PublicKey, read_public_key
 from ctsftp.contract.places import Places
-from ctsftp.sftp.login import Connection, Login, LoginRefused
+from ctsftp.sftp.hooks import Hooks
+from ctsftp.sftp.login import Connection
 from ctsftp.sftp.receipts import ReceiptFile, ReceiptSource
 from ctsftp.sftp.server import SftpServer
 from ctsftp.sftp.session import Session
@@ -28,6 +29,7 @@ from .raw import RawSftp
 
 if TYPE_CHECKING:
     from ctsftp.contract.codes import Fault
+    from ctsftp.sftp.attempts import Login, LoginRefused
     from ctsftp.sftp.landing import Answer, Ask, CutOff
 
 PATIENCE_S = 20.0
@@ -350,14 +352,16 @@ class Room:
                 tasks=tasks,
                 key_expiry_warning=timedelta(days=30),
                 now=lambda: self.now,
-                is_upload_name=lambda _client, path: Places().read(path) is not None,
-                inspect=self._inspect,
-                landed=self._land,
-                cut_off=self.cut_offs,
-                receipts=ReceiptSource(self._receipt_entries, self._receipt_details, self._render_receipt),
-                on_login=self.logins,
-                on_refusal=self.refusals,
-                on_mismatch=self.mismatches,
+                hooks=Hooks(
+                    is_upload_name=lambda _client, path: Places().read(path) is not None,
+                    inspect=self._inspect,
+                    landed=self._land,
+                    cut_off=self.cut_offs,
+                    receipts=ReceiptSource(self._receipt_entries, self._receipt_details, self._render_receipt),
+                    on_login=self.logins,
+                    on_refusal=self.refusals,
+                    on_mismatch=self.mismatches,
+                ),
             )
             ended = self.server._session_ended
 

@@ -17,7 +17,7 @@ from ctsftp.clients import folder
 from ctsftp.clients.authorized_keys import Refusal
 from ctsftp.clients.folder import Client
 from ctsftp.errors import DiskError, NotFoundError, SettingsError
-from ctsftp.sftp.login import Login
+from ctsftp.sftp.attempts import Login
 
 from .room import ACME, GOLD, PATIENCE_S, Room, public_half
 from .stock import StockSftp
@@ -392,7 +392,7 @@ async def test_a_port_in_use_is_a_setting_to_change(room: Room) -> None:
     (error,) = caught.value.exceptions
     assert isinstance(error, SettingsError)
     assert str(error) == (
-        f"Port {room.server.port} on 127.0.0.1 cannot be listened on (Address already in use): "
+        f"Port {room.server.port} on 127.0.0.1 is already in use: "
         "stop what uses it, or set CTSFTP_SFTP__PORT to another one, and start the server again."
     )
 
@@ -427,4 +427,4 @@ async def test_an_address_that_is_not_this_machine_s_is_a_setting_to_change(room
         await room.second().start(host="192.0.2.1")
     (error,) = caught.value.exceptions
     assert isinstance(error, SettingsError)
-    assert "192.0.2.1 is no address of this machine, so set CTSFTP_SFTP__HOST to one that is" in str(error)
+    assert "192.0.2.1 is not an address of this machine: set CTSFTP_SFTP__HOST to one that is" in str(error)

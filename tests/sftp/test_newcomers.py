@@ -58,6 +58,7 @@ async def test_one_that_is_alone_begins_at_once(sockets: ExitStack) -> None:
 
 async def test_after_a_pause_some_begin_at_once(sockets: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(newcomers, "STRANGERS_AT_ONCE", 3)
+    monkeypatch.setattr(newcomers, "STRANGERS_PER_S", 2)  # slow enough for a busy machine
     street = Street(sockets)
     for address in "abcd":
         street.comes(address)
@@ -85,6 +86,7 @@ async def test_an_address_has_so_many_places_and_all_have_so_many(
     sockets: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(newcomers, "STRANGERS_AT_ONCE", 1)
+    monkeypatch.setattr(newcomers, "STRANGERS_PER_S", 5)
     street = Street(sockets)
     for address in "aaaaabbbc":
         street.comes(address)

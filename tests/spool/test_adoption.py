@@ -286,10 +286,10 @@ def test_an_upload_too_old_to_be_looked_for_is_renamed_as_a_copy(
     client_on: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = client_on().put("a.tmp", b"abc")
-    monkeypatch.setattr("ctsftp.spool.spool.RECENT_UPLOADS", 2)
+    monkeypatch.setattr("ctsftp.spool.catalogue.RECENT_UPLOADS", 2)
     client = client_on()
     for name in ("1.csv", "2.csv", "3.csv"):
         client.put(name, b"x")
     upload = client.publish_renamed("a.tmp", "a.csv")
     assert (upload.path.read_bytes(), upload.path.samefile(old.path)) == (b"abc", False)
-    assert len(client.spool._recent_uploads) == 2
+    assert len(client.spool._catalogue._recent_uploads) == 2

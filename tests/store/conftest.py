@@ -73,18 +73,20 @@ class Feed:
         return upload_id
 
     async def written(self, upload_id: str, ids: Iterable[int]) -> int:
-        snapshot_id = await self.store.snapshots.begin(upload_id)
-        await self.store.snapshots.add_members(snapshot_id, np.array(list(ids), dtype=np.int64))
-        return snapshot_id
+        return await self.store.snapshots.write(upload_id, np.array(list(ids), dtype=np.int64))
 
     async def load(self, ids: Iterable[int], **name: str) -> Outcome:
         """Receive, write and publish a list of members; its sha256 is that of the list."""
         members = sorted(ids)
         upload_id = await self.loading(**name)
         snapshot_id = await self.written(upload_id, members)
-        return await self.store.snapshots.publish(
+        outcome = await self.store.snapshots.publish(
             upload_id, snapshot_id, judge=accept, **account(len(members), digest(members))
         )
+        assert outcome is not None
+        if not outcome.is_tidy:
+            await self.store.rows.tidy(name.get("client", "acme"), segment_key(name.get("title", "VIP")))
+        return outcome
 
 
 def digest(ids: Iterable[int]) -> str:

@@ -11,6 +11,7 @@ import pytest
 from ctsftp.contract.rows import RejectedRow
 from ctsftp.contract.states import State
 from ctsftp.errors import RefusedError, StoreError
+from ctsftp.lists import parts as cutting
 from ctsftp.store import Store, copying, postgres
 from ctsftp.store.copying import copy_database
 from tests.postgres import Postgres
@@ -30,7 +31,9 @@ class CutOffError(Exception):
 def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "LARGE_FROM_MEMBERS", 2_000)
     monkeypatch.setattr(copying, "ROWS_AT_ONCE", 3)
-    monkeypatch.setattr(copying, "MEMBERS_AT_ONCE", 1_000)
+    monkeypatch.setattr(copying, "PARTS_AT_ONCE", 2)
+    monkeypatch.setattr(cutting, "MAX_PART_IDS", 600)
+    monkeypatch.setattr(cutting, "CONTAINER_BITS", 9)
 
 
 @pytest.fixture
@@ -103,8 +106,7 @@ async def test_work_goes_on_in_the_copy(filled: Store, feed: Feed, url: str, tar
     assert (await feed.load([5], title="Big one", stamp="20260310_0003")).number == 3
     assert (await feed.load([5], title="Brand new")).number == 1
     upload_id = await feed.loading(title="Big one", stamp="20260310_0004")
-    snapshot_id = await copy.snapshots.begin(upload_id, BIG)
-    await copy.snapshots.add_members(snapshot_id, np.arange(1, BIG + 1))
+    snapshot_id = await copy.snapshots.write(upload_id, np.arange(1, BIG + 1))
     outcome = await copy.snapshots.publish(upload_id, snapshot_id, judge=accept, **account(BIG))
     assert outcome is not None
     assert outcome.number == 4
@@ -170,9 +172,13 @@ async def test_an_upload_that_arrived_otherwise_is_noticed(
 async def test_a_member_that_did_not_arrive_is_noticed(
     filled: Store, url: str, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    insert = postgres.insert_members
-    monkeypatch.setattr(postgres, "insert_members", lambda conn, snapshot_id, ids: insert(conn, snapshot_id, ids[1:]))
-    with pytest.raises(StoreError, match="the snapshot 1 is not what it is"):
+    insert = postgres.insert_rows
+
+    def insert_all_but_one(conn: Any, row_set: int, ids: Any) -> int:
+        return insert(conn, row_set, ids[1:]) + 1
+
+    monkeypatch.setattr(postgres, "insert_rows", insert_all_but_one)
+    with pytest.raises(StoreError, match="the snapshot 2 is not what it is"):
         await copy_database(url, target, node="old", progress=silent)
 
 

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from ctsftp.contract.rows import MAX_ID
 from ctsftp.errors import SnapshotGoneError
+from ctsftp.lists import parts as cutting
 from ctsftp.store import export
 from ctsftp.store.export import NOTHING, PageForm
 
@@ -56,8 +57,9 @@ async def test_pages_of_changes_lead_from_one_list_to_the_other(
     feed: Feed, old: set[int], new: set[int], page: int, limit: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(export, "PAGE_IDS", page)
-        patched.setattr(export, "PAGES_COMPARED", 2)
+        patched.setattr(cutting, "MAX_PART_IDS", page + 1)
+        patched.setattr(cutting, "CONTAINER_BITS", 1)
+        patched.setattr(export, "PARTS_COMPARED", 2)
         await feed.load(old)
         before = await snapshot(feed)
         await feed.load(new)

@@ -203,7 +203,7 @@ async def test_the_migrations_make_the_tables_that_the_queries_know(store: Store
         texts = conn.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'table'").all()
     engine.dispose()
     made = {name: " ".join(sql.split()) for name, sql in texts}
-    assert "WITHOUT ROWID" in made["snapshot_members"]
+    assert "WITHOUT ROWID" in made["member_rows"]
     assert "WITHOUT ROWID" in made["rejected_rows"]
     assert "AUTOINCREMENT" in made["snapshots"]
     assert "FOREIGN KEY(current_snapshot_id) REFERENCES snapshots (id)" in made["segments"]

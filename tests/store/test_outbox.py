@@ -65,7 +65,10 @@ async def test_every_end_that_somebody_should_know_of_is_an_event(store: Store, 
     events = [delivery.event for delivery in await due(store, hook)]
     assert events[-1].upload_id == held
     assert events[1].data["code"] == "charset"
-    assert events[0].data == (await store.ledger.upload(str(events[0].upload_id))).as_json() | {"warnings": []}
+    assert events[0].data == (await store.ledger.upload(str(events[0].upload_id))).as_json() | {
+        "entered": 1,
+        "left": 0,
+    }
     assert len({event.message_id for event in events}) == len(events)
 
 

@@ -16,9 +16,10 @@ from sqlalchemy import Connection
 from ctsftp.contract.freshness import Expectation
 from ctsftp.contract.states import State
 from ctsftp.errors import NotFoundError, RefusedError, StoreError
-from ctsftp.store import Store, postgres, publishing, schema
+from ctsftp.store import Store, postgres, publishing, rows, schema
 from ctsftp.store.backup import back_up
 from ctsftp.store.database import Database
+from ctsftp.store.rows import find_base
 from ctsftp.store.tables import metadata
 from tests.postgres import Postgres
 
@@ -77,7 +78,7 @@ async def test_the_migrations_make_the_tables_that_the_queries_know(store: Store
     with engine.connect() as conn:
 
         def is_ours(thing: object, name: str | None, kind: str, *_: object) -> bool:
-            return not (kind == "table" and str(name).startswith("snapshot_members_"))
+            return not (kind == "table" and str(name).startswith("member_rows_"))
 
         context = MigrationContext.configure(conn, opts={"include_object": is_ours})
         assert compare_metadata(context, metadata) == []
@@ -289,23 +290,23 @@ async def test_look_ups_work_again_after_an_outage_in_which_none_could_connect(
 
 async def test_a_copy_whose_connection_breaks_is_done_once(feed: Feed, outside: psycopg.Connection) -> None:
     upload_id = await feed.loading()
-    snapshot_id = await feed.store.snapshots.begin(upload_id)
+    snapshot_id = await feed.written(upload_id, range(1, 30_001))
     tries = []
-    insert = postgres.insert_members
+    insert = postgres.insert_rows
 
-    def break_off(conn: Connection, snapshot_id: int, ids: np.ndarray) -> None:
+    def break_off(conn: Connection, row_set: int, ids: np.ndarray) -> int:
         tries.append(backend_of(conn))
         if len(tries) == 1:
             outside.execute("SELECT pg_terminate_backend(%s, 10000)", (tries[0],))
-        insert(conn, snapshot_id, ids)
+        return insert(conn, row_set, ids)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(postgres, "insert_members", break_off)
-        await feed.store.snapshots.add_members(snapshot_id, np.arange(1, 1001))
+        patch.setattr(postgres, "insert_rows", break_off)
+        outcome = await feed.store.snapshots.publish(upload_id, snapshot_id, judge=accept, **account(30_000))
     assert len(tries) == 2
-    outcome = await feed.store.snapshots.publish(upload_id, snapshot_id, judge=accept, **account(1000))
     assert outcome is not None
     assert outcome.state is State.LOADED
+    assert outside.execute("SELECT count(*) FROM segment_members").fetchone() == (30_000,)
 
 
 # Two nodes at once.
@@ -388,8 +389,8 @@ async def test_a_publishing_waits_for_the_other_nodes_and_is_judged_by_what_it_l
                 for one, upload_id, snapshot_id in zip((store, other), uploads, written, strict=True)
             )
         )
-        # The first found no segment, the second one the other's.
-        assert seen in ([None, "20260310_0001"], [None, "20260310_0002"])
+        # The first found no segment, the second the other's: once to find that it was compared with none.
+        assert seen in [[None, *[stamp] * 2] for stamp in ("20260310_0001", "20260310_0002")]
         history = await store.segments.history("acme", title.casefold())
         assert [one.number for one in history] == [2, 1]
 
@@ -437,76 +438,98 @@ def large(monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def partitions(outside: psycopg.Connection) -> list[str]:
-    query = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'snapshot_members'::regclass ORDER BY 1"
+    query = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'member_rows'::regclass ORDER BY 1"
     return [name for (name,) in outside.execute(query)]
 
 
 def tables(outside: psycopg.Connection) -> set[str]:
-    query = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'snapshot_members_%'"
+    query = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'member_rows_%'"
     return {name for (name,) in outside.execute(query)}
 
 
 async def load_large(feed: Feed, ids: range, **name: str) -> int:
-    upload_id = await feed.loading(**name)
-    snapshot_id = await feed.store.snapshots.begin(upload_id, len(ids))
-    await feed.store.snapshots.add_members(snapshot_id, np.array(ids))
-    await feed.store.snapshots.publish(upload_id, snapshot_id, judge=accept, **account(len(ids)))
-    return snapshot_id
+    """Load a list, and give its set of rows."""
+    await feed.load(ids, **name)
+    base = await feed.store._database.read(lambda conn: find_base(conn, "acme", name.get("title", "VIP").casefold()))
+    assert base is not None
+    assert base.row_set is not None
+    return base.row_set
 
 
-async def test_a_large_snapshot_has_a_partition_of_its_own_and_reads_like_any_other(
+async def test_a_large_set_has_a_partition_of_its_own_and_reads_like_any_other(
     feed: Feed, large: int, outside: psycopg.Connection
 ) -> None:
     await feed.load([1, 2, 3], title="Small")
-    snapshot_id = await load_large(feed, range(1, large + 1), title="Large")
-    assert partitions(outside) == [f"snapshot_members_{snapshot_id}", "snapshot_members_small"]
+    row_set = await load_large(feed, range(1, large + 1), title="Large")
+    assert partitions(outside) == [f"member_rows_{row_set}", "member_rows_small"]
     segments = feed.store.segments
     assert await feed.store.lookups.members_among("acme", "large", [1, large, large + 1]) == f"[1,{large}]"
     assert await feed.store.lookups.is_member("acme", "large", large)
     assert [one.title for one in await segments.member_segments(3)] == ["Large", "Small"]
     assert [one.title for one in await segments.member_segments(large)] == ["Large"]
-    pages = feed.store.snapshots.stream_members(snapshot_id)
+    pages = feed.store.snapshots.stream_members((await segments.segment("acme", "large")).snapshot_id)
     assert sum([len(page) async for page in pages]) == large
     assert outside.execute("SELECT count(*) FROM segment_members WHERE segment = 'Large'").fetchone() == (large,)
     assert "Large" in [one.title for one in await segments.segments()]
 
 
+async def test_a_large_set_is_patched_and_swapped_like_any_other(
+    feed: Feed, large: int, outside: psycopg.Connection
+) -> None:
+    await load_large(feed, range(1, large + 1))
+    await load_large(feed, range(4_001, large + 4_001))
+    second = await load_large(feed, range(8_001, large + 8_001))
+    await load_large(feed, range(8_002, large + 8_002))
+    third = await load_large(feed, range(14_001, large + 14_001))
+    assert second != third
+    assert tables(outside) == {"member_rows_small", f"member_rows_{second}", f"member_rows_{third}"}
+    found = outside.execute("SELECT min(ct_user_id), max(ct_user_id), count(*) FROM segment_members").fetchone()
+    assert found == (14_001, large + 14_000, large)
+
+
 async def test_a_member_is_looked_up_by_one_probe_of_one_partition(
     feed: Feed, large: int, outside: psycopg.Connection
 ) -> None:
-    snapshot_id = await load_large(feed, range(1, large + 1))
-    await load_large(feed, range(1, large + 1), stamp="20260310_1000")
+    row_set = await load_large(feed, range(1, large + 1))
+    await load_large(feed, range(1, large + 1), title="Other")
     outside.execute("ANALYZE")
     plan = outside.execute(
-        "EXPLAIN SELECT ct_user_id FROM snapshot_members WHERE snapshot_id = %s AND ct_user_id = 7", (snapshot_id,)
+        "EXPLAIN SELECT ct_user_id FROM member_rows WHERE row_set = %s AND ct_user_id = 7", (row_set,)
     ).fetchall()
     assert len(plan) == 2
-    assert f"Index Only Scan using snapshot_members_{snapshot_id}_pkey" in plan[0][0]
+    assert f"Index Only Scan using member_rows_{row_set}_pkey" in plan[0][0]
 
 
-async def test_pruning_a_large_snapshot_drops_its_table(feed: Feed, large: int, outside: psycopg.Connection) -> None:
+async def test_a_large_set_that_is_not_needed_is_dropped(feed: Feed, large: int, outside: psycopg.Connection) -> None:
     old = await load_large(feed, range(1, large + 1))
-    new = await load_large(feed, range(1, large + 1), stamp="20260310_1000")
-    assert await feed.store.snapshots.prune(keep_last=1, keep_days=0) == 1
-    assert tables(outside) == {"snapshot_members_small", f"snapshot_members_{new}"}
+    new = await load_large(feed, range(10**6, 10**6 + large))
+    assert tables(outside) == {"member_rows_small", f"member_rows_{new}"}
     assert old < new
 
 
-async def test_a_large_snapshot_whose_load_died_is_dropped(feed: Feed, large: int, outside: psycopg.Connection) -> None:
-    snapshot_id = await feed.store.snapshots.begin(await feed.loading(), large)
-    await feed.store.snapshots.add_members(snapshot_id, np.arange(1, 10))
+async def test_a_large_set_whose_load_died_is_dropped(
+    feed: Feed, large: int, outside: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object, **__: object) -> None:
+        raise StoreError("The power went.")
+
+    upload_id = await feed.loading()
+    snapshot_id = await feed.written(upload_id, range(1, large + 1))
+    monkeypatch.setattr(rows, "_end_changing", dies)
+    with pytest.raises(StoreError, match="The power went"):
+        await feed.store.snapshots.publish(upload_id, snapshot_id, judge=accept, **account(large))
+    assert len(tables(outside)) == 2
     await feed.store.recover()
-    assert tables(outside) == {"snapshot_members_small"}
+    assert tables(outside) == {"member_rows_small"}
 
 
 async def test_a_partition_that_is_being_read_is_dropped_later(
     feed: Feed, large: int, outside: psycopg.Connection, url: str
 ) -> None:
     old = await load_large(feed, range(1, large + 1))
-    await load_large(feed, range(1, large + 1), stamp="20260310_1000")
     with closing(psycopg.connect(url.replace("+psycopg", ""))) as reader:
-        reader.execute("SELECT count(*) FROM snapshot_members WHERE snapshot_id = %s", (old,))
-        await feed.store.snapshots.prune(keep_last=1, keep_days=0)
-        assert f"snapshot_members_{old}" in tables(outside)
-    await feed.store.snapshots.prune(keep_last=1, keep_days=0)
-    assert f"snapshot_members_{old}" not in tables(outside)
+        reader.execute("SELECT count(*) FROM member_rows WHERE row_set = %s", (old,))
+        await load_large(feed, range(10**6, 10**6 + large))
+        assert f"member_rows_{old}" in tables(outside)
+    await feed.store.snapshots.delete_abandoned()
+    assert f"member_rows_{old}" not in tables(outside)

@@ -32,7 +32,7 @@ async def test_half_written_snapshots_are_deleted_and_published_ones_stay(store:
     await feed.written(await feed.loading(), range(2, 60_000))
     await store.recover()
     with closing(sqlite3.connect(path)) as conn:
-        assert conn.execute("SELECT ct_user_id FROM snapshot_members").fetchall() == [(1,)]
+        assert conn.execute("SELECT ct_user_id FROM member_rows").fetchall() == [(1,)]
         assert conn.execute("SELECT count(*) FROM snapshots").fetchone() == (1,)
 
 

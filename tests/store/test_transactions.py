@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ from sqlalchemy import Connection
 
 from ctsftp.contract.states import State
 from ctsftp.errors import StoreError
+from ctsftp.lists import build
 from ctsftp.store import Store, sqlite
 from ctsftp.store.database import Database
+from ctsftp.store.parts import write_parts
 
 from .conftest import Feed, StandingClock, accept, account
 
@@ -194,8 +197,9 @@ async def test_a_reader_sees_one_moment_whatever_is_written_meanwhile(database: 
 async def test_an_error_shows_neither_statement_nor_members(feed: Feed) -> None:
     upload_id = await feed.loading()
     snapshot_id = await feed.written(upload_id, [4711])
+    again = partial(write_parts, snapshot_id=snapshot_id, batch=list(build(np.array([4711]))))
     with pytest.raises(StoreError) as caught:
-        await feed.store.snapshots.add_members(snapshot_id, np.array([4711]))
+        await feed.store._database.write(again)
     assert "unique" in str(caught.value).lower()
     assert "4711" not in f"{caught.value} {caught.value.__cause__}"
 
@@ -219,7 +223,6 @@ async def test_a_database_that_another_program_holds_is_an_error_and_then_writab
 async def test_a_full_disk_is_named_and_nothing_is_lost(feed: Feed, path: Path) -> None:
     database = feed.store._database
     upload_id = await feed.loading()
-    snapshot_id = await feed.written(upload_id, [1])
 
     def fill(conn: Connection) -> None:
         pages = conn.exec_driver_sql("PRAGMA page_count").scalar_one()
@@ -227,9 +230,9 @@ async def test_a_full_disk_is_named_and_nothing_is_lost(feed: Feed, path: Path) 
 
     await database.write(fill)
     with pytest.raises(StoreError, match="the disk is full"):
-        await feed.store.snapshots.add_members(snapshot_id, np.arange(2, 100_000))
+        await feed.written(upload_id, range(1, 100_000))
     await database.write(lambda conn: conn.exec_driver_sql("PRAGMA max_page_count = 1000000"))
-    await feed.store.snapshots.add_members(snapshot_id, np.array([2]))
+    snapshot_id = await feed.written(upload_id, [1, 2])
     outcome = await feed.store.snapshots.publish(upload_id, snapshot_id, judge=accept, **account(2))
     assert outcome.state is State.LOADED
 
@@ -242,6 +245,8 @@ async def test_the_log_is_written_back_once_it_is_long(feed: Feed, path: Path, m
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM uploads").fetchone()
         await feed.written(upload_id, range(1, 300_001))
+        for _ in range(200):
+            await feed.receive()
         reader.execute("COMMIT")
     long = size(wal)
     assert long > 1_000_000

@@ -56,7 +56,7 @@ async def test_a_consumer_that_follows_loads_rollbacks_and_retirements_ends_with
     desk: Desk, monkeypatch: pytest.MonkeyPatch, database_kind: str
 ) -> None:
     monkeypatch.setattr(export, "PAGE_IDS", 7)
-    monkeypatch.setattr(export, "PAGES_COMPARED", 3)
+    monkeypatch.setattr(export, "PARTS_COMPARED", 3)
     chance = random.Random(database_kind)  # noqa: S311  to each its own history
     keen, lazy = Consumer(await desk.reader()), Consumer(await desk.reader())
     await desk.load("VIP", range(1, 30))

@@ -56,7 +56,7 @@ async def test_a_body_that_no_header_calls_json_is_told_which_header_is_missing(
     said = problem(await admin.put("/v1/gates/acme/reward/1", content=body, headers=headers), 422, "invalid")
     assert said.endswith("body is to be sent as JSON, with the header Content-Type: application/json.")
     said = problem(await admin.put("/v1/gates/acme/reward/1", json=["VIP"]), 422, "invalid")
-    assert "is to be an object in JSON" in said
+    assert "must be a JSON object" in said
     said = problem(await admin.put("/v1/gates/acme/reward/1"), 422, "invalid")
     assert "is missing" in said
 

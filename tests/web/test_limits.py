@@ -159,7 +159,7 @@ async def test_a_parameter_that_nobody_knows_is_refused(admin: httpx.AsyncClient
         ("segments?Limit=2", "query.Limit is not known here: did you mean limit?"),
         ("gates?x=", "query.x is not known here: there is client, cursor, kind, limit."),
         ("uploads/x?limit=2", "query.limit is not known here: there are none."),
-        ("segments?limit=1&limit=2", "query.limit stands in the query twice."),
+        ("segments?limit=1&limit=2", "query.limit is in the query twice."),
         ("members/1/segments?a=1&b=2", "And 1 more."),
     ):
         with subtests.test(place=place):
@@ -171,17 +171,17 @@ async def test_a_parameter_that_nobody_knows_is_refused(admin: httpx.AsyncClient
 
 async def test_what_is_wrong_is_said_in_our_words(admin: httpx.AsyncClient, subtests: pytest.Subtests) -> None:
     for method, place, body, told in (
-        ("GET", "members/+1/segments", None, "path.ct_user_id is no id: an id is 1 to 19 digits."),
+        ("GET", "members/+1/segments", None, "path.ct_user_id is not an id: an id is 1 to 19 digits."),
         ("GET", "members/0/segments", None, "path.ct_user_id is at least 1."),
-        ("GET", "segments?limit=x", None, "query.limit is to be a whole number."),
+        ("GET", "segments?limit=x", None, "query.limit must be a whole number."),
         ("GET", "uploads?state=gone", None, "query.state is one of 'received', 'loading'"),
-        ("POST", "batch", b"[]", "body is to be an object in JSON."),
+        ("POST", "batch", b"[]", "body must be a JSON object."),
         ("POST", "batch", b"{}", "body.ct_user_ids is missing."),
-        ("POST", "batch", b'{"ct_user_ids":["1"]}', "body.ct_user_ids.0 is to be a whole number."),
+        ("POST", "batch", b'{"ct_user_ids":["1"]}', "body.ct_user_ids.0 must be a whole number."),
         ("POST", "batch", b'{"ct_user_ids":[1],"a":1}', "body.a is not known here."),
         ("POST", "batch", b"{", "is no JSON: "),
         ("PUT", "gates/acme/reward/1", b'{"segments":[]}', "body.segments holds at least 1 things, and has 0."),
-        ("PUT", "gates/acme/reward/1", b'{"segments":[1]}', "body.segments.0 is to be a text."),
+        ("PUT", "gates/acme/reward/1", b'{"segments":[1]}', "body.segments.0 must be a string."),
     ):
         with subtests.test(place=place, body=body):
             headers = {"Content-Type": "application/json"} if body else {}

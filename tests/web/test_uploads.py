@@ -50,11 +50,11 @@ async def test_an_upload_says_whether_it_is_current_and_what_it_would_change_now
         return found
 
     assert (await shown(first.id))["current"]
-    assert (await shown(held.id))["if_approved"] == {"members_now": 300, "enter": 0, "leave": 281}
+    assert (await shown(held.id))["if_approved"] == {"members_now": 300, "enter": 0, "leave": 281, "retired": False}
     other = await desk.load("VIP", range(1, 21))
     await admin.post(f"/v1/uploads/{held.id}/approve")
     assert (await shown(held.id))["if_approved"] is None
-    assert (await shown(other.id))["if_approved"] == {"members_now": 19, "enter": 1, "leave": 0}
+    assert (await shown(other.id))["if_approved"] == {"members_now": 19, "enter": 1, "leave": 0, "retired": False}
     replaced = await shown(first.id)
     assert not replaced["current"]
     assert replaced["periods"][0]["ended_by"] == "loaded"

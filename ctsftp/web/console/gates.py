@@ -65,7 +65,7 @@ async def put(visitor: Visitor, form: Form) -> str:
 
 
 async def remove(visitor: Visitor, form: Form) -> str:
-    """Forget a gate."""
+    """Remove a gate."""
     client = form["client"]
     visitor.require(client)
     await visitor.perform(RemoveGate(form["kind"], form["item"], client))

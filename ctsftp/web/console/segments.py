@@ -185,11 +185,11 @@ async def _said(visitor: Visitor, segment: Segment, what: str) -> str:
 
 async def _look_up(visitor: Visitor, segment: Segment, member: str) -> Found:
     if not _is_id(member) or not 0 < int(member) <= MAX_ID:
-        return Found(tone="warn", text="No CTUserID: it is a whole number of at most 19 digits.")
+        return Found(tone="warn", text="That is not a CTUserID: enter a whole number of at most 19 digits.")
     if segment.retired_at:
-        return Found(tone="warn", text="The segment is retired: nobody is a member.")
+        return Found(tone="warn", text="The segment is retired: it has no members.")
     is_member = await visitor.store.lookups.is_member(segment.client, segment.key, int(member))
-    answer = "is a member." if is_member else "is no member."
+    answer = "is a member." if is_member else "is not a member."
     return Found(tone="good" if is_member else "", text=f"{int(member)} {answer}")
 
 
@@ -200,5 +200,5 @@ def _is_id(text: str) -> bool:
 def _numbered(history: list[Snapshot], number: str) -> Snapshot:
     found = next((one for one in history if str(one.number) == number), None)
     if found is None:
-        raise NotFoundError("This snapshot is not kept any more.")
+        raise NotFoundError("This snapshot is no longer kept.")
     return found

@@ -53,7 +53,7 @@ def _why(request: Request, wanted: str) -> str:
     if lost:
         return f"{lost}: you are no longer signed in. Sign in to come back to the page, and do it again."
     if request.cookies.get(desk_of(request).cookie):
-        return "You are no longer signed in: your time was up, or your token has expired or was revoked."
+        return "You are no longer signed in: the session ended, or your token expired or was revoked."
     return "Sign in to go on to the page that you asked for." if wanted != "/" else ""
 
 
@@ -77,7 +77,7 @@ async def sign_in(request: Request) -> Response:
             return _page(wanted, fault="Too many attempts: wait a minute.", status=429)
         desk.attempts.note_failure(address)
         log.warning("console sign-in refused", address=address)
-        return _page(wanted, fault="This token is not known here, has expired, or was revoked.", status=403)
+        return _page(wanted, fault="This token is unknown, expired or revoked.", status=403)
     log.info("console sign-in", token=token.name, address=address)
     desk.parts.usage.note(token)
     return _with_cookie(desk, RedirectResponse(wanted, SEE_OTHER), secret)

@@ -20,15 +20,15 @@ Key = tuple[str, str]  # a segment: its client and its key
 _TONES = {State.LOADED: "good", State.HELD: "warn", State.REJECTED: "bad", State.FAILED: "bad"}
 
 _MEANINGS = {
-    State.RECEIVED: "It arrived whole, and waits for its turn.",
+    State.RECEIVED: "It arrived completely, and waits to be loaded.",
     State.LOADING: "It is being read.",
-    State.SUPERSEDED: "It is older than a list that was applied before.",
+    State.SUPERSEDED: "A newer list was applied before it.",
     State.HELD: "It waits for your decision.",
-    State.REJECTED: "The file breaks the contract: it was not applied.",
-    State.FAILED: "The fault is ours: the file is safe, and is tried again by itself.",
-    State.RETIRED: "The segment was retired when it came: it was not applied.",
-    State.DISCARDED: "It was dropped by an admin.",
-    State.IGNORED: "Its name is no segment file's.",
+    State.REJECTED: "The file breaks the contract, so it was not applied.",
+    State.FAILED: "The fault is the server's. The file is safe, and loading it is retried automatically.",
+    State.RETIRED: "It was not applied: the segment was retired when it came.",
+    State.DISCARDED: "An admin discarded it.",
+    State.IGNORED: "The name does not look like a segment file.",
 }
 _ACTIONS = {
     State.HELD: ("approve", "discard"),

@@ -270,10 +270,10 @@ def require_own_origin(request: Request) -> None:
 def require_admin(visitor: Visitor) -> None:
     """Refuse somebody whose token may only read."""
     if not visitor.token.admin:
-        raise Problem(403, "scope", "Your token may only read: an admin's may decide and change.")
+        raise Problem(403, "scope", "Your token is read-only: use an admin token to decide and change things.")
 
 
 def require_csrf(visitor: Visitor, form: Form) -> None:
     """Refuse a form without the session's secret."""
     if not hmac.compare_digest(form["csrf"].encode(), visitor.session.csrf.encode()):
-        raise Problem(403, "csrf", "This form is from another session: load its page again.")
+        raise Problem(403, "csrf", "This form is from another session: reload its page.")

@@ -92,7 +92,7 @@ async def test_an_admin_does_a_days_work(visit: Visit, sender: Sender) -> None:
     await expect(page.get_by_text("220 is a member.")).to_be_visible()
     await page.get_by_label("CTUserID").fill("221")
     await visit.press("Look up")
-    await expect(page.get_by_text("221 is no member.")).to_be_visible()
+    await expect(page.get_by_text("221 is not a member.")).to_be_visible()
     await page.get_by_role("link", name="+20 entered").click()
     await expect(page.get_by_role("listitem").filter(has_text="220")).to_be_visible()
 

@@ -95,7 +95,7 @@ async def test_many_segments_come_a_page_at_a_time(desk: Desk, admin: Person, mo
         page = await admin.page(place)
         found.append(re.findall(r"([A-G]) Client Defined", text_of(page)))
         place = unescape(link[1]) if (link := re.search(r'href="([^"]*)" rel="next"', page)) else ""
-    assert found == [["G", "A", "B", "C"], ["D", "E", "F"], ["G"]]  # what needs a hand is shown first, too
+    assert found == [["G", "A", "B", "C"], ["D", "E", "F"], ["G"]]  # what needs attention is shown first, too
 
 
 async def test_a_rollback_is_shown_as_it_was(desk: Desk, admin: Person) -> None:
@@ -116,7 +116,7 @@ async def test_a_rollback_is_shown_as_it_was(desk: Desk, admin: Person) -> None:
     moment = r"\d{4}-\d\d-\d\d \d\d:\d\d"
     assert re.search(rf"2 160 \+?0?.*?{moment} – {moment} VIP", text_of(page))
     assert re.search(rf"1 current 300 \+300 entered {moment} – {moment} {moment} – now VIP", text_of(page))
-    assert re.search(rf"Its members are the segment's, since {moment} UTC", await admin.text(f"/uploads/{first.id}"))
+    assert re.search(rf"The segment has these members, since {moment} UTC", await admin.text(f"/uploads/{first.id}"))
     text = await admin.text(f"/uploads/{second.id}")
     assert "Ids from the column titled CTUserID" in text
     assert re.search(rf"were the segment's until {moment} UTC: an admin made another list current", text)
@@ -151,6 +151,22 @@ async def test_a_duplicate_says_what_has_become_of_the_same_file(desk: Desk, adm
     assert f'href="/uploads/{held.id}"' in page
     await desk.service.perform(ApproveUpload(upload_id=held.id))
     assert "was applied before. Its members are the segment's" in await admin.text(f"/uploads/{again.id}")
+
+
+async def test_a_retired_segment_has_nobody_on_every_page(desk: Desk, admin: Person) -> None:
+    await desk.load("VIP", range(1, 301))
+    held = await desk.load("VIP", [1])
+    place = href(await admin.page("/"))
+    await desk.service.perform(RetireSegment(name="VIP", client="acme"))
+    for shown in (await admin.text("/?retired=1"), await admin.text(place)):
+        assert "0 300 once restored" in shown
+        assert "+300 entered 300" not in shown
+    for where in (place, "/uploads", f"/uploads/{held.id}"):
+        text = await admin.text(where)
+        assert "so this cannot be approved" in text
+        assert "If it is approved" not in text
+    assert "1 once restored 300" in await admin.text(place)
+    assert "is retired: first ctsftp segment restore" in await admin.press("/uploads", f"/uploads/{held.id}/approve")
 
 
 async def test_a_list_that_was_replaced_is_not_said_to_be_the_segments(desk: Desk, admin: Person) -> None:
@@ -200,7 +216,7 @@ async def test_a_segment_shows_its_history_and_finds_members(desk: Desk, admin: 
     assert "Snapshots" in text
     assert "+2 entered −1 left" in text
     assert "102 is a member." in await admin.text(place + "&member=102")
-    assert "1 is no member." in await admin.text(place + "&member=1")
+    assert "1 is not a member." in await admin.text(place + "&member=1")
     for nonsense in ("-1", "1.5", "٣", "9" * 30, "0", "<i>"):
         assert "No CTUserID" in await admin.text(f"{place}&member={nonsense}")
 

@@ -9,10 +9,10 @@ import pytest
 from asyncssh import kex_dh
 from asyncssh.packet import UInt32
 
-from ctsftp.sftp.exchange import FINITE_FIELD_PER_S, GROUP_BITS, Pace
+from ctsftp.sftp.asyncssh_seam.exchange import FINITE_FIELD_PER_S, GROUP_BITS, Pace
 from ctsftp.sftp.negotiation import GROUP_EXCHANGE
 
-from .room import Room
+from ..room import Room
 
 SLOW = "diffie-hellman-group14-sha256"
 # What Axway's servers offered by 2021.

@@ -11,19 +11,17 @@ import asyncio
 import warnings
 from collections.abc import Callable
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import asyncssh
 from asyncssh import kex, kex_dh
 from asyncssh.constants import MSG_KEXINIT
 from asyncssh.packet import MPInt, SSHPacket
 
-from ctsftp.sftp.ciphers import CIPHERS
+from ctsftp.sftp.asyncssh_seam.ciphers import CIPHERS
+from ctsftp.sftp.asyncssh_seam.connection import SshConnection
 from ctsftp.sftp.negotiation import GROUP_EXCHANGE, Kind, Mismatch, Offer, is_finite_field, mismatch, read_offer
 from ctsftp.sftp.standing import Standing
-
-if TYPE_CHECKING:
-    from ctsftp.sftp.seam import SshConnection
 
 # The last four are for senders that know nothing newer (RFC 9142 says MUST of group 14, SHOULD of the others).
 KEX_ALGORITHMS = (
@@ -78,7 +76,7 @@ class Paces:
 
 
 def attend_exchanges(
-    ssh: "SshConnection",
+    ssh: SshConnection,
     paces: Paces,
     *,
     heard: Callable[[], None],

@@ -1,8 +1,8 @@
-"""The seam with asyncssh's SFTP protocol handler: which requests are served, and what a CLOSE is.
+"""asyncssh's SFTP protocol handler, with which requests are served, and what a CLOSE is.
 
 asyncssh calls the file system's `close()` for the client's SSH_FXP_CLOSE and also for every handle
-that is still open when the channel ends; then a truncated upload looks complete. Only while a CLOSE
-packet is being processed is `explicit_close` true. This rests on `_process_packet` and on the table
+that is still open when the channel ends; then a truncated upload looks complete. Here a CLOSE calls `finish()`, and
+`close()` ends no upload well. This rests on `_process_packet` and on the table
 `_packet_handlers`: if upstream drops either, this module cannot be imported; if it stops calling
 ours, every CLOSE fails and no file is published. Tests hold both.
 """
@@ -150,12 +150,10 @@ class FilesHandler(SFTPServerHandler):
         self._reader = None
 
     async def _process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
-        self.files.explicit_close = pkttype == FXP_CLOSE
         began_s = perf_counter()
         try:
             await self._process_any_packet(pkttype, pktid, packet)
         finally:
-            self.files.explicit_close = False
             self.files.share.spend(perf_counter() - began_s)
 
     async def _process_open(self, packet: SSHPacket) -> bytes:
@@ -182,7 +180,7 @@ class FilesHandler(SFTPServerHandler):
         closed = self._file_handles.pop(handle, None) or self._dir_handles.pop(handle, None)
         if closed is None:
             raise SFTPInvalidHandle("Invalid file handle")
-        await self.files.close(closed)
+        await self.files.finish(closed)
 
     async def _process_write(self, packet: SSHPacket) -> int:
         """Write the data and let be what stands behind it, as OpenSSH's server does.

@@ -1,6 +1,6 @@
 """A connection and a channel as asyncssh has them, with what it leaves open: how much work a peer may make, and when.
 
-All that leans on asyncssh's inside for this stands here; tests/sftp/test_seam.py holds what it leans on. The rules:
+The rules:
 
 - What arrives is kept in pieces, and worked off packet by packet when it is the connection's turn (`turns.py`).
   Meanwhile no more than `READ_AHEAD_BYTES` are read; nothing while an answer that takes time is not there (a key
@@ -15,10 +15,11 @@ All that leans on asyncssh's inside for this stands here; tests/sftp/test_seam.p
 import asyncio
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 from asyncssh import ChannelOpenError, DisconnectError, ProtocolError, SSHServerChannel
-from asyncssh.connection import SSHServerConnection, SSHServerConnectionOptions
+from asyncssh.connection import SSHServerConnection
+from asyncssh.connection import SSHServerConnectionOptions as ConnectionOptions
 from asyncssh.constants import (
     DISC_KEY_EXCHANGE_FAILED,
     DISC_PROTOCOL_ERROR,
@@ -27,10 +28,10 @@ from asyncssh.constants import (
     OPEN_RESOURCE_SHORTAGE,
 )
 
+from ctsftp.sftp.asyncssh_seam.wire import Arrived, join_small
 from ctsftp.sftp.budget import IdleBudget, LoginBudget, cost_of
 from ctsftp.sftp.standing import Standing
 from ctsftp.sftp.turns import Turns
-from ctsftp.sftp.wire import Arrived, join_small
 
 READ_AHEAD_BYTES = 512 << 10
 KEY_EXCHANGE_TIMEOUT_S = 30.0
@@ -42,6 +43,9 @@ HANDLERS_A_LOOK = 8  # at the clock: four packets, each of which takes 0.1 ms at
 MIN_WORK_BYTES = 32  # of a packet: with less there is no request in it
 
 
+__all__ = ["ConnectionOptions", "SftpChannel", "SshConnection"]
+
+
 class SshConnection(SSHServerConnection):
     """One SSH connection, whose work is bounded in each turn and in all.
 
@@ -50,9 +54,7 @@ class SshConnection(SSHServerConnection):
 
     on_excess: Callable[[str], None]
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, options: SSHServerConnectionOptions, *, turns: Turns, keys: int
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, options: ConnectionOptions, *, turns: Turns, keys: int) -> None:
         super().__init__(loop, options)
         self.answerable = asyncio.Event()  # while the peer reads, and no key exchange runs
         self.login_budget = LoginBudget(keys)
@@ -125,6 +127,16 @@ class SshConnection(SSHServerConnection):
         self._steer()
         self._note_answerable()
         self._wait_for_turn()
+
+    def end_before_version(self, text: str) -> None:
+        """End a connection with a line, as RFC 4253, section 4.2, allows before the server's version."""
+        self._send(f"{text}\r\n".encode())
+        self.abort()
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """What carries the connection, for who has to read from it first."""
+        return cast("asyncio.Transport", self._transport)
 
     async def reload_config(self) -> None:
         """Read no configuration, of which there is none, in a thread for each login."""

@@ -4,9 +4,9 @@ from asyncssh.constants import MSG_IGNORE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctsftp.sftp.wire import Arrived
+from ctsftp.sftp.asyncssh_seam.wire import Arrived
 
-from .room import GOLD, Room
+from ..room import GOLD, Room
 
 LIST = b"CTUserID\n" + b"".join(b"%d\n" % number for number in range(1, 100_001))
 

@@ -6,11 +6,11 @@ import re
 import pytest
 from asyncssh.constants import MSG_KEXINIT
 
-from ctsftp.sftp import ciphers
-from ctsftp.sftp.ciphers import CIPHERS
+from ctsftp.sftp.asyncssh_seam import ciphers
+from ctsftp.sftp.asyncssh_seam.ciphers import CIPHERS
 
-from .room import PATIENCE_S, Room
-from .stock import StockSftp
+from ..room import PATIENCE_S, Room
+from ..stock import StockSftp
 
 CTR_FIRST = ["aes128-ctr", "aes256-gcm@openssh.com"]
 
