@@ -41,9 +41,7 @@ def find_config() -> Path | None:
                 return place
         except OSError as exc:
             if place.is_absolute():
-                raise SettingsError(
-                    f"No permission to read {place} ({exc.strerror}): be root or its account."
-                ) from None
+                raise SettingsError(f"{place} cannot be read ({exc.strerror}): be root or its account.") from None
     return None
 
 

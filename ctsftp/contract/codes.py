@@ -222,8 +222,8 @@ PAGES: dict[Code, Page] = {
     ),
     Code.LINE_ENDS: Page(
         REJECTED,
-        "The lines end in a carriage return (CR) alone, as old Macintosh programs write them. Other programs see one"
-        " long line.",
+        "The lines end in a carriage return (CR) alone, as old Macintosh programs write them, or in another character"
+        " that is no line feed, such as U+2028. Other programs see one long line.",
         "Select Object: the data source itself, without a spreadsheet in between",
         "Let the job write the file, or save it as CSV UTF-8 (not CSV Macintosh), with lines that end in LF or CR LF.",
         _TELL_SENDER,
@@ -372,8 +372,9 @@ PAGES: dict[Code, Page] = {
     ),
     Code.ENCLOSURE: Page(
         WARNING,
-        "Values are enclosed in quotes, and were read without them. If some quotes enclose values with line breaks and"
-        " others are part of the text, the rows between such quotes were rejected; the warning says so.",
+        "Values are enclosed in quotes, and were read without them. If some quotes may enclose line breaks and others"
+        " are part of the text, or enclose no row, the rows between such quotes were rejected, or each of their lines"
+        " was read as a row; the warning says which.",
         "Field enclosure: None",
         "Change the setting when you next edit the job.",
         _NOTHING,

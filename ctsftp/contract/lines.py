@@ -32,9 +32,9 @@ def end_lines(block: bytes) -> tuple[bytes, int]:
 
 
 def is_blank(line: bytes) -> bool:
-    """Tell whether a line holds nothing but white space, and marks that joined files leave."""
+    """Tell whether a line holds nothing but white space, breaks, and marks that joined files leave."""
     text = line.strip(_WHITE_SPACE)
-    return not text or (text.startswith(BYTE_ORDER_MARK) and not text.replace(BYTE_ORDER_MARK, b"").strip(_WHITE_SPACE))
+    return not text or (BREAKS.match(text) is not None and not BREAKS.sub(b"", text).strip(_WHITE_SPACE))
 
 
 def pieces(line: bytes) -> list[bytes]:

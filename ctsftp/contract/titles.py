@@ -87,7 +87,7 @@ def _are_glued(titles: tuple[str, ...], cells: tuple[str, ...]) -> bool:
     spelled = {*filter(None, titles), *(VENDOR_TITLE, VENDOR_TITLE.upper(), VENDOR_TITLE.title())}
     last_id = max((place for place, cell in enumerate(cells) if _is_id(cell)), default=-1)
     places = [place for place, cell in enumerate(cells) if place > last_id and cell in spelled]
-    rest = cells[last_id + 1 : max(places, default=0)]
+    rest = [cell.rstrip('"') for cell in cells[last_id + 1 : max(places, default=0)]]
     return len(places) >= _HEADER_FROM or any(_is_glued(cell, title) for cell in rest for title in spelled)
 
 

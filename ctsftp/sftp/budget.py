@@ -2,7 +2,8 @@
 
 Before the login a connection has so many bytes, packets, requests to sign in and key exchanges: several times what the
 most talkative honest client needs. After it, packets that carry no work (IGNORE, questions, channels opened and
-refused) are paid for by those that do, and by time: a keepalive each second is free, a flood is not.
+refused) are paid for by those that do, by the data that the peer is sent, each of whose packets it may answer with more
+window, and by time: a keepalive each second is free, a flood is not.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,6 @@ from asyncssh.constants import (
     MSG_CHANNEL_CLOSE,
     MSG_CHANNEL_EOF,
     MSG_CHANNEL_OPEN,
-    MSG_CHANNEL_WINDOW_ADJUST,
     MSG_DISCONNECT,
     MSG_KEX_FIRST,
     MSG_KEX_LAST,
@@ -46,7 +46,6 @@ COSTS = {
     MSG_REQUEST_SUCCESS: _FREE,  # answers to our keepalives
     MSG_REQUEST_FAILURE: _FREE,
     MSG_CHANNEL_OPEN: _CHANNEL,
-    MSG_CHANNEL_WINDOW_ADJUST: _FREE,  # a small one costs: the channel says so
     MSG_CHANNEL_EOF: _FREE,
     MSG_CHANNEL_CLOSE: _FREE,
 }
@@ -95,7 +94,7 @@ class IdleBudget:
         self._seen_s = now_s
 
     def earn(self) -> None:
-        """Count a packet that carried work."""
+        """Count a packet that carried work, or data to the peer."""
         if self._left < IDLE_PACKETS:
             self._left += IDLE_PACKETS_PER_WORK
 

@@ -18,7 +18,8 @@ from ctsftp.errors import DamagedListError, RefusedError, StoreError
 from ctsftp.lists.parts import digest_of
 from ctsftp.store import postgres, schema
 from ctsftp.store.database import Database
-from ctsftp.store.rows import RowSets, give_to
+from ctsftp.store.rows import RowSets
+from ctsftp.store.rowsets import give_to
 from ctsftp.store.tables import member_rows, metadata, row_sets, segments, snapshot_parts, snapshots, uploads
 
 ROWS_AT_ONCE = 5_000

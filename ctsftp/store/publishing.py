@@ -24,7 +24,7 @@ from ctsftp.store.backend import bulk
 from ctsftp.store.ledger import read_upload, twin
 from ctsftp.store.moves import keep_rejected_rows, move
 from ctsftp.store.parts import count_in_parts
-from ctsftp.store.rows import Difference, Prepared, find_base, give_to, put_rows
+from ctsftp.store.rowsets import Difference, Prepared, find_base, give_to, put_rows
 from ctsftp.store.tables import segments, snapshots, uploads
 from ctsftp.store.timeline import note
 

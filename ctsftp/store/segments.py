@@ -24,7 +24,8 @@ from ctsftp.model.writing import iso
 from ctsftp.store import ledger, publishing
 from ctsftp.store.database import Database
 from ctsftp.store.gates import gates_of
-from ctsftp.store.rows import BaseChangedError, Prepared, RowSets, find_base, put_rows
+from ctsftp.store.rows import RowSets
+from ctsftp.store.rowsets import BaseChangedError, Prepared, find_base, put_rows
 from ctsftp.store.snapshots import Snapshots, unpublish
 from ctsftp.store.tables import in_code_points, member_rows, row_sets, segments, snapshots, timeline, uploads
 from ctsftp.store.telling import forget_overdue, forget_troubles, is_due_to_tell, tell_if_overdue

@@ -48,8 +48,8 @@ FAULTS = {
     "less_than_equal": "must be at most {le}",
     "string_too_short": "must have at least {min_length} characters",
     "string_too_long": "must have at most {max_length} characters",
-    "too_short": "must hold at least {min_length} items, and holds {actual_length}",
-    "too_long": "must hold at most {max_length} items",
+    "too_short": "holds {actual_length} items, and needs at least {min_length}",
+    "too_long": "holds {actual_length} items, and may hold {max_length}",
     "enum": "must be one of {expected}",
 }
 

@@ -12,6 +12,7 @@ from .busy import busy_rows, clients_rows, fair_rows, idle_rows, memory_rows
 from .commands import command_rows
 from .limits import limit_rows
 from .loading import load_rows, ready_rows, refresh_rows
+from .quotes import quote_rows
 from .servers import describe_machine
 from .table import Row, as_markdown
 from .transfers import eight_rows, put_rows, small_rows
@@ -23,6 +24,7 @@ ROWS: dict[str, Callable[[Path, int], list[Row]]] = {
     "eight": eight_rows,
     "load": load_rows,
     "refresh": refresh_rows,
+    "quotes": quote_rows,
     "ready": lambda folder, _: ready_rows(folder),
     "busy": busy_rows,
     "memory": memory_rows,

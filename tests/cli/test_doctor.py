@@ -219,7 +219,7 @@ def test_a_clock_that_went_back_is_bad_unless_it_is_known_to_be_right_now(
 
 def test_too_little_room_is_told(sound: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setenv("CTSFTP_DOCTOR__FREE_DISK_RATIO", "1")
+        patched.setattr("ctsftp.admin.doctor.FREE_DISK_RATIO", 1)
         assert found(sound, "disk")["level"] == "warn"
     monkeypatch.setenv("CTSFTP_SFTP__MAX_FILE_SIZE_BYTES", str(1 << 60))
     assert found(sound, "disk")["level"] == "bad"

@@ -108,17 +108,17 @@ def test_restrict_and_what_no_session_has_anyway_are_understood(ring: Any) -> No
         ('from="10.0.0.1",', "options are broken"),
         (",restrict", "options are broken"),
         ('from="10.0.0.1",from="*"', "from is here twice"),
-        ('from=""', "no address"),
+        ('from=""', "not an address"),
         ('from="sender.example.com"', "host names are not looked up"),
-        ('from="10.0.0.1, 10.0.0.2"', "' 10.0.0.2', which is no address"),
+        ('from="10.0.0.1, 10.0.0.2"', "' 10.0.0.2', which is not an address"),
         ('from="!10.0.0.1"', "nothing would ever match"),
-        ('expiry-time="2031-05-06"', "is no time"),
-        ('expiry-time="20310230Z"', "is no time"),
-        ('expiry-time="2031050612Z"', "is no time"),
-        ('expiry-time="00000101Z"', "is no time"),
-        ('expiry-time="00010101"', "is no time"),
-        ('expiry-time="٢٠٣١٠٥٠٦"', "is no time"),
-        ('expiry-time="20310506125960Z"', "is no time"),
+        ('expiry-time="2031-05-06"', "is not a time"),
+        ('expiry-time="20310230Z"', "is not a time"),
+        ('expiry-time="2031050612Z"', "is not a time"),
+        ('expiry-time="00000101Z"', "is not a time"),
+        ('expiry-time="00010101"', "is not a time"),
+        ('expiry-time="٢٠٣١٠٥٠٦"', "is not a time"),
+        ('expiry-time="20310506125960Z"', "is not a time"),
         ("restrict restrict", "'restrict' are not accepted"),
     ],
 )
@@ -137,7 +137,7 @@ def test_an_option_that_is_not_understood_takes_the_whole_line_away(
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b"ssh-ed25519", "no key stands here"),
+        (b"ssh-ed25519", "no key is here"),
         (KEY.encode()[:40], "broken"),
         (KEY.encode().replace(b" AAAA", b" AA!AA"), "not accepted"),
         (KEY.encode() + b" \x1b[2J", "control character"),
@@ -174,14 +174,14 @@ def test_of_a_key_on_two_lines_the_first_sound_one_counts_and_the_other_is_told(
 
     assert [(entry.line, entry.from_patterns) for entry in keys.entries] == [(2, ("10.0.0.1",))]
     assert [problem.line for problem in keys.problems] == [1, 3]
-    assert "stands on line 2" in keys.problems[1].text
+    assert "is on line 2" in keys.problems[1].text
 
 
 def test_a_file_beyond_its_limits_grants_nothing(ring: Any) -> None:
     for text in (ring.line() + "\n" * (MAX_LINES + 1), ring.line() + "\n#" + "x" * MAX_FILE_BYTES):
         keys = parse(text)
         assert keys.entries == ()
-        assert "nothing in it counts" in keys.problems[0].text
+        assert "all of it is ignored" in keys.problems[0].text
 
 
 def test_a_file_at_its_limits_is_read(ring: Any) -> None:

@@ -187,11 +187,11 @@ def passphrased() -> bytes:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (lambda: b"", "no private key"),
-        (lambda: made()[NAMES[0]][:200], "no private key"),
-        (lambda: b"hello\n", "no private key"),
+        (lambda: b"", "not a readable private key"),
+        (lambda: made()[NAMES[0]][:200], "not a readable private key"),
+        (lambda: b"hello\n", "not a readable private key"),
         (passphrased, "passphrase"),
-        (lambda: asyncssh.generate_private_key("ssh-ed25519").export_public_key(), "no private key"),
+        (lambda: asyncssh.generate_private_key("ssh-ed25519").export_public_key(), "not a readable private key"),
         (lambda: made()[NAMES[1]], "ssh-ed25519 belongs there"),
         (lambda: b"x" * 100_000, "over 65536 bytes"),
     ],

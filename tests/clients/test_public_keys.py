@@ -185,7 +185,7 @@ REFUSED: list[tuple[str, Callable[[], bytes], str]] = [
     ("X.509", lambda: b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", "certificate"),
     ("two keys", lambda: FIXED + FIXED, "2 keys stand in this file.*one by one"),
     ("two forms", lambda: FIXED + export("ssh-ed25519", "rfc4716"), "2 keys stand in this file"),
-    ("an authorized_keys line", lambda: b'from="10.0.0.1" ' + FIXED, "something stands before the key.*--from"),
+    ("an authorized_keys line", lambda: b'from="10.0.0.1" ' + FIXED, "something is in front of the key.*--from"),
     ("a cut key", lambda: FIXED[:50], "broken"),
     ("a wrapped key", lambda: FIXED[:40] + b"\n" + FIXED[40:], "broken"),
     ("a foreign character inside", lambda: FIXED[:50] + b"!" + FIXED[50:], "not spelled"),

@@ -100,7 +100,7 @@ def test_a_footer_counts_rows_as_its_writer_did_and_not_their_pieces(spoiled: by
     assert count not in ids
     assert FOOTER in {row.reason for row in reader.rejected_rows}
     assert read(data[:-4], data[-4:])[0] == ids
-    assert read(data, b"\xef\xbb\xbf\n", b"\x1a")[0] == ids
+    assert read(data, b"\xef\xbb\xbf\n", b"\x1d\n", b"\x1a")[0] == ids
 
 
 def test_a_rejected_last_row_is_no_footer_of_an_id_before_it() -> None:

@@ -408,6 +408,7 @@ GLUED = Layout(columns=3, id_column=0, titles=("CTUserID", "CITY", "AGE"))
         "700030,4AGE,x,ID",
         "700030,,CITY,ID",
         "700030,BaselID,CITY,x",
+        '700030,Basel"CITY","x","ID"',
     ],
 )
 def test_other_titles_behind_what_is_left_of_a_row_refuse_the_file(line: str) -> None:

@@ -30,7 +30,7 @@ from asyncssh.constants import (
 from asyncssh.packet import String, UInt32, UInt64
 
 from ..sftp.raw import NO_ATTRS, RawSftp
-from .floods import CHANNEL_OPENED, CLIENTS, begin_key_exchange, take_any
+from .floods import CHANNEL_OPENED, CLIENTS, begin_key_exchange, say_no_ignore, take_any
 
 CONNECTIONS, CHANNELS, AT_ONCE = 20, 10, 5
 A_TURN = 50  # packets
@@ -105,6 +105,8 @@ async def idle_packets(peer: asyncssh.SSHClientConnection, raw: RawSftp, kind: s
     assert number is not None
     take_any(peer, MSG_UNIMPLEMENTED, MSG_REQUEST_SUCCESS, MSG_REQUEST_FAILURE, *CHANNEL_OPENED)
     take_any(raw.channel, MSG_CHANNEL_SUCCESS, MSG_CHANNEL_FAILURE)
+    if kind != "ignored packets":
+        say_no_ignore(peer)
     while peer._transport and not peer._transport.is_closing():
         for _ in range(A_TURN):
             flood(peer, number)

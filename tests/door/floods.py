@@ -68,7 +68,19 @@ CLIENTS: dict[str, Flood] = {
     ),
     "data without bytes": on_channel(MSG_CHANNEL_DATA, String(b"")),
     "windows of a byte": on_channel(MSG_CHANNEL_WINDOW_ADJUST, UInt32(1)),
+    "windows of a mebibyte": on_channel(MSG_CHANNEL_WINDOW_ADJUST, UInt32(1 << 20)),
 }
+
+
+def say_no_ignore(peer: Any) -> None:
+    """Have asyncssh's client send no IGNORE before each packet: it would pay for them, and not for what it floods."""
+    send = peer.send_packet
+
+    def send_alone(pkttype: int, *args: bytes, **more: Any) -> None:
+        if pkttype != MSG_IGNORE:
+            send(pkttype, *args, **more)
+
+    peer.send_packet = send_alone
 
 
 def take_any(handler: Any, *kinds: int) -> None:

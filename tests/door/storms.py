@@ -167,6 +167,6 @@ def evil(box: Box, kind: str, number: int) -> AbstractAsyncContextManager[None]:
     return raging("client_storm", box.serve.port, box.folder / f"{EVIL}_key", kind, number)
 
 
-def penalised(box: Box) -> set[str]:
-    """The addresses that are refused."""
-    return {one["source"] for one in box.json("penalty", "list") if one["refused"]}
+def penalised(box: Box) -> dict[str, str]:
+    """The addresses that are refused, and for what."""
+    return {one["source"]: one["last"] for one in box.json("penalty", "list") if one["refused"]}

@@ -32,7 +32,7 @@ from ..sftp.stock import StockSftp
 from .attacker import ADDRESS, Attacker, RawSsh, slow_line
 from .bursts import BURSTS, EXCESSES
 from .conftest import GoodSender
-from .floods import CHANNEL_OPENED, CLIENTS, Flood, begin_key_exchange, take_any
+from .floods import CHANNEL_OPENED, CLIENTS, Flood, begin_key_exchange, say_no_ignore, take_any
 
 
 async def refused_for_excess(room: Room) -> None:
@@ -146,6 +146,8 @@ async def test_a_client_that_sends_packets_without_work_is_disconnected_and_refu
     assert number is not None
     take_any(peer, MSG_UNIMPLEMENTED, MSG_REQUEST_SUCCESS, MSG_REQUEST_FAILURE, *CHANNEL_OPENED)
     take_any(raw.channel, MSG_CHANNEL_SUCCESS, MSG_CHANNEL_FAILURE)
+    if flood is not CLIENTS["ignored packets"]:
+        say_no_ignore(peer)
     for _ in range(IDLE_PACKETS + 200):
         flood(peer, number)
         if not peer._transport or peer._transport.is_closing():

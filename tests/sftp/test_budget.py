@@ -86,6 +86,7 @@ def test_time_gives_back_no_more_than_there_was() -> None:
     assert not budget.spend(IDLE_PACKETS + 1, late_s)
 
 
-def test_answers_to_our_keepalives_and_windows_are_free_and_new_keys_are_dear() -> None:
-    assert cost_of(MSG_REQUEST_SUCCESS) == cost_of(MSG_CHANNEL_WINDOW_ADJUST) == 0
+def test_answers_to_our_keepalives_are_free_windows_are_paid_for_by_data_and_new_keys_are_dear() -> None:
+    assert cost_of(MSG_REQUEST_SUCCESS) == 0
+    assert cost_of(MSG_CHANNEL_WINDOW_ADJUST) == 1
     assert cost_of(MSG_KEXINIT) > 10 * cost_of(MSG_GLOBAL_REQUEST)

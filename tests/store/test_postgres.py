@@ -19,7 +19,7 @@ from ctsftp.errors import NotFoundError, RefusedError, StoreError
 from ctsftp.store import Store, postgres, publishing, rows, schema
 from ctsftp.store.backup import back_up
 from ctsftp.store.database import Database
-from ctsftp.store.rows import find_base
+from ctsftp.store.rowsets import find_base
 from ctsftp.store.tables import metadata
 from tests.postgres import Postgres
 
@@ -515,7 +515,7 @@ async def test_a_large_set_whose_load_died_is_dropped(
 
     upload_id = await feed.loading()
     snapshot_id = await feed.written(upload_id, range(1, large + 1))
-    monkeypatch.setattr(rows, "_end_changing", dies)
+    monkeypatch.setattr(rows, "end_changing", dies)
     with pytest.raises(StoreError, match="The power went"):
         await feed.store.snapshots.publish(upload_id, snapshot_id, judge=accept, **account(large))
     assert len(tables(outside)) == 2

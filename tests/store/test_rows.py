@@ -11,7 +11,7 @@ from sqlalchemy import text
 from ctsftp.contract.states import State
 from ctsftp.contract.verdict import Verdict
 from ctsftp.errors import DamagedListError, StoreError
-from ctsftp.store import Store, rows
+from ctsftp.store import Store, rows, rowsets
 
 from .conftest import Feed, accept, account
 
@@ -24,7 +24,7 @@ def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "PATCHED_IN_PLACE", 4)
     monkeypatch.setattr(rows, "CHANGED_AT_ONCE", 3)
     monkeypatch.setattr(rows, "INSERTED_AT_ONCE", 20)
-    monkeypatch.setattr(rows, "DELETED_AT_ONCE", 20)
+    monkeypatch.setattr(rowsets, "DELETED_AT_ONCE", 20)
 
 
 async def select(store: Store, sql: str) -> list[tuple[Any, ...]]:
@@ -172,7 +172,7 @@ async def test_a_list_that_was_compared_with_one_that_is_current_no_more_is_comp
     compare = rows.RowSets._compare
     compared: list[int] = []
 
-    async def compare_and_roll_back(own: rows.RowSets, old: int, new: int) -> rows.Difference:
+    async def compare_and_roll_back(own: rows.RowSets, old: int, new: int) -> rowsets.Difference:
         found = await compare(own, old, new)
         compared.append(old)
         if len(compared) == 1:
@@ -186,7 +186,7 @@ async def test_a_list_that_was_compared_with_one_that_is_current_no_more_is_comp
     assert await seen(feed.store) == sorted(LISTS[kind])
 
 
-STEPS = ["_begin_changing", "_change", "_end_changing", "make_set"]
+STEPS = ["begin_changing", "change_rows", "end_changing", "make_set"]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -203,7 +203,7 @@ async def test_whatever_dies_in_the_middle_leaves_the_old_list_and_nothing_else_
     calls = iter(range(2))
 
     def dies(*args: Any, **named: Any) -> Any:
-        if step == "_change" and next(calls, None) == 0:
+        if step == "change_rows" and next(calls, None) == 0:
             return work(*args, **named)
         raise StoreError("The power went.")
 
@@ -277,7 +277,7 @@ def test_pieces_are_in_the_order_of_ids_and_none_is_too_large() -> None:
     both = rng.permutation(200)
     came, went = np.sort(both[:60]), np.sort(both[60:100])
     bounds = np.sort(np.concatenate([came, went]))[2::3]
-    difference = rows.Difference(entered=60, left=40, came=came, went=went, bounds=bounds)
+    difference = rowsets.Difference(entered=60, left=40, came=came, went=went, bounds=bounds)
     pieces = list(difference.pieces())
     assert np.array_equal(np.concatenate([one for one, _ in pieces]), came)
     assert np.array_equal(np.concatenate([one for _, one in pieces]), went)

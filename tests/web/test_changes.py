@@ -148,7 +148,7 @@ async def test_two_snapshots_of_the_history_are_compared(desk: Desk) -> None:
     assert (found["entered"], found["left"], found["more"]) == ([], [3, 4], False)
     found = (await reader.get(f"{PLACE}?from=2&to=2")).json()
     assert (found["old"], found["new"], found["entered"], found["left"]) == (2, 2, [], [])
-    assert "kept are 1, 2, 3" in problem(await reader.get(f"{PLACE}?from=4"), 404, "not-found")
+    assert "kept ones are 1, 2, 3" in problem(await reader.get(f"{PLACE}?from=4"), 404, "not-found")
 
 
 async def test_a_cursor_of_a_deleted_segment_does_not_go_on_in_its_successor(desk: Desk) -> None:

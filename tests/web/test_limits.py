@@ -172,15 +172,15 @@ async def test_a_parameter_that_nobody_knows_is_refused(admin: httpx.AsyncClient
 async def test_what_is_wrong_is_said_in_our_words(admin: httpx.AsyncClient, subtests: pytest.Subtests) -> None:
     for method, place, body, told in (
         ("GET", "members/+1/segments", None, "path.ct_user_id is not an id: an id is 1 to 19 digits."),
-        ("GET", "members/0/segments", None, "path.ct_user_id is at least 1."),
+        ("GET", "members/0/segments", None, "path.ct_user_id must be at least 1."),
         ("GET", "segments?limit=x", None, "query.limit must be a whole number."),
-        ("GET", "uploads?state=gone", None, "query.state is one of 'received', 'loading'"),
+        ("GET", "uploads?state=gone", None, "query.state must be one of 'received', 'loading'"),
         ("POST", "batch", b"[]", "body must be a JSON object."),
         ("POST", "batch", b"{}", "body.ct_user_ids is missing."),
         ("POST", "batch", b'{"ct_user_ids":["1"]}', "body.ct_user_ids.0 must be a whole number."),
         ("POST", "batch", b'{"ct_user_ids":[1],"a":1}', "body.a is not known here."),
-        ("POST", "batch", b"{", "is no JSON: "),
-        ("PUT", "gates/acme/reward/1", b'{"segments":[]}', "body.segments holds at least 1 things, and has 0."),
+        ("POST", "batch", b"{", "is not JSON: "),
+        ("PUT", "gates/acme/reward/1", b'{"segments":[]}', "body.segments holds 0 items, and needs at least 1."),
         ("PUT", "gates/acme/reward/1", b'{"segments":[1]}', "body.segments.0 must be a string."),
     ):
         with subtests.test(place=place, body=body):

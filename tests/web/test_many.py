@@ -18,8 +18,13 @@ from ctsftp.store.tables import segments, snapshots, timeline, uploads
 
 from .conftest import Desk
 
-# Bars in milliseconds: for a machine that does nothing else.
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
+# The strict bars are for a machine that does nothing else (`-m soak`); the others for any, on which a page whose cost
+# grows with the number of segments, or a load that waits for a token's requests, still misses them.
+BARS = [
+    pytest.param(1.0, marks=pytest.mark.soak, id="strict"),
+    pytest.param(10.0, marks=pytest.mark.alone, id="on a busy machine"),
+]
 
 SEGMENTS = 20_000
 AT_ONCE = 400
@@ -117,27 +122,31 @@ async def load_s(desk: Desk) -> float:
     return statistics.median(taken)
 
 
-async def test_a_page_costs_what_a_page_does(desk: Desk) -> None:
+@pytest.mark.parametrize("times", BARS)
+async def test_a_page_costs_what_a_page_does(desk: Desk, times: float) -> None:
     await make_many(desk.store)
     secret = await desk.token("shop", client="acme")
     for place in ("segments", "segments?limit=1", "uploads"):
-        assert await quickest_s(desk, secret, f"/v1/{place}") < 0.05
+        assert await quickest_s(desk, secret, f"/v1/{place}") < 0.05 * times
     began = time.perf_counter()
     page = await desk.store.segments.segments(limit=100)
     trends = await desk.store.timeline.trends([one.snapshot_id for one in page])
     await desk.store.overview.totals(None)
     await desk.store.segments.in_need(limit=100)
-    assert time.perf_counter() - began < 0.5
+    assert time.perf_counter() - began < 0.5 * times
     assert len(trends) == 100
 
 
-async def test_a_token_that_asks_hundreds_of_times_at_once_makes_a_load_take_at_most_twice_its_time(desk: Desk) -> None:
+@pytest.mark.parametrize("times", BARS)
+async def test_a_token_that_asks_hundreds_of_times_at_once_makes_a_load_take_at_most_twice_its_time(
+    desk: Desk, times: float
+) -> None:
     await make_many(desk.store)
     greedy, other = await desk.token("greedy", client="acme"), await desk.token("other")
     await load_s(desk)
     alone_s = await load_s(desk)
     with asking(desk.service.web.port, greedy):
         await asyncio.sleep(1)  # until all of them ask
-        assert await load_s(desk) < 2 * alone_s + NOISE_S
-        assert await quickest_s(desk, other, "/v1/segments/other/VIP") < NOISE_S
-        assert await quickest_s(desk, other, "/healthz") < NOISE_S
+        assert await load_s(desk) < (2 * alone_s + NOISE_S) * times
+        assert await quickest_s(desk, other, "/v1/segments/other/VIP") < NOISE_S * times
+        assert await quickest_s(desk, other, "/healthz") < NOISE_S * times

@@ -70,7 +70,7 @@ async def test_a_rollback_to_a_snapshot_that_was_pruned_names_those_that_are_kep
         await desk.load("VIP", ids)
     await desk.store.snapshots.prune(keep_last=1, keep_days=0)
     answer = await admin.post("/v1/segments/acme/VIP/rollback", json={"number": 1})
-    assert "the ones that are kept are 3" in problem(answer, 404, "not-found")
+    assert "the kept ones are 3" in problem(answer, 404, "not-found")
 
 
 async def test_a_segment_is_retired_and_restored(desk: Desk, admin: httpx.AsyncClient) -> None:

@@ -143,8 +143,11 @@ class SshConnection(SSHServerConnection):
 
     def send_packet(self, pkttype: int, *args: bytes, handler: Any = None) -> None:
         """Send no MSG_IGNORE in front of each packet: that guards CBC's predictable vectors, and no CBC is offered."""
-        if pkttype != MSG_IGNORE:
-            super().send_packet(pkttype, *args, handler=handler)
+        if pkttype == MSG_IGNORE:
+            return
+        if pkttype == MSG_CHANNEL_DATA:
+            self._idle_budget.earn()
+        super().send_packet(pkttype, *args, handler=handler)
 
     def log_sent_packet(self, *_: object, **__: object) -> None:
         """Make no text of each packet for a log that is never on."""

@@ -34,7 +34,7 @@ from asyncssh.constants import (
     FXP_STAT,
     FXP_WRITE,
 )
-from asyncssh.packet import PacketDecodeError, SSHPacket
+from asyncssh.packet import Byte, PacketDecodeError, SSHPacket
 from asyncssh.sftp import SFTPLimits, SFTPServerHandler
 
 from ctsftp.errors import LimitError
@@ -75,7 +75,7 @@ REQUESTS: tuple[int | bytes, ...] = (
 )
 
 # What only looks, and is passed over once nobody is there to be answered.
-LOOKS = frozenset({FXP_READ, FXP_LSTAT, FXP_FSTAT, FXP_OPENDIR, FXP_READDIR, FXP_REALPATH, FXP_STAT})
+LOOKS = frozenset(map(Byte, (FXP_READ, FXP_LSTAT, FXP_FSTAT, FXP_OPENDIR, FXP_READDIR, FXP_REALPATH, FXP_STAT)))
 # Of what a peer sent before it was gone: as many WRITEs of 4 KiB as a sender has on their way, and the CLOSE.
 LAST_REQUESTS = 520
 
@@ -123,7 +123,7 @@ class FilesHandler(SFTPServerHandler):
             self._last_requests += 1
             if self._last_requests > LAST_REQUESTS:
                 raise EOFError
-            if packet.get_full_payload()[0] not in LOOKS:
+            if packet.get_full_payload()[:1] not in LOOKS:
                 break
             packet = await self._read_packet()
         self.files.requests += 1

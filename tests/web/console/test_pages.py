@@ -108,8 +108,8 @@ async def test_a_rollback_is_shown_as_it_was(desk: Desk, admin: Person) -> None:
     assert "300 +140 by a rollback" in text
     page = await admin.page(place)
     assert "+140 by a rollback" in text_of(page)
-    [broad] = re.findall(r'<path[^>]* d="([^"]*)"', page)
-    heights = re.findall(r"[ML] ?[0-9.]+[ ,]([0-9.]+)", broad)
+    [line] = re.findall(r'<path[^>]* d="([^"]*)"', page)
+    heights = re.findall(r"[ML] ?[0-9.]+[ ,]([0-9.]+)", line)
     assert heights[0] == heights[1] == heights[4] == heights[5] != heights[2] == heights[3]
     assert "Roll back…" not in page
     assert "Make current…" in page
@@ -119,7 +119,7 @@ async def test_a_rollback_is_shown_as_it_was(desk: Desk, admin: Person) -> None:
     assert re.search(rf"The segment has these members, since {moment} UTC", await admin.text(f"/uploads/{first.id}"))
     text = await admin.text(f"/uploads/{second.id}")
     assert "Ids from the column titled CTUserID" in text
-    assert re.search(rf"were the segment's until {moment} UTC: an admin made another list current", text)
+    assert re.search(rf"had these members until {moment} UTC: an admin made another list current", text)
 
 
 async def test_one_button_rolls_back_as_the_command_line_does_without_a_number(desk: Desk, admin: Person) -> None:
@@ -131,7 +131,9 @@ async def test_one_button_rolls_back_as_the_command_line_does_without_a_number(d
     place = href(await admin.page("/"))
     page = await admin.page(place)
     assert text_of(page).count("Roll back…") == 1
-    assert "It is what readers had before the current list. The segment will have 110 members at once." in text_of(page)
+    assert "It is what readers had before the current list. The segment will have 110 members immediately." in text_of(
+        page
+    )
     assert "old=2&amp;new=4" in page
     assert "old=3" not in page
     [number] = [fields["number"] for address, fields in forms(page) if fields.get("number") == "2"]
@@ -150,7 +152,7 @@ async def test_a_duplicate_says_what_has_become_of_the_same_file(desk: Desk, adm
     )
     assert f'href="/uploads/{held.id}"' in page
     await desk.service.perform(ApproveUpload(upload_id=held.id))
-    assert "was applied before. Its members are the segment's" in await admin.text(f"/uploads/{again.id}")
+    assert "was applied before. The segment has these members" in await admin.text(f"/uploads/{again.id}")
 
 
 async def test_a_retired_segment_has_nobody_on_every_page(desk: Desk, admin: Person) -> None:
@@ -218,7 +220,7 @@ async def test_a_segment_shows_its_history_and_finds_members(desk: Desk, admin: 
     assert "102 is a member." in await admin.text(place + "&member=102")
     assert "1 is not a member." in await admin.text(place + "&member=1")
     for nonsense in ("-1", "1.5", "٣", "9" * 30, "0", "<i>"):
-        assert "No CTUserID" in await admin.text(f"{place}&member={nonsense}")
+        assert "That is not a CTUserID" in await admin.text(f"{place}&member={nonsense}")
 
 
 async def test_who_entered_and_left_stands_on_a_page(desk: Desk, admin: Person) -> None:
