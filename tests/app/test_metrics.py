@@ -225,7 +225,7 @@ async def test_a_server_is_unready_while_uploads_are_refused_and_metrics_say_how
 
 async def test_a_reload_changes_the_room_of_all(settings: Settings) -> None:
     async with open_service(settings) as service:
-        sftp = settings.sftp.model_copy(update={"free_floor_percent": 99, "free_floor_bytes": 1 << 60})
+        sftp = settings.sftp.model_copy(update={"free_floor_percent": 99.9999, "free_floor_bytes": 1 << 60})
         await service.reload(lambda: settings.model_copy(update={"sftp": sftp}))
         assert service.engine.room().refusal()
         assert await service.unready() == ["The disk has no room: uploads are refused."]

@@ -16,8 +16,8 @@ from ctsftp.model.guide import INDEX_NAME, README_NAME
 from ctsftp.model.receipt import Kind
 from ctsftp.model.writing import iso
 from ctsftp.settings import Settings
+from ctsftp.spool.catalogue import Catalogue
 from ctsftp.spool.home import Entry
-from ctsftp.spool.spool import Spool
 from ctsftp.store import Upload
 from ctsftp.store.receipts import ReceiptBook
 
@@ -236,13 +236,13 @@ async def test_a_look_lists_no_folder_of_uploads_but_the_first_time(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listed: list[str] = []
-    upload_ids = Spool.upload_ids
+    ids = Catalogue.ids
 
-    def counted(spool: Spool, client: str) -> list[str]:
+    def counted(catalogue: Catalogue, client: str) -> list[str]:
         listed.append(client)
-        return upload_ids(spool, client)
+        return ids(catalogue, client)
 
-    monkeypatch.setattr(Spool, "upload_ids", counted)
+    monkeypatch.setattr(Catalogue, "ids", counted)
     first = put(engine.spool, NAME, rows([1]))
     for number in range(3):
         assert json.loads(await read(desk_of(engine, wait_s=0), f"{NAME}.json") or "")["id"] == first.id

@@ -44,7 +44,7 @@ def test_a_files_verdict_against_what_a_client_has_now(shell: Shell) -> None:
     assert (said["entered"], said["left"]) == (1, 2)
     assert len(shell.json("upload", "list")) == 1, "nothing was taken"
     said = shell.json("check", FIRST, "--client", "acme", code=0)
-    assert said["reason"].startswith("The same file was applied before. Its members are the segment's, since 20")
+    assert said["reason"].startswith("The same file was applied before. The segment has these members, since 20")
 
 
 def test_what_was_not_sent_is_told_as_what_would_become_of_it(empty_shell: Shell) -> None:

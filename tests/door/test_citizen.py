@@ -150,7 +150,7 @@ def try_to_log_in(box: Box, user: str, *, options: Sequence[str] = ()) -> None:
 
 def test_an_admin_sees_the_penalties_and_forgives_them(box: Box) -> None:
     box.add_client("acme")
-    assert "No server runs here" in box.run("penalty", "list", check=False).stderr
+    assert "No server is running here" in box.run("penalty", "list", check=False).stderr
     assert box.run("penalty", "clear", check=False).returncode == 1
     serve = box.start()
     assert "No address has failed" in box.run("penalty", "list").stdout
@@ -168,9 +168,9 @@ def test_an_admin_sees_the_penalties_and_forgives_them(box: Box) -> None:
 
 def test_an_admin_sees_who_could_not_sign_in_and_why(box: Box) -> None:
     box.add_client("acme")
-    assert "No server runs here" in box.run("login", "list", check=False).stderr
+    assert "No server is running here" in box.run("login", "list", check=False).stderr
     serve = box.start()
-    assert "Nobody has tried" in box.run("login", "list").stdout
+    assert "No logins since the server started" in box.run("login", "list").stdout
     try_to_log_in(box, "acme")
     serve.wait_for("login")
     try_to_log_in(box, "acmee")

@@ -168,7 +168,7 @@ def test_every_address_is_read_back(source: IPv4Address | IPv6Address, other: IP
 
 
 def test_networks_are_checked_when_the_settings_are_read() -> None:
-    with pytest.raises(ValidationError, match="is no address"):
+    with pytest.raises(ValidationError, match="is not an address"):
         SftpSettings(proxy_addresses=("balancer.example",))
 
 

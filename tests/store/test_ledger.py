@@ -74,6 +74,7 @@ async def test_an_upload_is_told_as_scripts_know_it(store: Store, feed: Feed, cl
         "received_at": "2026-03-10T12:00:00.000Z",
         "finished_at": "2026-03-10T12:00:01.500Z",
         "directory": "/",
+        "id_title": None,
     }
 
 
