@@ -4,12 +4,15 @@
 30,             its other cells are empty, or a blank line stands before it: it is no member
 30,,            the same, with more cells than the header has
 30              a member or a count: nobody who sees this file alone can tell
+
+Rows of nothing but commas, as spreadsheets leave them, are none: another row before them is the last. A footer
+counts all of them or none.
 """
 
 from dataclasses import dataclass
 
 from ctsftp.contract.cells import bare, split_enclosed
-from ctsftp.contract.lines import end_lines, is_blank
+from ctsftp.contract.lines import is_blank, is_empty
 from ctsftp.contract.rows import Layout, Rows, judge_row
 
 FOOTER_FROM = 10  # rows: below, the number of rows says nothing
@@ -26,51 +29,49 @@ class Footer:
 
 @dataclass(slots=True)
 class LastRow:
-    """Keeps the last lines that held a row: `lines`, of which the first has the physical number `line`."""
+    """The last line that holds more than commas: `text`, its physical number, and whether a blank one precedes it."""
 
     line: int = 0
-    lines: bytes = b""
-    _is_behind_blank: bool = False
+    text: bytes = b""
+    is_behind_blank: bool = False
     _ends_blank: bool = False
 
-    def feed(self, lines: bytes, line: int, *, holds_rows: bool) -> None:
-        """Look at the next whole lines."""
-        if not lines:
+    def feed(self, lines: bytes, next_line: int) -> None:
+        """Look at the next whole lines; the one behind them has that number."""
+        end = len(lines)
+        if not end:
             return
-        if holds_rows:
-            self.line, self.lines, self._is_behind_blank = line, lines, self._ends_blank
-        self._ends_blank = is_blank(_last_line(lines)[0])
+        was_blank, self._ends_blank = self._ends_blank, is_blank(_line_before(lines, end))
+        while end and is_empty(text := _line_before(lines, end)):
+            end -= len(text) + 1
+        if not end:
+            return
+        start = end - len(text) - 1
+        self.is_behind_blank = is_blank(_line_before(lines, start)) if start else was_blank
+        self.line, self.text = next_line - lines.count(b"\n", start), text.rstrip(b"\r")
 
     def read_footer(self, layout: Layout, found: Rows, last_id: int) -> Footer | None:
         """Tell whether the last of these rows, whose id that is if it has one, may be a footer."""
-        if not may_be_footer(found, last_id):
+        if not _may_be_footer(found, last_id):
             return None
-        rest, _ = end_lines(self.lines)
-        line, before = _last_line(rest)
-        while is_blank(line) and before:
-            rest = rest[:before]
-            line, before = _last_line(rest)
-        cells = split_enclosed(line) if layout.enclosed else line.split(b",")
-        if judge_row(layout, line, cells, Rows()) != last_id:
+        cells = split_enclosed(self.text) if layout.enclosed else self.text.split(b",")
+        if judge_row(layout, self.text, cells, Rows()) != last_id:
             return None
         others = [cell for place, cell in enumerate(cells) if place != layout.id_column]
-        is_alone = others != [] and not any(map(bare, others))
-        is_behind_blank = is_blank(_last_line(rest[:before])[0]) if before else self._is_behind_blank
-        number = self.line + rest.count(b"\n", 0, before)
-        return Footer(number, bare(cells[layout.id_column]), is_alone or is_behind_blank)
+        is_alone = others != [] and is_empty(b",".join(others))
+        return Footer(self.line, bare(cells[layout.id_column]), is_alone or self.is_behind_blank)
 
 
-def may_be_footer(found: Rows, last_id: int) -> bool:
+def _may_be_footer(found: Rows, last_id: int) -> bool:
     """Tell whether the last of these rows may be a footer, by its id.
 
-    A row that was rejected may have been none, or a part of one, and lines that were set aside may be rows.
+    A row that was rejected may have been none, or a part of one.
     """
-    rows = found.rows + found.aside
-    least = found.rows - 1 - (found.rejected - found.empty_ids)
-    return rows >= FOOTER_FROM and least <= last_id <= rows
+    spoiled = found.rejected - found.empty_ids
+    counts = (found.rows, found.rows - found.empty_rows)
+    return any(count >= FOOTER_FROM and count - 1 - spoiled <= last_id <= count for count in counts)
 
 
-def _last_line(lines: bytes) -> tuple[bytes, int]:
-    """Return the last of some whole lines, and where it begins."""
-    start = lines.rfind(b"\n", 0, len(lines) - 1) + 1
-    return lines[start:-1], start
+def _line_before(lines: bytes, end: int) -> bytes:
+    """Return the line that ends there, without its line feed."""
+    return lines[lines.rfind(b"\n", 0, end - 1) + 1 : end - 1]

@@ -6,6 +6,7 @@ data, as do the breaks that only some programs know: vertical tab, form feed, NE
 
 import re
 
+from ctsftp.contract.reasons import visible
 from ctsftp.contract.sniff import BYTE_ORDER_MARK
 
 CTRL_Z = b"\x1a"  # what DOS programs end a text with: white space
@@ -17,6 +18,8 @@ BREAKS = re.compile(b"|".join((*LINE_BREAKS, *JOINTS)))
 
 _WHITE_SPACE = b" \t\n\r\x0b\x0c" + CTRL_Z
 _LINE_END = re.compile(rb"(?<!\r)\r++\n")
+_SHOWN = re.compile(rb"[!#-+\--~]")  # ASCII that is seen, but for commas and quotes: a quick look
+_EMPTY_QUOTES = re.compile('" *"')
 
 
 def end_lines(block: bytes) -> tuple[bytes, int]:
@@ -35,6 +38,13 @@ def is_blank(line: bytes) -> bool:
     """Tell whether a line holds nothing but white space, breaks, and marks that joined files leave."""
     text = line.strip(_WHITE_SPACE)
     return not text or (BREAKS.match(text) is not None and not BREAKS.sub(b"", text).strip(_WHITE_SPACE))
+
+
+def is_empty(line: bytes) -> bool:
+    """Tell whether a line holds nothing but commas, empty quotes, and what nobody sees."""
+    if not line or _SHOWN.search(line):
+        return not line
+    return not _EMPTY_QUOTES.sub("", visible(line.decode("utf-8", "replace"))).strip(" ,")
 
 
 def pieces(line: bytes) -> list[bytes]:

@@ -19,8 +19,8 @@ from ctsftp.contract.header import (
     line_too_long,
     read_header,
 )
-from ctsftp.contract.lastrow import LastRow, may_be_footer
-from ctsftp.contract.lines import CTRL_Z, without_ctrl_z
+from ctsftp.contract.lastrow import LastRow
+from ctsftp.contract.lines import CTRL_Z, end_lines, without_ctrl_z
 from ctsftp.contract.reasons import BROKEN_QUOTE, FOOTER, INNER_BREAK, LINE_BREAK, MOVED_ID, OPEN_QUOTE
 from ctsftp.contract.records import Settled, settle
 from ctsftp.contract.rows import MAX_ROWS, NO_IDS, Ids, Layout, RejectedRow, Rows
@@ -78,7 +78,7 @@ class CsvReader:
         self._layout = Layout(columns=1, id_column=0)  # until then: that with the shortest rows
         self._pending = bytearray()  # the head until the header is known, then a line without its end
         self._open = b""  # whole lines whose record is not closed yet
-        self._held = NO_IDS  # the last id, if it may be a footer
+        self._held = NO_IDS  # the last id, which may be a footer
         self._last = LastRow()
         self._last_title = ""  # of a first line that nothing ends
         self._greatest = 0  # of the ids
@@ -119,16 +119,13 @@ class CsvReader:
         """Read the next bytes; return the valid ids of the rows that they complete.
 
         The array is one-dimensional, contiguous and in file order. It stays empty until the head of the file is
-        there: 64 KiB and the first line. A last id that may be a footer waits until another row follows.
+        there: 64 KiB and the first line. The last id, which may be a footer, waits until another one follows.
         """
         size = self._piece_bytes
         parts = [self._take(block[at : at + size]) for at in range(0, len(block), size)]
-        if len(parts) > 1 or len(self._held):
-            parts = [np.concatenate([self._held, *parts])]
-        ids = parts[0] if parts else NO_IDS
-        waits = 1 if len(ids) and may_be_footer(self._rows, int(ids[-1])) else 0
-        self._held = ids[len(ids) - waits :].copy()
-        return ids[: len(ids) - waits]
+        ids = np.concatenate([self._held, *parts])
+        self._held = ids[-1:].copy()
+        return ids[:-1]
 
     def finish(self) -> Ids:
         """End the file; return the ids that were not returned yet. Counts, notices and fault are final."""
@@ -225,14 +222,14 @@ class CsvReader:
     def _read_lines(self, lines: bytes, *, final: bool = False) -> Ids:
         """Read whole lines, behind those whose record is open, and add up what they hold."""
         lines = self._open + lines
-        found, first_line, before = self._rows, self._rows.line, self._rows.rows + self._rows.aside
+        found, first_line = self._rows, self._rows.line
         ids, self._open = read_rows_at_once(self._layout, lines, found, final=final)
         self._check_charset(lines, first_line)
         if found.quoted_line:
             self._note_quotes(found.quoted_line)
         if 0 < found.crs_line < found.line:
             self._note_doubled(found.crs_line)
-        self._last.feed(lines, first_line, holds_rows=found.rows + found.aside > before)
+        self._last.feed(end_lines(lines)[0][: -len(self._open)] if self._open else lines, found.line)
         self.fault = found.fault
         self._account(ids)
         return ids
@@ -278,8 +275,9 @@ class CsvReader:
         if not footer.sure:
             self.footer = f"The id in the last row, {harmless(footer.text)}, is the number of rows: it may be a footer."
             return ids
-        self._rows.line = footer.line
-        self._rows.reject(footer.text, FOOTER)
+        found = Rows(line=footer.line)
+        found.reject(footer.text, FOOTER)
+        self._rows.add(found)
         self.accepted -= 1
         return ids[:-1]
 

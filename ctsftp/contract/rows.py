@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ctsftp.contract.cells import bare, is_quoted, unbroken
 from ctsftp.contract.codes import Code, Fault, fault, harmless
 from ctsftp.contract.counting import some
-from ctsftp.contract.lines import BREAKS, LINE_BREAKS, pieces
+from ctsftp.contract.lines import BREAKS, LINE_BREAKS, is_empty, pieces
 from ctsftp.contract.reasons import (
     FOOTER,
     INNER_BREAK,
@@ -30,7 +30,7 @@ from ctsftp.contract.reasons import (
     splits_id,
     why_no_id,
 )
-from ctsftp.contract.titles import stands_again
+from ctsftp.contract.titles import ends_in_title, stands_again
 
 __all__ = ["KEPT_REJECTED", "MAX_ID", "MAX_ID_DIGITS", "NO_IDS", "Ids", "Layout", "RejectedRow", "Rows", "Span"]
 
@@ -59,6 +59,7 @@ class Rows:
     """What was found so far: rows = ids + rejected; blank lines are lines, and no rows.
 
     `line` is the physical number of the next line. `rejected` counts rows with an empty id and footers as well;
+    `empty_rows` are those with an empty id that hold nothing else either;
     `first_fault` is the first row rejected for any other reason. `quoted_line` and `odd_line` are the first lines of
     a plain file whose id stands in quotes, and whose quotes stand otherwise than RFC 4180 has them; `crs_line` is
     the first that ends in CR CR LF; 0 if none. `spans`, of `aside` lines, wait for the end of a plain file. `lost`:
@@ -71,6 +72,7 @@ class Rows:
     rows: int = 0
     rejected: int = 0
     empty_ids: int = 0
+    empty_rows: int = 0
     footers: int = 0
     rejected_rows: list[RejectedRow] = field(default_factory=list)
     first_fault: RejectedRow | None = None
@@ -104,10 +106,12 @@ class Rows:
             self.line += 1
 
     def add(self, other: "Rows") -> None:
-        """Add what was found in lines that had been set aside, wherever they stand."""
+        """Add what was found in lines that had been set aside, or are looked at again, wherever they stand."""
         self.rows += other.rows
         self.rejected += other.rejected
         self.empty_ids += other.empty_ids
+        self.empty_rows += other.empty_rows
+        self.footers += other.footers
         self.rejected_rows = sorted([*self.rejected_rows, *other.rejected_rows], key=_line_of)[: self.keep]
         self.first_fault = min(filter(None, (self.first_fault, other.first_fault)), key=_line_of, default=None)
 
@@ -136,7 +140,7 @@ def judge_row(layout: Layout, line: bytes, cells: list[bytes], found: Rows) -> i
     text = bare(cells[layout.id_column]) if len(cells) > layout.id_column else b""
     member = read_id(text)
     surplus = len(cells) - layout.columns
-    if (member is None or surplus) and holds_other_titles(layout, line, found):
+    if (member is None or surplus or ends_in_title(line)) and holds_other_titles(layout, line, found):
         return 0
     found.rows += 1
     if b"\r" in line or (BREAKS.search(line) and _are_several(layout, line, cells, text)):
@@ -145,7 +149,11 @@ def judge_row(layout: Layout, line: bytes, cells: list[bytes], found: Rows) -> i
         return found.reject(line, reason)
     if not (layout.enclosed or found.quoted_line) and is_quoted(cells[layout.id_column].strip()):
         found.quoted_line = found.line
-    return found.reject(text, why_no_id(text)) if member is None else member
+    if member is not None:
+        return member
+    if not text and is_empty(line or b",".join(cells)):
+        found.empty_rows += 1
+    return found.reject(text, why_no_id(text))
 
 
 def holds_other_titles(layout: Layout, line: bytes, found: Rows) -> bool:
@@ -160,14 +168,17 @@ def holds_other_titles(layout: Layout, line: bytes, found: Rows) -> bool:
 def _are_several(layout: Layout, line: bytes, cells: list[bytes], text: bytes) -> bool:
     """Tell whether a line in which breaks of other kinds stand may be several rows, or what is left of them.
 
-    They show in the number of cells, in the `text` of the id, or in another id that stands where a row has its own.
+    They show in the number of cells, in the `text` of the id, or in another id that stands where a row has its own:
+    by its place from the first cell or, as a comma too many in the header may make room for two rows, from the last.
     """
     if len(pieces(line)) < _SEVERAL:
         return False
     if len(cells) != layout.columns or BREAKS.search(text):
         return True
+    from_last = layout.columns - layout.id_column
+    places = (slice(layout.id_column, layout.id_column + 1), slice(-from_last, 1 - from_last or None))
     rows = [piece.split(b",") for piece in pieces(unbroken(line, BREAKS))]
-    return sum(read_id(bare(row[layout.id_column])) is not None for row in rows if len(row) > layout.id_column) > 1
+    return sum(any(read_id(bare(cell)) for place in places for cell in row[place]) for row in rows) > 1
 
 
 def _reject_pieces(line: bytes, found: Rows) -> int:

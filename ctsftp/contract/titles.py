@@ -17,8 +17,10 @@ _TITLE_CHARACTERS = 255
 _COMPARED_TITLES = 50  # of the first line, with a later one
 _HEADER_FROM = 2  # titles in a line without CTUserID
 _BARE_TITLE = CONTRACT_TITLE.casefold()
+TITLE_BYTES = _BARE_TITLE.encode()
 # The title with anything between its letters but another letter, a digit or a comma: a quick look at a line.
 _SCATTERED = re.compile(rb"[^a-z0-9,]*+".join(letter.encode() for letter in _BARE_TITLE))
+_BEHIND_ID = re.compile(f'[0-9]"*{_BARE_TITLE}', re.IGNORECASE)
 _ANY_END = re.compile(r'[,;\t|"]')
 _ASCII = re.compile(rb"[!-~]+")
 _GLUED_FROM = 4  # characters of a title that is known with a capital before it: AGE is the end of VILLAGE
@@ -63,6 +65,14 @@ def stands_again(titles: tuple[str, ...], line: bytes) -> bool | None:
     return True
 
 
+def ends_in_title(line: bytes) -> bool:
+    """Tell whether CTUserID is glued to the end of a row's last value: "100030,N/AZIPCTUserID" lost its commas."""
+    text = line.removesuffix(b'"')
+    if text[-len(CONTRACT_TITLE) :].lower() != TITLE_BYTES:
+        return False
+    return text[: -len(CONTRACT_TITLE)].rpartition(b",")[2].strip(b' "') != b""
+
+
 def _stand_in(titles: tuple[str, ...], line: bytes) -> bool | None:
     cells = titles_of(line)
     folded, known = tuple(map(fold, cells)), _known(titles)
@@ -73,10 +83,11 @@ def _stand_in(titles: tuple[str, ...], line: bytes) -> bool | None:
 
 
 def _is_named(line: bytes) -> bool:
-    """Tell whether a cell ends in CTUserID; an invisible character may stand in it, or end it."""
+    """Tell whether a cell ends in CTUserID or has it right behind digits; invisible characters may stand in it."""
     text = line.decode("utf-8", "replace")
     shown = (visible(text), visible(text, instead=","))
-    return any(_bare(cell).endswith(_BARE_TITLE) for one in shown for cell in _ANY_END.split(one))
+    is_named = any(_bare(cell).endswith(_BARE_TITLE) for one in shown for cell in _ANY_END.split(one))
+    return is_named or _BEHIND_ID.search(shown[0]) is not None
 
 
 def _are_glued(titles: tuple[str, ...], cells: tuple[str, ...]) -> bool:

@@ -22,6 +22,7 @@ from ctsftp.contract.records import (
     take_line_ends,
 )
 from ctsftp.contract.rows import MAX_ID_DIGITS, Ids, Layout, Rows
+from ctsftp.contract.titles import TITLE_BYTES
 
 COMMA, LINE_FEED, QUOTE, SPACE, ZERO, NINE = b',\n" 09'
 
@@ -70,6 +71,7 @@ class _Block(Sequence[bytes]):
     def read(self, found: Rows, *, final: bool) -> tuple[Ids, bytes]:
         """Read the lines; those in doubt are judged in their places, so that the ids stay in file order."""
         ids, sure, quoted = self._read_ids()
+        self._doubt_titles(sure)
         odd = self._clear_quotes(self._quotes, sure) if self._quotes else None
         if self._may_hold_breaks():
             places = [found.start() for found in BREAKS.finditer(self._block)]
@@ -101,6 +103,22 @@ class _Block(Sequence[bytes]):
         ids = ids[:at]
         rest = b"" if found.fault else self._block[self._start(at) :]
         return ids[ids > 0], rest
+
+    def _doubt_titles(self, sure: _Flags) -> None:
+        """Take back lines that end in CTUserID, in any case, and perhaps a quote."""
+        if self._layout.id_column == self._layout.columns - 1:
+            return  # it is the id that does not end in digits then
+        text, ends = self._text, self._marks[self._line_marks[1:]] - 1
+        last = text[ends]
+        if self._quotes:
+            ends = ends - (last == QUOTE)
+            last = text[ends]
+        lines = np.flatnonzero((last | SPACE) == TITLE_BYTES[-1])
+        for back in range(1, len(TITLE_BYTES)):
+            if not len(lines):
+                return
+            lines = lines[(text[ends[lines] - back] | SPACE) == TITLE_BYTES[-1 - back]]
+        sure[lines] = False
 
     def _may_hold_breaks(self) -> bool:
         """Tell whether there may be breaks that are none of the line ends: a look that takes little of the time."""

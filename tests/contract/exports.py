@@ -394,12 +394,38 @@ def blank_lines(export: Export, chance: Random) -> bytes:
     return export.write(lines)
 
 
+def comma_and_break(export: Export, chance: Random) -> bytes:
+    """A comma too many in the titles, and two rows in one line, or a row in two: another break is in it."""
+    header, lines = export.header, export.lines
+    if export.titles[export.at].lower() == "id" or "id" in export.titles:
+        return export.write()
+    place = chance.choice([0, len(header), *(found.start() for found in re.finditer(b",", header))])
+    mark, at = chance.choice(JOINTS).encode(), chance.randrange(len(lines))
+    if chance.random() < 0.5:
+        lines[at : at + 2] = [mark.join(lines[at : at + 2])]
+    else:
+        lines[at] = _insert(lines[at], _char_place(lines[at], chance), mark)
+    return export.write(lines, header=_insert(header, place, b","))
+
+
+def titles_glued(export: Export, chance: Random) -> bytes:
+    """A file that lost its last line end, and then titles without their commas, and ids in another column."""
+    if export.at != 0 or len(export.titles) == 1:
+        return export.write()
+    half = len(export.rows) // 2 or 1
+    first = replace(export, rows=export.rows[:half], has_last_end=False).write()
+    titles, at = ["ZIP"] * (len(export.titles) - 1) + ["CTUserID"], len(export.titles) - 1
+    second = replace(_second(export, chance, titles=titles, at=at), mark=b"")
+    return first + second.write(header=second.header.replace(b",", b""))
+
+
 LIST_A: dict[str, Damage] = {
     function.__name__: function
     for function in (
         *(no_damage, all_ends_cr, some_ends_cr, doubled_cr, other_breaks, unquoted_break, joined_same, joined_other),
         *(doubled_mark, quoted_mark, mark_inside, titles_enclosed, some_rows_enclosed, ids_enclosed, quote_lost),
         *(single_quotes, invisible, invisible_everywhere, control, comma_too_many, comma_lost, thousands),
+        *(comma_and_break, titles_glued),
         *(joined_without_its_end, joined_by_a_mark, all_ends_of_another_kind, title_spoiled),
         *(cut_inside_a_row, ctrl_z, separator_line, blank_lines),
     )
@@ -417,7 +443,11 @@ def footer(export: Export, chance: Random) -> bytes:
     cells = export.cells((len(export.rows), tuple("" for _ in export.titles[1:])))
     blank = [b""] if chance.random() < 0.3 else []
     surplus = chance.choice([b"", b"", b",", b",,", b",records"]) if export.at == 0 else b""
-    return replace(export, has_last_end=True).write([*export.lines, *blank, export.line(cells) + surplus])
+    last = [*blank, export.line(cells) + surplus]
+    for _ in range(chance.choice([0, 0, 1, 2])):
+        # A spreadsheet ends a column that was cleared with rows of commas.
+        last.insert(chance.randrange(len(last) + 1), export.line([""] * len(export.titles)))
+    return replace(export, has_last_end=True).write([*export.lines, *last])
 
 
 LIST_B: dict[str, Damage] = {function.__name__: function for function in (cut_at_a_row_s_end, footer)}

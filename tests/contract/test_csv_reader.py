@@ -99,20 +99,20 @@ def test_a_header_alone_is_a_list_without_members() -> None:
     assert read(b"CTUserID\n\n\r\n \n").rows == 0
 
 
-def test_ids_are_handed_over_as_soon_as_their_lines_are_whole() -> None:
+def test_an_id_is_handed_over_as_soon_as_another_one_follows() -> None:
     reader = CsvReader()
     assert reader.feed(b"CTUserID\n" + PADDING).tolist() == []
-    assert reader.feed(b"1\n2\n3").tolist() == [1, 2]
+    assert reader.feed(b"1\n2\n3").tolist() == [1]
     assert reader.feed(b"4").tolist() == []
     assert reader.feed(b"").tolist() == []
-    assert reader.feed(b"\n5").tolist() == [34]
-    assert reader.finish().tolist() == [5]
+    assert reader.feed(b"\n5").tolist() == [2]
+    assert reader.finish().tolist() == [34, 5]
 
 
 def test_a_block_of_any_length_is_read_whole() -> None:
     reader = CsvReader(max_line_bytes=100)
     reader.feed(b"CTUserID\n" + PADDING)
-    assert reader.feed(b"1\n" * 60 + b"2\n" * 30).tolist() == [1] * 60 + [2] * 30
+    assert reader.feed(b"1\n" * 60 + b"2\n" * 30 + b"3\n").tolist() == [1] * 60 + [2] * 30
 
 
 def test_line_numbers_are_physical_across_blocks() -> None:

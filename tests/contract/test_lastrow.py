@@ -53,6 +53,60 @@ def test_a_footer_is_a_rejected_row_that_spoils_nothing(data: bytes, line_end: b
     assert read(*(data[at : at + 1] for at in range(len(data))))[0] == ids
 
 
+LINES = [b"CTUserID,CITY", *(one + b",Basel" for one in G30)]
+ID_LAST = [b"CITY,CTUserID", *(b"Basel," + one for one in G30)]
+QUOTED = [b'"CTUserID","CITY"', *(b'"' + one + b'","Basel"' for one in G30)]
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [*LINES, b",", b"30,"],
+        [*LINES, b"30,", b","],
+        [*LINES, b",", b"30,", b",", b"", b",,"],
+        [*LINES[:9], b",", *LINES[9:], b"30,", b" , "],
+        [*LINES, b",", b"31,"],
+        [*LINES, b"", b"30,x", b","],
+        [*LINES, b"30,\xc2\xa0", b",\xc2\xa0", b",\x0b"],
+        [b"CTUserID", *G30, b",", b"30,"],
+        [b"CTUserID", *G30, b"30,,", b","],
+        [*ID_LAST, b",", b",30"],
+        [*ID_LAST, b",30", b",", b",,"],
+        [*QUOTED, b'"",""', b'"30",""'],
+        [*QUOTED, b'"30",""', b'"",""', b'" ",""'],
+    ],
+)
+def test_rows_of_commas_only_neither_hide_a_footer_nor_are_one(lines: list[bytes], line_end: bytes) -> None:
+    data = b"".join(line + line_end for line in lines)
+    ids, reader = read(data)
+    assert ids == list(range(100_001, 100_031))
+    assert (reader.fault, reader.footer) == (None, "")
+    [row] = [row for row in reader.rejected_rows if row.reason == FOOTER]
+    assert lines[row.line - 1].strip(b'\xc2\xa0, "') in {b"30", b"31", b"30,x"}
+    assert [row.line for row in reader.rejected_rows] == sorted(row.line for row in reader.rejected_rows)
+    assert read(*(data[at : at + 1] for at in range(len(data))))[0] == ids
+
+
+def test_a_row_of_commas_only_before_a_count_is_no_blank_line() -> None:
+    ids, reader = read(export(b"CTUserID,CITY", LINES[1:], b",", b"30,x", b","))
+    assert ids[-1] == 30
+    assert reader.footer
+
+
+def test_contacts_without_an_id_are_rows_that_a_footer_counts() -> None:
+    contacts = [b",x"] * 5 + [b","] * 5
+    for last, is_footer in ((b"40,", True), (b"35,", True), (b"37,", False), (b"30,", False)):
+        ids, _ = read(export(b"CTUserID,CITY", [*LINES[1:], *contacts], last))
+        assert (len(ids) == 30) == is_footer
+
+
+def test_an_open_quote_in_the_last_row_does_not_hide_the_blank_line_before_it() -> None:
+    data = export(b"CTUserID,A", [one + b",x" for one in G30], b"", b'30,"open')
+    assert FOOTER in {row.reason for row in read(data)[1].rejected_rows}
+    assert read(*(data[at : at + 1] for at in range(len(data))))[0] == read(data)[0]
+
+
 def test_a_footer_behind_a_long_file_is_found_in_its_block() -> None:
     rows = [b"%d,x" % one for one in range(10**6, 10**6 + 9_999)]
     data = export(b"CTUserID,A", rows)

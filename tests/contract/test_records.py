@@ -4,7 +4,9 @@ import pytest
 
 from ctsftp.contract.codes import Code
 from ctsftp.contract.reasons import BROKEN_QUOTE, INNER_BREAK, JOINT, MOVED_ID, OPEN_QUOTE
+from ctsftp.contract.records import read_rows
 from ctsftp.contract.rows import Layout
+from ctsftp.contract.vectorised import read_rows_at_once
 
 from .blocks import Found, read_block
 
@@ -82,6 +84,25 @@ def test_each_id_between_files_that_were_joined_is_in_a_rejected_row(
     found = read_block(layout, line.format(mark).encode() + b"\n", 7)
     assert (found.ids.tolist(), found.rejected) == ([], count)
     assert {row.reason for row in found.rejected_rows} <= {INNER_BREAK, JOINT, BROKEN_QUOTE}
+
+
+@pytest.mark.parametrize("mark", ["\x0b", "\x0c", "\x85", "\u2028", "\x1a", "\ufeff"])
+@pytest.mark.parametrize(
+    ("layout", "first", "second"),
+    [
+        (Layout(columns=3, id_column=2), "x,100001", "y,100002"),
+        (Layout(columns=3, id_column=2), '"","100001"', '"y","100002"'),
+        (Layout(columns=3, id_column=0), "100001,x", "100002,y"),
+        (Layout(columns=5, id_column=3), "x,100001,7", "y,100002,8"),
+        (Layout(columns=5, id_column=4), "x,y,100001", "x,y,100002"),
+    ],
+)
+def test_two_rows_in_one_line_are_no_row_although_a_comma_too_many_in_the_header_makes_room(
+    layout: Layout, first: str, second: str, mark: str
+) -> None:
+    found = read_block(layout, f"{first}{mark}{second}\n".encode(), 2)
+    assert found.ids.tolist() == []
+    assert [row.value for row in found.rejected_rows] == [first, second]
 
 
 @pytest.mark.parametrize("mark", ["\ufeff", "\x1a", "\x0b"])
@@ -416,6 +437,32 @@ def test_other_titles_behind_what_is_left_of_a_row_refuse_the_file(line: str) ->
 
 
 @pytest.mark.parametrize(
+    "line", [b"100002,N/AZIPCTUserID", b"100002,ZIPCTUSERID", b"100002,4051ctuserid", b'100002,"N/A""ZIP""CTUserID"']
+)
+@pytest.mark.parametrize("enclosed", [False, True])
+def test_titles_without_commas_behind_a_whole_row_refuse_the_file(line: bytes, enclosed: bool) -> None:  # noqa: FBT001
+    layout = Layout(columns=2, id_column=0, enclosed=enclosed, titles=("CTUserID", "ZIP"))
+    for rows in (b"", b"100001,4051\n", b"100001,D\n100003,x d\n100004,\n"):
+        block = rows + line + b"\n4051,100005\n"
+        for read in (read_rows, read_rows_at_once):
+            assert refusal(read_block(layout, block, 2, read=read))[0] == Code.SECOND_HEADER
+
+
+@pytest.mark.parametrize("line", ["4051,100002CTUserIDZIP", "4051,1ctuserid\u200bZIP", '"4051","100002""CTUserIDZIP"'])
+def test_titles_without_commas_behind_an_id_refuse_the_file(line: str) -> None:
+    layout = Layout(columns=2, id_column=1, titles=("ZIP", "CTUserID"))
+    assert refusal(read_block(layout, line.encode() + b"\n100003,4051\n", 2))[0] == Code.SECOND_HEADER
+    assert ids(layout, b"x,5 CTUserIDs\nx,CTUserID=5\nx,7\n") == [7]
+
+
+@pytest.mark.parametrize("line", [b"5,CTUserID", b'5,"CTUserID"', b"5,USERID", b"5,ZIPCTUserID ", b"5,ZIPCTUserID1"])
+def test_a_value_that_is_the_title_alone_or_only_like_it_is_a_value(line: bytes) -> None:
+    layout = Layout(columns=2, id_column=0, titles=("CTUserID", "ZIP"))
+    for read in (read_rows, read_rows_at_once):
+        assert read_block(layout, line + b"\n", 2, read=read).ids.tolist() == [5]
+
+
+@pytest.mark.parametrize(
     "line",
     [
         *("700030,Kansas City,ID,44", "700030,Kansas City,44,ID", "700030,KANSAS CITY,44,ID", "700030,VILLAGE,44,ID"),
@@ -427,7 +474,9 @@ def test_a_value_that_ends_like_a_title_is_a_value(line: str) -> None:
     assert ids(GLUED, line.encode() + b"\n") == [700030]
 
 
-@pytest.mark.parametrize("line", [b",83702,ID", b"NULL,83702,id", b",Garden State,ID", b",x,my zip", b"zip,state,42,x"])
+@pytest.mark.parametrize(
+    "line", [b",83702,ID", b"NULL,83702,id", b",Garden State,ID", b",x,my zip", b"zip,state,42,x", b"\x1ax,y,zip state"]
+)
 def test_a_lone_title_among_values_is_a_value(line: bytes) -> None:
     found = read_block(TITLED, line + b"\n5,x,CTUserID\n6,zip,state\n", 2)
     assert found.found.fault is None
