@@ -118,9 +118,10 @@ def segment_rows(
 
 
 def _rolled_back_by(steps: Sequence[Step]) -> int | None:
-    if len(steps) < 2 or steps[-1].kind is not StepKind.ROLLED_BACK:  # noqa: PLR2004
+    lists = [step for step in steps if step.kind in {StepKind.LOADED, StepKind.ROLLED_BACK}]
+    if len(lists) < 2 or lists[-1].kind is not StepKind.ROLLED_BACK:  # noqa: PLR2004
         return None
-    return steps[-1].members - steps[-2].members
+    return lists[-1].members - lists[-2].members
 
 
 def upload_row(upload: Upload, periods: Sequence[Period] = (), twin: Twin | None = None) -> UploadRow:

@@ -122,6 +122,17 @@ async def test_a_rollback_is_shown_as_it_was(desk: Desk, admin: Person) -> None:
     assert re.search(rf"had these members until {moment} UTC: an admin made another list current", text)
 
 
+async def test_what_a_rollback_changed_is_shown_after_a_retirement_too(desk: Desk, admin: Person) -> None:
+    for last in (4, 8, 6):
+        await desk.load("VIP", range(2, last))
+    await desk.store.segments.rollback("acme", "vip", 1)
+    await desk.store.segments.retire("acme", "vip")
+    await desk.store.segments.restore("acme", "vip")
+    for text in (await admin.text("/"), await admin.text(href(await admin.page("/")))):
+        assert "−2 by a rollback" in text
+        assert "counted" not in text
+
+
 async def test_one_button_rolls_back_as_the_command_line_does_without_a_number(desk: Desk, admin: Person) -> None:
     for ids in (range(1, 101), range(1, 111), range(1, 121)):
         await desk.load("VIP", ids)
