@@ -23,7 +23,7 @@ _NOTHING = "nothing"
 _TO_DO = {
     State.RECEIVED: "nothing yet: look again in a minute",
     State.LOADING: "nothing yet: look again in a minute",
-    State.SUPERSEDED: "nothing: a newer list was used before it came",
+    State.SUPERSEDED: "nothing: a newer list was used instead",
     State.FAILED: "nothing: the fault is the server's, and the file is safe",
     State.RETIRED: "the name, if it is wrong: the segment took no files when it came",
     State.DISCARDED: "nothing: the server's admin decided not to use it",

@@ -152,7 +152,7 @@ def test_nothing_in_a_name_forges_a_line() -> None:
         ({"warnings": [{"code": "byte_order_mark", "text": "It begins with one."}]}, "nothing"),
         ({"state": State.IGNORED, "filename": "ready"}, "nothing: no list"),
         ({"state": State.IGNORED, "directory": "/tmp"}, "the name or folder, if it is a list: this one is temporary"),
-        ({"state": State.SUPERSEDED}, "nothing: a newer list was used before it came"),
+        ({"state": State.SUPERSEDED}, "nothing: a newer list was used instead"),
     ],
 )
 def test_what_to_change_fits_what_became_of_the_file(changes: dict[str, object], found: str) -> None:
