@@ -1,5 +1,6 @@
 """The documents say what the code does."""
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,9 @@ from ctsftp.settings import Settings
 
 TOP = Path(__file__).parent.parent
 KIB = 1024
+PACKAGE = TOP / "ctsftp"
 README = (TOP / "README.md").read_text("utf-8")
+MAP = (PACKAGE / "README.md").read_text("utf-8")
 
 
 def settings_rows() -> dict[str, tuple[str, str]]:
@@ -103,11 +106,48 @@ def test_the_page_on_clients_has_every_entry_of_client_toml() -> None:
 
 
 def test_the_map_shows_the_states_as_the_table_has_them() -> None:
-    assert render_diagram() in (TOP / "ctsftp" / "README.md").read_text("utf-8")
+    assert render_diagram() in MAP
 
 
-def test_the_map_names_every_room() -> None:
-    text = (TOP / "ctsftp" / "README.md").read_text("utf-8")
-    for place in (TOP / "ctsftp").iterdir():
-        if place.is_dir() and (place / "__init__.py").exists():
-            assert f"**{place.name}/**" in text
+def test_the_map_has_each_module_once_and_in_its_room() -> None:
+    parts = re.split(r"^### (.+)\n", MAP.partition("\n## Modules\n")[2], flags=re.MULTILINE)[1:]
+    listed = [
+        (room if room.endswith("/") else "") + module
+        for room, lines in zip(parts[::2], parts[1::2], strict=True)
+        for module in re.findall(r"^- `(\w+\.py)`: ", lines, re.MULTILINE)
+    ]
+    paths = [path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"]
+    assert sorted(listed) == sorted(str(path) for path in paths if path.parent.name != "versions")
+
+
+def defined(module: Path) -> set[str]:
+    """Name what a module defines, and what its classes do as `Class.name`."""
+    found: set[str] = set()
+    for node in ast.parse(module.read_text("utf-8")).body:
+        names = _names(node)
+        inner = node.body if isinstance(node, ast.ClassDef) else []
+        found |= names | {f"{name}.{one}" for name in names for inside in inner for one in _names(inside)}
+    return found
+
+
+def _names(node: ast.stmt) -> set[str]:
+    if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        return {node.name}
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+def test_every_place_that_the_map_names_is_there() -> None:
+    places = re.findall(r"`(\w[\w/]*\.py)`(?:\s+`(\w[\w.]*)`)?", MAP.partition("\n## Modules\n")[0])
+    assert len(places) > 100
+    for module, name in places:
+        assert (PACKAGE / module).is_file(), module
+        assert not name or name in defined(PACKAGE / module), (module, name)
+    everything = {name for path in PACKAGE.rglob("*.py") for name in defined(path)}
+    assert [name for name in re.findall(r"`([A-Z][a-z]\w+\.\w+)`", MAP) if name not in everything] == []
+
+
+def test_the_glossary_has_each_word_once_and_in_order() -> None:
+    words = re.findall(r"^- \*\*(.+?)\*\*: ", MAP.partition("\n## Glossary\n")[2], re.MULTILINE)
+    assert len(words) > 50
+    assert words == sorted(set(words))

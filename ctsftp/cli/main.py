@@ -50,7 +50,6 @@ class Nouns(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import a command."""
         if cmd_name not in COMMANDS:
             return None
         place = ELSEWHERE.get(cmd_name) or f"ctsftp.cli.{cmd_name.replace('-', '_')}"

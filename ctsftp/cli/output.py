@@ -138,7 +138,6 @@ class _Grid:
         return sum(self._widths) + len(BETWEEN) * (len(self._widths) - 1)
 
     def without(self, heading: str) -> "_Grid":
-        """Leave a column out."""
         return _Grid({one: cells for one, cells in self._columns.items() if one != heading})
 
     def print(self, console: "Console") -> None:

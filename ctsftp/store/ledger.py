@@ -251,7 +251,7 @@ class Ledger:
         def work(conn: Connection) -> list[RejectedRow]:
             state_of(conn, upload_id)
             columns = rejected_rows.c
-            query = sa.select(columns.line, columns.value, columns.reason).order_by(columns.line)
+            query = sa.select(columns.line, columns.value, columns.reason).order_by(columns.line, columns.position)
             rows = conn.execute(query.where(columns.upload_id == upload_id))
             return [RejectedRow(line, value, reason) for line, value, reason in rows]
 

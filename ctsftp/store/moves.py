@@ -1,6 +1,7 @@
 """The one mover: every change of an upload's state, in the whole project, is made by `move`."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Unpack
 
@@ -78,8 +79,8 @@ def keep_rejected_rows(conn: Connection, upload_id: str, rows: Sequence[Rejected
         conn.execute(
             rejected_rows.insert(),
             [
-                {"upload_id": upload_id, "line": row.line, "value": row.value, "reason": row.reason}
-                for row in rows[:KEPT_REJECTED]
+                {"upload_id": upload_id, "position": position, **asdict(row)}
+                for position, row in enumerate(rows[:KEPT_REJECTED])
             ],
         )
 

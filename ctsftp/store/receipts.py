@@ -76,5 +76,5 @@ def _changes(conn: Connection, upload_ids: list[str]) -> dict[str, _Changes]:
 
 def _rejects(conn: Connection, upload_id: str) -> list[RejectedRow]:
     columns = rejected_rows.c
-    query = sa.select(columns.line, columns.value, columns.reason).order_by(columns.line)
+    query = sa.select(columns.line, columns.value, columns.reason).order_by(columns.line, columns.position)
     return [RejectedRow(*row) for row in conn.execute(query.where(columns.upload_id == upload_id))]

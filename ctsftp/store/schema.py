@@ -10,7 +10,7 @@ from ctsftp.errors import StoreError
 from ctsftp.store.tables import segments, uploads
 
 # The newest migration; ids are zero-padded numbers, so a greater one is newer.
-REVISION = "0013"
+REVISION = "0014"
 
 
 # Instead of a revision: a copy that is not finished (`copying`). Nobody opens it.

@@ -204,7 +204,8 @@ rejected_rows = sa.Table(
     "rejected_rows",
     metadata,
     sa.Column("upload_id", sa.Text, sa.ForeignKey("uploads.id"), primary_key=True),
-    sa.Column("line", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),  # a line may hold several
+    sa.Column("line", sa.BigInteger, nullable=False),
     sa.Column("value", PeerText, nullable=False),
     sa.Column("reason", PeerText, nullable=False),
     sqlite_with_rowid=False,

@@ -57,11 +57,11 @@ GOOD = contacts()
 STAMP = "20260201_09"
 SENT = [
     Sent("semicolons", f"{TITLE}_{STAMP}01.csv", contacts(";"), REFUSED, "set Field delimiter: Comma"),
-    Sent("tabs", f"{TITLE}_{STAMP}02.csv", contacts("\t"), REFUSED, "divided by tabs"),
-    Sent("pipes", f"{TITLE}_{STAMP}03.csv", contacts("|"), REFUSED, "divided by vertical bars"),
+    Sent("tabs", f"{TITLE}_{STAMP}02.csv", contacts("\t"), REFUSED, "separated by tabs"),
+    Sent("pipes", f"{TITLE}_{STAMP}03.csv", contacts("|"), REFUSED, "separated by vertical bars"),
     Sent("no date", "VIP Members.csv", GOOD, REFUSED, "does not end in a date-time stamp"),
-    Sent("day first", f"{TITLE}_28112026_0904.csv", GOOD, REFUSED, "28112026, which is no date"),
-    Sent("month 13", f"{TITLE}_20261332_0904.csv", GOOD, REFUSED, "20261332, which is no date"),
+    Sent("day first", f"{TITLE}_28112026_0904.csv", GOOD, REFUSED, "28112026, which is not a date"),
+    Sent("month 13", f"{TITLE}_20261332_0904.csv", GOOD, REFUSED, "20261332, which is not a date"),
     Sent("date twice", f"{TITLE}_20260201_{STAMP}04.csv", GOOD, REFUSED, "twice"),
     Sent("gzip", f"{TITLE}_{STAMP}05.csv", gzip.compress(GOOD.encode()), REFUSED, "Encryption/Compression: None"),
     Sent("workbook", f"{TITLE}_{STAMP}06.csv", workbook(), REFUSED, "an Excel workbook is one, too"),

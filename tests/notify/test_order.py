@@ -6,6 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
+from unittest.mock import patch
 
 import pytest
 from hypothesis import example, given, settings
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from ctsftp.app.clock import utc_now
 from ctsftp.contract.events import EventKind
+from ctsftp.notify import notifier as notifying
 from ctsftp.notify.notifier import Notifier
 from ctsftp.notify.settings import NotifySettings
 from ctsftp.store import Store
@@ -90,13 +92,14 @@ async def tell(database: Path, segments: list[str], fates: list[str]) -> tuple[l
 
 async def live(store: Store, world: World) -> None:
     """Run a notifier until it dies, or everything has arrived; a dead one writes nothing down."""
-    limits = NotifySettings(retry_first_s=1e-6, retry_most_s=1e-6, max_attempts=1_000, batch=3)
+    limits = NotifySettings(retry_first_s=1e-6, retry_most_s=1e-6, max_attempts=1_000)
     notifier = Notifier(limits, outbox=store.outbox, now=utc_now)
     notifier._webhooks = world  # type: ignore[assignment]  # it is asked for sessions only
     world.died.clear()
     task = asyncio.create_task(notifier.run())
     waits = [asyncio.create_task(event.wait()) for event in (world.died, world.done)]
-    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    with patch.object(notifying, "DELIVERIES_AT_ONCE", 3):
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     for one in (*waits, task):
         one.cancel()
     if world.died.is_set():

@@ -4,12 +4,15 @@
 """
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
 from ctsftp.contract.codes import PAGES, REJECTED, Code
+from ctsftp.demo.connect import ExportFile
+from ctsftp.lists.parts import MAX_LIST_CONTAINERS
 
 from ..e2e.misconfigured import CASES
 from .jsch import Jsch
@@ -88,6 +91,12 @@ def test_there_is_a_wrong_file_for_every_code_of_a_refusal() -> None:
     assert set(FIRST_CASES) == {code for code in Code if PAGES[code].kind == REJECTED}
 
 
+@cache
+def scattered() -> bytes:
+    """Export one id more than there may be that lie so far apart."""
+    return b"CTUserID\n" + b"".join(b"%d\n" % (one << 16) for one in range(1, MAX_LIST_CONTAINERS + 2))
+
+
 @pytest.mark.alone
 @pytest.mark.parametrize("make", HEARING, ids=lambda make: make.__name__)
 def test_every_refusal_is_heard_at_the_put_itself(
@@ -95,7 +104,7 @@ def test_every_refusal_is_heard_at_the_put_itself(
 ) -> None:
     for code, case in FIRST_CASES.items():
         account = post.open_account(tmp_path, case.client_toml)
-        file = case.export()
+        file = ExportFile(case.export().filename, scattered()) if code is Code.SCATTERED else case.export()
         home = post.box.folder / "data" / "clients" / account.client / "home"
         (home / case.directory).mkdir(parents=True, exist_ok=True)
         with pytest.raises((AssertionError, OSError)) as told:

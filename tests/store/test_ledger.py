@@ -170,6 +170,13 @@ async def test_rejected_rows_are_kept_by_line_up_to_a_thousand(store: Store, fee
     assert [row.line for row in kept] == sorted(row.line for row in kept)
 
 
+async def test_several_rejected_rows_of_one_line_are_all_kept(store: Store, feed: Feed) -> None:
+    upload_id = await feed.loading()
+    rows = [RejectedRow(3, value, "A line break.") for value in ("9", "10", "1")]
+    await store.ledger.finish(upload_id, State.REJECTED, rejects=rows)
+    assert await store.ledger.rejects(upload_id) == rows
+
+
 async def test_what_is_read_again_begins_anew(store: Store, feed: Feed) -> None:
     upload_id = await feed.loading()
     await store.ledger.finish(

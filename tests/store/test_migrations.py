@@ -1,7 +1,10 @@
 """What a migration makes of a database that is in use."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
@@ -40,3 +43,32 @@ def test_a_segment_was_last_heard_of_with_its_newest_file_that_was_loaded_or_the
         found = conn.exec_driver_sql("SELECT heard_at, expect_every_s, overdue_since FROM segments").all()
     engine.dispose()
     assert found == [("2026-03-11T09:00:00.000Z", None, None)]
+
+
+REJECTED = "INSERT INTO rejected_rows VALUES ('1', 9, 'b', ''), ('1', 4, 'a', ''), ('2', 4, 'c', '')"
+KEPT = "SELECT upload_id, position, line, value FROM rejected_rows ORDER BY upload_id, position"
+
+
+@contextmanager
+def place_of(kind: str, folder: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Give a new, empty database of this kind."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder / 'old.db'}"
+    else:
+        server = request.getfixturevalue("postgres")
+        with server.database() as url:
+            yield url
+
+
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def test_rejected_rows_of_before_stay_in_their_order(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    with place_of(kind, tmp_path, request) as url:
+        engine = sa.create_engine(url)
+        with engine.begin() as conn:
+            upgraded(conn, "0001")
+            conn.exec_driver_sql(UPLOADS.replace(", 0, 0, 0)", ", false, 0, 0)"))
+            conn.exec_driver_sql(REJECTED)
+            upgraded(conn, "0014")
+            found = [tuple(row) for row in conn.exec_driver_sql(KEPT)]
+        engine.dispose()
+    assert found == [("1", 0, 4, "a"), ("1", 1, 9, "b"), ("2", 0, 4, "c")]

@@ -56,7 +56,6 @@ class Split:
         self._console = console
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
         first = "/".join(scope["path"].split("/")[:2])
         await (self._api if first in OF_THE_API else self._console)(scope, receive, send)
 
@@ -72,8 +71,6 @@ class Front:
         self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(raw=message["headers"])

@@ -9,7 +9,6 @@ from ctsftp.web.console.visitor import Visitor
 
 
 async def all_of_them(visitor: Visitor) -> Response:
-    """Show the clients."""
     clients, logins = visitor.console.clients, await visitor.store.overview.logins()
     counts = await visitor.store.overview.segment_counts(visitor.token.client)
     names = await visitor.clients_seen()

@@ -65,7 +65,6 @@ async def put(visitor: Visitor, form: Form) -> str:
 
 
 async def remove(visitor: Visitor, form: Form) -> str:
-    """Remove a gate."""
     client = form["client"]
     visitor.require(client)
     await visitor.perform(RemoveGate(form["kind"], form["item"], client))

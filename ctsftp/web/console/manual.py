@@ -18,7 +18,6 @@ _PICTURE = re.compile(r"(?<=\]\()([a-z-]+\.png)(?=\))")
 
 
 async def index(visitor: Visitor) -> Response:
-    """List the pages."""
     listed = [(name, pages.title(name)) for name in pages.NAMES]
     return await visitor.page("help.html", here="/help", listed=listed)
 

@@ -19,7 +19,6 @@ _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
 def render(template: str, **values: object) -> str:
-    """Write a page."""
     return _TEMPLATES.get_template(template).render(**values)
 
 

@@ -25,7 +25,7 @@ MAX_ID_DIGITS = 19
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What a look-up says."""
+    """The line that answers a look-up; its `tone` is the line's style."""
 
     tone: str
     text: str
@@ -92,7 +92,6 @@ async def _first(visitor: Visitor) -> Response:
 
 
 async def one_of_them(visitor: Visitor) -> Response:
-    """Show a segment."""
     segment = await _asked_for(visitor)
     client, key = segment.client, segment.key
     ledger = visitor.store.ledger

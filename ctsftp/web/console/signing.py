@@ -84,7 +84,6 @@ async def sign_in(request: Request) -> Response:
 
 
 async def sign_out(request: Request) -> Response:
-    """End the session."""
     desk = desk_of(request)
     visitor = await admit(request)
     if visitor is not None:

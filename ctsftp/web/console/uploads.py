@@ -44,7 +44,6 @@ async def all_of_them(visitor: Visitor) -> Response:
 
 
 async def one_of_them(visitor: Visitor) -> Response:
-    """Show an upload."""
     upload = await _asked_for(visitor)
     held = [upload] if upload.state is State.HELD else []
     waiting = decisions(held, await visitor.if_approved(held))

@@ -249,7 +249,6 @@ def ask_to_sign_in(request: Request) -> Response:
 
 
 async def read_form(request: Request) -> Form:
-    """Read a form's fields."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
         raise Problem(415, "form", "A form is sent as application/x-www-form-urlencoded.")
     body = (await request.body()).decode("utf-8", "replace")
