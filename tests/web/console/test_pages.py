@@ -85,6 +85,12 @@ async def test_the_search_finds_titles_and_clients_in_any_case(desk: Desk, admin
     assert "No segment is called like that" in await admin.text("/?q=zzz")
 
 
+async def test_a_segments_address_takes_its_title_too(desk: Desk, admin: Person) -> None:
+    await desk.load("VIP Members", [1])
+    for name in ("VIP Members", "vip_members", "vip members"):
+        assert "Last change" in await admin.text(f"/segment?client=acme&name={name}")
+
+
 async def test_many_segments_come_a_page_at_a_time(desk: Desk, admin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments, "PAGE_SIZE", 3)
     for title in "ABCDEFG":
