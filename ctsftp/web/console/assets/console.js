@@ -124,9 +124,9 @@ async function refresh() {
 function show(page) {
   const main = document.querySelector("main");
   const fresh = page.querySelector("main");
+  sign(page.querySelector("[name=csrf]").value);
   document.querySelector(".bar").replaceWith(page.querySelector(".bar"));
   main.dataset.beat = fresh.dataset.beat;
-  sign(page.querySelector("[name=csrf]").value);
   const notices = [...main.querySelectorAll("[data-notice]")];
   fresh.prepend(...notices.map((notice) => notice.cloneNode(true)));
   if (words(main) === words(fresh)) return;
