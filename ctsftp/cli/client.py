@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from ctsftp.store import Store
 
 
+NAMED_AT_MOST = 5  # of the things that keep a client
+
+
 @click.group("client")
 def command() -> None:
     """Add, show, disable and remove clients.
@@ -164,10 +167,14 @@ async def _bound_to(name: str, store: "Store") -> list[str]:
         ("hook", "`ctsftp hook remove`", [str(one.id) for one in await store.outbox.hooks() if one.client == name]),
     )
     return [
-        f"{name} has {some(len(names), what)} ({', '.join(names[:5])}): {do} them first."
+        f"{name} has {some(len(names), what)} ({', '.join(_first(names))}): {do} them first."
         for what, do, names in found
         if names
     ]
+
+
+def _first(names: list[str]) -> list[str]:
+    return names if len(names) <= NAMED_AT_MOST else [*names[:NAMED_AT_MOST], "..."]
 
 
 def _sheet_facts(sheet: "ConnectionSheetOut") -> list[tuple[str, object]]:

@@ -9,7 +9,7 @@ from ctsftp.contract.counting import some
 from ctsftp.contract.places import Places
 from ctsftp.contract.states import State
 from ctsftp.model.receipt import MAX_NAME_BYTES, TEXT_WIDTH, Receipt
-from ctsftp.model.timeline import Period, StepKind, say_end
+from ctsftp.model.timeline import StepKind, say_end
 from ctsftp.model.twins import Twin
 
 _CONNECTION = ("host", "port", "directory", "username", "authentication")  # of the sheet
@@ -23,7 +23,7 @@ _NOTHING = "nothing"
 _TO_DO = {
     State.RECEIVED: "nothing yet: look again in a minute",
     State.LOADING: "nothing yet: look again in a minute",
-    State.SUPERSEDED: "nothing: a newer list was used before it came",
+    State.SUPERSEDED: "nothing: a newer list was used instead",
     State.FAILED: "nothing: the fault is the server's, and the file is safe",
     State.RETIRED: "the name, if it is wrong: the segment took no files when it came",
     State.DISCARDED: "nothing: the server's admin decided not to use it",
@@ -99,7 +99,7 @@ def to_change(receipt: Receipt, *, is_followed: bool = False) -> str:
     `is_followed`: a file that came later was loaded, so that nobody asks any more why this one is not in use.
     """
     match receipt.state:
-        case _ if is_followed and _no_longer(receipt.twin.periods if receipt.twin else receipt.periods):
+        case _ if is_followed and _no_longer(receipt.twin or receipt):
             change = "nothing: a later file was loaded"
         case State.REJECTED:
             change = advised_setting(receipt.reason, receipt.code) or _sender(receipt.code)
@@ -157,18 +157,22 @@ def _to_change_of_duplicate(twin: Twin | None) -> str:
         return f"nothing: the same list is held already, and waits for the server's admin ({command})"
     if twin and twin.is_current:
         return "nothing: the same list is in use"
-    return _no_longer(twin.periods if twin else ()) or "nothing: the same file came before"
+    return (_no_longer(twin) if twin else "") or "nothing: the same file came before"
 
 
-def _no_longer(periods: Sequence[Period]) -> str:
+def _no_longer(upload: Receipt | Twin) -> str:
     """Say of a list that was in use, and is not because an admin decided so, since when; "" of any other."""
-    if not periods or periods[-1].ended_by not in {StepKind.ROLLED_BACK, StepKind.RETIRED}:
+    if upload.state is not State.LOADED:
         return ""
-    return f"ask the server's admin: the list was in use {say_end(periods)}"
+    if not upload.periods:
+        return "ask the server's admin: the segment was deleted"
+    if upload.periods[-1].ended_by not in {StepKind.ROLLED_BACK, StepKind.RETIRED}:
+        return ""
+    return f"ask the server's admin: the list was in use {say_end(upload.periods)}"
 
 
 def _to_change_of_loaded(receipt: Receipt) -> str:
-    if ended := _no_longer(receipt.periods):
+    if ended := _no_longer(receipt):
         return ended
     settings = [
         advised_setting(one.get("text"), None) or _CHECK.get(one.get("code", ""), "") for one in receipt.warnings

@@ -114,7 +114,7 @@ class Receipt(Upload):
 _MEANS = {
     State.RECEIVED: "It arrived completely, and waits to be loaded. Look again in a minute.",
     State.LOADING: "It is being loaded. Look again in a minute.",
-    State.SUPERSEDED: "It was not applied: a newer file of this segment was applied before.",
+    State.SUPERSEDED: "It was not applied: a newer file of this segment was.",
     State.REJECTED: "It was not applied.",
     State.FAILED: "The fault is the server's. The file is safe: do not send it again.",
     State.RETIRED: "It was not applied: the segment was retired when it came.",

@@ -89,9 +89,12 @@ def say_end(periods: Sequence[Period]) -> str:
 
 
 def say_when_current(periods: Sequence[Period]) -> str:
-    """Say in a sentence or two whether a list that was loaded is what readers have; its periods are old to new."""
+    """Say in a sentence or two whether a list that was loaded is what readers have; its periods are old to new.
+
+    They go with their segment: a list without any is of one that was deleted.
+    """
     if not periods:
-        return "It was loaded."
+        return "It was loaded, and the segment was deleted since then."
     end = say_end(periods)
     return (
         f"The segment had these members {end}."

@@ -316,10 +316,12 @@ def _segment_is_retired(conn: Connection, upload_id: str) -> str | None:
     retired = sa.select(segments.c.id).where(its_segment, segments.c.retired_at.is_not(None))
     if conn.execute(retired).first() is None:
         return None
-    return (
-        f'The segment "{upload.segment_title}" of {upload.client} is retired: first'
-        f' ctsftp segment restore "{upload.segment_title}" --client {upload.client}'
-    )
+    return say_retired(upload.client, upload.segment_title)
+
+
+def say_retired(client: str, title: str | None) -> str:
+    """Say that a segment is to be restored first."""
+    return f'The segment "{title}" of {client} is retired: first ctsftp segment restore "{title}" --client {client}'
 
 
 def _is_retired_still(conn: Connection, upload_id: str) -> str | None:

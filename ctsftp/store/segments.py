@@ -329,7 +329,9 @@ def _update(conn: Connection, client: str, key: str, **values: object) -> None:
 
 
 def _target(conn: Connection, client: str, key: str, number: int | None) -> Snapshot:
-    """Find the snapshot to roll back to; `RefusedError` if there is none before, or it is the current one."""
+    """Find the snapshot to roll back to; `RefusedError` if there is none before, or readers would not get it."""
+    if (segment := _one(conn, client, key)).retired_at:
+        raise RefusedError(ledger.say_retired(segment.client, segment.title))
     history = _history(conn, client, key)
     target = _numbered(history, number) if number is not None else _before(history, before(conn, client, key))
     if target.current:

@@ -59,6 +59,13 @@ def test_a_client_with_segments_stays_until_they_are_deleted(acme: Shell) -> Non
     assert acme.json("client", "list") == []
 
 
+def test_of_many_things_that_keep_a_client_the_first_are_named(acme: Shell) -> None:
+    for number in range(6):
+        acme.run("token", "add", f"shop{number}", "--client", "acme")
+    said = acme.refused("client", "remove", "acme", code=1)
+    assert "acme has 6 tokens (shop0, shop1, shop2, shop3, shop4, ...): " in said
+
+
 def test_a_client_stays_until_nothing_is_bound_to_its_name(acme: Shell) -> None:
     acme.run("token", "add", "shop", "--client", "acme")
     acme.run("token", "add", "all")

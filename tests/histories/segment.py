@@ -104,6 +104,8 @@ class Model:
 
     def rollback(self, number: int | None) -> None:
         segment = self._existing()
+        if segment.retired:
+            raise RefusedByModelError
         if number is None:  # what readers had before the current one came, of what is kept
             earlier = [one for below in segment.pile[:-1] for one in segment.snapshots if one.number == below]
         else:

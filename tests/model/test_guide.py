@@ -12,6 +12,8 @@ from ctsftp.model.timeline import Period, StepKind
 from ctsftp.model.twins import Twin
 
 NAME = "VIP_Members_20261123_0900.csv"
+LOADED_ANEW, ROLLED_BACK, RETIRED, _ = StepKind
+NOW = Period(since="2026-11-23T09:00:13.000Z", until=None, began_by=LOADED_ANEW, ended_by=None)
 LOADED = Receipt(
     id="019ab8f0-5c1e-7a52-9a3b-0f2d4c6e8a10",
     client="acme",
@@ -26,9 +28,8 @@ LOADED = Receipt(
     rejected=0,
     size=1234,
     received_at="2026-11-23T09:00:12.000Z",
+    periods=[NOW],
 )
-LOADED_ANEW, ROLLED_BACK, RETIRED, _ = StepKind
-NOW = Period(since="2026-11-23T09:00:13.000Z", until=None, began_by=LOADED_ANEW, ended_by=None)
 UNTIL = "until 2026-11-24 10:30 UTC"
 
 
@@ -92,6 +93,19 @@ def test_a_list_that_was_taken_back_is_nothing_to_ask_about_once_a_later_one_was
     assert lines(LOADED, taken_back)[1].endswith("  nothing: a later file was loaded")
 
 
+def test_a_list_whose_segment_was_deleted_is_not_called_right() -> None:
+    gone = replace(LOADED, periods=())
+    again = replace(gone, state=State.DUPLICATE, twin=Twin(id="0", state=State.LOADED))
+    refused = replace(gone, state=State.REJECTED, code=Code.DELIMITER)
+    found = [line.split("  ")[-1] for line in lines(again, gone)]
+    assert found == ["ask the server's admin: the segment was deleted"] * 2
+    assert [line.split("  ")[-1].strip() for line in lines(LOADED, again, gone, refused)][1:] == [
+        "nothing: a later file was loaded",
+        "nothing: a later file was loaded",
+        to_change(refused),
+    ]
+
+
 def test_nothing_in_a_name_forges_a_line() -> None:
     [line] = lines(replace(LOADED, filename="a\nb\x1b[2J", directory="/c\r"))
     assert line.isprintable()
@@ -110,7 +124,7 @@ def test_nothing_in_a_name_forges_a_line() -> None:
             {"state": State.HELD, "code": "of long ago"},
             "nothing, if the list is right: it waits for the server's admin",
         ),
-        ({"periods": [NOW]}, "nothing"),
+        ({}, "nothing"),
         ({"periods": [over(LOADED_ANEW)]}, "nothing"),
         (
             {"periods": [over(ROLLED_BACK)]},
@@ -138,7 +152,7 @@ def test_nothing_in_a_name_forges_a_line() -> None:
         ({"warnings": [{"code": "byte_order_mark", "text": "It begins with one."}]}, "nothing"),
         ({"state": State.IGNORED, "filename": "ready"}, "nothing: no list"),
         ({"state": State.IGNORED, "directory": "/tmp"}, "the name or folder, if it is a list: this one is temporary"),
-        ({"state": State.SUPERSEDED}, "nothing: a newer list was used before it came"),
+        ({"state": State.SUPERSEDED}, "nothing: a newer list was used instead"),
     ],
 )
 def test_what_to_change_fits_what_became_of_the_file(changes: dict[str, object], found: str) -> None:

@@ -13,7 +13,7 @@ def period(until: str | None, ended_by: StepKind | None) -> Period:
 
 
 def test_a_list_is_the_segments_only_while_readers_have_it() -> None:
-    assert say_when_current([]) == "It was loaded."
+    assert say_when_current([]) == "It was loaded, and the segment was deleted since then."
     assert say_when_current([period(None, None)]) == "The segment has these members, since 2026-03-10 09:00 UTC."
     for kind, words in (
         (LOADED, "another list was loaded"),

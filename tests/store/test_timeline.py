@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
+from ctsftp.errors import RefusedError
 from ctsftp.model.timeline import StepKind
 from ctsftp.store import Store
 from ctsftp.store.timeline import TREND_STEPS
@@ -59,6 +61,19 @@ async def test_the_history_says_when_each_list_was_current(store: Store, feed: F
     await store.segments.retire("acme", "vip")
     assert (await store.timeline.periods_of(older.upload_id))[-1].ended_by is RETIRED
     assert await store.timeline.periods_of("none") == []
+
+
+@pytest.mark.parametrize("number", [None, 1])
+async def test_no_rollback_gives_a_list_to_the_readers_of_a_retired_segment(
+    store: Store, feed: Feed, number: int | None
+) -> None:
+    await feed.load([1, 2, 3])
+    await feed.load([1], stamp="20260311_0900")
+    await store.segments.retire("acme", "vip")
+    with pytest.raises(RefusedError, match="is retired: first ctsftp segment restore"):
+        await store.segments.rollback("acme", "vip", number)
+    await store.segments.restore("acme", "vip")
+    assert await steps(store) == [(LOADED, 1, 3), (LOADED, 2, 1), (RETIRED, 2, 0), (RESTORED, 2, 1)]
 
 
 async def test_the_steps_outlive_the_snapshots_and_go_with_their_segment(store: Store, feed: Feed) -> None:

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from ctsftp.contract.codes import harmless
+from ctsftp.contract.names import segment_key
 from ctsftp.contract.rows import MAX_ID
 from ctsftp.contract.states import State
 from ctsftp.errors import NotFoundError
@@ -169,7 +170,7 @@ async def restore(visitor: Visitor, form: Form) -> str:
 
 async def _asked_for(visitor: Visitor) -> Segment:
     visitor.require(visitor.asked("client"))
-    return await visitor.store.segments.segment(visitor.asked("client"), visitor.asked("name"))
+    return await visitor.store.segments.segment(visitor.asked("client"), segment_key(visitor.asked("name")))
 
 
 async def _named(visitor: Visitor, form: Form) -> Segment:

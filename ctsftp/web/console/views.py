@@ -22,7 +22,7 @@ _TONES = {State.LOADED: "good", State.HELD: "warn", State.REJECTED: "bad", State
 _MEANINGS = {
     State.RECEIVED: "It arrived completely, and waits to be loaded.",
     State.LOADING: "It is being read.",
-    State.SUPERSEDED: "A newer list was applied before it.",
+    State.SUPERSEDED: "A newer list was applied instead.",
     State.HELD: "It waits for your decision.",
     State.REJECTED: "The file breaks the contract, so it was not applied.",
     State.FAILED: "The fault is the server's. The file is safe, and loading it is retried automatically.",
@@ -30,6 +30,7 @@ _MEANINGS = {
     State.DISCARDED: "An admin discarded it.",
     State.IGNORED: "The name does not look like a segment file.",
 }
+_WAITS_FOR_RETRY = "The fault is the server's. The file is safe, and waits for you."
 _ACTIONS = {
     State.HELD: ("approve", "discard"),
     State.SUPERSEDED: ("approve",),
@@ -118,19 +119,25 @@ def segment_rows(
 
 
 def _rolled_back_by(steps: Sequence[Step]) -> int | None:
-    if len(steps) < 2 or steps[-1].kind is not StepKind.ROLLED_BACK:  # noqa: PLR2004
+    lists = [step for step in steps if step.kind in {StepKind.LOADED, StepKind.ROLLED_BACK}]
+    if len(lists) < 2 or lists[-1].kind is not StepKind.ROLLED_BACK:  # noqa: PLR2004
         return None
-    return steps[-1].members - steps[-2].members
+    return lists[-1].members - lists[-2].members
 
 
 def upload_row(upload: Upload, periods: Sequence[Period] = (), twin: Twin | None = None) -> UploadRow:
     """Show one upload; `periods` are when readers had its list, and `twin` is what a duplicate is the same as."""
-    found = say_twin(twin) if upload.state is State.DUPLICATE else say_when_current(periods)
+    if upload.state is State.FAILED and not upload.retry_at:
+        meaning = _WAITS_FOR_RETRY
+    elif upload.state is State.DUPLICATE:
+        meaning = say_twin(twin)
+    else:
+        meaning = _MEANINGS.get(upload.state) or say_when_current(periods)
     return UploadRow(
         upload=upload,
         href=f"/uploads/{upload.id}",
         tone=_TONES.get(upload.state, ""),
-        meaning=_MEANINGS.get(upload.state, found),
+        meaning=meaning,
         actions=_ACTIONS.get(upload.state, ()),
         code=PAGES[Code(upload.code)] if upload.code in set(Code) else None,
     )

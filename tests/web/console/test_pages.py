@@ -85,6 +85,12 @@ async def test_the_search_finds_titles_and_clients_in_any_case(desk: Desk, admin
     assert "No segment is called like that" in await admin.text("/?q=zzz")
 
 
+async def test_a_segments_address_takes_its_title_too(desk: Desk, admin: Person) -> None:
+    await desk.load("VIP Members", [1])
+    for name in ("VIP Members", "vip_members", "vip members"):
+        assert "Last change" in await admin.text(f"/segment?client=acme&name={name}")
+
+
 async def test_many_segments_come_a_page_at_a_time(desk: Desk, admin: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments, "PAGE_SIZE", 3)
     for title in "ABCDEFG":
@@ -120,6 +126,17 @@ async def test_a_rollback_is_shown_as_it_was(desk: Desk, admin: Person) -> None:
     text = await admin.text(f"/uploads/{second.id}")
     assert "Ids from the column titled CTUserID" in text
     assert re.search(rf"had these members until {moment} UTC: an admin made another list current", text)
+
+
+async def test_what_a_rollback_changed_is_shown_after_a_retirement_too(desk: Desk, admin: Person) -> None:
+    for last in (4, 8, 6):
+        await desk.load("VIP", range(2, last))
+    await desk.store.segments.rollback("acme", "vip", 1)
+    await desk.store.segments.retire("acme", "vip")
+    await desk.store.segments.restore("acme", "vip")
+    for text in (await admin.text("/"), await admin.text(href(await admin.page("/")))):
+        assert "−2 by a rollback" in text
+        assert "counted" not in text
 
 
 async def test_one_button_rolls_back_as_the_command_line_does_without_a_number(desk: Desk, admin: Person) -> None:
