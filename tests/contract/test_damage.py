@@ -138,14 +138,14 @@ def test_no_member_is_invented_and_no_id_lost_in_a_few_hundred_files() -> None:
     run(FEW)
 
 
-@pytest.mark.alone
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_no_member_is_invented_and_no_id_lost_in_twenty_thousand_files() -> None:
     seen = run(MANY)
     assert seen.keys() == {*LIST_A, *LIST_B}
 
 
-@pytest.mark.alone
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_two_hundred_short_files_may_be_cut_at_every_place() -> None:
     run(CUT_EVERYWHERE, everywhere=True, most=6)
