@@ -7,8 +7,8 @@ under the same lock, for as long as its work takes.
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ import structlog
 
 from ctsftp.app.answers import Answers, answer_to
 from ctsftp.app.clock import utc_now
+from ctsftp.app.faults import one_fault
 from ctsftp.app.lock import data_lock
 from ctsftp.app.touches import Touches
 from ctsftp.clients.config import ClientConfig
@@ -426,31 +427,6 @@ def _look_at_ground(settings: Settings) -> None:
         if finding.level is Level.BAD:
             raise SettingsError(f"{finding.text} {finding.do}")
         log.warning("data folder on a disk in the net", found=finding.text, do=finding.do)
-
-
-@contextmanager
-def one_fault() -> Iterator[None]:
-    """Raise one error of a TaskGroup's group as itself, so that the command line can name it.
-
-    Of several it is the first that was meant for a person, else the first; the others are logged.
-    """
-    try:
-        yield
-    except BaseExceptionGroup as group:
-        faults = list(_leaves(group))
-        fault = next((one for one in faults if isinstance(one, CtsftpError)), faults[0])
-        for other in faults:
-            if other is not fault:
-                log.exception("another task failed", exc_info=other)
-        raise fault from None
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for one in group.exceptions:
-        if isinstance(one, BaseExceptionGroup):
-            yield from _leaves(one)
-        else:
-            yield one
 
 
 def _lane_of(upload: StoredUpload) -> Lane:

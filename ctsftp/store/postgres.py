@@ -8,12 +8,8 @@ have none of their own.
 """
 
 import asyncio
-import re
-import threading
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,13 +21,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from ctsftp.contract.rows import Ids
 from ctsftp.errors import StoreError
+from ctsftp.store.postgres_looker import Looker, named
 
 T = TypeVar("T")
 
 OLDEST_VERSION = 15
 CONNECTIONS = 10  # of the server's own work
 READER_CONNECTIONS = 4
-LOOKERS = 4
 CONNECT_TIMEOUT_S = 5
 POOL_TIMEOUT_S = 10
 # A node that is cut off notices after so long, and so does the server, which then lets go of the node's locks.
@@ -117,7 +113,7 @@ class PostgresBackend:
         event.listen(engine.sync_engine, "connect", _configure)
         return engine
 
-    def new_looker(self, name: str) -> "Looker":
+    def new_looker(self, name: str) -> Looker:
         """Make threads that read, called by this name."""
         return Looker(self._connect, self.is_lost, name)
 
@@ -235,68 +231,6 @@ class PostgresBackend:
         return f"The database {self.name} could not do what was asked: {told}."
 
 
-class Looker:
-    """Reads past SQLAlchemy, in threads with a connection each; one that was lost is made anew once."""
-
-    def __init__(self, connect: Callable[[], Any], is_lost: Callable[[BaseException], bool], name: str) -> None:
-        self._connect = connect
-        self._is_lost = is_lost
-        self._threads = ThreadPoolExecutor(LOOKERS, thread_name_prefix=name)
-        self._own = threading.local()
-        self._all: list[Any] = []
-
-    async def look(self, work: Callable[[Any], T]) -> T:
-        """Have one thread do `work`, which may only read."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._look, work)
-
-    async def probe(self, sql: str, parameters: Mapping[str, Any]) -> list[Any]:
-        """Run a statement that the server keeps with its plan: to make one takes longer than to follow it."""
-        return await self.look(lambda reader: reader.prober.execute(_named(sql), parameters, prepare=True).fetchall())
-
-    def close(self) -> None:
-        """Wait for what runs, and close; call it off the event loop."""
-        self._threads.shutdown()
-        while self._all:
-            self._all.pop().close()
-
-    def _look(self, work: Callable[[Any], T]) -> T:
-        known = getattr(self._own, "reader", None)
-        try:
-            return work(known or self._reader())
-        except Exception as error:
-            if known is None or not self._is_lost(error):
-                raise
-            self._own.reader = None  # whether or not another can be had now
-            self._all.remove(known.connection)
-            known.connection.close()
-            return work(self._reader())
-
-    def _reader(self) -> "_Reader":
-        reader = self._own.reader = _Reader(self._connect())
-        self._all.append(reader.connection)
-        return reader
-
-
-class _Reader:
-    """A connection that takes statements as sqlite3 does."""
-
-    def __init__(self, connection: Any) -> None:
-        self.connection = connection
-        import psycopg  # noqa: PLC0415
-
-        self.prober = psycopg.Cursor(connection)
-
-    def execute(self, statement: str, parameters: Mapping[str, Any]) -> Any:
-        """Run a statement with `:named` parameters."""
-        return self.connection.execute(_named(statement), parameters)
-
-
-@lru_cache
-def _named(statement: str) -> str:
-    """Write `:named` parameters as psycopg does; `::` is a cast."""
-    return re.sub(r"(?<!:):([a-z_][a-z_0-9]*)", r"%(\1)s", statement)
-
-
 MEMBERS_AMONG = (
     "SELECT '[' || coalesce(string_agg(ct_user_id::text, ',' ORDER BY ct_user_id), '') || ']' FROM member_rows"
     " WHERE row_set = (SELECT row_set FROM segments"
@@ -382,7 +316,7 @@ def complete_rows(conn: Connection, row_set: int) -> None:
 
 def fetch_blob(conn: Any, sql: str, parameters: Mapping[str, Any]) -> bytes | None:
     """Give the one value of a statement, given a looker's connection; in binary, which takes a seventh of the time."""
-    row = conn.prober.execute(_named(sql), parameters, prepare=True, binary=True).fetchone()
+    row = conn.prober.execute(named(sql), parameters, prepare=True, binary=True).fetchone()
     return row[0] if row else None
 
 
